@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""allocmark: which allocator should this workload use, on this machine, and did the last commit make it slower?
+
+Everything public is re-exported here and imported on first use, so that ``allocmark --version`` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if sys.platform != "linux":  # pinning, page kinds and huge pages are read from the Linux kernel
+    raise ImportError(f"allocmark runs on Linux only, and this is {sys.platform}")
+
+if TYPE_CHECKING:
+    from allocmark.backend import Backend, Capabilities, Pages, Unavailable
+    from allocmark.errors import AllocmarkError
+    from allocmark.hookspecs import hookimpl
+    from allocmark.probes import Probe, ProbeContext
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "AllocmarkError": "allocmark.errors",
+    "Backend": "allocmark.backend",
+    "Capabilities": "allocmark.backend",
+    "Pages": "allocmark.backend",
+    "Probe": "allocmark.probes",
+    "ProbeContext": "allocmark.probes",
+    "Unavailable": "allocmark.backend",
+    "hookimpl": "allocmark.hookspecs",
+}
+
+__all__ = [
+    "AllocmarkError",
+    "Backend",
+    "Capabilities",
+    "Pages",
+    "Probe",
+    "ProbeContext",
+    "Unavailable",
+    "__version__",
+    "get_include",
+    "hookimpl",
+]
+
+
+def get_include() -> str:
+    """The folder to give to a C compiler (``-I``) so that ``#include <allocmark/backend.h>`` is found."""
+    return str(Path(__file__).parent / "engine" / "include")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

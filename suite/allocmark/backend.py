@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a plugin hands over: `Backend`, or the reason why there is none here."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")
+
+
+class Pages(enum.StrEnum):
+    """The page kind a variant declares for its objects. The kernel is asked whether it is true."""
+
+    ANY = "any"  #: declares nothing; what the kernel reports is recorded
+    BASE = "base"  #: pages of the base size
+    THP = "thp"  #: transparent huge pages of 2 MB
+    HUGETLB = "hugetlb"  #: explicitly reserved huge pages of 2 MB
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why a variant cannot run here, and the command that would change that."""
+
+    reason: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the allocator can do. A workload that needs more is not run on it, with the reason shown."""
+
+    any_size: bool = False  #: sizes may differ from object to object (malloc); else fixed-size pools
+    thread_safe: bool = True  #: several actors may use one pool at once
+    cross_thread_free: bool = True  #: an object may be put by another thread than the one that got it
+    numa: bool = False  #: honours the NUMA node of a pool specification
+    max_actors: int | None = None  #: most actors that may use one pool, or None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One variant of one allocator.
+
+    ``table`` is the address of its ``allocmark_backend`` (see ``allocmark/backend.h``), which must stay valid
+    as long as the process lives; it is None exactly when ``unavailable`` says why.
+
+    ``options`` reach the native ``init`` and make variants of one table differ. ``environ`` is set before the
+    process of a cell starts: some libraries read their tunables before any code of ours runs.
+    """
+
+    name: str
+    variant: str
+    description: str
+    version: str  #: of the real library, read from it; "" when it cannot be read
+    table: int | None = None
+    unavailable: Unavailable | None = None
+    capabilities: Capabilities = Capabilities()
+    pages: Pages = Pages.ANY
+    default: bool = False  #: chosen when the backend is named without a variant
+    floor: bool = False  #: costs nothing and is subtracted: the harness floor, not an allocator
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def label(self) -> str:
+        """``name:variant``, as the command line takes it."""
+        return f"{self.name}:{self.variant}"
+
+    def problems(self) -> list[str]:
+        """What is wrong with this description, one phrase each; an empty list when it can be used.
+
+        The native table is checked by the engine, when the backend is registered.
+        """
+        found = []
+        for what, value in (("name", self.name), ("variant", self.variant)):
+            if not isinstance(value, str) or not _NAME.match(value):
+                found.append(f"{what} {value!r} is not lower-case words joined by '_' or '-'")
+        if not isinstance(self.capabilities, Capabilities):
+            found.append(f"capabilities is {type(self.capabilities).__name__}, not Capabilities")
+        if not isinstance(self.pages, Pages):
+            found.append(f"pages {self.pages!r} is not a Pages")
+        if self.unavailable is not None and not isinstance(self.unavailable, Unavailable):
+            found.append(f"unavailable is {type(self.unavailable).__name__}, not Unavailable")
+        if (self.table is None) == (self.unavailable is None):
+            found.append("exactly one of table and unavailable must be given")
+        if self.table is not None and (not isinstance(self.table, int) or self.table <= 0 or self.table % 8):
+            found.append(f"table {self.table!r} is not the address of an allocmark_backend")
+        for what, mapping in (("options", self.options), ("environ", self.environ)):
+            if not isinstance(mapping, Mapping) or not all(
+                isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()
+            ):
+                found.append(f"{what} is not a mapping of strings to strings")
+        return found

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is measured beside time, one file each. A probe looks at a cell's process outside its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PoolMemory:
+    """Where one pool's objects lie.
+
+    ``regions`` are (address, length in bytes); empty when the backend does not know them. ``objects`` are
+    the addresses of some live objects, taken while the workload held them.
+    """
+
+    name: str
+    object_size: int
+    objects_asked: int
+    regions: Sequence[tuple[int, int]]
+    objects: Sequence[int]
+
+
+@dataclass(frozen=True)
+class ProbeContext:
+    """What a probe may look at. ``phase`` is "populated" or "after"."""
+
+    phase: str
+    pid: int
+    pools: Sequence[PoolMemory]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A named measure. ``measure`` returns JSON-able values; it says why when it cannot, and never a made-up 0.
+
+    ``unavailable`` holds the reason when the probe cannot work on this machine at all.
+    """
+
+    name: str
+    description: str
+    unit: str
+    measure: Callable[[ProbeContext], Mapping[str, Any]]
+    unavailable: str = ""
