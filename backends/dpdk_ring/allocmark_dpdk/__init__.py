@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""DPDK's mempools as an allocmark backend."""

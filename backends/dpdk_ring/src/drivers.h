@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** Where the shared objects with the mempool handlers are. */
+#ifndef ALLOCMARK_DPDK_DRIVERS_H
+#define ALLOCMARK_DPDK_DRIVERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/**
+ * Write to `path` what DPDK must be given with -d so that `handler` is loaded; "" when it finds its drivers
+ * by itself, which is so wherever DPDK still lies where it was installed.
+ */
+void drivers_find(const char *handler, char *path, size_t size);
+
+/** Whether DPDK knows the handler; true only once its driver is loaded. */
+bool drivers_have(const char *handler);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "log.h"
+
+#include <rte_log.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static FILE *stream;
+static char *text;
+static size_t length;
+
+int log_open(void) {
+    stream = open_memstream(&text, &length);
+    if (stream == NULL) return -errno;
+    rte_openlog_stream(stream);
+    return 0;
+}
+
+void log_clear(void) {
+    if (stream != NULL) rewind(stream);
+}
+
+const char *log_last_line(void) {
+    if (stream == NULL || fflush(stream) != 0) return "";
+    /* After a rewind, `length` is how far was written since. */
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ')) length--;
+    text[length] = '\0';
+    const char *newline = strrchr(text, '\n');
+    return newline ? newline + 1 : text;
+}
+
+void log_close(void) {
+    if (stream == NULL) return;
+    rte_openlog_stream(NULL);
+    fclose(stream);
+    free(text);
+    stream = NULL;
+    text = NULL;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * The allocmark backend table, and what is on the measured path.
+ *
+ * A pool is the rte_mempool itself and a thread's handle is its per-lcore cache, fetched once (NULL: the pool
+ * has none). So a call costs what it costs a DPDK application: the inline functions of rte_mempool.h. A
+ * look-up of the lcore in every call would cost more in a shared library than it does in a program.
+ *
+ * What the cache can serve is split off, so that the compiler drops the rest of those functions from it and,
+ * in a leaf function, the saving of registers with it: an application has them inlined and saves none either.
+ */
+#include "cache.h"
+#include "dpdk_ring.h"
+
+#include <rte_mempool.h>
+#include <rte_version.h>
+
+static __rte_noinline int get_from_pool(void *pool, void *local, void **objects, uint32_t n) {
+    return rte_mempool_generic_get(pool, objects, n, local);
+}
+
+static __rte_noinline void put_to_pool(void *pool, void *local, void *const *objects, uint32_t n) {
+    rte_mempool_generic_put(pool, objects, n, local);
+}
+
+static int get_bulk(void *pool, void *local, void **objects, uint32_t n) {
+    const struct rte_mempool_cache *cache = local;
+    if (cache == NULL || n > cache->len) return get_from_pool(pool, local, objects, n);
+    return rte_mempool_generic_get(pool, objects, n, local);
+}
+
+static void put_bulk(void *pool, void *local, void *const *objects, uint32_t n) {
+    const struct rte_mempool_cache *cache = local;
+    if (cache == NULL || n > cache_limit(cache) || cache->len + n > cache_limit(cache))
+        put_to_pool(pool, local, objects, n);
+    else
+        rte_mempool_generic_put(pool, objects, n, local);
+}
+
+static const allocmark_backend table = {
+    .abi = ALLOCMARK_ABI_VERSION,
+    .size = sizeof(allocmark_backend),
+    .init = eal_start,
+    .pool_create = pool_create,
+    .pool_destroy = pool_destroy,
+    .thread_enter = thread_enter,
+    .thread_leave = thread_leave,
+    .get_bulk = get_bulk,
+    .put_bulk = put_bulk,
+    .fini = eal_stop,
+    .available = pool_available,
+    .regions = pool_regions,
+    .facts = facts,
+};
+
+const void *allocmark_dpdk_table(void);
+const char *allocmark_dpdk_version(void);
+
+const void *allocmark_dpdk_table(void) {
+    return &table;
+}
+
+/** The version of the library that was loaded, not of the headers. Needs no EAL. */
+const char *allocmark_dpdk_version(void) {
+    return rte_version();
+}

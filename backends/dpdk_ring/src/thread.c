@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** A thread that enters becomes an lcore: without an lcore number it would have no cache. */
+#include "dpdk_ring.h"
+#include "hugepages.h"
+#include "log.h"
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mempool.h>
+
+#include <errno.h>
+#include <string.h>
+
+static _Thread_local unsigned pools_entered;
+static _Thread_local bool registered_here; /* the thread that called init was an lcore before */
+
+static int register_lcore(allocmark_error *error) {
+    log_clear();
+    if (rte_thread_register() != 0) {
+        say(error, "DPDK took no further thread as an lcore (%s), of %d it can have: %s",
+            rte_strerror(rte_errno), RTE_MAX_LCORE, log_last_line());
+        return -rte_errno;
+    }
+    registered_here = true;
+    return 0;
+}
+
+/** The handler "bucket" maps memory of each pool for each new lcore. */
+static int register_bucket_lcore(const struct rte_mempool *pool, allocmark_error *error) {
+    struct hugepage_window window;
+    int result = hugepages_open(&window, 4 * sizeof(void *) * (uint64_t)pool->size, error);
+    if (result != 0) return result;
+    result = register_lcore(error);
+    hugepages_close(&window);
+    return result;
+}
+
+int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) {
+    (void)thread;
+    int result = 0;
+    if (rte_lcore_id() == LCORE_ID_ANY)
+        result = dpdk.hugetlb && strcmp(dpdk.handler, "bucket") == 0 ? register_bucket_lcore(pool, error)
+                                                                     : register_lcore(error);
+    if (result != 0) return result;
+    pools_entered++;
+    *local = rte_mempool_default_cache(pool, rte_lcore_id()); /* NULL: the pool has no caches */
+    return 0;
+}
+
+void thread_leave(void *pool, void *local) {
+    if (local != NULL) rte_mempool_cache_flush(local, pool);
+    if (--pools_entered > 0 || !registered_here) return;
+    rte_thread_unregister();
+    registered_here = false;
+}

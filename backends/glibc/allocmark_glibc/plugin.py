@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The entry point: one variant for each setting of malloc that matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import allocmark
+from allocmark_glibc._native import ffi, lib
+
+THP_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+class _Variant(NamedTuple):
+    name: str
+    description: str
+    tunables: str  #: a tunable that is not known is ignored in silence, hence `since`
+    since: tuple[int, int]  #: the first glibc that has them
+    thp: bool = False
+
+
+_TCACHE_OFF = "glibc.malloc.tcache_count=0"
+_ONE_ARENA = "glibc.malloc.arena_max=1"
+_THP = "glibc.malloc.hugetlb=1"
+
+_VARIANTS = [
+    _Variant("default", "malloc and free, no tunable set", "", (2, 0)),
+    _Variant("no_tcache", "malloc and free without the per-thread cache", _TCACHE_OFF, (2, 26)),
+    _Variant("one_arena", "malloc and free, one arena for all threads", _ONE_ARENA, (2, 26)),
+    _Variant("thp", "malloc and free, huge pages advised in the main arena", _THP, (2, 35), thp=True),
+    _Variant(
+        "thp_one_arena",
+        "malloc and free, huge pages advised, one arena for all threads",
+        f"{_THP}:{_ONE_ARENA}",
+        (2, 35),
+        thp=True,
+    ),
+]
+
+
+def _thp_mode() -> str:
+    """ "always", "madvise" or "never", as the kernel says now; "never" where it has no such pages."""
+    try:
+        return THP_MODE.read_text().partition("[")[2].partition("]")[0]
+    except OSError:
+        return "never"
+
+
+def _obstacle(
+    variant: _Variant, table: int | None, version: str, thp_mode: str
+) -> allocmark.Unavailable | None:
+    if table is None:
+        return allocmark.Unavailable(
+            "the C library here is not glibc", "run on a distribution based on glibc"
+        )
+    if tuple(map(int, version.split(".")[:2])) < variant.since:
+        needed = ".".join(map(str, variant.since))
+        return allocmark.Unavailable(
+            f"glibc here is {version}; {variant.tunables} came with {needed}",
+            f"run on a distribution with glibc {needed} or newer",
+        )
+    if variant.thp and thp_mode == "never":
+        return allocmark.Unavailable(
+            "transparent huge pages are off here", f"echo madvise | sudo tee {THP_MODE}"
+        )
+    return None
+
+
+def variants(table: int | None, version: str, thp_mode: str) -> list[allocmark.Backend]:
+    """Describe every variant; ``table`` is None and ``version`` "" where the C library is not glibc."""
+    found = []
+    for variant in _VARIANTS:
+        obstacle = _obstacle(variant, table, version, thp_mode)
+        found.append(
+            allocmark.Backend(
+                name="glibc",
+                variant=variant.name,
+                description=variant.description,
+                version=version,
+                table=None if obstacle else table,
+                unavailable=obstacle,
+                capabilities=allocmark.Capabilities(any_size=True),
+                default=variant.name == "default",
+                # Read by the C library when a process starts. "default" sets it too, to nothing: a variant
+                # is what its name says, whatever the caller's environment holds.
+                environ={"GLIBC_TUNABLES": variant.tunables},
+            )
+        )
+    return found
+
+
+@allocmark.hookimpl
+def allocmark_backends() -> list[allocmark.Backend]:
+    table = int(ffi.cast("uintptr_t", lib.allocmark_glibc_table())) or None
+    return variants(table, ffi.string(lib.allocmark_glibc_version()).decode(), _thp_mode())

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the plugin hands over, and that each variant is what it says in a process started its way."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from allocmark_glibc import plugin
+
+BACKENDS = {each.variant: each for each in plugin.allocmark_backends()}
+
+# A process of a cell in small: threads allocate, then the process says what was on.
+CELL = """
+import json, os, re, sys, threading
+sys.path.insert(0, sys.argv[1])
+from conftest import Table
+
+table = Table()
+pool = table.create(2176)
+ready, done = threading.Barrier(4), threading.Event()
+addresses = []
+
+def actor(slot):
+    local = table.enter(pool, slot)
+    objects = table.get(pool, local, 64)
+    addresses.extend(table.addresses(objects))
+    ready.wait()
+    done.wait()
+    table.put(pool, local, objects)
+    table.c.thread_leave(pool, local)
+
+threads = [threading.Thread(target=actor, args=(slot,)) for slot in range(3)]
+for each in threads: each.start()
+ready.wait()
+found = table.facts()
+found["usable_bytes"] = table.facts(pool)["usable_bytes"]
+smaps = open("/proc/self/smaps").read()
+advised = [
+    range(int(start, 16), int(end, 16))
+    for start, end, flags in re.findall(r"^(\\w+)-(\\w+) .*?^VmFlags:(.*?)$", smaps, re.S | re.M)
+    if "hg" in flags.split()
+]
+found["huge_pages_advised"] = all(any(each in area for area in advised) for each in addresses)
+done.set()
+for each in threads: each.join()
+print(json.dumps(found))
+"""
+
+PRELOADED = "unsigned long malloc_usable_size(void *object) { return object ? 7 : 0; }"
+
+
+def facts(variant: str, **environ: str) -> dict[str, str]:
+    environment = {**os.environ, **environ, **BACKENDS[variant].environ}
+    done = subprocess.run(
+        [sys.executable, "-c", CELL, str(Path(__file__).parent)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_descriptions_are_well_formed():
+    assert [each.problems() for each in BACKENDS.values()] == [[]] * len(BACKENDS)
+    assert [each.variant for each in BACKENDS.values() if each.default] == ["default"]
+    assert all(each.capabilities.any_size for each in BACKENDS.values())
+
+
+@pytest.mark.parametrize("variant", BACKENDS)
+def test_the_tunables_reach_the_process(variant):
+    assert facts(variant)["tunables"] == BACKENDS[variant].environ["GLIBC_TUNABLES"]
+
+
+def test_the_version_is_that_of_the_running_library():
+    assert {each.version for each in BACKENDS.values()} == {
+        os.confstr("CS_GNU_LIBC_VERSION").removeprefix("glibc ")
+    }
+
+
+def test_default_has_a_thread_cache_and_arenas_of_its_own():
+    found = facts("default")
+    assert found["thread_cache"] == "on"
+    assert int(found["arenas"]) >= 2
+
+
+def test_no_tcache_has_no_thread_cache():
+    assert facts("no_tcache")["thread_cache"] == "off"
+
+
+def test_one_arena_has_one():
+    assert facts("one_arena")["arenas"] == "1"
+
+
+def test_the_caller_s_environment_does_not_change_a_variant():
+    assert facts("default", GLIBC_TUNABLES="glibc.malloc.tcache_count=0")["thread_cache"] == "on"
+
+
+@pytest.mark.skipif(
+    plugin._thp_mode() != "madvise", reason="glibc advises only where the kernel asks for advice"
+)
+def test_huge_pages_are_advised_for_every_thread_of_thp_one_arena():
+    assert facts("thp_one_arena")["huge_pages_advised"]
+    assert not facts("one_arena")["huge_pages_advised"]
+
+
+def test_a_preloaded_malloc_is_not_measured(tmp_path):
+    (tmp_path / "other.c").write_text(PRELOADED)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "other.so", "other.c"], cwd=tmp_path, check=True)
+    assert facts("default", LD_PRELOAD=str(tmp_path / "other.so"))["usable_bytes"] == "2184"
+
+
+def test_the_older_environment_variables_are_recorded():
+    found = facts("default", MALLOC_ARENA_MAX="1")
+    assert found["MALLOC_ARENA_MAX"] == "1"
+    assert found["arenas"] == "1"
+
+
+def test_another_c_library_is_unavailable():
+    found = plugin.variants(None, "", "madvise")
+    assert {each.unavailable.reason for each in found} == {"the C library here is not glibc"}
+    assert [each.problems() for each in found] == [[]] * len(found)
+
+
+@pytest.mark.parametrize(
+    ("version", "thp_mode", "available"),
+    [
+        ("2.36", "madvise", {"default", "no_tcache", "one_arena", "thp", "thp_one_arena"}),
+        ("2.36", "never", {"default", "no_tcache", "one_arena"}),
+        ("2.34", "madvise", {"default", "no_tcache", "one_arena"}),
+        ("2.25", "madvise", {"default"}),
+    ],
+)
+def test_what_this_system_cannot_do_is_unavailable(version, thp_mode, available):
+    found = plugin.variants(BACKENDS["default"].table, version, thp_mode)
+    assert {each.variant for each in found if each.table} == available
+    assert all(each.unavailable.reason and each.unavailable.fix for each in found if not each.table)

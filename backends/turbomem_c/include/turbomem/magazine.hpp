@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Magazines: arrays of object pointers that change hands whole.
+#pragma once
+
+#include "turbomem/pages.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+namespace turbomem {
+
+inline constexpr std::size_t cache_line = 64;
+/// Two lines: the adjacent-line prefetcher of x86 makes neighbours share.
+inline constexpr std::size_t no_sharing = 2 * cache_line;
+
+/// Copy n object pointers between arrays that do not overlap. Forward and in blocks of one cache line, which
+/// the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes.
+inline void copy_objects(void **to, void *const *from, std::uint32_t n) noexcept {
+    static_assert(cache_line == 8 * sizeof(void *));
+    auto copy = [&](std::uint32_t objects) {
+        std::memcpy(to, from, objects * sizeof(void *)); // moves, not a call: `objects` is a constant
+        to += objects;
+        from += objects;
+    };
+    for (; n >= 8; n -= 8) copy(8);
+    if (n & 4) copy(4);
+    if (n & 2) copy(2);
+    if (n & 1) copy(1);
+}
+
+/// The header; the slots follow it. Whoever holds the magazine owns all of it but `next`.
+struct alignas(cache_line) magazine {
+    /// The magazine below in a stack (an index; 0: none). Atomic because a thread that lost the race for the
+    /// head may still read it while the winner, who now owns the magazine, writes it.
+    std::atomic<std::uint32_t> next{0};
+    std::uint32_t index = 0; ///< this magazine's own, from 1
+    std::uint32_t count = 0; ///< objects in slots()[0 .. count); stale while a cache has it loaded
+
+    void **slots() noexcept { return reinterpret_cast<void **>(this + 1); }
+};
+
+/// Every magazine of a pool, in one populated mapping of its own; indices from 1 to size().
+class magazine_array {
+  public:
+    /// Throws as mapping does.
+    magazine_array(std::uint32_t magazines, std::uint32_t capacity)
+        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, page_kind::base) {
+        for (std::uint32_t i = 1; i <= magazines; ++i) (new (&(*this)[i]) magazine)->index = i;
+    }
+
+    magazine &operator[](std::uint32_t index) const noexcept {
+        return *reinterpret_cast<magazine *>(memory_.data() + stride_ * (index - 1));
+    }
+    std::uint32_t size() const noexcept { return size_; }
+
+    /// Bytes from one magazine to the next; whole cache lines, so that no two magazines share one.
+    static constexpr std::size_t stride(std::uint32_t capacity) noexcept {
+        const std::size_t slots = std::size_t{capacity} * sizeof(void *);
+        return sizeof(magazine) + (slots + cache_line - 1) / cache_line * cache_line;
+    }
+
+  private:
+    std::uint32_t size_;
+    std::size_t stride_;
+    mapping memory_;
+};
+
+/// Move as many objects as fit from one magazine into another.
+inline void pour(magazine &from, magazine &to, std::uint32_t capacity) noexcept {
+    const std::uint32_t n = std::min(from.count, capacity - to.count);
+    from.count -= n;
+    copy_objects(to.slots() + to.count, from.slots() + from.count, n);
+    to.count += n;
+}
+
+} // namespace turbomem

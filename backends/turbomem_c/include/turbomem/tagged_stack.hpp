@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// A lock-free stack (Treiber 1986) of nodes that are named by an index.
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <cstdint>
+
+namespace turbomem {
+
+/// An array, by indices from 1, of nodes with an own index and an atomic link. Nodes are never unmapped while
+/// a stack over them is used: a stale read of a link must stay harmless.
+template <class T>
+concept node_array = requires(const T &nodes, std::uint32_t index) {
+    { nodes[index].next } -> std::same_as<std::atomic<std::uint32_t> &>;
+    { nodes[index].index } -> std::convertible_to<std::uint32_t>;
+};
+
+/// Index and tag of the top in one word. The tag changes with every push and pop, so that a head which went
+/// away and came back is told apart (ABA); a thread would have to sleep through exactly 2^32 changes between
+/// its load and its compare-and-swap to be fooled.
+///
+/// push and pop are lock-free: an attempt fails only because another thread's succeeded.
+class tagged_stack {
+  public:
+    template <node_array Nodes> void push(const Nodes &nodes, std::uint32_t index) noexcept {
+        // relaxed: the value is only compared; nothing is read through it.
+        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        do {
+            // relaxed: published by the release below.
+            nodes[index].next.store(top(head), std::memory_order_relaxed);
+            // release: whoever pops the node sees its link and its contents. relaxed on failure: as the load.
+        } while (!head_.compare_exchange_weak(head, changed(head, index), std::memory_order_release,
+                                              std::memory_order_relaxed));
+    }
+
+    /// The index of the node that was on top, or 0 when there was none.
+    template <node_array Nodes> std::uint32_t pop(const Nodes &nodes) noexcept {
+        // acquire: the link read next must be at least as new as the push that put the node on top.
+        std::uint64_t head = head_.load(std::memory_order_acquire);
+        while (const std::uint32_t index = top(head)) {
+            // relaxed: ordered by the acquire; when the node was popped meanwhile this is any value at all,
+            // and the tag makes the exchange fail.
+            const std::uint32_t below = nodes[index].next.load(std::memory_order_relaxed);
+            // acquire: the node's contents. Every change of the head is a read-modify-write, so the release
+            // sequence of the push that brought the node reaches here through any number of later changes.
+            // acquire on failure: the new head's link is read in the next round.
+            if (head_.compare_exchange_weak(head, changed(head, below), std::memory_order_acquire,
+                                            std::memory_order_acquire))
+                return index;
+        }
+        return 0;
+    }
+
+    /// The top's index (0: empty), for walking while nothing changes.
+    std::uint32_t top() const noexcept {
+        // acquire: the walker goes on to read links and contents.
+        return top(head_.load(std::memory_order_acquire));
+    }
+
+    /// Changes so far, modulo 2^32.
+    std::uint32_t changes() const noexcept {
+        // acquire: a later look at this or another stack must not move before this one.
+        return static_cast<std::uint32_t>(head_.load(std::memory_order_acquire) >> 32);
+    }
+
+  private:
+    static std::uint32_t top(std::uint64_t head) noexcept { return static_cast<std::uint32_t>(head); }
+    static std::uint64_t changed(std::uint64_t head, std::uint32_t index) noexcept {
+        return ((head >> 32) + 1) << 32 | index;
+    }
+
+    std::atomic<std::uint64_t> head_{0};
+    static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+};
+
+} // namespace turbomem

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+/// End the program with the place and the condition that did not hold.
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                       \
+            std::exit(1);                                                                                              \
+        }                                                                                                              \
+    } while (false)
+
+/// Random numbers that are the same in every run.
+class dice {
+  public:
+    explicit dice(std::uint64_t seed) : engine_(seed) {}
+    /// Uniform in from .. to.
+    std::uint32_t roll(std::uint32_t from, std::uint32_t to) {
+        return std::uniform_int_distribution<std::uint32_t>(from, to)(engine_);
+    }
+
+  private:
+    std::mt19937_64 engine_;
+};

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: parses, calls, prints. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from allocmark import __version__
+from allocmark.errors import AllocmarkError, UsageError
+
+if TYPE_CHECKING:
+    from allocmark.run.store import Run
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 1 something that was measured failed, 2 it cannot be done as asked."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser().parse_args(arguments)
+        options.argv = arguments
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except AllocmarkError as error:
+        print(f"allocmark: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="allocmark", description="Measures memory allocators and memory pools with workloads written in YAML."
+    )
+    parser.add_argument("--version", action="version", version=f"allocmark {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="measure backends on workloads")
+    run.set_defaults(command=_run)
+    run.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help="name or file; none: the short form of every workload"
+    )
+    run.add_argument(
+        "-b",
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME[:VARIANT]",
+        help="may be repeated, VARIANT may have wildcards; none: the default variant of every backend",
+    )
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE...]",
+        help="values of a sweep variable, or of a place in the file such as pools.mbuf.objects",
+    )
+    run.add_argument("--short", action="store_true", help="only the cells of each workload's short form")
+    run.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
+    run.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default 1)")
+    run.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
+    run.add_argument("--blocks", type=_positive, metavar="N", help="samples of a cell (default 100)")
+    run.add_argument("--sample-ms", type=_positive, metavar="MS", help="length of a sample (default 25)")
+    run.add_argument("--timeout", type=_positive, default=60, metavar="S", help="a silent cell is ended (default 60)")
+    run.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
+    run.add_argument("--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with")
+    run.add_argument("-o", "--output", metavar="DIR", help="where the run file goes (default runs/DATE-TIME)")
+    run.add_argument("--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here")
+    run.add_argument("--resume", metavar="DIR", help="finish the run in DIR as it was asked for")
+
+    listing = commands.add_parser("list", help="what there is: backends, workloads, probes")
+    listing.set_defaults(command=_list)
+    listing.add_argument("what", choices=["backends", "workloads", "probes"])
+    listing.add_argument("--json", action="store_true", help="for programs")
+
+    workloads = commands.add_parser("workloads", help="check and look at workload files")
+    actions = workloads.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    check = actions.add_parser("check", help="validate files; nothing is run")
+    check.set_defaults(command=_check)
+    check.add_argument("files", nargs="+", metavar="FILE")
+    cells = actions.add_parser("show", help="the cells that a workload expands to")
+    cells.set_defaults(command=_show_cells)
+    cells.add_argument("workload", metavar="NAME", help="name or file")
+    cells.add_argument("--set", action="append", default=[], metavar="KEY=VALUE[,VALUE...]")
+    cells.add_argument("--short", action="store_true", help="only the short form")
+    schema = actions.add_parser("schema", help="the JSON schema of workload files, for editors")
+    schema.set_defaults(command=_schema)
+
+    show = commands.add_parser("show", help="the table of a run")
+    show.set_defaults(command=_show)
+    show.add_argument("run", metavar="RUN", help="run file or its folder")
+    show.add_argument("--baseline", metavar="NAME[:VARIANT]")
+    show.add_argument("--json", action="store_true", help="the whole run as one JSON document")
+
+    compare = commands.add_parser("compare", help="backends of one run, or two runs, worst first")
+    compare.set_defaults(command=_compare)
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="one or two")
+    compare.add_argument("--baseline", metavar="NAME[:VARIANT]")
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and what that means for measuring")
+    doctor.set_defaults(command=_doctor)
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return value
+
+
+def _assignments(items: Sequence[str]) -> dict[str, list[str]]:
+    overrides: dict[str, list[str]] = {}
+    for item in items:
+        key, equals, values = item.partition("=")
+        if not equals or not key or not values:
+            raise UsageError(f"--set {item}: expected KEY=VALUE, or KEY=VALUE,VALUE,... for several cells")
+        overrides[key] = values.split(",")
+    return overrides
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from allocmark import plugins
+    from allocmark.report.progress import reporter
+    from allocmark.report.table import render
+    from allocmark.run import runner
+    from allocmark.run.request import Request
+    from allocmark.run.summary import check_baseline, document
+
+    host = plugins.load()
+    for broken in host.broken:
+        _note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
+    if options.resume:
+        if options.workloads or options.backend or options.set:
+            raise UsageError("--resume runs what was asked for then: leave workloads, -b and --set out")
+        plan, writer, request = runner.resume(host, Path(options.resume))
+    else:
+        request = Request(
+            workloads=options.workloads,
+            backends=options.backend,
+            overrides=_assignments(options.set),
+            short=options.short or options.quick or not options.workloads,
+            seed=options.seed,
+            verify=options.verify,
+            pin=not options.no_pin,
+            blocks=options.blocks or (15 if options.quick else Request.blocks),
+            sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
+            timeout=float(options.timeout),
+        )
+        if options.json and options.json != "-" and not os.access(os.path.dirname(options.json) or ".", os.W_OK):
+            raise UsageError(f"--json {options.json}: its folder cannot be written")
+        directory = Path(options.output) if options.output else _fresh_directory()
+        plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
+    with writer:
+        for text in plan.left_out:
+            _note(f"left out: {text}")
+        with reporter(sys.stderr) as report:
+            run = runner.execute(plan, request, host, writer, report)
+    baseline = run.header.baseline
+    if baseline and not request.verify:
+        check_baseline([run], baseline)
+    if options.json:
+        text = json.dumps(document(run, baseline), indent=1) + "\n"
+        if options.json == "-":
+            sys.stdout.write(text)
+        else:
+            Path(options.json).write_text(text)
+    if options.json != "-":
+        print(_verified(run) if request.verify else render(run, baseline))
+        print(f"\nrun file: {run.path}")
+    if run.end and run.end.interrupted:
+        _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
+        return INTERRUPTED
+    cells = [cell for group in run.groups for cell in group.cells]
+    nothing = not any(cell.status == "ok" and not cell.floor for cell in cells)
+    return FAILED if nothing or any(cell.status == "failed" for cell in cells) else OK
+
+
+def _fresh_directory() -> Any:
+    from datetime import datetime
+    from pathlib import Path
+
+    base = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    number = 1
+    path = base
+    while path.exists():
+        number += 1
+        path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
+def _verified(run: Run) -> str:
+    from tabulate import tabulate
+
+    from allocmark.report.figures import assignments
+
+    rows = []
+    for group in run.groups:
+        for cell in group.cells:
+            verdict = "verified" if cell.status == "ok" else cell.status
+            rows.append(
+                [cell.workload, assignments(cell.parameters), cell.label, verdict, f"{cell.objects:,}", cell.reason or ""]
+            )
+    return tabulate(
+        rows,
+        ["workload", "parameters", "backend", "verdict", "objects checked", "reason"],
+        disable_numparse=True,
+        colalign=("left", "left", "left", "left", "right", "left"),
+    )
+
+
+def _note(text: str) -> None:
+    print(f"allocmark: {text}", file=sys.stderr)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from allocmark import plugins
+    from allocmark.report import listing
+
+    host = plugins.load()
+    rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
+    print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
+    return OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from allocmark.errors import WorkloadError
+    from allocmark.workload.compile import compile_workload
+    from allocmark.workload.expand import Template
+
+    status = OK
+    for file in options.files:
+        try:
+            cells = Template.load(Path(file)).cells()
+            for cell in cells:
+                compile_workload(cell.workload, 1, file)
+        except WorkloadError as error:
+            print(f"allocmark: {error}", file=sys.stderr)
+            status = USAGE
+        else:
+            print(f"{file}: good, {len(cells)} cells")
+    return status
+
+
+def _show_cells(options: argparse.Namespace) -> int:
+    from allocmark import plugins
+    from allocmark.report.listing import render
+    from allocmark.workload.compile import compile_workload
+    from allocmark.workload.find import find_workload
+
+    template = find_workload(options.workload, plugins.load(only=()).workload_dirs)
+    print(f"{template.name}: {template.summary}\nsource: {template.source}\n")
+    rows = []
+    for cell in template.cells(_assignments(options.set), short=options.short):
+        program = compile_workload(cell.workload, 1, str(template.path))
+        rows.append(
+            cell.parameters
+            | {
+                "actors": ", ".join(actor.name for actor in program.actors),
+                "objects a pass": sum(actor.objects * actor.passes for actor in program.actors),
+                "held at once": " + ".join(f"{sum(actor.ring_capacity):,}" for actor in program.actors),
+                "pools": f"{program.pool_bytes / 2**20:,.0f} MiB",
+            }
+        )
+    print(render(rows))
+    return OK
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from allocmark.workload.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return OK
+
+
+def _read(path: str) -> tuple[Run, int]:
+    from allocmark.run.store import read_run
+
+    run = read_run(path)
+    if run.torn is None:
+        return run, OK
+    _note(
+        f"{run.path}:{run.torn}: cut off here; the {len(run.groups)} of {len(run.header.plan)} groups before it are "
+        f"shown: `allocmark run --resume {run.path.parent}` finishes the run"
+    )
+    return run, USAGE
+
+
+def _show(options: argparse.Namespace) -> int:
+    from allocmark.report.table import render
+    from allocmark.run.summary import document
+
+    run, status = _read(options.run)
+    baseline = options.baseline or run.header.baseline
+    if options.json:
+        print(json.dumps(document(run, baseline), indent=1))
+    elif run.header.settings.get("verify"):
+        print(_verified(run))
+    else:
+        print(render(run, baseline))
+    return status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from allocmark.report.compare import compare
+
+    if len(options.runs) > 2:
+        raise UsageError(f"compare takes one or two runs, and {len(options.runs)} were given")
+    read = [_read(path) for path in options.runs]
+    print(compare([run for run, _ in read], options.baseline))
+    return max(status for _, status in read)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from allocmark import doctor
+
+    checks = doctor.checks()
+    print(json.dumps(doctor.as_json(checks), indent=1) if options.json else doctor.render(checks))
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The native engine. It knows the ABI of ``allocmark/backend.h`` and nothing of Python's backends."""
+
+from __future__ import annotations
+
+from allocmark.engine._engine import ffi, lib
+
+
+def table_problem(address: int) -> str | None:
+    """What is wrong with the ``allocmark_backend`` at a readable address, or None."""
+    problem = lib.am_table_problem(ffi.cast("void *", address))
+    return None if problem == ffi.NULL else ffi.string(problem).decode()
+
+
+def null_table() -> int:
+    """Address of the floor's ``allocmark_backend``."""
+    return int(ffi.cast("uintptr_t", lib.am_null_table()))
+
+
+def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
+    """Round trip of one cache line between two CPUs, in ns: the median of ``rounds`` batches of 100 trips.
+
+    Raises OSError when one of the CPUs may not be used.
+    """
+    distance = float(lib.am_core_distance(cpu_a, cpu_b, rounds))
+    if distance < 0:
+        raise OSError(int(-distance), f"no core-to-core probe between CPUs {cpu_a} and {cpu_b}")
+    return distance
+
+
+def reference_burst(table: int, bulk: int, keep: int, touch: int, bursts: int) -> float:
+    """ns an object of a hand-written burst loop over the same table: what the interpreter is compared with."""
+    return float(lib.am_reference_burst(ffi.cast("void *", table), bulk, keep, touch, bursts))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds the native engine as the extension ``allocmark.engine._engine`` (cffi, API mode)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path("suite/allocmark/engine")  # setuptools wants paths relative to the project
+NATIVE = HERE / "native"
+
+
+def declarations() -> str:
+    """What Python sees: the engine's own headers, less what only a C preprocessor understands."""
+    text = "\n".join(
+        path.read_text() for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
+    )
+    text = re.sub(r'extern "C" \{', "", text)
+    text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
+    text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    return text
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations())
+ffibuilder.set_source(
+    "allocmark.engine._engine",
+    '#include "engine.h"',
+    source_extension=".cpp",
+    sources=[str(path) for path in sorted(NATIVE.glob("*.cpp"))],
+    depends=[str(path) for path in sorted([*NATIVE.glob("*.h*"), *HERE.glob("include/allocmark/*.h")])],
+    include_dirs=[str(NATIVE), str(HERE / "include")],
+    extra_compile_args=["-std=c++20", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-pthread"],
+    extra_link_args=["-pthread"],
+)

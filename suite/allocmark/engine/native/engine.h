@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * The engine's interface to Python. One engine a process: one backend variant, its pools, and one native
+ * thread an actor. Calls come from one thread, one at a time. Functions that can fail return 0 or -1 and
+ * write one line into `error`.
+ */
+#ifndef ALLOCMARK_ENGINE_H
+#define ALLOCMARK_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocmark/backend.h"
+#include "tape.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct am_pool {
+    const char *name;
+    uint64_t object_size, objects, alignment, working_set;
+    uint32_t cache;
+    int32_t node;
+} am_pool;
+
+typedef struct am_queue {
+    uint32_t capacity; /* rounded up to a power of two */
+    uint32_t senders, receivers;
+} am_queue;
+
+typedef struct am_actor {
+    const am_insn *prologue; /* run once, untimed: brings the live set to where the body starts */
+    const am_insn *body;     /* one pass; leaves the live set as it found it */
+    const uint32_t *indices;
+    const uint32_t *ring_capacity; /* an entry a pool; 0: this actor never holds objects of that pool */
+    uint64_t passes;               /* passes over the body in one unit of a sample */
+    uint64_t settle_passes;        /* passes that follow the prologue, untimed */
+    uint64_t objects;              /* objects got in one pass */
+    uint32_t coupled;              /* waits for others through queues: never stops early */
+    int32_t cpu, node;             /* -1: left free */
+} am_actor;
+
+typedef struct am_plan {
+    const void *table; /* allocmark_backend */
+    const allocmark_option *options;
+    const am_pool *pools;
+    const am_queue *queues;
+    const am_actor *actors;
+    uint32_t n_options, n_pools, n_queues, n_actors;
+    uint32_t verify;   /* stamp and check every object */
+    uint64_t stall_ns; /* give up when a get or a queue made no progress for this long */
+} am_plan;
+
+typedef enum am_phase { AM_SETTLE, AM_SAMPLE, AM_DRAIN } am_phase;
+
+typedef struct am_actor_sample {
+    uint64_t ns;          /* from the common start to this actor's end, idle time taken off */
+    uint64_t objects;     /* objects got */
+    uint64_t failed_gets; /* gets that found too little and were tried again */
+    uint64_t switches;    /* times the kernel took the CPU away */
+    int32_t cpu;          /* where it ran at the end */
+} am_actor_sample;
+
+typedef enum am_trouble_kind {
+    AM_NONE,
+    AM_EXHAUSTED,   /* a get found too little for stall_ns */
+    AM_BLOCKED,     /* a send or receive made no progress for stall_ns */
+    AM_TWICE,       /* handed out while already out */
+    AM_OVERLAP,     /* shares bytes with another object that is out */
+    AM_MISALIGNED,  /* not aligned as asked */
+    AM_OUTSIDE,     /* not inside the regions that the backend reports */
+    AM_OVERWRITTEN, /* its stamp changed while it was held */
+    AM_LOST,        /* fewer objects in the pool than at the start */
+    AM_NULL         /* a null pointer was handed out */
+} am_trouble_kind;
+
+/** The first thing that went wrong. Figures that do not apply are 0, actors -1. */
+typedef struct am_trouble {
+    uint32_t kind, pool, step, other_step;
+    int32_t actor, other_actor;
+    uint64_t object, other_object;
+    uint64_t figure; /* byte of the object, objects missing, objects asked for */
+} am_trouble;
+
+typedef struct am_engine am_engine;
+
+/** NULL when the table can be used, else what is wrong with it. `table` must be readable. */
+const char *am_table_problem(const void *table);
+
+/** Starts the backend, creates the pools, starts the threads. NULL on failure. */
+am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
+
+/**
+ * Runs one phase on all actors. AM_SETTLE first; then any number of AM_SAMPLE with `units` (each actor runs
+ * `units` times its `passes`); AM_DRAIN puts back what is held. `samples` has an entry an actor.
+ * Returns -1 with `*trouble` filled when the run cannot go on; then only am_engine_abandon is legal.
+ */
+int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
+                  am_trouble *trouble);
+
+/**
+ * After AM_DRAIN: every pool must give out as many objects as it holds. Ends with all threads gone.
+ * Pools listed as unbounded are not tried.
+ */
+int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, am_trouble *trouble);
+
+/** Writes "key=value\n" lines about a pool, or about the process for pool -1; returns the bytes written. */
+size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capacity);
+
+/** As allocmark_backend.regions; 0 when the backend does not tell. */
+uint32_t am_engine_regions(am_engine *engine, uint32_t pool, allocmark_region *regions, uint32_t capacity);
+
+/** Addresses of objects that were held lately; returns how many were written. */
+uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses, uint32_t capacity);
+
+/** Ends threads, pools and backend. Only after AM_DRAIN. */
+void am_engine_free(am_engine *engine);
+
+/** Undoes only what would outlive the process (the backend's fini). For engines that cannot be drained. */
+void am_engine_abandon(am_engine *engine);
+
+/** The floor: an allocmark_backend that hands out preallocated objects in turn. */
+const void *am_null_table(void);
+
+/**
+ * Round trip of one cache line between two CPUs, in ns: the median of `rounds` batches. Takes well under a
+ * millisecond for 8 rounds on a near pair. Negative: -errno (a CPU that may not be used).
+ */
+double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
+
+/**
+ * The loops a person would write by hand for burst, calling the same table: ns an object, to be
+ * compared with the engine's. Runs on the calling thread.
+ */
+double am_reference_burst(const void *table, uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

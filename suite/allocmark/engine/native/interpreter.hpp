@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** Runs an actor's tape. The measured loop: nothing here allocates, locks or knows Python. */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "clock.hpp"
+#include "ledger.hpp"
+#include "queue.hpp"
+#include "ring.hpp"
+
+namespace allocmark {
+
+/** One pool as one actor sees it. */
+struct PoolView {
+    void *pool;
+    void *local; // the actor's thread handle
+    Ring held;
+};
+
+/** What all actors of an engine share. The flags are read once a pass, or while waiting. */
+struct Shared {
+    alignas(128) std::atomic<bool> stop{false};  // an uncoupled actor is done: the others stop as well
+    alignas(128) std::atomic<bool> abort{false}; // something went wrong: leave as soon as possible
+    std::mutex trouble_mutex;
+    am_trouble trouble{};
+    Ledger *ledger = nullptr;
+    uint64_t stall_ns = 0;
+
+    /** Keeps the first trouble only, and makes everyone leave. */
+    void fail(const am_trouble &found) {
+        const std::lock_guard lock(trouble_mutex);
+        if (trouble.kind == AM_NONE) trouble = found;
+        // release: whoever sees it may read `trouble` (under the mutex anyway).
+        abort.store(true, std::memory_order_release);
+    }
+};
+
+namespace touch {
+
+// A vector of 16 bytes is what every x86-64 and aarch64 has: the same cost for every backend.
+using Block = uint64_t __attribute__((vector_size(16)));
+
+inline void write(void *object, uint32_t bytes, uint64_t value) {
+    char *at = static_cast<char *>(object);
+    const Block block = {value, ~value};
+    for (; bytes >= sizeof(Block); bytes -= sizeof(Block), at += sizeof(Block))
+        std::memcpy(at, &block, sizeof(Block));
+    for (; bytes > 0; --bytes, ++at) *at = char(value);
+    asm volatile("" ::: "memory"); // the stores happen, whoever reads them
+}
+
+inline void read(const void *object, uint32_t bytes) {
+    const char *at = static_cast<const char *>(object);
+    Block sum = {0, 0};
+    for (; bytes >= sizeof(Block); bytes -= sizeof(Block), at += sizeof(Block)) {
+        Block block;
+        std::memcpy(&block, at, sizeof(Block));
+        sum ^= block;
+    }
+    for (; bytes > 0; --bytes, ++at) sum[0] ^= uint64_t(*at);
+    asm volatile("" ::"m"(sum) : "memory"); // the loads happen, though nobody wants the sum
+}
+
+} // namespace touch
+
+/** One actor's state. Aligned so that no two actors share a cache line, nor a pair of them. */
+class alignas(128) Interpreter {
+  public:
+    Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::vector<PoolView> pools,
+                std::vector<Queue *> queues, const uint32_t *indices)
+        : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), shared_(shared),
+          pools_(std::move(pools)), queues_(std::move(queues)), indices_(indices) {}
+
+    /** Runs `tape` up to AM_HALT. False when the engine is to stop: trouble, here or elsewhere. */
+    bool run(const am_insn *tape) { return shared_.ledger ? run_as<true>(tape) : run_as<false>(tape); }
+
+    /** Puts back everything held. */
+    bool drain() {
+        static constexpr uint32_t kBulk = 32;
+        for (uint32_t pool = 0; pool < pools_.size(); ++pool)
+            while (const uint32_t n = std::min(pools_[pool].held.size(), kBulk))
+                if (!(shared_.ledger ? put_oldest<true>(pool, n, 0) : put_oldest<false>(pool, n, 0)))
+                    return false;
+        return true;
+    }
+
+    std::vector<PoolView> &pools() { return pools_; }
+    uint64_t idle_ns() const { return idle_ns_; }
+    uint64_t failed_gets() const { return failed_gets_; }
+    void clear_counters() { idle_ns_ = failed_gets_ = 0; }
+
+  private:
+    enum class Touch { kNone, kRead, kWrite };
+
+    template <bool kVerify> bool run_as(const am_insn *tape);
+
+    template <bool kVerify, Touch kTouch> bool get(const am_insn &insn) {
+        PoolView &view = pools_[insn.target];
+        for (uint32_t times = insn.arg; times > 0; --times) {
+            void **objects = view.held.room();
+            if (get_(view.pool, view.local, objects, insn.n) != 0) [[unlikely]]
+                if (!get_again(view, objects, insn)) return false;
+            if constexpr (kVerify) {
+                am_trouble trouble;
+                if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, insn.n, trouble))
+                    return failed(trouble);
+            } else {
+                for (uint32_t i = 0; kTouch != Touch::kNone && i < insn.n; ++i)
+                    touch_one<kTouch>(objects[i], insn.aux);
+            }
+            view.held.grow(insn.n);
+        }
+        return true;
+    }
+
+    template <Touch kTouch> void touch_one(void *object, uint32_t bytes) const {
+        if constexpr (kTouch == Touch::kWrite) touch::write(object, bytes, uint64_t(actor_));
+        if constexpr (kTouch == Touch::kRead) touch::read(object, bytes);
+    }
+
+    template <bool kVerify, Touch kTouch> bool touch_newest(const am_insn &insn) {
+        void **objects = pools_[insn.target].held.newest(insn.n);
+        if constexpr (kVerify) return still_held(insn.target, objects, insn.n, insn.step);
+        for (uint32_t i = 0; i < insn.n; ++i) touch_one<kTouch>(objects[i], insn.arg);
+        return true;
+    }
+
+    template <bool kVerify> bool put_oldest(uint32_t pool, uint32_t n, uint32_t step) {
+        PoolView &view = pools_[pool];
+        void **objects = view.held.oldest();
+        if (kVerify && !leaves(pool, objects, n, step)) return false;
+        put_(view.pool, view.local, objects, n);
+        view.held.drop_oldest(n);
+        return true;
+    }
+
+    template <bool kVerify> bool put_newest(uint32_t pool, uint32_t n, uint32_t step) {
+        PoolView &view = pools_[pool];
+        void **objects = view.held.newest(n);
+        if (kVerify && !leaves(pool, objects, n, step)) return false;
+        put_(view.pool, view.local, objects, n);
+        view.held.drop_newest(n);
+        return true;
+    }
+
+    /** Brings the chosen ones to the old end one after the other, then puts them as a bulk. */
+    template <bool kVerify> bool put_random(const am_insn &insn) {
+        void **objects = pools_[insn.target].held.oldest();
+        const uint32_t *index = indices_ + insn.arg;
+        for (uint32_t i = 0; i < insn.n; ++i) std::swap(objects[i], objects[i + index[i]]);
+        return put_oldest<kVerify>(insn.target, insn.n, insn.step);
+    }
+
+    template <bool kVerify> bool send(const am_insn &insn) {
+        Ring &held = pools_[insn.aux].held;
+        void **objects = held.oldest();
+        if (kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
+        if (!queues_[insn.target]->send(objects, insn.n)) [[unlikely]]
+            if (!keep_trying([&] { return queues_[insn.target]->send(objects, insn.n); }, AM_BLOCKED,
+                             insn.aux, insn))
+                return false;
+        held.drop_oldest(insn.n);
+        return true;
+    }
+
+    template <bool kVerify> bool receive(const am_insn &insn) {
+        Ring &held = pools_[insn.aux].held;
+        void **objects = held.room();
+        if (!queues_[insn.target]->receive(objects, insn.n)) [[unlikely]]
+            if (!keep_trying([&] { return queues_[insn.target]->receive(objects, insn.n); }, AM_BLOCKED,
+                             insn.aux, insn))
+                return false;
+        if (kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
+        held.grow(insn.n);
+        return true;
+    }
+
+    [[gnu::noinline]] bool get_again(PoolView &view, void **objects, const am_insn &insn) {
+        return keep_trying(
+            [&] {
+                ++failed_gets_;
+                return get_(view.pool, view.local, objects, insn.n) == 0;
+            },
+            AM_EXHAUSTED, insn.target, insn);
+    }
+
+    template <class Try>
+    [[gnu::noinline]] bool keep_trying(Try attempt, am_trouble_kind kind, uint32_t pool,
+                                       const am_insn &insn) {
+        Patience patience(shared_.stall_ns);
+        while (!attempt()) {
+            // acquire: pairs with Shared::fail.
+            if (shared_.abort.load(std::memory_order_acquire)) return false;
+            if (!patience.lost()) continue;
+            am_trouble trouble{};
+            trouble.kind = kind;
+            trouble.pool = pool;
+            trouble.step = insn.step;
+            trouble.actor = actor_;
+            trouble.other_actor = -1;
+            trouble.figure = insn.n;
+            return failed(trouble);
+        }
+        return true;
+    }
+
+    bool still_held(uint32_t pool, void *const *objects, uint32_t n, uint32_t step) {
+        am_trouble trouble;
+        return shared_.ledger->check({actor_, pool, step}, objects, n, trouble) || failed(trouble);
+    }
+
+    bool leaves(uint32_t pool, void *const *objects, uint32_t n, uint32_t step) {
+        am_trouble trouble;
+        return shared_.ledger->back({actor_, pool, step}, objects, n, trouble) || failed(trouble);
+    }
+
+    bool failed(const am_trouble &trouble) {
+        shared_.fail(trouble);
+        return false;
+    }
+
+    void idle(uint32_t ns) {
+        const uint64_t start = now_ns();
+        uint64_t now;
+        do {
+            cpu_relax();
+            now = now_ns();
+        } while (now - start < ns);
+        idle_ns_ += now - start;
+    }
+
+    const int32_t actor_;
+    int (*const get_)(void *, void *, void **, uint32_t);
+    void (*const put_)(void *, void *, void *const *, uint32_t);
+    Shared &shared_;
+    std::vector<PoolView> pools_;
+    std::vector<Queue *> queues_;
+    const uint32_t *const indices_;
+    uint64_t idle_ns_ = 0, failed_gets_ = 0;
+};
+
+template <bool kVerify> bool Interpreter::run_as(const am_insn *tape) {
+    // A jump at the end of each instruction, not one for all: the processor learns what follows what.
+    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read, &&write,
+                                                &&put_oldest, &&put_newest, &&put_random, &&send, &&receive,
+                                                &&idle,       &&loop,       &&end,        &&halt};
+    uint32_t left[AM_LOOP_DEPTH];
+    uint32_t depth = 0;
+    const am_insn *insn = tape;
+
+#define ALLOCMARK_NEXT() goto *kLabels[(++insn)->op]
+
+    goto *kLabels[insn->op];
+get:
+    if (!get<kVerify, Touch::kNone>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+get_read:
+    if (!get<kVerify, Touch::kRead>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+get_write:
+    if (!get<kVerify, Touch::kWrite>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+read:
+    if (!touch_newest<kVerify, Touch::kRead>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+write:
+    if (!touch_newest<kVerify, Touch::kWrite>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+put_oldest:
+    for (uint32_t times = insn->arg; times > 0; --times)
+        if (!put_oldest<kVerify>(insn->target, insn->n, insn->step)) [[unlikely]]
+            return false;
+    ALLOCMARK_NEXT();
+put_newest:
+    for (uint32_t times = insn->arg; times > 0; --times)
+        if (!put_newest<kVerify>(insn->target, insn->n, insn->step)) [[unlikely]]
+            return false;
+    ALLOCMARK_NEXT();
+put_random:
+    if (!put_random<kVerify>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+send:
+    if (!send<kVerify>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+receive:
+    if (!receive<kVerify>(*insn)) [[unlikely]]
+        return false;
+    ALLOCMARK_NEXT();
+idle:
+    idle(insn->n);
+    ALLOCMARK_NEXT();
+loop:
+    left[depth++] = insn->arg;
+    ALLOCMARK_NEXT();
+end:
+    if (--left[depth - 1] > 0)
+        insn = tape + insn->arg - 1;
+    else
+        --depth;
+    ALLOCMARK_NEXT();
+halt:
+#undef ALLOCMARK_NEXT
+    return true;
+}
+
+} // namespace allocmark

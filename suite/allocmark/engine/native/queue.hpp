@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** Bounded queues of object pointers between actors; bulk, all or nothing. */
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "clock.hpp"
+
+namespace allocmark {
+
+/**
+ * A ring with two ends. Positions count up and wrap at 2^32; 0 <= producer.tail - consumer.tail <= capacity.
+ *
+ * Each end keeps a cached copy of the other's position, so that the other's cache line is only read when the
+ * copy says there is too little. A stale copy is always on the safe side: positions only grow.
+ *
+ * With one thread an end, `claim` and `publish` are plain loads and stores. With several, an end is claimed
+ * by a compare-and-swap on `head` and published in order of claims: a thread waits for the claims before its
+ * own. That wait makes the shared form blocking, like the rings of the data planes it stands for.
+ */
+class Queue {
+  public:
+    Queue(uint32_t capacity, bool one_sender, bool one_receiver)
+        : mask_(std::bit_ceil(capacity) - 1), slots_(new void *[size_t(mask_) + 1]), sender_(!one_sender),
+          receiver_(!one_receiver) {}
+
+    /** False when there is no room for all n. */
+    bool send(void *const *objects, uint32_t n) {
+        uint32_t at;
+        if (!sender_.claim(n, mask_ + 1, receiver_.tail, at)) return false;
+        const uint32_t first = std::min(n, mask_ + 1 - (at & mask_));
+        std::memcpy(&slots_[at & mask_], objects, first * sizeof(void *));
+        std::memcpy(&slots_[0], objects + first, (n - first) * sizeof(void *));
+        sender_.publish(at, n);
+        return true;
+    }
+
+    /** False when there are fewer than n. */
+    bool receive(void **objects, uint32_t n) {
+        uint32_t at;
+        if (!receiver_.claim(n, 0, sender_.tail, at)) return false;
+        const uint32_t first = std::min(n, mask_ + 1 - (at & mask_));
+        std::memcpy(objects, &slots_[at & mask_], first * sizeof(void *));
+        std::memcpy(objects + first, &slots_[0], (n - first) * sizeof(void *));
+        receiver_.publish(at, n);
+        return true;
+    }
+
+  private:
+    struct alignas(128) End { // 128: neighbouring lines are fetched in pairs
+        explicit End(bool shared_end) : shared(shared_end) {}
+
+        /**
+         * Reserves n positions from `at`. `lead` is how far this end may run ahead of the other's tail:
+         * the capacity for senders, 0 for receivers.
+         */
+        bool claim(uint32_t n, uint32_t lead, const std::atomic<uint32_t> &other, uint32_t &at) {
+            // relaxed: only the claims of this end order each other; data is ordered through the tails.
+            at = head.load(std::memory_order_relaxed);
+            for (;;) {
+                // acquire: another thread of this end may have read the other's tail for us.
+                uint32_t seen = other_seen.load(std::memory_order_acquire);
+                if (short_of(n, seen + lead - at)) {
+                    // acquire: pairs with `publish` of the other end, whose copying is then done.
+                    seen = other.load(std::memory_order_acquire);
+                    if (short_of(n, seen + lead - at)) return false;
+                    other_seen.store(seen, std::memory_order_release);
+                }
+                if (!shared) {
+                    head.store(at + n, std::memory_order_relaxed);
+                    return true;
+                }
+                if (head.compare_exchange_weak(at, at + n, std::memory_order_relaxed)) return true;
+            }
+        }
+
+        void publish(uint32_t at, uint32_t n) {
+            if (shared) {
+                Backoff backoff;
+                // acquire: what earlier claims copied is handed on together with ours.
+                while (tail.load(std::memory_order_acquire) != at) backoff.pause();
+            }
+            tail.store(at + n, std::memory_order_release);
+        }
+
+        std::atomic<uint32_t> head{0};
+        std::atomic<uint32_t> other_seen{0};
+        const bool shared;
+        alignas(128) std::atomic<uint32_t> tail{0};
+
+        /** A difference of 2^31 or more is a negative one: the copy lies behind our own position. */
+        static bool short_of(uint32_t n, uint32_t difference) {
+            return difference < n || difference >= (1u << 31);
+        }
+    };
+
+    const uint32_t mask_;
+    const std::unique_ptr<void *[]> slots_;
+    End sender_, receiver_;
+};
+
+} // namespace allocmark

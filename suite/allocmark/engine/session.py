@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One engine in this process: a backend variant, its pools and its actor threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from allocmark.engine._engine import ffi, lib
+from allocmark.engine.trouble import describe
+from allocmark.errors import EngineError
+from allocmark.workload.program import Program, ProgramActor
+from allocmark.workload.tape import LAYOUT
+
+STALL_SECONDS = 5.0  #: without progress for this long, a get or a queue is given up
+
+
+@dataclass(frozen=True)
+class ActorSample:
+    """What one actor did in one sample: see ``am_actor_sample``."""
+
+    ns: int
+    objects: int
+    failed_gets: int
+    switches: int
+    cpu: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of all actors."""
+
+    actors: Sequence[ActorSample]
+    coupled: Sequence[bool]
+
+    @property
+    def elapsed_ns(self) -> int:
+        """From the common start to the last actor's end, its idle time taken off."""
+        return max(actor.ns for actor in self.actors)
+
+    @property
+    def objects(self) -> int:
+        """Objects got, by all actors."""
+        return sum(actor.objects for actor in self.actors)
+
+    @property
+    def ns_per_object(self) -> float:
+        """Time of the actors that get, divided by what they got.
+
+        An actor coupled to others by queues is charged until the last of them is done: its objects are not
+        through before. So this is the cost an object *on each getting core*: two cores that do the same side
+        by side show the figure of one.
+        """
+        last = max((a.ns for a, coupled in zip(self.actors, self.coupled, strict=True) if coupled), default=0)
+        time = sum(
+            last if coupled else actor.ns
+            for actor, coupled in zip(self.actors, self.coupled, strict=True)
+            if actor.objects
+        )
+        return time / self.objects
+
+
+class Engine:
+    """Owns the native engine. Methods raise EngineError; after one of `settle`, `sample`, `drain` or
+    `check_complete` raised, only `abandon` is of use."""
+
+    def __init__(
+        self,
+        table: int,
+        options: Mapping[str, str],
+        program: Program,
+        cpus: Sequence[tuple[int, int]],
+        *,
+        verify: bool = False,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        """Start the backend at ``table``, create the pools and start one thread an actor.
+
+        ``cpus`` has a (CPU, NUMA node) an actor; (-1, -1) leaves it free.
+        """
+        self._program = program
+        self._stall_seconds = stall_seconds
+        self._keep: list[Any] = []  # cffi frees what Python no longer refers to
+        plan = ffi.new("am_plan *")
+        plan.table = ffi.cast("void *", table)
+        plan.options = self._array(
+            "allocmark_option[]", [{"key": self._text(k), "value": self._text(v)} for k, v in options.items()]
+        )
+        plan.n_options = len(options)
+        plan.pools = self._array(
+            "am_pool[]",
+            [
+                {
+                    "name": self._text(pool.name),
+                    "object_size": pool.object_size,
+                    "objects": pool.objects,
+                    "alignment": pool.alignment,
+                    "working_set": pool.working_set,
+                    "cache": pool.cache,
+                    "node": pool.node,
+                }
+                for pool in program.pools
+            ],
+        )
+        plan.n_pools = len(program.pools)
+        plan.queues = self._array(
+            "am_queue[]",
+            [{"capacity": q.capacity, "senders": q.senders, "receivers": q.receivers} for q in program.queues],
+        )
+        plan.n_queues = len(program.queues)
+        plan.actors = self._array(
+            "am_actor[]", [self._actor(actor, *cpu) for actor, cpu in zip(program.actors, cpus, strict=True)]
+        )
+        plan.n_actors = len(program.actors)
+        plan.verify = verify
+        plan.stall_ns = int(stall_seconds * 1e9)
+        error = ffi.new("allocmark_error *")
+        self._engine = lib.am_engine_new(plan, error)
+        if self._engine == ffi.NULL:
+            raise EngineError(ffi.string(error.message).decode(errors="replace"))
+        self._samples = ffi.new("am_actor_sample[]", len(program.actors))
+        self._trouble = ffi.new("am_trouble *")
+
+    def settle(self) -> None:
+        """Fill the live sets."""
+        self._run(lib.AM_SETTLE)
+
+    def sample(self, units: int) -> Sample:
+        """Every actor runs ``units`` times its passes."""
+        self._run(lib.AM_SAMPLE, units)
+        actors = [ActorSample(s.ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
+        return Sample(actors, [actor.coupled for actor in self._program.actors])
+
+    def drain(self) -> None:
+        """Put back everything that is held."""
+        self._run(lib.AM_DRAIN)
+
+    def check_complete(self, any_size: bool) -> None:
+        """After `drain`: every pool must give out all its objects. An allocator of any size has no such number."""
+        unbounded = bytes([any_size] * len(self._program.pools))
+        if lib.am_engine_check_complete(self._engine, unbounded, self._trouble) != 0:
+            raise self._failure()
+
+    def facts(self, pool: int | None = None) -> dict[str, str]:
+        """What the backend reads back about a pool, or about the process."""
+        text = ffi.new("char[]", 1 << 16)
+        n = lib.am_engine_facts(self._engine, -1 if pool is None else pool, text, 1 << 16)
+        lines = ffi.unpack(text, n).decode(errors="replace").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def regions(self, pool: int) -> list[tuple[int, int]]:
+        """(address, bytes) of the pool's object memory; empty when the backend does not know."""
+        count = lib.am_engine_regions(self._engine, pool, ffi.NULL, 0)
+        regions = ffi.new("allocmark_region[]", max(count, 1))
+        count = min(count, lib.am_engine_regions(self._engine, pool, regions, count))
+        return [(regions[i].address, regions[i].length) for i in range(count)]
+
+    def objects(self, pool: int, most: int = 256) -> list[int]:
+        """Addresses of some objects of the pool that were held lately."""
+        addresses = ffi.new("uint64_t[]", most)
+        return list(addresses[0 : lib.am_engine_objects(self._engine, pool, addresses, most)])
+
+    def close(self) -> None:
+        """End threads, pools and backend. Only after `drain`."""
+        lib.am_engine_free(self._engine)
+
+    def abandon(self) -> None:
+        """Give back only what would outlive the process."""
+        lib.am_engine_abandon(self._engine)
+
+    def _run(self, phase: int, units: int = 0) -> None:
+        if lib.am_engine_run(self._engine, phase, units, self._samples, self._trouble) != 0:
+            raise self._failure()
+
+    def _failure(self) -> EngineError:
+        return EngineError(describe(self._trouble, self._program, self._stall_seconds))
+
+    def _array(self, kind: str, items: list[Any]) -> Any:
+        array = ffi.new(kind, items)
+        self._keep.append(array)
+        return array
+
+    def _text(self, text: str) -> Any:
+        return self._array("char[]", text.encode())  # type: ignore[arg-type]  # bytes initialise a char[]
+
+    def _tape(self, tape: bytes) -> Any:
+        owned = ffi.new("am_insn[]", len(tape) // LAYOUT.size)
+        ffi.memmove(owned, tape, len(tape))
+        self._keep.append(owned)
+        return owned
+
+    def _actor(self, actor: ProgramActor, cpu: int, node: int) -> dict[str, Any]:
+        return {
+            "prologue": self._tape(actor.prologue),
+            "body": self._tape(actor.body),
+            "indices": self._array("uint32_t[]", list(actor.indices) or [0]),
+            "ring_capacity": self._array("uint32_t[]", list(actor.ring_capacity)),
+            "passes": actor.passes,
+            "settle_passes": actor.settle_passes,
+            "objects": actor.objects,
+            "coupled": actor.coupled,
+            "cpu": cpu,
+            "node": node,
+        }

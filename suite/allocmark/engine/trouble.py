@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Says in one line what the engine found wrong: workload, step, actor and object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allocmark.engine._engine import lib
+from allocmark.workload.program import Program
+
+#: Kinds that mean that the allocator broke its contract; the others mean that the run could not go on.
+VIOLATIONS = frozenset(
+    {lib.AM_TWICE, lib.AM_OVERLAP, lib.AM_MISALIGNED, lib.AM_OUTSIDE, lib.AM_OVERWRITTEN, lib.AM_LOST, lib.AM_NULL}
+)
+
+
+def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
+    """One line for an ``am_trouble``."""
+    pool = program.pools[trouble.pool]
+    at = f"{program.workload}: "
+    if trouble.actor >= 0:
+        at += f"{program.actors[trouble.actor].name}, {program.steps[trouble.step]}: "
+    other = ""
+    if trouble.other_actor >= 0:
+        other = f"{program.actors[trouble.other_actor].name} ({program.steps[trouble.other_step]})"
+    thing = f"object {trouble.object:#x} of pool {pool.name!r}"
+    match trouble.kind:
+        case lib.AM_EXHAUSTED:
+            return (
+                f"{at}pool {pool.name!r} had no {trouble.figure:,} objects for {stall_seconds:g} s "
+                f"({pool.objects:,} in all; the rest is held, queued or cached): give it more objects or a smaller cache"
+            )
+        case lib.AM_BLOCKED:
+            return f"{at}waited {stall_seconds:g} s on a queue: the actor at its other end makes no progress"
+        case lib.AM_TWICE:
+            return f"{at}{thing} was handed out while {other} holds it"
+        case lib.AM_OVERLAP:
+            return f"{at}{thing} overlaps object {trouble.other_object:#x}, which {other} holds"
+        case lib.AM_MISALIGNED:
+            return f"{at}{thing} is not aligned to {pool.alignment} bytes"
+        case lib.AM_OUTSIDE:
+            return f"{at}{thing} lies outside the regions that the backend reports"
+        case lib.AM_OVERWRITTEN:
+            return f"{at}{thing} was overwritten at byte {trouble.figure} while {other} held it"
+        case lib.AM_LOST:
+            return f"{at}pool {pool.name!r} lost {trouble.figure:,} of its {pool.objects:,} objects"
+        case lib.AM_NULL:
+            return f"{at}pool {pool.name!r} handed out a null pointer and called it success"
+    return f"{at}unknown trouble {trouble.kind}"

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The pluggy host: finds plugins, checks what they hand over, and keeps one plugin's errors its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pluggy
+
+from allocmark import builtin, hookspecs
+from allocmark.backend import Backend
+from allocmark.probes import Probe
+
+_T = TypeVar("_T")
+
+GROUP = "allocmark"  #: the entry-point group
+BUILTIN = "allocmark"  #: the name under which the host's own plugin is registered
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A backend variant, and who brought it."""
+
+    backend: Backend
+    plugin: str
+    distribution: str
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin that was rolled back: nothing of it is used."""
+
+    plugin: str
+    distribution: str
+    cause: str
+
+
+@dataclass
+class Host:
+    """Everything that plugins contributed, the host's own plugin first."""
+
+    backends: list[Registered] = field(default_factory=list)
+    probes: list[tuple[Probe, str]] = field(default_factory=list)
+    workload_dirs: list[Path] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
+
+
+class _Refused(Exception):
+    """Why a plugin cannot be used, in words for a person."""
+
+
+def load(only: Iterable[str] | None = None) -> Host:
+    """Load the host's own plugin and every installed one, or those named in ``only``.
+
+    Never raises for a plugin's sake: one that fails to import, that implements an unknown hook, whose hook
+    fails or whose contribution cannot be used is rolled back whole and listed in ``broken``.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    host = Host()
+    wanted = None if only is None else set(only)
+    _add(manager, host, BUILTIN, "allocmark", lambda: builtin)
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+        if wanted is None or entry.name in wanted:
+            _add(manager, host, entry.name, _distribution(entry), entry.load)
+    return host
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
+
+
+def _add(
+    manager: pluggy.PluginManager, host: Host, name: str, distribution: str, importer: Callable[[], Any]
+) -> None:
+    plugin = None
+    try:
+        plugin = _import(importer)
+        _register(manager, name, plugin)
+        others = [p for p in manager.get_plugins() if p is not plugin]
+        backends = _backends(_call(manager, "allocmark_backends", others), host.backends)
+        dirs = _all_of(Path, _call(manager, "allocmark_workload_dirs", others), "allocmark_workload_dirs")
+        probes = _all_of(Probe, _call(manager, "allocmark_probes", others), "allocmark_probes")
+        taken = {probe.name for probe, _ in host.probes} & {probe.name for probe in probes}
+        if taken:
+            raise _Refused(f"registers the probe name {min(taken)!r} a second time")
+    except _Refused as refusal:
+        if plugin is not None and manager.get_plugin(name) is plugin:
+            manager.unregister(plugin)
+        host.broken.append(BrokenPlugin(name, distribution, str(refusal)))
+        return
+    host.backends += [Registered(backend, name, distribution) for backend in backends]
+    host.workload_dirs += dirs
+    host.probes += [(probe, name) for probe in probes]
+
+
+def _import(importer: Callable[[], Any]) -> Any:
+    try:
+        return importer()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit while it is imported
+        raise _Refused(f"failed to import: {_brief(error)}") from error
+
+
+def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
+    if manager.has_plugin(name):
+        raise _Refused(f"registers the plugin name {name!r} a second time")
+    try:
+        manager.register(plugin, name)
+    except ValueError as error:
+        raise _Refused(f"is the same object as another plugin: {_brief(error)}") from error
+    except pluggy.PluginValidationError as error:
+        manager.unregister(plugin)
+        raise _Refused(f"does not fit a hook: {_brief(error)}") from error
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        manager.unregister(plugin)
+        known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("allocmark_")))
+        raise _Refused(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
+
+
+def _call(manager: pluggy.PluginManager, hook: str, others: Sequence[Any]) -> list[Any]:
+    """The hook's result from the one plugin that is not in ``others``."""
+    try:
+        results = manager.subset_hook_caller(hook, others)()
+        return [item for result in results for item in result]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # see _import
+        raise _Refused(f"its hook {hook} failed: {_brief(error)}") from error
+
+
+def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:
+    for item in items:
+        if not isinstance(item, kind):
+            raise _Refused(f"its hook {hook} returned a {type(item).__name__}, not a {kind.__name__}")
+    return items
+
+
+def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backend]:
+    backends = _all_of(Backend, items, "allocmark_backends")
+    owners = {r.backend.name: r.plugin for r in registered}
+    seen = set()
+    for backend in backends:
+        problems = backend.problems()
+        if not problems and backend.table is not None:
+            problems = _table_problems(backend.table)
+        if problems:
+            raise _Refused(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
+        if backend.name in owners:
+            raise _Refused(f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has")
+        if backend.label in seen:
+            raise _Refused(f"registers {backend.label} twice")
+        seen.add(backend.label)
+    return backends
+
+
+def _table_problems(address: int) -> list[str]:
+    from allocmark.engine import table_problem
+
+    # An address that cannot be read must not take the host down: the kernel is asked first.
+    memory = os.open("/proc/self/mem", os.O_RDONLY)
+    try:
+        os.pread(memory, 8, address)
+    except (OSError, OverflowError):
+        return [f"table {address:#x} is not an address that can be read"]
+    finally:
+        os.close(memory)
+    problem = table_problem(address)
+    return [problem] if problem else []
+
+
+def _brief(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reports: a run as tables, and runs compared. No single score: the reader knows what matters."""

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run as text: one table a workload, and below it what the reader must know about its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from allocmark.report.figures import (
+    Names,
+    assignments,
+    counted,
+    figure,
+    interval,
+    layout,
+    names_of,
+    plain,
+    value,
+    wrapped,
+)
+from allocmark.run.store import Cell, Run
+from allocmark.run.summary import CellSummary, GroupSummary, summarise
+from allocmark.stats import Distance
+
+WIDTH = 120  #: where nobody says: a pipe, a file
+_COLUMNS = ("backend", "ns/object", "95 %", "net", "ratio", "99 %", "net ratio", "verdict")
+_RIGHT = frozenset(_COLUMNS[1:-1])
+
+
+def render(run: Run, baseline: str | None = None, width: int | None = None) -> str:
+    """The whole run, ready to print, for a terminal of ``width`` columns (120 when not given).
+
+    Raises UsageError for a baseline that is not in the run.
+    """
+    summaries = summarise(run, baseline)
+    names = names_of(run)
+    parts = ["\n".join(heading(run, width or WIDTH))]
+    for _, groups in groupby(summaries, key=lambda s: s.planned.workload):
+        parts.append("\n".join(_workload(list(groups), names, width or WIDTH)))
+    parts.append("\n".join(_reading(run, summaries, names, width or WIDTH)))
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(run: Run, width: int) -> Iterator[str]:
+    """Which run this is, on what machine, with which versions."""
+    header = run.header
+    yield f"{plain(header.id)}, {plain(header.created)}, seed {header.seed}"
+    if machine := _machine(header.environment):
+        yield from wrapped(machine, width)
+    versions = {cell.backend: cell.version for group in run.groups for cell in group.cells if cell.version}
+    if versions:
+        yield from wrapped(", ".join(f"{name} {plain(v)}" for name, v in versions.items()), width)
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    machine = environment.get("machine") or {}
+    said = [
+        (machine.get("cpu"), "{}"),
+        (machine.get("cpus"), "{} CPUs"),
+        (machine.get("cores"), "{} cores"),
+        (machine.get("numa_nodes"), "NUMA nodes: {}"),
+        (machine.get("memory_gib"), "{} GiB"),
+        (machine.get("hypervisor"), "under {}"),
+        (environment.get("os"), "{}"),
+        (environment.get("kernel"), "kernel {}"),
+    ]
+    return ", ".join(form.format(plain(str(fact))) for fact, form in said if fact is not None)
+
+
+def _workload(groups: Sequence[GroupSummary], names: Names, width: int) -> Iterator[str]:
+    parameters = [group.planned.parameters for group in groups]
+    keys = list(dict.fromkeys(key for p in parameters for key in p))
+    varying = [k for k in keys if any(k not in p or p[k] != parameters[0].get(k) for p in parameters)]
+    fixed = assignments(parameters[0], [k for k in keys if k not in varying])
+    yield from wrapped(f"{groups[0].planned.workload}" + (f"  ({fixed})" if fixed else ""), width)
+    yield ""
+    rows = [row for group in groups for row in _rows(group, varying, names)]
+    cells = [cell.cell for group in groups for cell in group.cells]
+    instead = {i: f"{cell.status}: {_reason(cell)}" for i, cell in enumerate(cells) if cell.status != "ok"}
+    numbers = {k for k in varying if all(isinstance(p.get(k, 0), int | float) for p in parameters)}
+    yield layout([*varying, *_COLUMNS], rows, _RIGHT | numbers, width, instead)
+    yield from _notes(groups, names, width)
+
+
+def _rows(group: GroupSummary, varying: Sequence[str], names: Names) -> Iterator[list[str]]:
+    parameters = group.planned.parameters
+    shown = [value(parameters[key]) if key in parameters else "" for key in varying]
+    for cell in group.cells:
+        yield [
+            *shown,
+            names[cell.cell.label],
+            figure(cell.median),
+            interval(cell.median),
+            figure(cell.net),
+            figure(cell.ratio),
+            interval(cell.ratio),
+            figure(cell.net_ratio),
+            _outcome(group, cell),
+        ]
+        shown = [""] * len(varying)  # said once a group
+
+
+def _outcome(group: GroupSummary, cell: CellSummary) -> str:
+    if cell.verdict is not None:
+        return cell.verdict.value
+    if cell.cell.label == group.baseline:
+        return "baseline"
+    if cell.cell.floor and cell.median is not None:
+        return "the floor"
+    # Why a cell has no figures, or a group no baseline, is said elsewhere.
+    return cell.no_ratio or "" if cell.cell.status == "ok" and group.baseline else ""
+
+
+def _reason(cell: Cell) -> str:
+    return plain(cell.reason or "no reason given")
+
+
+def _notes(groups: Sequence[GroupSummary], names: Names, width: int) -> Iterator[str]:
+    # Once each, however many rows they concern.
+    reasons = dict.fromkeys(
+        (f"{names[cell.label]} {cell.status}: {_reason(cell)}", cell.fix)
+        for cell in (cell.cell for group in groups for cell in group.cells)
+        if cell.status != "ok"
+    )
+    lines: list[str] = []
+    for why, fix in reasons:
+        lines += wrapped(why, width)
+        if fix:
+            # Never wrapped: it is there to be copied.
+            lines.append(f"    to change that: {plain(fix)}")
+    for group in groups:
+        if group.baseline is None and group.no_baseline:
+            lines += wrapped(f"No ratios{_where(group, len(groups) > 1)}: {group.no_baseline}.", width)
+    distances = [group.distance for group in groups]
+    for line in (_distances(distances), _aside(distances), _disturbed(groups)):
+        lines += wrapped(line, width)
+    if lines:
+        yield ""
+        yield from lines
+
+
+def _where(group: GroupSummary, several: bool) -> str:
+    said = assignments(group.planned.parameters)
+    return f" at {said}" if several and said else ""
+
+
+def _aside(distances: Sequence[Distance]) -> str:
+    changed, other = (sum(getattr(d, what) for d in distances) for what in ("changed", "other"))
+    aside = changed + other
+    total = aside + sum(len(d.kept) for d in distances)
+    causes = []
+    if changed:
+        causes.append(f"{changed} in which the core-to-core distance changed")
+    if other:
+        causes.append(f"{other} of another distance than most")
+    return f"Set aside: {aside} of {counted(total, 'block')}, {' and '.join(causes)}." if aside else ""
+
+
+def _distances(distances: Iterable[Distance]) -> str:
+    found = sorted(d.ns for d in distances if d.ns is not None)
+    if not found:
+        return ""
+    low, high = f"{found[0]:.0f}", f"{found[-1]:.0f}"
+    return f"Core to core and back: {low if low == high else f'{low} to {high}'} ns."
+
+
+def _disturbed(groups: Sequence[GroupSummary]) -> str:
+    used = sum(cell.used for group in groups for cell in group.cells)
+    marked = sum(cell.disturbed for group in groups for cell in group.cells)
+    kinds = {
+        what
+        for group in groups
+        for cell in group.cells
+        for marks in cell.cell.disturbed.values()
+        for what in marks
+    }
+    if not marked:
+        return ""
+    said = f"Disturbed, and used all the same: {marked} of {counted(used, 'sample')}"
+    return f"{said} ({', '.join(sorted(map(plain, kinds)))})."
+
+
+def _reading(run: Run, summaries: Sequence[GroupSummary], names: Names, width: int) -> Iterator[str]:
+    floors = sorted({names[group.floor] for group in summaries if group.floor})
+    bases = sorted({names[group.baseline] for group in summaries if group.baseline})
+    estimates = [e for g in summaries for c in g.cells for e in (c.median, c.ratio) if e]
+    said = ["ns/object: nanoseconds an object, for all that the workload does with it."]
+    if floors:
+        floor = " or ".join(floors)
+        said.append(f"net: less the floor, which is the same workload with {floor}, block by block.")
+    if bases:
+        what = bases[0] if len(bases) == 1 else "the cell marked baseline"
+        said.append(f"ratio: below 1 is cheaper than {what}; measured in pairs, block by block.")
+    if any(not e.covered for e in estimates):
+        said.append("(low, high): the range seen, where the blocks are too few for an interval.")
+    missing = len(run.header.plan) - len(run.groups)
+    if missing:
+        said.append(f"Not measured: {missing} of {counted(len(run.header.plan), 'group')} in the plan.")
+    for line in said:
+        yield from wrapped(line, width)

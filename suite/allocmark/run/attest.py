@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Is what a variant declares true? The kernel's figures against the declaration; a reason when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from allocmark.backend import Backend, Pages
+
+# Of the memory that could be on transparent huge pages, the share that must be. The kernel promises none: one
+# fault that found no free block leaves 2 MB on base pages. Five in a hundred cannot be seen in a time (a pool
+# with less than 20 blocks must have them all), while a pool that missed THP altogether stays far below.
+THP_SHARE = 0.95
+# Of the resident memory, the share that must lie in blocks where THP is possible: the unaligned ends of a
+# mapping cannot, and are forgiven, but a pool that is mostly such ends does not run on huge pages.
+THP_POSSIBLE_SHARE = 0.5
+
+_LOOK = "see `allocmark doctor`"
+
+
+def _mib(n: int) -> str:
+    return f"{n / (1 << 20):.4g}"
+
+
+def _thp(pool: Mapping[str, Any]) -> str | None:
+    resident, thp, possible = pool["resident"], pool["thp"], pool["thp_possible"]
+    if possible < THP_POSSIBLE_SHARE * resident:
+        return f"only {_mib(possible)} of {_mib(resident)} MiB lie where a huge page fits"
+    if thp < THP_SHARE * possible:
+        return f"the kernel reports {_mib(thp)} of {_mib(possible)} MiB on transparent huge pages"
+    return None
+
+
+def _hugetlb(pool: Mapping[str, Any]) -> str | None:
+    if pool["hugetlb"] < pool["resident"]:
+        return f"the kernel reports {_mib(pool['hugetlb'])} of {_mib(pool['resident'])} MiB on hugetlb pages"
+    return None
+
+
+def _base(pool: Mapping[str, Any]) -> str | None:
+    if huge := pool["hugetlb"] + pool["thp"]:
+        return f"the kernel reports {_mib(huge)} of {_mib(pool['resident'])} MiB on huge pages"
+    return None
+
+
+_CHECKS = {Pages.THP: _thp, Pages.HUGETLB: _hugetlb, Pages.BASE: _base}
+
+
+def check_pages(declared: Pages, measured: Mapping[str, Any]) -> str | None:
+    """None when every pool lies on the declared page kind, else one line for the first that does not.
+
+    ``measured`` is the result of the "pages" probe. What cannot be confirmed is not taken for true. THP: see
+    `THP_SHARE`; hugetlb: every resident byte; base: no huge page at all.
+    """
+    if declared is Pages.ANY:
+        return None
+    if "pools" not in measured:
+        return f"declared {declared}, but the pages are not known: {measured.get('unknown', 'nothing was measured')}"
+    for name, pool in measured["pools"].items():
+        if "unknown" in pool:
+            return f"declared {declared}, but the pages of pool {name} are not known: {pool['unknown']}"
+        found = "nothing of it is resident" if not pool["resident"] else _CHECKS[declared](pool)
+        if found:
+            return f"declared {declared}, but {found} in pool {name}; {_LOOK}"
+    return None
+
+
+def check_cache(asked: int, facts: Mapping[str, str]) -> str | None:
+    """None when the pool reports no "cache", or the size asked for; else one line to be shown with the row.
+
+    An allocator may have its own idea of a per-thread cache, so this is a note and fails nothing: the reader
+    must know that two allocators did not cache alike.
+    """
+    effective = facts.get("cache")
+    if effective is None or effective == str(asked):
+        return None
+    return f"per-thread cache of {effective} objects, not the {asked} asked for"
+
+
+def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """None when what the backend declares was true in every phase, else one line with the phase.
+
+    ``phases`` gives, for each phase ("populated", "after"), the results of the probes by their names.
+    """
+    for phase, results in phases.items():
+        if wrong := check_pages(backend.pages, results["pages"]):
+            return f"{phase}: {wrong}"
+    return None

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From what is asked to cells: which backends, which workloads, what cannot run here and why."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allocmark import machine
+from allocmark.backend import Backend, Unavailable
+from allocmark.errors import UsageError
+from allocmark.plugins import BUILTIN, Host, Registered
+from allocmark.run.records import PlannedCell, PlannedGroup
+from allocmark.run.request import Request
+from allocmark.workload.compile import compile_workload
+from allocmark.workload.expand import Template
+from allocmark.workload.find import all_workloads, find_workload
+from allocmark.workload.program import Program
+
+MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one group may take together
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One variant in one group; ``unavailable`` when it cannot run there."""
+
+    registered: Registered
+    unavailable: Unavailable | None
+
+    @property
+    def backend(self) -> Backend:
+        """The variant."""
+        return self.registered.backend
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) an actor."""
+
+    record: PlannedGroup
+    program: Program
+    cells: tuple[CellPlan, ...]
+    cpus: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will run. ``left_out`` says in words what was asked for and cannot run on this machine."""
+
+    groups: tuple[GroupPlan, ...]
+    left_out: tuple[str, ...]
+
+
+def make_plan(request: Request, host: Host) -> Plan:
+    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here."""
+    registered = select_backends(host, request.backends)
+    if request.verify:
+        registered = [r for r in registered if not r.backend.floor]
+    left_out: list[str] = []
+    templates: list[Template] = []
+    if request.workloads:
+        templates = [find_workload(name, host.workload_dirs) for name in request.workloads]
+    else:
+        for found in all_workloads(host.workload_dirs):
+            if isinstance(found, Template):
+                templates.append(found)
+            else:
+                left_out.append(str(found))
+    usable = machine.usable_cpus()
+    groups: list[GroupPlan] = []
+    for template in templates:
+        before, too_large = len(groups), ""
+        for cell in template.cells(request.overrides, short=request.short):
+            program = compile_workload(cell.workload, request.seed, str(template.path))
+            actors = len(program.actors)
+            if request.pin and actors > len(usable):
+                shown = " ".join(f"{key}={value}" for key, value in cell.parameters.items())
+                too_large = f"{template.name} {shown}: needs {actors} cores, and {len(usable)} may be used here"
+                left_out.append(too_large)
+                continue
+            cells = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
+            _check_memory(template.name, program, sum(c.unavailable is None for c in cells))
+            record = PlannedGroup(
+                group=len(groups),
+                workload=template.name,
+                digest=template.digest,
+                parameters=cell.parameters,
+                actors=actors,
+                cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
+            )
+            cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]] if request.pin else [(-1, -1)] * actors
+            groups.append(GroupPlan(record, program, cells, tuple(cpus)))
+        if len(groups) == before and too_large:
+            raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin (see `allocmark doctor`)")
+    return Plan(tuple(groups), tuple(left_out))
+
+
+def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
+    """The chosen variants, the floor first. UsageError for a name that nobody registered."""
+    floors = [r for r in host.backends if r.backend.floor]
+    others = [r for r in host.backends if not r.backend.floor]
+    if not wanted:
+        names = list(dict.fromkeys(r.backend.name for r in others))
+        return floors + [_default([r for r in others if r.backend.name == name]) for name in names]
+    chosen: list[Registered] = []
+    for spec in wanted:
+        name, _, variant = spec.partition(":")
+        same = [r for r in host.backends if r.backend.name == name]
+        if not same:
+            raise UsageError(_unknown_backend(host, name))
+        found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else [_default(same)]
+        if not found:
+            known = [r.backend.variant for r in same]
+            raise UsageError(f"backend {name!r} has no variant {variant!r}{_guess(variant, known)}")
+        chosen += [r for r in found if r not in chosen]
+    return floors + [r for r in chosen if r not in floors]
+
+
+def _default(variants: Sequence[Registered]) -> Registered:
+    return next((r for r in variants if r.backend.default), variants[0])
+
+
+def _unknown_backend(host: Host, name: str) -> str:
+    for broken in host.broken:
+        if name in (broken.plugin, broken.distribution.split(" ")[0]) or name in broken.plugin:
+            return f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}"
+    known = list(dict.fromkeys(r.backend.name for r in host.backends))
+    return f"no backend is called {name!r}{_guess(name, known)}"
+
+
+def _guess(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return (f"; did you mean {close[0]!r}?" if close else "") + f" There are: {', '.join(known)}"
+
+
+def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
+    """Why the variant cannot run this program, if it cannot."""
+    if backend.unavailable:
+        return backend.unavailable
+    has = backend.capabilities
+    for index, pool in enumerate(program.pools):
+        users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
+        if users > 1 and not has.thread_safe:
+            return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}")
+        if has.max_actors is not None and users > has.max_actors:
+            return Unavailable(f"for at most {has.max_actors} actor a pool, and {users} use {pool.name!r}")
+    if program.queues and not has.cross_thread_free:
+        return Unavailable("cannot free on another thread, which this workload does")
+    return None
+
+
+def _check_memory(workload: str, program: Program, processes: int) -> None:
+    available = machine.mem_available()
+    for pool in program.pools:
+        if pool.object_size * pool.objects > available:
+            raise UsageError(
+                f"{workload}: pool {pool.name!r} of {pool.objects:,} objects of {pool.object_size:,} bytes is "
+                f"{_gib(pool.object_size * pool.objects)}, and {_gib(available)} of memory are available: "
+                f"make it smaller with --set pools.{pool.name}.objects=N"
+            )
+    together = program.pool_bytes * processes
+    if together > MEMORY_SHARE * available:
+        raise UsageError(
+            f"{workload}: the pools of {processes} backends are {_gib(together)} together, and {_gib(available)} of "
+            "memory are available: name fewer backends with -b, or make the pools smaller with --set"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def owner(registered: Registered) -> list[str]:
+    """The plugins that the process of a cell must load."""
+    return [registered.plugin] if registered.plugin != BUILTIN else []

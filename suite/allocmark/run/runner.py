@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs a request from beginning to end into a run file."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from allocmark import machine
+from allocmark.errors import RunFileError
+from allocmark.plugins import BUILTIN, Host
+from allocmark.run.plan import Plan, make_plan
+from allocmark.run.records import Header
+from allocmark.run.request import Request
+from allocmark.run.schedule import GroupRun, Progress
+from allocmark.run.store import Run, RunWriter, read_run
+
+Reporter = Callable[[Progress], None]
+
+
+def start(
+    request: Request, host: Host, directory: Path, argv: Sequence[str], baseline: str | None
+) -> tuple[Plan, RunWriter]:
+    """Plan a request and open its run file. Nothing is written when the request cannot be run."""
+    plan = make_plan(request, host)
+    header = Header(
+        id=uuid.uuid4().hex[:12],
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        argv=list(argv),
+        seed=request.seed,
+        baseline=baseline,
+        environment=machine.facts(),
+        settings=request.to_json() | {"left_out": list(plan.left_out)},
+        plan=tuple(group.record for group in plan.groups),
+    )
+    return plan, RunWriter.create(directory, header)
+
+
+def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
+    """Open a run file to finish it, as it was asked for."""
+    header = read_run(directory).header
+    settings = {key: value for key, value in header.settings.items() if key != "left_out"}
+    try:
+        request = Request.from_json(settings)
+    except TypeError as error:
+        raise RunFileError(f"{directory}: its settings cannot be used ({error}): start a new run") from error
+    plan = make_plan(request, host)
+    now = tuple(replace(group.record, parameters=dict(group.record.parameters)) for group in plan.groups)
+    then = tuple(replace(group, parameters=dict(group.parameters)) for group in header.plan)
+    if now != then:
+        raise RunFileError(
+            f"{directory}: cannot be resumed: its workloads, backends or this machine's cores have changed since; "
+            "start a new run"
+        )
+    return plan, RunWriter.resume(directory), request
+
+
+def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report: Reporter) -> Run:
+    """Run every group that the file does not have yet. Ctrl-C ends the run and keeps what is measured."""
+    begun = time.monotonic()
+    measured = 0.0
+    probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
+    with _Interrupt() as interrupt:
+        for group in plan.groups:
+            record = group.record
+            if record.group in writer.done:
+                continue
+            title = " ".join([record.workload, *(f"{key}={value}" for key, value in record.parameters.items())])
+            running = GroupRun(group, request, probe_plugins, interrupt.requested)
+
+            def tell(cell: str, block: int, title: str = title, index: int = record.group) -> None:
+                report(Progress(index, len(plan.groups), title, cell, block, request.blocks))
+
+            finished = running.run(tell)
+            measured += running.measured_seconds
+            if finished:
+                writer.write_group(finished)
+            if interrupt.requested():
+                break
+    writer.end(time.monotonic() - begun, measured, interrupt.requested())
+    writer.close()
+    return read_run(writer.path)
+
+
+class _Interrupt:
+    """The first Ctrl-C asks the run to stop after the sample in hand; the second one is an exception."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._before: Any = None
+
+    def requested(self) -> bool:
+        """Whether to stop."""
+        return self._requested
+
+    def __enter__(self) -> _Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs one group: all its cells at once, one process each, their samples interleaved.
+
+A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
+that no cell always follows the same other one. With several actors each block begins and ends with the
+core-to-core probe; a block in which the distance moved is marked, and the statistics leave it out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from allocmark.engine import core_distance
+from allocmark.engine.session import STALL_SECONDS
+from allocmark.run.attest import check_cache
+from allocmark.run.plan import CellPlan, GroupPlan, owner
+from allocmark.run.process import CellFailed, CellProcess
+from allocmark.run.records import Block, Cell, Group
+from allocmark.run.request import Request
+
+DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
+ENOUGH_BLOCKS = 5  #: an interrupted group with fewer is not kept
+MOST_UNITS = 1 << 40
+VERIFY_SAMPLES = 3
+VERIFY_MS = 200.0
+
+
+@dataclass
+class Progress:
+    """Where a run is. ``cell`` is a label, or what is being done."""
+
+    group: int
+    groups: int
+    title: str
+    cell: str
+    block: int
+    blocks: int
+
+
+@dataclass
+class _Running:
+    """A cell in flight."""
+
+    plan: CellPlan
+    process: CellProcess | None = None
+    units: int = 1
+    objects: int = 0
+    samples: list[float] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
+    disturbed: dict[int, list[str]] = field(default_factory=dict)
+    failed_gets: int = 0
+    cpus: set[int] = field(default_factory=set)
+    setup_seconds: float = 0.0
+    failure: str | None = None
+    closing: Mapping[str, Any] = field(default_factory=dict)
+
+
+class GroupRun:
+    """One group, from the start of its processes to its record."""
+
+    def __init__(
+        self, plan: GroupPlan, request: Request, probe_plugins: list[str], stopping: Callable[[], bool]
+    ) -> None:
+        """``stopping`` is asked between samples: true ends the group early, with what it has."""
+        self.plan = plan
+        self.request = request
+        self.measured_seconds = 0.0
+        self._stopping = stopping
+        self._probe_plugins = probe_plugins
+        self._cells = [_Running(cell) for cell in plan.cells]
+        self._blocks: list[Block] = []
+
+    def run(self, progress: Callable[[str, int], None]) -> Group | None:
+        """The group's record, or None when it was stopped before there was anything to keep."""
+        begun = time.monotonic()
+        try:
+            progress("set-up", 0)
+            self._start()
+            if self.request.verify:
+                self._verify(progress)
+            else:
+                self._calibrate(progress)
+                self._measure(progress)
+            if self._stopping() and len(self._blocks) < ENOUGH_BLOCKS:
+                return None
+            progress("attestation", len(self._blocks))
+            self._finish()
+        finally:
+            for cell in self._cells:
+                if cell.process:
+                    cell.process.stop()
+        return Group(
+            group=self.plan.record.group,
+            cells=tuple(self._record(cell) for cell in self._cells),
+            blocks=tuple(self._blocks),
+            seconds=time.monotonic() - begun,
+            measured_seconds=self.measured_seconds,
+        )
+
+    def _alive(self) -> list[_Running]:
+        return [cell for cell in self._cells if cell.process and not cell.failure]
+
+    def _start(self) -> None:
+        program = self.plan.program.to_json()
+        for cell in self._cells:
+            if cell.plan.unavailable:
+                continue
+            job = {
+                "plugins": owner(cell.plan.registered) + self._probe_plugins,
+                "backend": cell.plan.backend.label,
+                "program": program,
+                "cpus": self.plan.cpus,
+                "verify": self.request.verify,
+                "stall_seconds": min(STALL_SECONDS, self.request.timeout / 2),
+            }
+            cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
+        for cell in self._alive():
+            self._try(cell, self._await_ready)
+
+    def _await_ready(self, cell: _Running) -> None:
+        assert cell.process
+        cell.setup_seconds = cell.process.ready()["setup_seconds"]
+
+    def _try(self, cell: _Running, action: Callable[[_Running], None]) -> None:
+        """What goes wrong in a cell is the cell's."""
+        try:
+            action(cell)
+        except CellFailed as failure:
+            cell.failure = str(failure)
+
+    def _sample(self, cell: _Running) -> dict[str, Any]:
+        assert cell.process
+        begun = time.monotonic()
+        try:
+            return cell.process.request("sample", units=cell.units)
+        finally:
+            self.measured_seconds += time.monotonic() - begun
+
+    def _calibrate(self, progress: Callable[[str, int], None]) -> None:
+        """Finds how many units last as long as a sample should; this is the warm-up, too."""
+        target = self.request.sample_ms * 1e6
+
+        def calibrate(cell: _Running) -> None:
+            elapsed = 0.0
+            while elapsed < target / 2 and cell.units < MOST_UNITS and not self._stopping():
+                elapsed = max(1.0, self._sample(cell)["elapsed_ns"])
+                if elapsed < target / 2:
+                    # A first sample is slow: grow in steps, so that it is not taken for the truth.
+                    cell.units = max(cell.units + 1, int(cell.units * min(16.0, target / elapsed)))
+            for _ in range(2):
+                elapsed = max(1.0, self._sample(cell)["elapsed_ns"])
+                cell.units = max(1, round(cell.units * target / elapsed))
+
+        for cell in self._alive():
+            progress(f"warm-up {cell.plan.backend.label}", 0)
+            self._try(cell, calibrate)
+
+    def _measure(self, progress: Callable[[str, int], None]) -> None:
+        distance = self._distance()
+        for block in range(self.request.blocks):
+            cells = self._alive()
+            if self._stopping() or not any(not cell.plan.backend.floor for cell in cells):
+                return
+            turn = block // 2 % len(cells)
+            order = cells[turn:] + cells[:turn]
+            for cell in reversed(order) if block % 2 else order:
+                progress(cell.plan.backend.label, block)
+                self._try(cell, lambda c, b=block: self._keep(c, b, self._sample(c)))  # type: ignore[misc]  # default binds b
+            before, distance = distance, self._distance()
+            self._blocks.append(Block(before, _moved(before, distance)))
+
+    def _keep(self, cell: _Running, block: int, reply: Mapping[str, Any]) -> None:
+        if reply["disturbed"]:
+            cell.disturbed[len(cell.samples)] = reply["disturbed"]
+        cell.samples.append(reply["ns"])
+        cell.blocks.append(block)
+        cell.objects = reply["objects"]
+        cell.failed_gets += reply["failed_gets"]
+        cell.cpus.update(reply["cpus"])
+
+    def _verify(self, progress: Callable[[str, int], None]) -> None:
+        def verify(cell: _Running) -> None:
+            for _ in range(0 if self._stopping() else VERIFY_SAMPLES):
+                reply = self._sample(cell)
+                cell.objects += reply["objects"]
+                cell.failed_gets += reply["failed_gets"]
+                cell.cpus.update(reply["cpus"])
+                wanted = cell.units * VERIFY_MS * 1e6 / max(1.0, reply["elapsed_ns"])
+                cell.units = max(1, min(64 * cell.units, int(wanted)))
+
+        for cell in self._alive():
+            progress(f"verify {cell.plan.backend.label}", 0)
+            self._try(cell, verify)
+
+    def _finish(self) -> None:
+        def finish(cell: _Running) -> None:
+            assert cell.process
+            cell.closing = cell.process.request("finish")
+
+        for cell in self._alive():
+            self._try(cell, finish)
+
+    def _distance(self) -> float | None:
+        """The farthest pair of the CPUs in use, in ns; None for one actor, or when actors are left free."""
+        cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0})
+        if len(cpus) < 2 or self.request.verify:
+            return None
+        return max(core_distance(a, b) for a, b in combinations(cpus, 2))
+
+    def _record(self, cell: _Running) -> Cell:
+        backend, missing = cell.plan.backend, cell.plan.unavailable
+        pools = cell.closing.get("pools", {})
+        attestation: dict[str, Any] = {}
+        if cell.closing:
+            notes = {
+                pool.name: note
+                for pool in self.plan.program.pools
+                if (note := check_cache(pool.cache, pools.get(pool.name, {})))
+            }
+            attestation = {
+                "declared_pages": str(backend.pages),
+                "process": cell.closing["facts"],
+                "pools": pools,
+                "cpus": sorted(cell.cpus),
+                "failed_gets": cell.failed_gets,
+                "notes": notes,
+            }
+        return Cell(
+            group=self.plan.record.group,
+            workload=self.plan.record.workload,
+            parameters=self.plan.record.parameters,
+            backend=backend.name,
+            variant=backend.variant,
+            floor=backend.floor,
+            version=backend.version,
+            status="unavailable" if missing else "failed" if cell.failure else "ok",
+            reason=missing.reason if missing else cell.failure,
+            fix=(missing.fix or None) if missing else None,
+            objects=cell.objects,
+            samples=cell.samples,
+            blocks=cell.blocks,
+            disturbed=cell.disturbed,
+            attestation=attestation,
+            probes=cell.closing.get("probes", {}),
+            setup_seconds=cell.setup_seconds,
+        )
+
+
+def _moved(before: float | None, after: float | None) -> bool:
+    if before is None or after is None:
+        return False
+    return max(before, after) > DISTANCE_TOLERANCE * min(before, after)

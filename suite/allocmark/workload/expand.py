@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One file → its cells: every combination of the sweep, with each `$name` replaced by its value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from allocmark.errors import UsageError
+from allocmark.workload.load import Key, LineError, List, Map, Scalar, line_of, load, parse, scalar
+from allocmark.workload.words import show, unknown
+
+if TYPE_CHECKING:
+    from allocmark.workload.schema import Header, Workload
+
+MOST_CELLS = 4096
+
+Values = Mapping[str, Sequence[Scalar]]
+Place = tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of parameters. Those set from outside by a dotted path are among them."""
+
+    parameters: Mapping[str, Scalar]
+    workload: Workload
+
+
+@dataclass(frozen=True)
+class Template:
+    """A workload file whose header is valid; its cells are validated when they are made."""
+
+    path: Path
+    name: str
+    summary: str
+    source: str
+    sweep: Values
+    short: Sequence[Values]  #: selections of the sweep; a cell is in a short run if one of them has it
+    digest: str  #: sha256 of what a cell's parameters do not say; not of summary, source, sweep and short
+    body: Map = field(repr=False)
+    header: Header = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path, name: str | None = None) -> Template:
+        """Read a file, which must say that it is called ``name``, if given. Raises `WorkloadError`."""
+        tree = load(path)
+        template = cls._of(tree, path)
+        if name not in (None, template.name):
+            line = tree.lines["name"]
+            raise LineError(path, line, f"found name: {template.name}; expected {name}, as the file's name")
+        return template
+
+    @classmethod
+    def parse(cls, text: str, path: Path) -> Template:
+        """Read a file's text; ``path`` names it in errors (`WorkloadError`)."""
+        return cls._of(parse(text, path), path)
+
+    @classmethod
+    def _of(cls, tree: Map, path: Path) -> Template:
+        from allocmark.workload import schema  # brings pydantic, which takes longer than the rest
+
+        header = schema.read_header(tree, path)
+        body = Map(tree.line)
+        for key in schema.BODY:
+            if key in tree:
+                body.add(key, tree[key], tree.lines[key])
+        _check_variables(tree, body, header.sweep, path)
+        _check_short(tree, header, path)
+        about = (header.name, header.summary, header.source, header.sweep, header.short)
+        return cls(path, *about, _digest(header.format, body), body, header)
+
+    def cells(self, overrides: Mapping[str, Sequence[str]] | None = None, short: bool = False) -> list[Cell]:
+        """Every combination, the first variable slowest; with ``short`` those of a short run.
+
+        ``overrides`` are values for sweep variables, instead of all theirs, and for dotted paths to values of
+        the file (``pools.mbuf.objects``), each read as a YAML scalar.
+
+        Raises `UsageError` for an unknown key or an unusable value, `WorkloadError` for an impossible cell.
+        """
+        overrides = overrides or {}
+        places = self._places()
+        for key in overrides:
+            if key not in self.sweep and key not in places:
+                raise UsageError(f"{self.name}: " + unknown("key", key, [*self.sweep, *places]))
+        given = {key: _values(key, texts) for key, texts in overrides.items()}
+        values = {**self.sweep, **given}
+        count = math.prod(map(len, values.values()))
+        if count > MOST_CELLS:
+            raise UsageError(f"{self.name}: found {count} cells; expected at most {MOST_CELLS}")
+        chosen = [{k: v for k, v in each.items() if k not in given} for each in self.short] if short else []
+        combinations = (dict(zip(values, each, strict=True)) for each in product(*values.values()))
+        cells = [
+            self._cell(parameters, {key: places[key] for key in given if key in places})
+            for parameters in combinations
+            if not chosen or any(_within(parameters, each) for each in chosen)
+        ]
+        self._check_used()
+        return cells
+
+    def _cell(self, parameters: dict[str, Scalar], places: Mapping[str, Place]) -> Cell:
+        from allocmark.workload import schema
+
+        body = _substituted(self.body, parameters)
+        for key, place in places.items():
+            _set(body, place, parameters[key])
+        try:
+            return Cell(parameters, schema.validate(body, self.header, self.path))
+        except LineError as error:
+            # the line shows $name; say which value it had
+            here = {name for name, line in _variables(self.body) if line == error.line}
+            here |= {key for key, place in places.items() if line_of(body, place) == error.line}
+            had = ", ".join(f"{key} = {show(value)}" for key, value in parameters.items() if key in here)
+            text = f"{error.text} (with {had})" if had else error.text
+            raise LineError(error.path, error.line, text) from None
+
+    def _check_used(self) -> None:
+        """Whatever is declared is named somewhere; which of it a cell uses may depend on the sweep."""
+        named = {value for _, value in _leaves(self.body)} | set().union(*self.sweep.values())
+        for section in ("pools", "queues", "distributions"):
+            for name in _names(self.body, section):
+                if name not in named:
+                    found = f"found the {section.removesuffix('s')} {name}, which nothing uses"
+                    line = line_of(self.body, (section, name))
+                    raise LineError(self.path, line, f"{found}; expected a use, or none of it")
+
+    def _places(self) -> dict[str, Place]:
+        """What a dotted path may name: each single value of the file, and what pools and actors default."""
+        from allocmark.workload.schema import Pool
+
+        places: dict[str, Place] = {}
+        for section, fields in (("pools", Pool.allowed()), ("queues", ()), ("actors", ("count",))):
+            for name in _names(self.body, section):
+                places |= {f"{section}.{name}.{each}": (section, name, each) for each in fields}
+        for place, value in _leaves(self.body):
+            if isinstance(value, str) and value.startswith("$"):
+                places.pop(_dotted(place), None)  # its variable is what to set
+            else:
+                places[_dotted(place)] = place
+        return places
+
+
+def _leaves(node: Any, place: Place = ()) -> Iterator[tuple[Place, Scalar]]:
+    if isinstance(node, Map):
+        for key, value in node.items():
+            yield from _leaves(value, (*place, key))
+    elif isinstance(node, List):
+        for index, value in enumerate(node):
+            yield from _leaves(value, (*place, index))
+    else:
+        yield place, node
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
+
+
+def _names(body: Map, section: str) -> list[str]:
+    named = body.get(section)
+    return [str(name) for name in named] if isinstance(named, Map) else []
+
+
+def _variables(body: Map) -> Iterator[tuple[str, int]]:
+    """Each use of a sweep variable, without its dollar, and its line."""
+    for place, value in _leaves(body):
+        if isinstance(value, str) and value.startswith("$"):
+            yield value[1:], line_of(body, place)
+
+
+def _values(key: str, texts: Sequence[str]) -> list[Scalar]:
+    values: list[Scalar] = []
+    for text in texts:
+        try:
+            value = scalar(text)
+        except ValueError as error:
+            raise UsageError(f"--set {key}={text}: {error}") from None
+        if isinstance(value, str) and value.startswith("$"):
+            raise UsageError(f"--set {key}={text}: found a variable; expected a value")
+        if _has(values, value):
+            raise UsageError(f"--set {key}: found {text} twice; expected it once")
+        values.append(value)
+    if not values:
+        raise UsageError(f"--set {key}: found no value; expected one or more")
+    return values
+
+
+def _substituted(node: Any, values: Mapping[str, Scalar]) -> Any:
+    """A copy with the same lines; what aliases shared is no longer shared."""
+    if isinstance(node, Map):
+        copy = Map(node.line)
+        for key, value in node.items():
+            copy.add(key, _substituted(value, values), node.lines[key])
+        return copy
+    if isinstance(node, List):
+        items = List(node.line)
+        for value, line in zip(node, node.lines, strict=True):
+            items.add(_substituted(value, values), line)
+        return items
+    if isinstance(node, str) and node.startswith("$"):
+        return values[node[1:]]
+    return node
+
+
+def _set(body: Map, place: Place, value: Scalar) -> None:
+    node: Any = body
+    for part in place[:-1]:
+        parent, node = node, node[part]
+    if isinstance(node, List) and place[-1] == "count":  # an actor written as its steps alone
+        actor = Map(node.line)
+        actor.add("steps", node, node.line)
+        parent[place[-2]] = node = actor
+    if isinstance(node, Map):
+        node.add(place[-1], value, node.lines.get(place[-1], node.line))
+    else:
+        node[place[-1]] = value
+
+
+def _within(parameters: Mapping[str, Scalar], selection: Values) -> bool:
+    return all(_has(values, parameters[key]) for key, values in selection.items())
+
+
+def _has(values: Sequence[Scalar], value: Scalar) -> bool:
+    return any(type(each) is type(value) and each == value for each in values)  # 1 is not true
+
+
+def _check_variables(tree: Map, body: Map, sweep: Values, path: Path) -> None:
+    used = set()
+    for name, line in _variables(body):
+        if name not in sweep:
+            raise LineError(path, line, unknown("sweep variable", f"${name}", [f"${each}" for each in sweep]))
+        used.add(name)
+    for name, values in sweep.items():
+        line = line_of(tree, ("sweep", name))
+        if name not in used:
+            raise LineError(path, line, f"found the variable {name}, which nothing uses; expected ${name}")
+        for index, value in enumerate(values):
+            if _has(values[:index], value):
+                raise LineError(path, line, f"found {show(value)} twice in sweep.{name}; expected it once")
+    count = math.prod(map(len, sweep.values()))
+    if count > MOST_CELLS:
+        line = line_of(tree, ("sweep",))
+        raise LineError(path, line, f"found {count} cells; expected at most {MOST_CELLS}")
+
+
+def _check_short(tree: Map, header: Header, path: Path) -> None:
+    for index, selection in enumerate(header.short):
+        for key, values in selection.items():
+            line = line_of(tree, ("short", index, key))
+            if key not in header.sweep:
+                raise LineError(path, line, "short: " + unknown("sweep variable", key, header.sweep))
+            for value in values:
+                if not _has(header.sweep[key], value):
+                    possible = ", ".join(map(show, header.sweep[key]))
+                    raise LineError(
+                        path, line, f"short.{key}: found {show(value)}; expected one of {possible}"
+                    )
+
+
+def _digest(version: int, body: Map) -> str:
+    return hashlib.sha256(json.dumps([version, _plain(body)]).encode()).hexdigest()
+
+
+def _plain(node: Any) -> Any:
+    """For a digest: the order of lists matters, that of keys does not."""
+    if isinstance(node, dict):
+        pairs = [[str(key), _plain(value)] for key, value in node.items()]
+        return {"keys": sorted(pairs, key=lambda pair: pair[0])}
+    return [_plain(each) for each in node] if isinstance(node, list) else node

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A plugin of a package of its own, outside of the host, is built, installed and found."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "allocmark-freelist"
+
+
+def run(*command: str | Path, **environ: str) -> str:
+    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def allocmark(installed: Path, *arguments: str) -> str:
+    return run(Path(sys.executable).with_name("allocmark"), *arguments, PYTHONPATH=str(installed))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example installed from a wheel, as a user's machine gets it."""
+    folder = tmp_path_factory.mktemp("example")
+    source = shutil.copytree(
+        EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.so", "*.egg-info")
+    )
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, source)
+    (wheel,) = folder.glob("*.whl")
+    run(*pip, "install", "--no-deps", "--target", folder / "site", wheel)
+    return folder / "site"
+
+
+def test_the_example_is_found_with_its_distribution(installed):
+    listed = json.loads(allocmark(installed, "list", "backends", "--json"))
+    (found,) = [each for each in listed if each["name"] == "freelist"]
+    assert found["variant"] == "default"
+    assert found["distribution"].split()[0] == "allocmark-freelist"
+    assert found["version"] == "0.1.0"
+    assert found["available"] is True
+
+
+def test_the_example_is_not_found_where_it_is_not_installed(tmp_path):
+    listed = json.loads(allocmark(tmp_path, "list", "backends", "--json"))
+    assert listed
+    assert "freelist" not in {each["name"] for each in listed}
