@@ -116,12 +116,12 @@ def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
     except ValueError as error:
         raise _Refused(f"is the same object as another plugin: {_brief(error)}") from error
     except pluggy.PluginValidationError as error:
-        manager.unregister(plugin)
+        if manager.is_registered(plugin):  # pluggy before 1.7 keeps what it refused
+            manager.unregister(plugin)
         raise _Refused(f"does not fit a hook: {_brief(error)}") from error
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        manager.unregister(plugin)
         known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("allocmark_")))
         raise _Refused(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
 
@@ -155,7 +155,9 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
         if problems:
             raise _Refused(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
         if backend.name in owners:
-            raise _Refused(f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has")
+            raise _Refused(
+                f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has"
+            )
         if backend.label in seen:
             raise _Refused(f"registers {backend.label} twice")
         seen.add(backend.label)

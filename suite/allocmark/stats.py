@@ -98,8 +98,8 @@ def order_rank(n: int, confidence: float) -> int:
 def rank_autocorrelation(values: Sequence[float]) -> float:
     """How the ranks of ``values`` resemble their neighbours': -1 to 1; 0 for fewer than 3, or all equal.
 
-    The autocorrelation at lag 1. Ranks, so that one outlier neither makes nor hides it (the serial form of Spearman's coefficient; A.
-    Wald and J. Wolfowitz, Annals of Mathematical Statistics 14, 1943).
+    The autocorrelation at lag 1, of ranks so that one outlier neither makes nor hides it (the serial form
+    of Spearman's coefficient; A. Wald and J. Wolfowitz, Annals of Mathematical Statistics 14, 1943).
     """
     ordered = sorted(values)
     middle = (len(values) - 1) / 2

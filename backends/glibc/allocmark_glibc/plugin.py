@@ -21,12 +21,14 @@ class _Variant(NamedTuple):
 
 
 _TCACHE_OFF = "glibc.malloc.tcache_count=0"
+_TRIM_OFF = f"glibc.malloc.trim_threshold={1 << 40}"
 _ONE_ARENA = "glibc.malloc.arena_max=1"
 _THP = "glibc.malloc.hugetlb=1"
 
 _VARIANTS = [
     _Variant("default", "malloc and free, no tunable set", "", (2, 0)),
     _Variant("no_tcache", "malloc and free without the per-thread cache", _TCACHE_OFF, (2, 26)),
+    _Variant("no_trim", "malloc and free, freed memory stays with the process", _TRIM_OFF, (2, 26)),
     _Variant("one_arena", "malloc and free, one arena for all threads", _ONE_ARENA, (2, 26)),
     _Variant("thp", "malloc and free, huge pages advised in the main arena", _THP, (2, 35), thp=True),
     _Variant(

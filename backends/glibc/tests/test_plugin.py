@@ -49,13 +49,29 @@ for each in threads: each.join()
 print(json.dumps(found))
 """
 
+# Nothing else is allocated between get and put: what lies above the objects keeps them from the kernel.
+BURST = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import Table
+
+table = Table()
+pool = table.create(2176)
+objects = table.ffi.new("void *[]", 5000)
+before = int(table.facts()["arena_bytes"])
+table.c.get_bulk(pool, table.ffi.NULL, objects, 5000)
+table.c.put_bulk(pool, table.ffi.NULL, objects, 5000)
+print(json.dumps({"kept": int(table.facts()["arena_bytes"]) - before}))
+"""
+
 PRELOADED = "unsigned long malloc_usable_size(void *object) { return object ? 7 : 0; }"
 
 
-def facts(variant: str, **environ: str) -> dict[str, str]:
+def facts(variant: str, script: str = CELL, **environ: str) -> dict:
+    """What ``script`` found in a process started as the variant asks for."""
     environment = {**os.environ, **environ, **BACKENDS[variant].environ}
     done = subprocess.run(
-        [sys.executable, "-c", CELL, str(Path(__file__).parent)],
+        [sys.executable, "-c", script, str(Path(__file__).parent)],
         env=environment,
         capture_output=True,
         text=True,
@@ -90,6 +106,11 @@ def test_default_has_a_thread_cache_and_arenas_of_its_own():
 
 def test_no_tcache_has_no_thread_cache():
     assert facts("no_tcache")["thread_cache"] == "off"
+
+
+def test_no_trim_keeps_what_was_freed():
+    assert facts("no_trim", BURST)["kept"] > 0.9 * 5000 * 2176
+    assert facts("default", BURST)["kept"] < 0.5 * 5000 * 2176
 
 
 def test_one_arena_has_one():
@@ -129,9 +150,9 @@ def test_another_c_library_is_unavailable():
 @pytest.mark.parametrize(
     ("version", "thp_mode", "available"),
     [
-        ("2.36", "madvise", {"default", "no_tcache", "one_arena", "thp", "thp_one_arena"}),
-        ("2.36", "never", {"default", "no_tcache", "one_arena"}),
-        ("2.34", "madvise", {"default", "no_tcache", "one_arena"}),
+        ("2.36", "madvise", {"default", "no_tcache", "no_trim", "one_arena", "thp", "thp_one_arena"}),
+        ("2.36", "never", {"default", "no_tcache", "no_trim", "one_arena"}),
+        ("2.34", "madvise", {"default", "no_tcache", "no_trim", "one_arena"}),
         ("2.25", "madvise", {"default"}),
     ],
 )

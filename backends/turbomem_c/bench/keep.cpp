@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Nanoseconds an object for one get and one put through the allocmark table, as the engine calls it: each thread
-/// takes `keep` objects in bulks of n and gives them all back. Configurations are interleaved; medians.
+/// Nanoseconds an object for one get and one put through the allocmark table, as the engine calls it: each
+/// thread takes `keep` objects in bulks of n and gives them all back. Configurations are interleaved;
+/// medians.
 ///
 ///     include=$(python -c 'import allocmark; print(allocmark.get_include())')
 ///     g++ -std=c++20 -O3 -pthread -I ../include -I "$include" keep.cpp ../src/*.cpp -o keep && ./keep

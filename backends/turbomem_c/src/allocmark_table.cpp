@@ -30,7 +30,8 @@ template <class Body> int translate(allocmark_error *error, Body &&body) {
 void require_size(const char *what, uint32_t found, std::size_t expected) {
     if (found < expected)
         throw turbomem::invalid_options(std::string(what) + " has " + std::to_string(found) + " bytes, not " +
-                                        std::to_string(expected) + ": rebuild allocmark-turbomem for this allocmark");
+                                        std::to_string(expected) +
+                                        ": rebuild allocmark-turbomem for this allocmark");
 }
 
 int init(const allocmark_init *init, allocmark_error *error) {
@@ -58,8 +59,8 @@ void choose_magazine(const allocmark_pool_spec &spec, turbomem::pool_options &op
     const uint64_t slack = spec.objects - std::min(spec.objects, spec.working_set);
     const uint64_t most = spec.max_threads > 1 ? slack / (2ull * (spec.max_threads - 1)) : UINT32_MAX;
     options.caching = spec.cache != 0 && most != 0;
-    options.magazine =
-        static_cast<uint32_t>(options.caching ? std::min<uint64_t>(spec.cache, most) : std::min<uint64_t>(uncached, most + 1));
+    options.magazine = static_cast<uint32_t>(options.caching ? std::min<uint64_t>(spec.cache, most)
+                                                             : std::min<uint64_t>(uncached, most + 1));
 }
 
 int pool_create(const allocmark_pool_spec *spec, void **out, allocmark_error *error) {
@@ -76,7 +77,9 @@ int pool_create(const allocmark_pool_spec *spec, void **out, allocmark_error *er
     });
 }
 
-void pool_destroy(void *p) { delete static_cast<pool *>(p); }
+void pool_destroy(void *p) {
+    delete static_cast<pool *>(p);
+}
 
 int thread_enter(void *p, const allocmark_thread *thread, void **local, allocmark_error *error) {
     return translate(error, [&] {
@@ -85,7 +88,9 @@ int thread_enter(void *p, const allocmark_thread *thread, void **local, allocmar
     });
 }
 
-void thread_leave(void *p, void *local) { static_cast<pool *>(p)->leave(*static_cast<cache *>(local)); }
+void thread_leave(void *p, void *local) {
+    static_cast<pool *>(p)->leave(*static_cast<cache *>(local));
+}
 
 int get_bulk(void *, void *local, void **objects, uint32_t n) {
     return static_cast<cache *>(local)->get_bulk(objects, n) ? 0 : -ENOENT;
@@ -95,9 +100,13 @@ void put_bulk(void *, void *local, void *const *objects, uint32_t n) {
     static_cast<cache *>(local)->put_bulk(objects, n);
 }
 
-void fini(void) { pages = turbomem::page_kind::thp; }
+void fini(void) {
+    pages = turbomem::page_kind::thp;
+}
 
-uint64_t available(void *p) { return static_cast<pool *>(p)->available(); }
+uint64_t available(void *p) {
+    return static_cast<pool *>(p)->available();
+}
 
 uint32_t regions(void *p, allocmark_region *out, uint32_t capacity) {
     const turbomem::mapping &memory = static_cast<pool *>(p)->region();
@@ -149,4 +158,6 @@ const allocmark_backend table = {
 
 } // namespace
 
-const void *allocmark_turbomem_table(void) { return &table; }
+const void *allocmark_turbomem_table(void) {
+    return &table;
+}

@@ -25,7 +25,8 @@ template <class Body> int translate(char *to, std::size_t size, Body &&body) noe
         write_message(to, size, e.what());
         return -e.code();
     } catch (const std::bad_alloc &) {
-        write_message(to, size, "not enough memory for the pool's bookkeeping: take fewer objects or threads");
+        write_message(to, size,
+                      "not enough memory for the pool's bookkeeping: take fewer objects or threads");
         return -ENOMEM;
     } catch (const std::exception &e) {
         write_message(to, size, e.what());

@@ -10,9 +10,15 @@
 
 namespace {
 
-turbomem::pool &cpp(turbomem_pool *pool) { return *reinterpret_cast<turbomem::pool *>(pool); }
-const turbomem::pool &cpp(const turbomem_pool *pool) { return *reinterpret_cast<const turbomem::pool *>(pool); }
-turbomem::cache &cpp(turbomem_cache *cache) { return *reinterpret_cast<turbomem::cache *>(cache); }
+turbomem::pool &cpp(turbomem_pool *pool) {
+    return *reinterpret_cast<turbomem::pool *>(pool);
+}
+const turbomem::pool &cpp(const turbomem_pool *pool) {
+    return *reinterpret_cast<const turbomem::pool *>(pool);
+}
+turbomem::cache &cpp(turbomem_cache *cache) {
+    return *reinterpret_cast<turbomem::cache *>(cache);
+}
 
 turbomem::page_kind page_kind_of(uint32_t pages) {
     if (pages > TURBOMEM_PAGES_THP)
@@ -26,7 +32,9 @@ template <class Body> int translate(turbomem_error *error, Body &&body) {
 
 } // namespace
 
-const char *turbomem_version(void) { return TURBOMEM_VERSION; }
+const char *turbomem_version(void) {
+    return TURBOMEM_VERSION;
+}
 
 int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbomem_error *error) {
     return translate(error, [&] {
@@ -50,13 +58,17 @@ int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache, t
     return translate(error, [&] { *cache = reinterpret_cast<turbomem_cache *>(&cpp(pool).enter(slot)); });
 }
 
-void turbomem_leave(turbomem_cache *cache) { cpp(cache).leave(); }
+void turbomem_leave(turbomem_cache *cache) {
+    cpp(cache).leave();
+}
 
 int turbomem_get_bulk(turbomem_cache *cache, void **objects, uint32_t n) {
     return cpp(cache).get_bulk(objects, n) ? 0 : -ENOENT;
 }
 
-void turbomem_put_bulk(turbomem_cache *cache, void *const *objects, uint32_t n) { cpp(cache).put_bulk(objects, n); }
+void turbomem_put_bulk(turbomem_cache *cache, void *const *objects, uint32_t n) {
+    cpp(cache).put_bulk(objects, n);
+}
 
 void turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
     const turbomem::pool &p = cpp(pool);

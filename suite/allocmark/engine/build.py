@@ -15,7 +15,8 @@ NATIVE = HERE / "native"
 def declarations() -> str:
     """What Python sees: the engine's own headers, less what only a C preprocessor understands."""
     text = "\n".join(
-        path.read_text() for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
+        path.read_text()
+        for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
     )
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
@@ -32,6 +33,14 @@ ffibuilder.set_source(
     sources=[str(path) for path in sorted(NATIVE.glob("*.cpp"))],
     depends=[str(path) for path in sorted([*NATIVE.glob("*.h*"), *HERE.glob("include/allocmark/*.h")])],
     include_dirs=[str(NATIVE), str(HERE / "include")],
-    extra_compile_args=["-std=c++20", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-pthread"],
+    extra_compile_args=[
+        "-std=c++20",
+        "-O3",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pthread",
+    ],
     extra_link_args=["-pthread"],
 )

@@ -106,7 +106,10 @@ class Engine:
         plan.n_pools = len(program.pools)
         plan.queues = self._array(
             "am_queue[]",
-            [{"capacity": q.capacity, "senders": q.senders, "receivers": q.receivers} for q in program.queues],
+            [
+                {"capacity": q.capacity, "senders": q.senders, "receivers": q.receivers}
+                for q in program.queues
+            ],
         )
         plan.n_queues = len(program.queues)
         plan.actors = self._array(
@@ -136,11 +139,16 @@ class Engine:
         """Put back everything that is held."""
         self._run(lib.AM_DRAIN)
 
-    def check_complete(self, any_size: bool) -> None:
-        """After `drain`: every pool must give out all its objects. An allocator of any size has no such number."""
+    def check_complete(self, any_size: bool) -> dict[str, int]:
+        """After `drain`: no pool may have lost an object. An allocator of any size has no number to compare with.
+
+        Returns, by pool, how many objects are there but could not be got by one thread alone, where there are any.
+        """
         unbounded = bytes([any_size] * len(self._program.pools))
-        if lib.am_engine_check_complete(self._engine, unbounded, self._trouble) != 0:
+        stranded = ffi.new("uint64_t[]", len(self._program.pools))
+        if lib.am_engine_check_complete(self._engine, unbounded, stranded, self._trouble) != 0:
             raise self._failure()
+        return {pool.name: n for pool, n in zip(self._program.pools, stranded, strict=True) if n}
 
     def facts(self, pool: int | None = None) -> dict[str, str]:
         """What the backend reads back about a pool, or about the process."""

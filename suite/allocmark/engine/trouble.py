@@ -10,7 +10,15 @@ from allocmark.workload.program import Program
 
 #: Kinds that mean that the allocator broke its contract; the others mean that the run could not go on.
 VIOLATIONS = frozenset(
-    {lib.AM_TWICE, lib.AM_OVERLAP, lib.AM_MISALIGNED, lib.AM_OUTSIDE, lib.AM_OVERWRITTEN, lib.AM_LOST, lib.AM_NULL}
+    {
+        lib.AM_TWICE,
+        lib.AM_OVERLAP,
+        lib.AM_MISALIGNED,
+        lib.AM_OUTSIDE,
+        lib.AM_OVERWRITTEN,
+        lib.AM_LOST,
+        lib.AM_NULL,
+    }
 )
 
 

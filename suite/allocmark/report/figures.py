@@ -84,16 +84,24 @@ def layout(
     rows: Sequence[Sequence[str]],
     right: Collection[str],
     width: int,
+    spare: Sequence[str] = (),
     instead: Mapping[int, str] = MappingProxyType({}),
 ) -> str:
     """A table of texts, with the columns of ``right`` to the right and empty columns left out.
 
+    Where it is wider than ``width``, columns of ``spare`` are left out in their order, and that is said.
     ``instead`` maps rows to a text that stands behind their last cell, over the columns that are empty there.
     """
-    used = [i for i in range(len(headers)) if any(row[i] for row in rows)]
-    texts = [[row[i] for i in used] for row in rows]
-    names = [headers[i] for i in used]
-    widths = [max(map(len, column)) for column in zip(names, *texts, strict=True)]
+    columns = list(zip(headers, *rows, strict=True))
+    shown = {column[0]: max(map(len, column)) for column in columns if any(column[1:])}
+    left_out = []
+    for name in spare:
+        if sum(shown.values()) + _GAP * (len(shown) - 1) <= width:
+            break
+        if shown.pop(name, None):
+            left_out.append(name)
+    widths = list(shown.values())
+    names, *texts = zip(*(column for column in columns if column[0] in shown), strict=True)
     # As rows, for `tabulate` would pad real headers.
     lines = tabulate(
         [names, ["-" * w for w in widths], *texts],
@@ -105,6 +113,8 @@ def layout(
         taken = max((i + 1 for i, cell in enumerate(texts[row]) if cell), default=0)
         start = sum(widths[:taken]) + _GAP * taken
         lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(text, max(width - start, _SHORTEST))
+    if left_out:
+        lines.append(f"Left out for want of room: {', '.join(left_out)}.")
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -42,6 +42,11 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
             drawn = time.monotonic()
             done = (progress.group + progress.block / progress.blocks) / progress.groups
             cell = f"{progress.cell}, sample {progress.block + 1} of {progress.blocks}"
-            bar.update(task, completed=done, title=f"[{progress.group + 1}/{progress.groups}] {progress.title}", cell=cell)
+            bar.update(
+                task,
+                completed=done,
+                title=f"[{progress.group + 1}/{progress.groups}] {progress.title}",
+                cell=cell,
+            )
 
         yield show

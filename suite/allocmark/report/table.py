@@ -26,6 +26,7 @@ from allocmark.stats import Distance
 WIDTH = 120  #: where nobody says: a pipe, a file
 _COLUMNS = ("backend", "ns/object", "95 %", "net", "ratio", "99 %", "net ratio", "verdict")
 _RIGHT = frozenset(_COLUMNS[1:-1])
+_SPARE = ("95 %", "net ratio", "99 %", "net")  # in a narrow terminal
 
 
 def render(run: Run, baseline: str | None = None, width: int | None = None) -> str:
@@ -79,7 +80,7 @@ def _workload(groups: Sequence[GroupSummary], names: Names, width: int) -> Itera
     cells = [cell.cell for group in groups for cell in group.cells]
     instead = {i: f"{cell.status}: {_reason(cell)}" for i, cell in enumerate(cells) if cell.status != "ok"}
     numbers = {k for k in varying if all(isinstance(p.get(k, 0), int | float) for p in parameters)}
-    yield layout([*varying, *_COLUMNS], rows, _RIGHT | numbers, width, instead)
+    yield layout([*varying, *_COLUMNS], rows, _RIGHT | numbers, width, _SPARE, instead)
     yield from _notes(groups, names, width)
 
 

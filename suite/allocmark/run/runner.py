@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark import machine
-from allocmark.errors import RunFileError
+from allocmark.errors import RunFileError, UsageError
 from allocmark.plugins import BUILTIN, Host
 from allocmark.run.plan import Plan, make_plan
 from allocmark.run.records import Header
@@ -29,6 +29,8 @@ def start(
 ) -> tuple[Plan, RunWriter]:
     """Plan a request and open its run file. Nothing is written when the request cannot be run."""
     plan = make_plan(request, host)
+    if baseline and not request.verify:
+        _check_baseline(plan, baseline)
     header = Header(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -40,6 +42,12 @@ def start(
         plan=tuple(group.record for group in plan.groups),
     )
     return plan, RunWriter.create(directory, header)
+
+
+def _check_baseline(plan: Plan, baseline: str) -> None:
+    labels = list(dict.fromkeys(cell.backend.label for group in plan.groups for cell in group.cells))
+    if baseline not in labels and baseline not in {label.split(":")[0] for label in labels}:
+        raise UsageError(f"--baseline {baseline}: not one of what is measured: {', '.join(labels)}")
 
 
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
@@ -71,7 +79,9 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
             record = group.record
             if record.group in writer.done:
                 continue
-            title = " ".join([record.workload, *(f"{key}={value}" for key, value in record.parameters.items())])
+            title = " ".join(
+                [record.workload, *(f"{key}={value}" for key, value in record.parameters.items())]
+            )
             running = GroupRun(group, request, probe_plugins, interrupt.requested)
 
             def tell(cell: str, block: int, title: str = title, index: int = record.group) -> None:

@@ -23,7 +23,7 @@ from allocmark.run.records import Block, Cell, Group
 from allocmark.run.request import Request
 
 DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
-ENOUGH_BLOCKS = 5  #: an interrupted group with fewer is not kept
+ENOUGH_BLOCKS = 8  #: an interrupted group with fewer could show no interval, and is not kept
 MOST_UNITS = 1 << 40
 VERIFY_SAMPLES = 3
 VERIFY_MS = 200.0
@@ -228,6 +228,7 @@ class GroupRun:
                 "cpus": sorted(cell.cpus),
                 "failed_gets": cell.failed_gets,
                 "notes": notes,
+                "stranded": cell.closing["stranded"],
             }
         return Cell(
             group=self.plan.record.group,

@@ -108,12 +108,11 @@ def _finish(
     phases["after"] = _look("after", engine, program, probes)
     wrong = _attest(backend, phases)
     engine.drain()
-    if verify:
-        engine.check_complete(backend.capabilities.any_size)
+    stranded = engine.check_complete(backend.capabilities.any_size) if verify else {}
     engine.close()
     if wrong:
         raise AllocmarkError(wrong)
-    _reply(replies, version=backend.version, facts=facts, pools=pool_facts, probes=phases)
+    _reply(replies, version=backend.version, facts=facts, pools=pool_facts, stranded=stranded, probes=phases)
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:

@@ -186,7 +186,9 @@ class _Compiler:
                     if known not in group:
                         continue
                     sent = sum(tape.body_counts.sent.get(index, 0) for tape in recorded[flow.sender])
-                    received = sum(tape.body_counts.received.get(index, 0) for tape in recorded[flow.receiver])
+                    received = sum(
+                        tape.body_counts.received.get(index, 0) for tape in recorded[flow.receiver]
+                    )
                     if not sent or not received:
                         raise self.error(self._queue_line(index), self._unbalanced(index, sent, received))
                     ratio = Fraction(sent, received) if known == flow.sender else Fraction(received, sent)
@@ -242,8 +244,11 @@ class _Compiler:
                 return passes
             if turn > 10_000 * (1 + max(rates.values())):
                 break
-        raise self.error(1, "the live sets of its actors cannot be filled through the queues evenly; choose "
-                            "sizes of `hold` that are multiples of what is received at a time")
+        raise self.error(
+            1,
+            "the live sets of its actors cannot be filled through the queues evenly; choose "
+            "sizes of `hold` that are multiples of what is received at a time",
+        )
 
     def _check_pools(self, recorded: dict[str, list[_Recorded]]) -> list[int]:
         """The most that is out of each pool for each actor that gets from it: its working set."""
@@ -313,10 +318,16 @@ class _Player:
             self._run(steps)
             # A body with random numbers goes on until it is long, and as large as it began if that comes soon.
             size = len(self.recorder.items)
-            if not self.drew or (size >= RANDOM_BODY and self.total == before_total) or size >= 2 * RANDOM_BODY:
+            if (
+                not self.drew
+                or (size >= RANDOM_BODY and self.total == before_total)
+                or size >= 2 * RANDOM_BODY
+            ):
                 break
         self._close(before, steps[-1])
-        return _Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
+        return _Recorded(
+            prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts
+        )
 
     def _close(self, before: Sequence[int], last: schema.Step) -> None:
         """Brings each pool's live set back to its size at the start of the body."""
@@ -332,8 +343,11 @@ class _Player:
         for step in steps:
             self.played += 1
             if self.played > LONGEST:
-                raise self._error(step, f"{self.name} does not come to rest within {LONGEST:,} steps: "
-                                        f"it holds {self.total:,} objects and more every pass")
+                raise self._error(
+                    step,
+                    f"{self.name} does not come to rest within {LONGEST:,} steps: "
+                    f"it holds {self.total:,} objects and more every pass",
+                )
             match step:
                 case schema.Get():
                     self._get(step)
@@ -342,7 +356,9 @@ class _Player:
                 case schema.Put():
                     self._put(step)
                 case schema.Hold():
-                    self._release(self.total - self._number(step, "objects", step.objects), step.release, None, step)
+                    self._release(
+                        self.total - self._number(step, "objects", step.objects), step.release, None, step
+                    )
                 case schema.Send():
                     self._send(step)
                 case schema.Receive():
@@ -365,7 +381,9 @@ class _Player:
             self.samplers[key] = number.sampler(self.rng)
         return self.samplers[key]()
 
-    def _emit(self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
+    def _emit(
+        self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0
+    ) -> None:
         self.recorder.add(Insn(op, target, n, arg, aux, self.compiler.step_ids[id(step)]))
 
     def _gained(self, pool: int, n: int) -> None:
@@ -404,8 +422,11 @@ class _Player:
         if step.bytes == 0:
             return
         if not self.latest:
-            raise self._error(step, "touch has nothing to touch: what was got or received before it is put or "
-                                    "sent already; touch it first")
+            raise self._error(
+                step,
+                "touch has nothing to touch: what was got or received before it is put or "
+                "sent already; touch it first",
+            )
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
             self._emit(step, op, pool, n, arg=step.bytes)
@@ -462,13 +483,17 @@ class _Player:
         pools = [pool for pool, n in enumerate(self.held) if n]
         if len(pools) != 1:
             found = "nothing is held" if not pools else "objects of several pools are held"
-            raise self._error(step, f"send to {step.queue!r}, and {found}; a queue carries the objects of one pool")
+            raise self._error(
+                step, f"send to {step.queue!r}, and {found}; a queue carries the objects of one pool"
+            )
         pool = pools[0]
         n = self.held[pool] if step.n is None else step.n
         if n > self.held[pool]:
             raise self._error(step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,}")
         if flow.pool not in (None, pool):
-            raise self._error(step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two")
+            raise self._error(
+                step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two"
+            )
         flow.pool = pool
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
@@ -483,14 +508,20 @@ class _Player:
         flow = self.compiler.flows[index]
         if flow.pool is None:
             if self.mixed:
-                raise self._error(step, f"which pool's objects queue {step.queue!r} carries is not known yet here: "
-                                        "its actors wait for each other in a ring")
+                raise self._error(
+                    step,
+                    f"which pool's objects queue {step.queue!r} carries is not known yet here: "
+                    "its actors wait for each other in a ring",
+                )
             flow.pool = 0
         n = step.n
         if n is None:
             if len(flow.bulks) != 1:
-                raise self._error(step, f"receive needs n: {flow.sender} sends to {step.queue!r} "
-                                        f"{_listed(flow.bulks)} objects at a time")
+                raise self._error(
+                    step,
+                    f"receive needs n: {flow.sender} sends to {step.queue!r} "
+                    f"{_listed(flow.bulks)} objects at a time",
+                )
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
         self._emit(step, Op.RECEIVE, index, n, aux=flow.pool)
@@ -500,7 +531,9 @@ class _Player:
 
     def _check_capacity(self, step: schema.Step, flow: _Flow, n: int) -> None:
         if n > flow.capacity:
-            raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
+            raise self._error(
+                step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}"
+            )
 
     def _repeat(self, step: schema.Repeat) -> None:
         if step.times is not None:
@@ -513,8 +546,11 @@ class _Player:
             before = self.total
             self._run(step.steps)
             if (self.total <= before) if growing else (self.total >= before):
-                raise self._error(step, f"repeat until {target:,} are held never ends: a round goes from "
-                                        f"{before:,} held objects to {self.total:,}")
+                raise self._error(
+                    step,
+                    f"repeat until {target:,} are held never ends: a round goes from "
+                    f"{before:,} held objects to {self.total:,}",
+                )
 
 
 def _listed(numbers: set[int]) -> str:

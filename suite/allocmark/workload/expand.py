@@ -29,7 +29,7 @@ Place = tuple[Key, ...]
 class Cell:
     """One combination of parameters. Those set from outside by a dotted path are among them."""
 
-    parameters: Mapping[str, Scalar]
+    parameters: dict[str, Scalar]
     workload: Workload
 
 
@@ -86,7 +86,10 @@ class Template:
         """
         overrides = overrides or {}
         places = self._places()
+        follows = {_dotted(place): str(value) for place, value in _leaves(self.body) if _is_variable(value)}
         for key in overrides:
+            if key in follows:
+                raise UsageError(f"{self.name}: {key} is {follows[key]}; set {follows[key][1:]} instead")
             if key not in self.sweep and key not in places:
                 raise UsageError(f"{self.name}: " + unknown("key", key, [*self.sweep, *places]))
         given = {key: _values(key, texts) for key, texts in overrides.items()}
@@ -108,7 +111,8 @@ class Template:
         from allocmark.workload import schema
 
         body = _substituted(self.body, parameters)
-        for key, place in places.items():
+        # an actor's count last: it may make a mapping of the list through which other paths lead
+        for key, place in sorted(places.items(), key=lambda each: each[1][-1] == "count"):
             _set(body, place, parameters[key])
         try:
             return Cell(parameters, schema.validate(body, self.header, self.path))
@@ -136,13 +140,12 @@ class Template:
 
         places: dict[str, Place] = {}
         for section, fields in (("pools", Pool.allowed()), ("queues", ()), ("actors", ("count",))):
-            for name in _names(self.body, section):
+            for name in _names(self.body, section, (Map, List) if section == "actors" else Map):
                 places |= {f"{section}.{name}.{each}": (section, name, each) for each in fields}
         for place, value in _leaves(self.body):
-            if isinstance(value, str) and value.startswith("$"):
-                places.pop(_dotted(place), None)  # its variable is what to set
-            else:
-                places[_dotted(place)] = place
+            places[_dotted(place)] = place
+            if _is_variable(value):
+                del places[_dotted(place)]  # its variable is what to set
         return places
 
 
@@ -161,16 +164,20 @@ def _dotted(place: Place) -> str:
     return ".".join(map(str, place))
 
 
-def _names(body: Map, section: str) -> list[str]:
+def _names(body: Map, section: str, kind: type | tuple[type, ...] = object) -> list[Key]:
     named = body.get(section)
-    return [str(name) for name in named] if isinstance(named, Map) else []
+    return [name for name in named if isinstance(named[name], kind)] if isinstance(named, Map) else []
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("$")
 
 
 def _variables(body: Map) -> Iterator[tuple[str, int]]:
     """Each use of a sweep variable, without its dollar, and its line."""
     for place, value in _leaves(body):
-        if isinstance(value, str) and value.startswith("$"):
-            yield value[1:], line_of(body, place)
+        if _is_variable(value):
+            yield str(value)[1:], line_of(body, place)
 
 
 def _values(key: str, texts: Sequence[str]) -> list[Scalar]:
@@ -180,7 +187,7 @@ def _values(key: str, texts: Sequence[str]) -> list[Scalar]:
             value = scalar(text)
         except ValueError as error:
             raise UsageError(f"--set {key}={text}: {error}") from None
-        if isinstance(value, str) and value.startswith("$"):
+        if _is_variable(value):
             raise UsageError(f"--set {key}={text}: found a variable; expected a value")
         if _has(values, value):
             raise UsageError(f"--set {key}: found {text} twice; expected it once")
@@ -202,7 +209,7 @@ def _substituted(node: Any, values: Mapping[str, Scalar]) -> Any:
         for value, line in zip(node, node.lines, strict=True):
             items.add(_substituted(value, values), line)
         return items
-    if isinstance(node, str) and node.startswith("$"):
+    if _is_variable(node):
         return values[node[1:]]
     return node
 

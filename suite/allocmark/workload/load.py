@@ -265,9 +265,9 @@ class _Composer:
 
 def _syntax_error(error: yaml.YAMLError, text: str, path: Path | str) -> LineError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = mark.line + 1 if mark else 1  # a reader's error has no mark
-    lines = text.split("\n")
-    if line <= len(lines) and re.match(r"\s*\t", lines[line - 1]):
+    lines = text.rstrip().split("\n")
+    line = min(mark.line + 1, len(lines)) if mark else 1  # libyaml ends a file a line late
+    if re.match(r"\s*\t", lines[line - 1]):
         return LineError(path, line, "found a tab in the indentation; expected spaces")
     problem = " ".join(str(getattr(error, "problem", None) or "a syntax error").split())
     context = getattr(error, "context", None)

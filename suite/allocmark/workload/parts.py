@@ -49,6 +49,14 @@ class OrName(OrVariable):
     pattern = r"^\$?[a-z][a-z0-9_]*$"
 
 
+class OrItem:
+    """For editors: the value may also be a single item of the list."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        return {"anyOf": [schema, schema["items"]]}
+
+
 Name = Annotated[str, Field(pattern=NAME, max_length=32)]
 Reference = Annotated[str, Field(pattern=NAME, max_length=32), OrVariable()]
 
@@ -66,6 +74,10 @@ class Part(BaseModel):
     @property
     def line(self) -> int:
         return self._line
+
+    def __eq__(self, other: object) -> bool:
+        """Wherever they stand."""
+        return isinstance(other, type(self)) and self.__dict__ == other.__dict__
 
     @classmethod
     def allowed(cls) -> dict[str, str]:
@@ -121,10 +133,11 @@ class OneOf:
         return core_schema.no_info_before_validator_function(self._take_apart, union)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        choices = core["schema"]["choices"]  # of the union made above
+        contents = handler(core)["oneOf"]
+        kinds = [model.kind for model in self.models()]
         return {
             "type": "object",
-            "properties": {kind: handler(choice) for kind, choice in choices.items()},
+            "properties": dict(zip(kinds, contents, strict=True)),
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": False,

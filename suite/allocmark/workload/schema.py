@@ -17,7 +17,7 @@ from allocmark.workload import checks
 from allocmark.workload.distributions import AnyDistribution, Distribution
 from allocmark.workload.faults import first_fault
 from allocmark.workload.load import LineError, Map
-from allocmark.workload.parts import Name, OrVariable, Part, refuse
+from allocmark.workload.parts import Name, OrItem, OrVariable, Part, refuse
 from allocmark.workload.steps import (
     MOST_OBJECTS,
     MOST_POOLS,
@@ -148,7 +148,9 @@ class Header(Part):
     sweep: Annotated[_Sweep, Field(default_factory=dict)]
     """Variables and their values; every combination is a cell, the first variable varies slowest."""
     short: Annotated[
-        tuple[_Sweep, ...], BeforeValidator(lambda value: (value,) if isinstance(value, dict) else value)
+        tuple[_Sweep, ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, dict) else value),
+        OrItem(),
     ] = ()
     """The cells of a short run: values of some of the variables, or a list of such selections."""
 
@@ -199,22 +201,19 @@ def json_schema() -> dict[str, Any]:
     It knows keys, types and bounds, and lets a `$name` stand for a value; names are not resolved.
     ``workloads/schema.json`` is its text: ``python -m allocmark.workload.schema > workloads/schema.json``.
     """
-    schema = _without_null(_File.model_json_schema())
+    schema = _closed(_File.model_json_schema())
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": draft, **schema, "title": "allocmark workload"}
 
 
-def _without_null(schema: Any) -> Any:
-    """None is what a key that was left out reads as; a file cannot write it."""
+def _closed(schema: Any) -> Any:
+    """Without null, which only says that a key may be left out, and with no names but well-formed ones."""
     if isinstance(schema, list):
-        return [_without_null(each) for each in schema if each != {"type": "null"}]
-    if isinstance(schema, dict):
-        return {
-            key: _without_null(value)
-            for key, value in schema.items()
-            if not (key == "default" and value is None)
-        }
-    return schema
+        return [_closed(each) for each in schema if each != {"type": "null"}]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from allocmark.workload.distributions import AnyDistribution, Distribution
-from allocmark.workload.parts import OneOf, OrName, OrVariable, Part, Reference, refuse
+from allocmark.workload.parts import OneOf, OrItem, OrName, OrVariable, Part, Reference, refuse
 from allocmark.workload.words import unknown
 
 MOST_OBJECTS = 2**32 - 2  #: of a pool
@@ -77,7 +77,7 @@ class Get(Part):
         tuple[Reference, ...],
         Field(validation_alias="from", min_length=1, max_length=MOST_POOLS),
         BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-        OrName(),
+        OrItem(),
     ]
     """A pool, or a list of pools of different object sizes."""
     n: Annotated[Number, Between(1, MOST_BULK)] = 1

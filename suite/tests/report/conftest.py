@@ -82,6 +82,7 @@ class Simulation:
     backends: Sequence[PlannedCell] = BACKENDS
     baseline: str | None = None
     digest: str = "d1"
+    skip: int = 0  #: shapes at the start that are not planned
     finished: int | None = None  #: groups that were measured; None: all, and the run has ended
 
     def header(self) -> Header:
@@ -89,7 +90,7 @@ class Simulation:
             PlannedGroup(
                 i, s.workload, self.digest, s.parameters, 1 if s.distance is None else 2, tuple(self.backends)
             )
-            for i, s in enumerate(self.shapes)
+            for i, s in enumerate(self.shapes[self.skip :])
         )
         environment = {"machine": dict(self.machine), "os": "Debian GNU/Linux 12", "kernel": "6.1.0-28-amd64"}
         created = "2025-01-31T12:00:00Z"
@@ -97,7 +98,9 @@ class Simulation:
 
     def groups(self) -> list[Group]:
         rng = random.Random(self.seed)
-        return [self._group(index, shape, rng) for index, shape in enumerate(self.shapes)][: self.finished]
+        return [self._group(index, shape, rng) for index, shape in enumerate(self.shapes[self.skip :])][
+            : self.finished
+        ]
 
     def _group(self, index: int, shape: Shape, rng: random.Random) -> Group:
         # Shared by all backends, as on a real machine.

@@ -13,15 +13,15 @@ namespace turbomem {
 
 /// Used by one thread at a time, the one that entered.
 ///
-/// Always: `previous` is full or empty; the depot is visited at most once in M objects got or put in any order,
-/// M being the magazine size. Without caching (limit 0) nothing stays here between two calls.
+/// Always: `previous` is full or empty; the depot is visited at most once in M objects got or put in any
+/// order, M being the magazine size. Without caching (limit 0) nothing stays here between two calls.
 class alignas(no_sharing) cache {
   public:
     /// Take n objects, all or none: false when the depot and this cache together have fewer, and then both
     /// are as they were. `objects` is undefined after a failure.
-    /// Wait-free while n objects are loaded, else lock-free. What another thread caches, or has in hand during
-    /// a call beyond what it gets, is not found: at most 2 M each. So with T threads a get of n cannot fail
-    /// while n + 2 M (T - 1) objects are in the pool and no other get fails meanwhile.
+    /// Wait-free while n objects are loaded, else lock-free. What another thread caches, or has in hand
+    /// during a call beyond what it gets, is not found: at most 2 M each. So with T threads a get of n cannot
+    /// fail while n + 2 M (T - 1) objects are in the pool and no other get fails meanwhile.
     bool get_bulk(void **objects, std::uint32_t n) noexcept {
         if (n > count_) [[unlikely]]
             return get_slowly(objects, n);
@@ -200,9 +200,10 @@ class alignas(no_sharing) cache {
         slots_ = loaded_->slots();
     }
 
-    void **slots_ = nullptr;   ///< those of loaded_
-    std::uint32_t count_ = 0;  ///< objects in loaded_
-    std::uint32_t limit_ = 0;  ///< objects that fit into loaded_; 0: no caching, every call takes the slow path
+    void **slots_ = nullptr;  ///< those of loaded_
+    std::uint32_t count_ = 0; ///< objects in loaded_
+    std::uint32_t limit_ =
+        0; ///< objects that fit into loaded_; 0: no caching, every call takes the slow path
     magazine *loaded_ = nullptr;
     magazine *previous_ = nullptr;
     std::uint32_t previous_count_ = 0; ///< 0 or the magazine size

@@ -26,7 +26,8 @@ struct depot_counters {
 ///     and two more while collecting or merging partials)      <= 4 (T - 1)
 ///   others in the hands of the thread that wants one          <= 3
 /// so   floor(N / M) + T + 4 (T - 1) + 3 + 1  =  floor(N / M) + 5 T   leave at least one.
-constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity, std::uint64_t threads) {
+constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity,
+                                         std::uint64_t threads) {
     return objects / capacity + 5 * threads;
 }
 
@@ -73,8 +74,8 @@ class depot {
         return pop(slot, &shard::full, &partial_, counters);
     }
 
-    /// An empty magazine; never null. magazines_needed() leaves one in some shard at every instant, so a round
-    /// that finds none means that other threads made progress meanwhile: lock-free, no wait.
+    /// An empty magazine; never null. magazines_needed() leaves one in some shard at every instant, so a
+    /// round that finds none means that other threads made progress meanwhile: lock-free, no wait.
     magazine *pop_empty(std::uint32_t slot, depot_counters &counters) noexcept {
         magazine *m = nullptr;
         do m = pop(slot, &shard::empty, nullptr, counters);
@@ -136,9 +137,10 @@ class depot {
   private:
     /// Put a partly filled magazine away, topped up from one that another thread left.
     ///
-    /// Bounds the partial stack by T: let P be its length plus the threads that have popped here and not pushed
-    /// yet (at most one magazine each). A pop that succeeds and the push after it leave P as it is. A pop that
-    /// fails saw an empty stack, so P was the number of such other threads, at most T - 1, and becomes at most T.
+    /// Bounds the partial stack by T: let P be its length plus the threads that have popped here and not
+    /// pushed yet (at most one magazine each). A pop that succeeds and the push after it leave P as it is. A
+    /// pop that fails saw an empty stack, so P was the number of such other threads, at most T - 1, and
+    /// becomes at most T.
     void retire(std::uint32_t slot, magazine &m) noexcept {
         magazine *rest = &m;
         if (const std::uint32_t other = partial_.pop(magazines_)) {
@@ -154,7 +156,8 @@ class depot {
         partial_.push(magazines_, rest->index);
     }
 
-    magazine *pop(std::uint32_t slot, tagged_stack shard::*kind, tagged_stack *last, depot_counters &counters) noexcept {
+    magazine *pop(std::uint32_t slot, tagged_stack shard::*kind, tagged_stack *last,
+                  depot_counters &counters) noexcept {
         if (const std::uint32_t i = (shards_[slot].*kind).pop(magazines_)) {
             ++counters.exchanges;
             return &magazines_[i];

@@ -25,7 +25,9 @@ enum class page_kind : std::uint8_t {
     thp,  ///< transparent huge pages of 2 MB
 };
 
-constexpr const char *name_of(page_kind kind) noexcept { return kind == page_kind::thp ? "thp" : "base"; }
+constexpr const char *name_of(page_kind kind) noexcept {
+    return kind == page_kind::thp ? "thp" : "base";
+}
 
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
@@ -35,7 +37,9 @@ namespace detail {
 inline constexpr int madv_populate_write = 23; // Linux 5.14
 inline constexpr int madv_collapse = 25;       // Linux 6.1
 
-inline std::size_t base_page() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+inline std::size_t base_page() noexcept {
+    return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
 
 /// Bytes the kernel expects to give without swapping, or UINT64_MAX when it does not say.
 inline std::uint64_t available_memory() {
@@ -54,8 +58,8 @@ struct unmapper {
 
 } // namespace detail
 
-/// Refuse what memory cannot hold: with overcommit the kernel would kill the process while populating instead.
-/// Throws out_of_memory.
+/// Refuse what memory cannot hold: with overcommit the kernel would kill the process while populating
+/// instead. Throws out_of_memory.
 inline void require_memory(std::uint64_t bytes) {
     const std::uint64_t available = detail::available_memory();
     if (bytes > available)
@@ -69,24 +73,27 @@ class mapping {
     /// Bytes are rounded up to whole pages of `kind`. Throws out_of_memory, or error with the kernel's errno.
     mapping(std::size_t bytes, page_kind kind) : kind_(kind) {
         const std::size_t page = kind == page_kind::thp ? huge_page : detail::base_page();
-        if (bytes == 0 || bytes > SIZE_MAX / 2) throw invalid_options("a mapping of " + std::to_string(bytes) + " bytes");
+        if (bytes == 0 || bytes > SIZE_MAX / 2)
+            throw invalid_options("a mapping of " + std::to_string(bytes) + " bytes");
         length_ = (bytes + page - 1) / page * page;
 
-        // Room to align, and inaccessible pages on both sides: the kernel merges no neighbour into the area, so
-        // what smaps says is about this mapping alone, and running over an end faults.
+        // Room to align, and inaccessible pages on both sides: the kernel merges no neighbour into the area,
+        // so what smaps says is about this mapping alone, and running over an end faults.
         const std::size_t guard = detail::base_page();
         const std::size_t reserved = length_ + huge_page + 2 * guard;
-        void *start = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (start == MAP_FAILED) throw refused(errno);
+        void *start =
+            ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (start == MAP_FAILED) refuse(errno);
         reservation_ = {start, detail::unmapper{reserved}};
 
         const auto first = reinterpret_cast<std::uintptr_t>(start) + guard;
         data_ = reinterpret_cast<std::byte *>((first + huge_page - 1) / huge_page * huge_page);
-        if (::mprotect(data_, length_, PROT_READ | PROT_WRITE) != 0) throw refused(errno);
+        if (::mprotect(data_, length_, PROT_READ | PROT_WRITE) != 0) refuse(errno);
         advise();
         populate();
         // Do not wait for khugepaged: it takes minutes. Best effort; the coverage reached can be asked for.
-        if (kind == page_kind::thp && huge_bytes() < length_) ::madvise(data_, length_, detail::madv_collapse);
+        if (kind == page_kind::thp && huge_bytes() < length_)
+            ::madvise(data_, length_, detail::madv_collapse);
     }
 
     std::byte *data() const noexcept { return data_; }
@@ -117,10 +124,11 @@ class mapping {
     }
 
   private:
-    error refused(int code) const {
-        const std::string what = std::to_string(length_) + " bytes of " + name_of(kind_) + " pages: " + std::strerror(code);
-        if (code == ENOMEM) return out_of_memory(what);
-        return error(code, what);
+    [[noreturn]] void refuse(int code) const {
+        const std::string what =
+            std::to_string(length_) + " bytes of " + name_of(kind_) + " pages: " + std::strerror(code);
+        if (code == ENOMEM) throw out_of_memory(what);
+        throw error(code, what);
     }
 
     void advise() const {
@@ -128,12 +136,13 @@ class mapping {
         const bool done = ::madvise(data_, length_, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0;
         // A kernel without transparent huge pages refuses both; base pages are then all it has.
         if (!done && thp)
-            throw error(errno, std::string("this kernel gives no transparent huge pages: ") + std::strerror(errno));
+            throw error(errno,
+                        std::string("this kernel gives no transparent huge pages: ") + std::strerror(errno));
     }
 
     void populate() const {
         if (::madvise(data_, length_, detail::madv_populate_write) == 0) return;
-        if (errno != EINVAL) throw refused(errno); // EINVAL: a kernel older than 5.14
+        if (errno != EINVAL) refuse(errno); // EINVAL: a kernel older than 5.14
         for (std::size_t at = 0; at < length_; at += detail::base_page()) {
             static_cast<volatile std::byte *>(data_)[at] = std::byte{0};
         }

@@ -18,13 +18,13 @@ namespace turbomem {
 
 /// What a pool is to be. Sizes in bytes.
 struct pool_options {
-    std::uint64_t object_size = 0;          ///< at least 1
-    std::uint64_t objects = 0;              ///< at least 1
-    std::uint64_t alignment = cache_line;   ///< a power of two, at most 2 MB
-    std::uint32_t magazine = 256;           ///< objects in a magazine, at least 1; a thread caches up to two
-    bool caching = true;                    ///< else nothing stays with a thread between two calls
-    std::uint32_t max_threads = 1;          ///< slots: threads that may be entered at once
-    page_kind pages = page_kind::thp;       ///< for the objects; magazines lie on base pages
+    std::uint64_t object_size = 0;        ///< at least 1
+    std::uint64_t objects = 0;            ///< at least 1
+    std::uint64_t alignment = cache_line; ///< a power of two, at most 2 MB
+    std::uint32_t magazine = 256;         ///< objects in a magazine, at least 1; a thread caches up to two
+    bool caching = true;                  ///< else nothing stays with a thread between two calls
+    std::uint32_t max_threads = 1;        ///< slots: threads that may be entered at once
+    page_kind pages = page_kind::thp;     ///< for the objects; magazines lie on base pages
 };
 
 /// The sizes that follow from the options; checked, so that nothing computed from them overflows.
@@ -33,14 +33,16 @@ struct pool_layout {
     std::uint64_t region_bytes; ///< stride * objects
     std::uint32_t magazine;     ///< objects in a magazine
     std::uint32_t magazines;
-    std::uint64_t total_bytes;  ///< objects, magazines, shards and caches
+    std::uint64_t total_bytes; ///< objects, magazines, shards and caches
 
     static constexpr std::uint32_t max_slots = 1u << 16;
 
     /// Throws invalid_options.
     explicit pool_layout(const pool_options &o) {
         auto require = [](bool good, const char *what, std::uint64_t found, const char *expected) {
-            if (!good) throw invalid_options(std::string(what) + " is " + std::to_string(found) + ", not " + expected);
+            if (!good)
+                throw invalid_options(std::string(what) + " is " + std::to_string(found) + ", not " +
+                                      expected);
         };
         require(o.object_size != 0, "object_size", o.object_size, "at least 1");
         require(o.objects != 0, "objects", o.objects, "at least 1");
@@ -49,7 +51,8 @@ struct pool_layout {
         require(o.magazine != 0, "magazine", o.magazine, "at least 1");
         require(o.max_threads != 0 && o.max_threads <= max_slots, "max_threads", o.max_threads, "1 to 65536");
 
-        // More objects than a signed size can count cannot be addressed; the factor leaves room for magazines.
+        // More objects than a signed size can count cannot be addressed; the factor leaves room for
+        // magazines.
         const std::uint64_t most = PTRDIFF_MAX / 4;
         require(o.object_size <= most - o.alignment, "object_size", o.object_size, "addressable");
         stride = (o.object_size + o.alignment - 1) & ~(o.alignment - 1);
@@ -60,10 +63,12 @@ struct pool_layout {
         // A magazine that holds more than the pool would only waste memory.
         magazine = static_cast<std::uint32_t>(std::min<std::uint64_t>(o.magazine, o.objects));
         const std::uint64_t needed = magazines_needed(o.objects, magazine, o.max_threads);
-        require(needed < UINT32_MAX, "objects", o.objects, "few enough for 2^32 magazines: take larger magazines");
+        require(needed < UINT32_MAX, "objects", o.objects,
+                "few enough for 2^32 magazines: take larger magazines");
         magazines = static_cast<std::uint32_t>(needed);
         std::uint64_t metadata = 0;
-        require(!__builtin_mul_overflow(needed, magazine_array::stride(magazine), &metadata) && metadata <= most,
+        require(!__builtin_mul_overflow(needed, magazine_array::stride(magazine), &metadata) &&
+                    metadata <= most,
                 "magazine", magazine, "addressable for that many threads: take smaller magazines");
         total_bytes = region_bytes + metadata + o.max_threads * (depot::bytes_per_slot + sizeof(cache));
     }

@@ -65,7 +65,8 @@ void turbomem_destroy(turbomem_pool *pool);
 /** Take a slot. -EINVAL: no such slot; -EBUSY: a thread is in it. Lock-free. */
 int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache, turbomem_error *error);
 
-/** Give the slot up; what was cached goes where other threads get it. By the thread that entered. Lock-free. */
+/** Give the slot up; what was cached goes where other threads get it. By the thread that entered. Lock-free.
+ */
 void turbomem_leave(turbomem_cache *cache);
 
 /**
@@ -75,7 +76,8 @@ void turbomem_leave(turbomem_cache *cache);
  */
 int turbomem_get_bulk(turbomem_cache *cache, void **objects, uint32_t n);
 
-/** Give n objects of this pool back; any thread may have got them. Wait-free within a magazine, else lock-free. */
+/** Give n objects of this pool back; any thread may have got them. Wait-free within a magazine, else
+ * lock-free. */
 void turbomem_put_bulk(turbomem_cache *cache, void *const *objects, uint32_t n);
 
 /** Exact while no thread is in a call. */

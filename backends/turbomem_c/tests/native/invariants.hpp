@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <vector>
 
-/// No thread is entered: every object and every magazine is in the depot, and few magazines are partly filled.
+/// No thread is entered: every object and every magazine is in the depot, and few magazines are partly
+/// filled.
 inline void check_at_rest(const turbomem::pool &p) {
     const turbomem::depot::census c = p.census();
     CHECK(c.objects == p.options().objects);

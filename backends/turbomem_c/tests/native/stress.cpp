@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Many threads, more than cores: nothing is lost, nothing is handed out twice, no call waits or fails that must not.
-/// Objects are stamped with plain writes, so that ThreadSanitizer sees a hand-over that the pool left unordered.
+/// More threads than cores: nothing is lost, nothing is handed out twice, and no get fails that must not.
+/// Objects are stamped with plain writes, so that ThreadSanitizer sees a hand-over that the pool left
+/// unordered.
 #include "check.hpp"
 #include "invariants.hpp"
 #include "turbomem/pool.hpp"
@@ -9,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -50,6 +52,17 @@ class exchange {
     std::array<std::atomic<void *>, 64> places_{};
 };
 
+/// A slot that is free; another thread may have used it before.
+cache &enter_any(pool &p, dice &d) {
+    for (;;) {
+        try {
+            return p.enter(d.roll(0, p.options().max_threads - 1));
+        } catch (const invalid_slot &busy) {
+            CHECK(busy.code() == EBUSY);
+        }
+    }
+}
+
 struct shape {
     const char *name;
     std::uint32_t magazine;
@@ -57,16 +70,17 @@ struct shape {
     std::uint32_t threads;
     std::uint32_t most_held; ///< by one thread
     std::uint32_t most_bulk;
-    bool ample;              ///< objects enough that no get may fail; else too few, and some must
-    bool churn;              ///< threads leave and enter all the time
+    bool ample; ///< objects enough that no get may fail; else too few, and some must
+    bool churn; ///< threads leave and enter all the time
 };
 
 void run(const shape &s, std::uint32_t steps) {
-    // Ample: what is out, in the exchange, and held back by other threads leaves enough. Else less than one
-    // thread alone would hold.
+    // Ample: what is out, in the exchange, and held back by other threads leaves enough. Else one thread
+    // alone would find too few, once the exchange has filled.
     const std::uint32_t wanted = s.threads * s.most_held + 64;
+    const std::uint32_t held_back = 2 * (s.caching ? s.magazine : s.magazine - 1);
     pool p({.object_size = object_size,
-            .objects = s.ample ? wanted + 2ull * s.magazine * (s.threads - 1) : s.most_held / 2,
+            .objects = s.ample ? wanted + held_back * (s.threads - 1) : s.most_held / 2 + 64,
             .magazine = s.magazine,
             .caching = s.caching,
             .max_threads = s.threads,
@@ -91,7 +105,7 @@ void run(const shape &s, std::uint32_t steps) {
             const std::uint32_t what = d.roll(0, 19);
             if (what == 0 && s.churn) {
                 p.leave(*c);
-                c = &p.enter(slot);
+                c = &enter_any(p, d);
             } else if (what < 9 && room != 0) {
                 const std::uint32_t n = d.roll(1, std::min(room, s.most_bulk));
                 if (c->get_bulk(bulk.data(), n)) {
@@ -134,7 +148,8 @@ void run(const shape &s, std::uint32_t steps) {
     const depot_counters counters = p.counters();
     std::printf("%-28s %9llu got %7llu failed %8llu exchanges %7llu stolen\n", s.name,
                 static_cast<unsigned long long>(got), static_cast<unsigned long long>(failed),
-                static_cast<unsigned long long>(counters.exchanges), static_cast<unsigned long long>(counters.steals));
+                static_cast<unsigned long long>(counters.exchanges),
+                static_cast<unsigned long long>(counters.steals));
     CHECK(got != 0);
     CHECK((failed == 0) == s.ample);
     CHECK(counters.steals != 0);
@@ -153,6 +168,7 @@ int main(int argc, char **argv) {
         {"usual magazines, churn", 256, true, 8, 1000, 300, true, true},
         {"exhaustion", 8, true, 6, 100, 40, false, false},
         {"exhaustion, churn", 8, true, 6, 100, 40, false, true},
+        {"no caches, not one to spare", 1, false, 6, 2, 2, true, false},
         {"no caches", 32, false, 5, 100, 40, true, false},
         {"no caches, exhaustion", 4, false, 6, 60, 20, false, true},
     };

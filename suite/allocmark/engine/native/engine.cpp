@@ -87,6 +87,7 @@ struct am_engine {
     uint64_t units = 0;
     int only = -1; // the actor a command is for; -1: all
     const uint8_t *unbounded = nullptr;
+    std::vector<uint64_t> stranded; // a pool: objects that one thread alone could not get
 
     // The common start: the last actor to arrive stamps it and lets all go.
     alignas(128) std::atomic<uint32_t> arrived{0};
@@ -240,18 +241,23 @@ void am_engine::check_complete(Actor &actor, uint32_t index) {
             objects.push_back(object);
         }
         if (good && ledger) good = ledger->back(where, objects.data(), uint32_t(objects.size()), trouble);
-        if (good && objects.size() < pools[pool].spec.objects) {
-            trouble.kind = AM_LOST;
-            trouble.pool = pool;
-            trouble.actor = trouble.other_actor = -1;
-            trouble.figure = pools[pool].spec.objects - objects.size();
-            good = false;
-        }
         if (!good) {
             shared.fail(trouble);
             return;
         }
         for (void *object : objects) backend.put_bulk(pools[pool].handle, local, &object, 1);
+        // A pool may keep some where only another thread finds them; then it must still know of them all.
+        const uint64_t wanted = pools[pool].spec.objects;
+        const uint64_t known = backend.available ? backend.available(pools[pool].handle) : objects.size();
+        stranded[pool] = wanted - objects.size();
+        if (objects.size() < wanted && known < wanted) {
+            trouble.kind = AM_LOST;
+            trouble.pool = pool;
+            trouble.actor = trouble.other_actor = -1;
+            trouble.figure = wanted - known;
+            shared.fail(trouble);
+            return;
+        }
     }
 }
 
@@ -440,10 +446,13 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
     return trouble->kind == AM_NONE ? 0 : -1;
 }
 
-int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, am_trouble *trouble) {
+int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64_t *stranded,
+                             am_trouble *trouble) {
     for (size_t a = 1; a < engine->actors.size(); ++a) engine->order(Command::kLeave, int(a));
     engine->unbounded = unbounded;
+    engine->stranded.assign(engine->pools.size(), 0);
     engine->order(Command::kComplete, 0);
+    std::copy(engine->stranded.begin(), engine->stranded.end(), stranded);
     const std::lock_guard lock(engine->shared.trouble_mutex);
     *trouble = engine->shared.trouble;
     return trouble->kind == AM_NONE ? 0 : -1;

@@ -100,10 +100,13 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
                   am_trouble *trouble);
 
 /**
- * After AM_DRAIN: every pool must give out as many objects as it holds. Ends with all threads gone.
- * Pools listed as unbounded are not tried.
+ * After AM_DRAIN: takes every object out of every pool and puts it back. AM_LOST when a pool gives out fewer
+ * than it was made with and does not count the others as available either. `stranded` has an entry a pool:
+ * how many it counts but did not give to one thread alone. Pools marked in `unbounded` are not tried.
+ * Afterwards only the first actor's thread is still inside its pools.
  */
-int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, am_trouble *trouble);
+int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64_t *stranded,
+                             am_trouble *trouble);
 
 /** Writes "key=value\n" lines about a pool, or about the process for pool -1; returns the bytes written. */
 size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capacity);

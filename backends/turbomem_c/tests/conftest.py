@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import allocmark
+import pytest
+from allocmark_turbomem import plugin
+from cffi import FFI
+
+
+@pytest.fixture(scope="session")
+def ffi() -> FFI:
+    """The ABI as its header declares it, without the preprocessor's lines and the C++ guard."""
+    text = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
+    text = re.sub(r'#ifdef __cplusplus\n.*?#endif\n', "", text, flags=re.S)
+    ffi = FFI()
+    ffi.cdef(re.sub(r"^#.*$", "", text, flags=re.M))
+    return ffi
+
+
+class Table:
+    """The native table, driven as the engine does."""
+
+    def __init__(self, ffi: FFI) -> None:
+        (backend, *_) = (b for b in plugin.allocmark_backends() if b.table is not None)
+        self.ffi = ffi
+        self.native = ffi.cast("allocmark_backend *", backend.table)
+        self.error = ffi.new("allocmark_error *")
+
+    def message(self) -> str:
+        return self.ffi.string(self.error.message).decode()
+
+    def init(self, **options: str) -> int:
+        strings = [self.ffi.new("char[]", s.encode()) for pair in options.items() for s in pair]
+        pairs = self.ffi.new("allocmark_option[]", list(zip(strings[::2], strings[1::2], strict=True)))
+        init = self.ffi.new("allocmark_init *")
+        init.size = self.ffi.sizeof("allocmark_init")
+        init.n_options, init.options = len(options), pairs
+        return self.native.init(init, self.error)
+
+    def spec(self, **changes: int) -> Any:
+        spec = self.ffi.new("allocmark_pool_spec *")
+        spec.size = self.ffi.sizeof("allocmark_pool_spec")
+        spec.name = self.ffi.NULL
+        wanted = {"object_size": 2176, "objects": 4000, "cache": 256, "working_set": 1000, "node": -1,
+                  "max_threads": 2} | changes  # fmt: skip
+        for key, value in wanted.items():
+            setattr(spec, key, value)
+        return spec
+
+    def pool(self, **changes: int) -> Any:
+        out = self.ffi.new("void **")
+        assert self.native.pool_create(self.spec(**changes), out, self.error) == 0, self.message()
+        return out[0]
+
+    def enter(self, pool: Any, slot: int) -> Any:
+        thread = self.ffi.new("allocmark_thread *", (self.ffi.sizeof("allocmark_thread"), slot, -1, -1))
+        local = self.ffi.new("void **")
+        assert self.native.thread_enter(pool, thread, local, self.error) == 0, self.message()
+        return local[0]
+
+    def facts(self, pool: Any) -> dict[str, str]:
+        found = {}
+
+        @self.ffi.callback("void(void *, const char *, const char *)")
+        def emit(_context: Any, key: Any, value: Any) -> None:
+            found[self.ffi.string(key).decode()] = self.ffi.string(value).decode()
+
+        self.native.facts(pool, emit, self.ffi.NULL)
+        return found
+
+
+@pytest.fixture
+def table(ffi: FFI) -> Iterator[Table]:
+    table = Table(ffi)
+    yield table
+    table.native.fini()

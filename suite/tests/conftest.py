@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What many tests share: the command as a user runs it, and plugins as if they were installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import allocmark
+import pytest
+from cffi import FFI
+from support import make_plugin
+
+COMMAND = [sys.executable, "-m", "allocmark"]
+
+
+@pytest.fixture(scope="session")
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that makes the plugin ``mutant`` importable: one variant for each way to be broken."""
+    folder = tmp_path_factory.mktemp("mutants")
+    builder = FFI()
+    builder.cdef("const void *mutant_table(const char *kind);")
+    source = Path(__file__).parent / "native" / "mutants.c"
+    builder.set_source(
+        "mutants_native",
+        "const void *mutant_table(const char *kind);",
+        sources=[str(source)],
+        include_dirs=[allocmark.get_include()],
+        extra_compile_args=["-O2", "-Wall", "-Wextra", "-Werror"],
+    )
+    builder.compile(tmpdir=str(folder))
+    make_plugin(
+        folder,
+        "mutant",
+        """
+import allocmark
+from mutants_native import ffi, lib
+
+TABLE = int(ffi.cast("uintptr_t", lib.mutant_table(b"good")))
+MUTATIONS = [
+    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "exhausted", "no_memory",
+    "init_fails", "enter_fails", "crash", "killed", "abort", "hang", "exit",
+]
+
+@allocmark.hookimpl
+def allocmark_backends():
+    backends = [
+        allocmark.Backend(
+            name="mutant", variant=name, description="broken on purpose", version="1", table=TABLE,
+            options={"mutation": name}, default=name == "none",
+        )
+        for name in MUTATIONS
+    ]
+    lie = allocmark.Backend(
+        name="mutant", variant="no_thp", description="says huge pages, has none", version="1", table=TABLE,
+        pages=allocmark.Pages.HUGETLB,
+    )
+    alone = allocmark.Backend(
+        name="mutant", variant="alone", description="for one actor", version="1", table=TABLE,
+        capabilities=allocmark.Capabilities(max_actors=1),
+    )
+    return [*backends, lie, alone]
+""",
+    )
+    return folder
+
+
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def allocmark_command(tmp_path: Path) -> Runner:
+    """Runs ``allocmark ARGUMENTS`` in an empty folder; ``plugins`` are folders on the path."""
+
+    def run(*arguments: str | Path, plugins: list[Path] | None = None) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(map(str, plugins or []))
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From samples to figures: medians, floors, baselines, and what is set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from allocmark.errors import UsageError
+from allocmark.run.store import Run
+from allocmark.run.summary import CellSummary, GroupSummary, document, summarise
+from allocmark.stats import Verdict
+
+Simulate = Callable[..., Run]
+
+FAILED = ("failed", "killed by SIGSEGV", None)
+
+
+def cell(group: GroupSummary, label: str) -> CellSummary:
+    return next(c for c in group.cells if c.cell.label == label)
+
+
+def test_figures_are_near_the_truth(simulate: Simulate) -> None:
+    groups = summarise(simulate(), "glibc")
+    assert [g.planned.group for g in groups] == list(range(7))
+    first = groups[0]
+    turbomem = cell(first, "turbomem:default")
+    assert turbomem.median
+    assert turbomem.net
+    assert turbomem.ratio
+    assert turbomem.net_ratio
+    assert turbomem.median.value == pytest.approx(1.51, rel=0.03)
+    assert turbomem.net.value == pytest.approx(1.51 - 0.61, rel=0.03)
+    assert turbomem.ratio.value == pytest.approx(1.51 / 8.2, rel=0.01)
+    assert turbomem.net_ratio.value == pytest.approx((1.51 - 0.61) / (8.2 - 0.61), rel=0.01)
+    assert turbomem.verdict is Verdict.FASTER
+    assert cell(first, "glibc:no-tcache").verdict is Verdict.SLOWER
+    assert (turbomem.used, turbomem.set_aside, turbomem.disturbed) == (32, 0, 0)
+
+
+def test_identical_backends_are_not_told_apart(simulate: Simulate) -> None:
+    # ring_mp_mc and lf_stack cost the same in the first two groups but for 0.4 %.
+    for group in summarise(simulate(blocks=40), "dpdk_ring:ring_mp_mc")[:2]:
+        assert cell(group, "dpdk_ring:lf_stack").verdict is Verdict.SAME
+
+
+def test_the_floor_has_no_net_and_no_ratio(simulate: Simulate) -> None:
+    group = summarise(simulate())[0]
+    floor = cell(group, "null:default")
+    assert group.floor == "null:default"
+    assert (floor.net, floor.ratio, floor.verdict, floor.no_ratio) == (None, None, None, "this is the floor")
+
+
+def test_without_a_floor_there_is_no_net(simulate: Simulate) -> None:
+    group = summarise(simulate(status={("burst", "null:default"): FAILED}))[0]
+    assert group.floor is None
+    assert all(c.net is None and c.net_ratio is None for c in group.cells)
+    assert cell(group, "turbomem:default").ratio is not None
+
+
+def test_blocks_of_another_distance_are_set_aside(simulate: Simulate) -> None:
+    run = simulate(
+        changed=(3, 4), distances={9: 610.0, 10: 620.0, 11: 600.0}, disturbed={3: ["steal"], 6: ["steal"]}
+    )
+    one_core, two_cores = summarise(run)[0], summarise(run)[-1]
+    assert (one_core.distance.ns, len(one_core.distance.kept)) == (None, 16)
+    assert (two_cores.distance.ns, two_cores.distance.changed, two_cores.distance.other) == (58.0, 2, 3)
+    turbomem = cell(two_cores, "turbomem:default")
+    assert set(turbomem.values) == set(range(16)) - {3, 4, 9, 10, 11}
+    # Sample 6 is the first of block 3, which does not count; sample 3 lies in block 1.
+    assert (turbomem.used, turbomem.set_aside, turbomem.disturbed) == (22, 10, 1)
+
+
+def test_the_baseline_is_the_first_that_gave_figures(simulate: Simulate) -> None:
+    groups = summarise(simulate(status={("mixed_sizes", "glibc:default"): FAILED}))
+    assert [g.baseline for g in groups[:4]] == ["glibc:default"] * 3 + ["glibc:no-tcache"]
+
+
+def test_the_run_knows_its_baseline(simulate: Simulate) -> None:
+    run = simulate(baseline="turbomem")
+    assert {g.baseline for g in summarise(run)} == {"turbomem:default"}
+    assert {g.baseline for g in summarise(run, "dpdk_ring")} == {"dpdk_ring:ring_mp_mc"}
+    assert {g.baseline for g in summarise(run, "dpdk_ring:lf_stack")} == {"dpdk_ring:lf_stack"}
+
+
+def test_a_baseline_that_failed_is_not_replaced(simulate: Simulate) -> None:
+    group = summarise(simulate(status={("burst", "glibc:default"): FAILED}), "glibc")[0]
+    why = "the baseline glibc:default is failed: killed by SIGSEGV"
+    assert (group.baseline, group.no_baseline) == (None, why)
+    assert all(c.ratio is None and c.verdict is None for c in group.cells)
+    assert cell(group, "turbomem:default").median is not None
+
+
+def test_an_unknown_baseline_is_refused_with_what_is_possible(simulate: Simulate) -> None:
+    with pytest.raises(
+        UsageError, match=r"'jemalloc' is not in .*possible are null:default, glibc:default, glibc:no-t"
+    ):
+        summarise(simulate(), "jemalloc")
+
+
+def test_every_block_set_aside_gives_no_figure(simulate: Simulate) -> None:
+    group = summarise(simulate(changed=range(16)))[-1]
+    assert group.baseline is None
+    assert all(c.median is None and c.used == 0 and c.set_aside == 32 for c in group.cells)
+
+
+def test_the_document_is_strict_json_with_the_raw_samples(simulate: Simulate) -> None:
+    run = simulate(status={("burst", "glibc:no-tcache"): ("unavailable", "too old", "upgrade")})
+    found: dict[str, Any] = json.loads(json.dumps(document(run, "glibc"), allow_nan=False))
+    assert (found["format"], found["seed"], found["baseline"], found["complete"]) == (1, 7, "glibc", True)
+    assert found["environment"]["machine"]["cpus"] == 2
+    assert len(found["cells"]) == 7 * 6
+    absent = next(c for c in found["cells"] if c["status"] == "unavailable")
+    assert (absent["reason"], absent["fix"], absent["median"], absent["ci95"]) == (
+        "too old",
+        "upgrade",
+        None,
+        None,
+    )
+    last = found["cells"][-1]
+    assert (last["workload"], last["backend"], last["variant"]) == ("cross_core_free", "turbomem", "default")
+    assert last["parameters"] == {"burst": 32, "touch": 64}
+    assert last["samples"] == list(run.groups[-1].cells[-1].samples)
+    assert last["ci95"][0] < last["median"] < last["ci95"][1]
+    assert last["net_median"] < last["median"]
+    assert (last["unit"], last["verdict"], last["attestation"]) == ("ns/object", "faster", {"pages": "thp"})
+    assert found["groups"][-1]["distance_ns"] == 58.0
+
+
+def test_the_document_gives_no_interval_that_is_none(simulate: Simulate) -> None:
+    last = document(simulate(blocks=4))["cells"][-1]
+    assert last["median"] > 0
+    assert (last["ci95"], last["ratio_ci99"], last["verdict"]) == (None, None, "cannot tell")
+
+
+def test_a_run_that_was_stopped_is_not_complete(simulate: Simulate) -> None:
+    found = document(simulate(finished=2))
+    assert not found["complete"]
+    assert len(found["groups"]) == 2

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Helpers that tests call by name."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def make_plugin(folder: Path, name: str, code: str, value: str | None = None) -> Path:
+    """Lays a module and the metadata of its distribution into ``folder``, as an installer would."""
+    module = f"allocmark_test_{name}"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: allocmark-test-{name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[allocmark]\n{name} = {value or module}\n")
+    return folder
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit status 2, nothing on standard output, and one line without a traceback that has all the words."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("allocmark: ")
+    for word in words:
+        assert word in lines[0]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verifying mode must catch every way an allocator can be wrong, and say where."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--set", "pools.mbuf.objects=2000", "--set", "pools.mbuf.object_size=256", "--set", "pools.mbuf.alignment=64"]
+BURST = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", *SMALL]
+CROSS = ["cross_core_free", "--set", "burst=8", "--set", "touch=64", "--set", "hold=0,64", "--set", "pairs=1", *SMALL]
+
+
+def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) -> list[dict]:
+    result = allocmark_command(
+        "run", *workload, "--verify", "-b", f"mutant:{variant}", "--timeout", "4", "--json", "-", plugins=[mutants]
+    )
+    cells = json.loads(result.stdout)["cells"]
+    assert result.returncode == (0 if all(cell["status"] == "ok" for cell in cells) else 1), result.stderr
+    return cells
+
+
+@pytest.mark.parametrize("workload", [BURST, CROSS], ids=["burst", "cross_core_free"])
+def test_a_correct_pool_passes(allocmark_command, mutants, workload):
+    for cell in verify(allocmark_command, mutants, "none", workload):
+        assert cell["status"] == "ok", cell["reason"]
+        assert cell["attestation"]["process"] == {"mutation": "none"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("twice", "was handed out while worker[0] (worker step 1.1 (get)"),
+        ("overlap", "overlaps object 0x"),
+        ("misaligned", "is not aligned to 64 bytes"),
+        ("null", "handed out a null pointer"),
+        ("overwrite", "was overwritten at byte 17 while worker[0]"),
+        ("outside", "lies outside the regions"),
+        ("lose", "of its 2,000 objects"),
+        ("exhausted", "had no 8 objects for 2 s"),
+    ],
+)
+def test_a_broken_pool_is_caught(allocmark_command, mutants, variant, words):
+    (cell,) = verify(allocmark_command, mutants, variant, BURST)
+    assert cell["status"] == "failed"
+    assert words in cell["reason"]
+    assert cell["reason"].startswith("burst: ")
+    assert "worker" in cell["reason"] or "pool 'mbuf' lost" in cell["reason"]
+
+
+@pytest.mark.parametrize("variant", ["twice", "overwrite", "lose"])
+def test_a_broken_pool_is_caught_across_cores(allocmark_command, mutants, variant):
+    for cell in verify(allocmark_command, mutants, variant, CROSS):
+        assert cell["status"] == "failed"
+
+
+def test_the_floor_is_not_verified(allocmark_command, mutants):
+    assert {cell["backend"] for cell in verify(allocmark_command, mutants, "none", BURST)} == {"mutant"}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from __future__ import annotations
+
+import json
+import re
+from math import prod
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from allocmark.workload import schema
+from allocmark.workload.distributions import KINDS
+from allocmark.workload.expand import Template
+from allocmark.workload.find import BUNDLED, find_workload
+from allocmark.workload.load import load
+from allocmark.workload.parts import Part
+from allocmark.workload.schema import json_schema
+from allocmark.workload.steps import STEPS
+
+NAMES = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+
+
+@pytest.fixture(params=NAMES)
+def template(request: pytest.FixtureRequest) -> Template:
+    return find_workload(request.param)
+
+
+def test_the_three_that_the_comparison_needs_are_there() -> None:
+    assert {"burst", "mixed_sizes", "cross_core_free"} <= set(NAMES)
+
+
+def test_every_cell_is_valid(template: Template) -> None:
+    assert len(template.cells()) == prod(map(len, template.sweep.values()))
+
+
+def test_short_runs_are_short_and_fit_two_cores() -> None:
+    cells = [cell for name in NAMES for cell in find_workload(name).cells(short=True)]
+    assert 8 <= len(cells) <= 10
+    assert all(sum(actor.count for actor in cell.workload.actors.values()) <= 2 for cell in cells)
+
+
+def test_each_says_where_its_shape_comes_from(template: Template) -> None:
+    assert len(template.source.split()) >= 10
+    assert "\n" not in template.summary
+
+
+def test_editors_accept_it(template: Template) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(json.dumps(load(template.path))))
+    assert "# yaml-language-server: $schema=schema.json\n" in template.path.read_text(encoding="utf-8")
+
+
+def test_the_schema_for_editors_is_up_to_date() -> None:
+    written = json.loads((BUNDLED / "schema.json").read_text(encoding="utf-8"))
+    assert written == json_schema(), "run: python -m allocmark.workload.schema > workloads/schema.json"
+
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
+
+
+def test_the_example_of_the_reference_is_valid() -> None:
+    [example] = re.findall(
+        r"^```yaml\n(.*?)^```$", REFERENCE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert len(Template.parse(example, REFERENCE).cells()) == 8
+
+
+def test_the_reference_names_every_key() -> None:
+    text = REFERENCE.read_text(encoding="utf-8").replace("```", "")
+    words = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"[a-z_]+", code)}
+    models = (schema.Header, schema.Workload, schema.Pool, schema.Queue, schema.Actor, *STEPS, *KINDS)
+    keys = {key for model in models if issubclass(model, Part) for key in model.allowed()}
+    assert keys | {model.kind for model in (*STEPS, *KINDS)} <= words
