@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from allocmark import builtin, hookspecs
+from allocmark import __version__, builtin, hookspecs
 from allocmark.backend import Backend
 from allocmark.probes import Probe
 
@@ -64,7 +64,7 @@ def load(only: Iterable[str] | None = None) -> Host:
     manager.add_hookspecs(hookspecs)
     host = Host()
     wanted = None if only is None else set(only)
-    _add(manager, host, BUILTIN, "allocmark", lambda: builtin)
+    _add(manager, host, BUILTIN, f"allocmark {__version__}", lambda: builtin)
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
         if wanted is None or entry.name in wanted:
             _add(manager, host, entry.name, _distribution(entry), entry.load)

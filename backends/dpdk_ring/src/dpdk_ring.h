@@ -17,6 +17,9 @@ struct dpdk_process {
 
 extern struct dpdk_process dpdk;
 
+/** The one handler with a geometry and a life-cycle of its own. */
+bool handler_is_bucket(void);
+
 int eal_start(const allocmark_init *init, allocmark_error *error);
 void eal_stop(void);
 

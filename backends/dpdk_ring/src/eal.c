@@ -23,6 +23,10 @@
 
 struct dpdk_process dpdk;
 
+bool handler_is_bucket(void) {
+    return strcmp(dpdk.handler, "bucket") == 0;
+}
+
 static const char *option(const allocmark_init *init, const char *key) {
     for (uint32_t i = 0; i < init->n_options; i++)
         if (strcmp(init->options[i].key, key) == 0) return init->options[i].value;
@@ -107,7 +111,7 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     const int reason = rte_errno;
     pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed); /* DPDK pins its main lcore */
     if (started >= 0) return 0;
-    say(error, "DPDK's environment layer did not start (%s): %s", rte_strerror(reason), log_last_line());
+    say(error, "DPDK's environment layer did not start (%s): %s", rte_strerror(reason), log_first_line());
     return reason > 0 ? -reason : -EIO;
 }
 

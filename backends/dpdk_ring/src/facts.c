@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** What is really on, read back from DPDK. */
+#include "cache.h"
 #include "dpdk_ring.h"
 #include "hugepages.h"
 
@@ -46,16 +47,6 @@ static void process_facts(allocmark_fact_fn emit, void *context) {
                       : "pages that were free");
 }
 
-/** Most objects a thread's cache holds before some go back to the pool. */
-static uint64_t cache_flush_threshold(const struct rte_mempool *pool) {
-    if (pool->cache_size == 0) return 0;
-#if RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0)
-    return pool->local_cache[0].size; /* its flushthresh is kept for its place only */
-#else
-    return pool->local_cache[0].flushthresh;
-#endif
-}
-
 static void pool_facts(struct rte_mempool *pool, allocmark_fact_fn emit, void *context) {
     const struct rte_mempool_memhdr *chunk = STAILQ_FIRST(&pool->mem_list);
     const struct rte_memseg_list *memory = rte_mem_virt2memseg_list(chunk->addr);
@@ -63,7 +54,8 @@ static void pool_facts(struct rte_mempool *pool, allocmark_fact_fn emit, void *c
     emit_number(emit, context, "objects", pool->populated_size);
     emit_number(emit, context, "element_bytes", pool->header_size + pool->elt_size + pool->trailer_size);
     emit_number(emit, context, "cache_size", pool->cache_size);
-    emit_number(emit, context, "cache_flush_threshold", cache_flush_threshold(pool));
+    emit_number(emit, context, "cache_flush_threshold",
+                pool->cache_size > 0 ? cache_limit(pool->local_cache) : 0);
     emit_number(emit, context, "memory_chunks", pool->nb_mem_chunks);
     emit_number(emit, context, "available", rte_mempool_avail_count(pool));
     if (memory == NULL) return;

@@ -23,13 +23,11 @@ void log_clear(void) {
     if (stream != NULL) rewind(stream);
 }
 
-const char *log_last_line(void) {
+const char *log_first_line(void) {
     if (stream == NULL || fflush(stream) != 0) return "";
-    /* After a rewind, `length` is how far was written since. */
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ')) length--;
-    text[length] = '\0';
-    const char *newline = strrchr(text, '\n');
-    return newline ? newline + 1 : text;
+    text[length] = '\0'; /* after a rewind, `length` is how far was written since */
+    text[strcspn(text, "\n")] = '\0';
+    return text;
 }
 
 void log_close(void) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** A pool is an rte_mempool; its handle is the rte_mempool itself. */
+#include "cache.h"
 #include "dpdk_ring.h"
 #include "hugepages.h"
 #include "log.h"
@@ -34,7 +35,7 @@ static uint64_t bucket_bytes(void) {
     return (page < block ? page : block) - RTE_CACHE_LINE_SIZE; /* less the block's header */
 }
 
-/** What DPDK would divide by zero over, or refuse without saying why. */
+/** DPDK would divide by zero over it. */
 static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error) {
     const uint64_t room = bucket_bytes(), bytes = element_bytes(spec->object_size);
     if (bytes > room) {
@@ -45,23 +46,19 @@ static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error)
             spec->name, spec->object_size, bytes, room, dpdk.hugetlb ? "" : ", or hugetlb pages");
         return -EINVAL;
     }
-    if (spec->objects + 1 < 2 * (room / bytes)) {
-        say(error,
-            "pool '%s': %" PRIu64 " objects do not fill two blocks of the handler bucket, of %" PRIu64
-            " each: ask for %" PRIu64 " or more",
-            spec->name, spec->objects, room / bytes, 2 * (room / bytes));
-        return -EINVAL;
-    }
     return 0;
 }
 
-/** Most objects a cache of a size holds before some go back to the pool. */
-static uint64_t flush_threshold(uint64_t cache) {
-#if RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0)
-    return cache;
-#else
-    return cache + cache / 2;
-#endif
+/**
+ * Objects to ask DPDK for. The handler "bucket" hands out full blocks only, so that a last one that is not
+ * full would be lost; and it sizes its ring for the blocks one too small where they are a power of two.
+ */
+static uint64_t objects_to_make(const allocmark_pool_spec *spec) {
+    if (!handler_is_bucket()) return spec->objects;
+    const uint64_t a_block = bucket_bytes() / element_bytes(spec->object_size);
+    uint64_t blocks = (spec->objects + a_block - 1) / a_block;
+    while ((blocks & (blocks - 1)) == 0) blocks++;
+    return blocks * a_block;
 }
 
 static int check(const allocmark_pool_spec *spec, allocmark_error *error) {
@@ -78,16 +75,16 @@ static int check(const allocmark_pool_spec *spec, allocmark_error *error) {
     } else if (spec->cache > RTE_MEMPOOL_CACHE_MAX_SIZE) {
         say(error, "pool '%s': cache is %" PRIu32 "; DPDK here allows %d (RTE_MEMPOOL_CACHE_MAX_SIZE)",
             spec->name, spec->cache, RTE_MEMPOOL_CACHE_MAX_SIZE);
-    } else if (flush_threshold(spec->cache) > spec->objects) {
+    } else if (cache_limit_of_size(spec->cache) > spec->objects) {
         say(error,
             "pool '%s': a cache of %" PRIu32 " grows to %" PRIu64 " objects, and the pool has %" PRIu64
             ": ask for a smaller cache or more objects",
-            spec->name, spec->cache, flush_threshold(spec->cache), spec->objects);
+            spec->name, spec->cache, cache_limit_of_size(spec->cache), spec->objects);
     } else if (spec->node >= RTE_MAX_NUMA_NODES) {
         say(error, "pool '%s': node is %" PRId32 "; DPDK here knows nodes below %d", spec->name, spec->node,
             RTE_MAX_NUMA_NODES);
     } else {
-        return strcmp(dpdk.handler, "bucket") == 0 ? check_bucket(spec, error) : 0;
+        return handler_is_bucket() ? check_bucket(spec, error) : 0;
     }
     return -EINVAL;
 }
@@ -117,7 +114,7 @@ static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, a
             "pool '%s': DPDK could not fill a '%s' mempool of %" PRIu64 " objects of %" PRIu64
             " bytes (%s) %s",
             spec->name, dpdk.handler, spec->objects, spec->object_size, rte_strerror(-result),
-            log_last_line());
+            log_first_line());
         return result;
     }
     if (dpdk.hugetlb && page_bytes(pool) != RTE_PGSIZE_2M) {
@@ -132,7 +129,7 @@ static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, a
 
 /** Bytes DPDK maps for a pool: its elements, the handler's index of them and the per-lcore caches. */
 static uint64_t pool_bytes(const allocmark_pool_spec *spec) {
-    return spec->objects * (element_bytes(spec->object_size) + 2 * sizeof(void *)) +
+    return objects_to_make(spec) * (element_bytes(spec->object_size) + 2 * sizeof(void *)) +
            (spec->cache > 0 ? RTE_MAX_LCORE * sizeof(struct rte_mempool_cache) : 0);
 }
 
@@ -144,12 +141,12 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
     snprintf(name, sizeof name, "p%u", serial++);
     log_clear();
     struct rte_mempool *pool =
-        rte_mempool_create_empty(name, (unsigned)spec->objects, (unsigned)spec->object_size, spec->cache, 0,
-                                 spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
+        rte_mempool_create_empty(name, (unsigned)objects_to_make(spec), (unsigned)spec->object_size,
+                                 spec->cache, 0, spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
     if (pool == NULL) {
         const int reason = rte_errno;
         say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name, rte_strerror(reason),
-            log_last_line());
+            log_first_line());
         return reason > 0 ? -reason : -ENOMEM;
     }
     const int result = populate(pool, spec, error);

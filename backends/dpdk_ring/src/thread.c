@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** A thread that enters becomes an lcore: without an lcore number it would have no cache. */
+/**
+ * A thread that enters becomes an lcore: without an lcore number it would have no cache. When it has left its
+ * last pool it is an ordinary thread again, except with the handler "bucket": DPDK frees what that keeps for
+ * an lcore together with the objects in it, so there a thread stays an lcore.
+ */
 #include "dpdk_ring.h"
 #include "hugepages.h"
 #include "log.h"
@@ -18,7 +22,7 @@ static int register_lcore(allocmark_error *error) {
     log_clear();
     if (rte_thread_register() != 0) {
         say(error, "DPDK took no further thread as an lcore (%s), of %d it can have: %s",
-            rte_strerror(rte_errno), RTE_MAX_LCORE, log_last_line());
+            rte_strerror(rte_errno), RTE_MAX_LCORE, log_first_line());
         return -rte_errno;
     }
     registered_here = true;
@@ -39,8 +43,8 @@ int thread_enter(void *pool, const allocmark_thread *thread, void **local, alloc
     (void)thread;
     int result = 0;
     if (rte_lcore_id() == LCORE_ID_ANY)
-        result = dpdk.hugetlb && strcmp(dpdk.handler, "bucket") == 0 ? register_bucket_lcore(pool, error)
-                                                                     : register_lcore(error);
+        result =
+            dpdk.hugetlb && handler_is_bucket() ? register_bucket_lcore(pool, error) : register_lcore(error);
     if (result != 0) return result;
     pools_entered++;
     *local = rte_mempool_default_cache(pool, rte_lcore_id()); /* NULL: the pool has no caches */
@@ -49,7 +53,7 @@ int thread_enter(void *pool, const allocmark_thread *thread, void **local, alloc
 
 void thread_leave(void *pool, void *local) {
     if (local != NULL) rte_mempool_cache_flush(local, pool);
-    if (--pools_entered > 0 || !registered_here) return;
+    if (--pools_entered > 0 || !registered_here || handler_is_bucket()) return;
     rte_thread_unregister();
     registered_here = false;
 }

@@ -2,7 +2,7 @@
 """One process for one variant: ``cell.py DRIVER REQUEST`` does what the request says and prints what it saw.
 
 DPDK starts once a process, so every test has a process of its own. The request is JSON: ``handler``, ``pages``,
-``spec`` (members of a pool specification), ``objects`` and ``do`` (a list of steps, by name of function).
+``spec`` (members of a pool specification) and ``do`` (a list of steps, by name of method).
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ class Cell:
         self.request = request
         self.cpus = sorted(os.sched_getaffinity(0))
         self.pool = self.ffi.NULL
-        self.pool2 = self.ffi.NULL
         self.seen: dict[str, Any] = {}
         self.keep: list[Any] = []
 
@@ -77,7 +76,8 @@ class Cell:
         return self.keep[-1]
 
     def init(self) -> None:
-        pairs = [(self.text(key), self.text(self.request[key])) for key in ("handler", "pages")]
+        chosen = {key: self.request[key] for key in ("handler", "pages")} | self.request.get("options", {})
+        pairs = [(self.text(key), self.text(value)) for key, value in chosen.items()]
         options = self.ffi.new("allocmark_option[]", pairs)
         cpus = self.ffi.new("uint32_t[]", self.cpus)
         spec = self.request["spec"]
@@ -92,6 +92,11 @@ class Cell:
         self.seen["init_ms"] = 1e3 * (time.perf_counter() - start)
         self.seen["init_message"] = self.ffi.string(error.message).decode()
         self.seen["affinity_kept"] = sorted(os.sched_getaffinity(0)) == self.cpus
+
+    def again(self) -> None:
+        error = self.error()
+        self.seen["again"] = self.table.init(self.ffi.new("allocmark_init *"), error)
+        self.seen["again_message"] = self.ffi.string(error.message).decode()
 
     def create(self) -> None:
         spec = self.ffi.new("allocmark_pool_spec *", {"node": -1, "max_threads": len(self.cpus)})

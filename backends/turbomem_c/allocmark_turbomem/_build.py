@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import allocmark
 from cffi import FFI
+
+import allocmark
 
 _ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import allocmark
-
 from allocmark_turbomem._native import ffi, lib
 
 _THP_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")

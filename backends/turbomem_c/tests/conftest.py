@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import allocmark
 import pytest
 from allocmark_turbomem import plugin
 from cffi import FFI
+
+import allocmark
 
 
 @pytest.fixture(scope="session")
 def ffi() -> FFI:
     """The ABI as its header declares it, without the preprocessor's lines and the C++ guard."""
     text = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
-    text = re.sub(r'#ifdef __cplusplus\n.*?#endif\n', "", text, flags=re.S)
+    text = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", text, flags=re.S)
     ffi = FFI()
     ffi.cdef(re.sub(r"^#.*$", "", text, flags=re.M))
     return ffi

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import allocmark
+
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "tests" / "native"
 CC = os.environ.get("CC", "gcc")
@@ -33,7 +35,9 @@ def run(*command: str | Path) -> str:
 
 
 @pytest.fixture(scope="module", params=BUILDS)
-def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str], Path]:
+def build(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, list[str], Path]:
     """Name, compiler flags and folder of a build whose sanitizer this machine has."""
     flags = BUILDS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
@@ -77,11 +81,9 @@ def test_each_header_stands_alone(header: Path, tmp_path: Path) -> None:
 
 def test_table_needs_no_look_up_on_the_measured_path(tmp_path: Path) -> None:
     """get_bulk and put_bulk call nothing but their own slow path: no memcpy, no thread-local storage."""
-    import allocmark
-
     assembly = tmp_path / "table.s"
-    run(CXX, "-std=c++20", "-O3", "-fvisibility=hidden", "-fPIC", "-S", *WARNINGS, f"-I{allocmark.get_include()}",
-        ROOT / "src" / "allocmark_table.cpp", "-o", assembly)  # fmt: skip
+    flags = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fPIC", *WARNINGS, f"-I{allocmark.get_include()}"]
+    run(CXX, *flags, "-S", ROOT / "src" / "allocmark_table.cpp", "-o", assembly)
     text = assembly.read_text()
     for name, slow in (("8get_bulkEPvS0_PS0_j", "get_slowly"), ("8put_bulkEPvS0_PKS0_j", "put_slowly")):
         label = f"_ZN12_GLOBAL__N_1{'L' if f'_ZN12_GLOBAL__N_1L{name}' in text else ''}{name}"

@@ -5,9 +5,10 @@ import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import allocmark
 import pytest
 from allocmark_turbomem import plugin
+
+import allocmark
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 from pathlib import Path
 
-import allocmark
 import pytest
 from allocmark_turbomem import plugin
+
+import allocmark
 
 
 def test_declares_the_abi_it_was_built_against(table, ffi):
@@ -38,7 +40,7 @@ def test_every_object_comes_once_inside_the_region_and_apart(table, ffi, cache, 
     addresses = sorted(int(ffi.cast("uintptr_t", o)) for o in objects)
     assert addresses[0] >= region[0].address
     assert addresses[-1] + size <= region[0].address + region[0].length
-    assert all(b - a >= size for a, b in zip(addresses, addresses[1:], strict=False))
+    assert all(b - a >= size for a, b in itertools.pairwise(addresses))
     assert all(a % 64 == 0 for a in addresses)
 
     table.native.put_bulk(pool, you, objects, 4000)  # by another thread than the one that got them
@@ -116,7 +118,8 @@ def test_huge_pages_cover_every_object(table, ffi, objects):
 
     # The kernel's own account, found by address; the area is not merged with another.
     smaps = Path("/proc/self/smaps").read_text()
-    area = re.search(rf"^{region.address:x}-{region.address + region.length:x} .*?^VmFlags", smaps, re.M | re.S)
+    span = f"{region.address:x}-{region.address + region.length:x}"
+    area = re.search(rf"^{span} .*?^VmFlags", smaps, re.M | re.S)
     assert area, "the region is not one area of its own"
     huge = int(re.search(r"^AnonHugePages: *(\d+) kB", area[0], re.M)[1]) * 1024
     facts = table.facts(pool)

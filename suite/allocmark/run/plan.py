@@ -144,7 +144,7 @@ def _unknown_backend(host: Host, name: str) -> str:
 
 def _guess(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
-    return (f"; did you mean {close[0]!r}?" if close else "") + f" There are: {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
 
 
 def _unavailable(backend: Backend, program: Program) -> Unavailable | None:

@@ -386,8 +386,12 @@ class _Player:
     ) -> None:
         self.recorder.add(Insn(op, target, n, arg, aux, self.compiler.step_ids[id(step)]))
 
-    def _gained(self, pool: int, n: int) -> None:
+    def _gained(self, pool: int, n: int, step: schema.Step) -> None:
         self.held[pool] += n
+        if self.held[pool] > self.pools[pool].objects:
+            name = list(self.compiler.pool_index)[pool]
+            raise self._error(step, f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
+                                    f"holds {self.held[pool]:,} here; give it more, or hold less")
         self.total += n
         self.most_held[pool] = max(self.most_held[pool], self.held[pool])
         self.most_total = max(self.most_total, self.total)
@@ -416,7 +420,7 @@ class _Player:
     def _get_from(self, pool: int, n: int, step: schema.Step) -> None:
         self._emit(step, Op.GET, pool, n, arg=1)
         self.counts.got += n
-        self._gained(pool, n)
+        self._gained(pool, n, step)
 
     def _touch(self, step: schema.Touch) -> None:
         if step.bytes == 0:
@@ -526,7 +530,7 @@ class _Player:
         self._check_capacity(step, flow, n)
         self._emit(step, Op.RECEIVE, index, n, aux=flow.pool)
         self.counts.received[index] = self.counts.received.get(index, 0) + n
-        self._gained(flow.pool, n)
+        self._gained(flow.pool, n, step)
         self.latest = [(flow.pool, n)]
 
     def _check_capacity(self, step: schema.Step, flow: _Flow, n: int) -> None:

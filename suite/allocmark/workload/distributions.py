@@ -52,7 +52,7 @@ class Distribution(ABC):
 class _Whole(RootModel[Content], Distribution, Generic[Content]):
     """A distribution whose content is not a mapping of named settings."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -65,7 +65,11 @@ class Part(BaseModel):
     """A closed mapping of the file. ``line`` is where it stands, or 0 when it was made in Python."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # most are only ever parts of another: built alone they double the import time
     )
 
     whole: ClassVar[str | None] = None  #: the key that a content which is not a mapping is short for

@@ -191,4 +191,3 @@ Step = TypeAliasType(
     "Step",
     Annotated[Get | Put | Touch | Hold | Send | Receive | Idle | Repeat, OneOf("step", lambda: STEPS)],
 )
-Repeat.model_rebuild()

@@ -38,7 +38,15 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
+    /// Both heads on one line: a thread that hands over a full magazine takes an empty one at once.
+    struct alignas(no_sharing) shard {
+        tagged_stack full, empty;
+    };
+
   public:
+    /// What a slot costs beside its magazines.
+    static constexpr std::size_t bytes_per_slot = sizeof(shard);
+
     /// Throws as mapping does, and std::bad_alloc. All magazines start empty, in the shards in turn.
     depot(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots)
         : capacity_(capacity), slots_(slots),
@@ -123,16 +131,6 @@ class depot {
         walk(partial_, c.partial);
         return c;
     }
-
-  private:
-    /// Both heads on one line: a thread that hands over a full magazine takes an empty one at once.
-    struct alignas(no_sharing) shard {
-        tagged_stack full, empty;
-    };
-
-  public:
-    /// Bytes of shards, for the memory account.
-    static constexpr std::size_t bytes_per_slot = sizeof(shard);
 
   private:
     /// Put a partly filled magazine away, topped up from one that another thread left.

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures: the native driver, built once, and `cell`, which runs one variant in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import allocmark
+import pytest
+from allocmark_dpdk import plugin
+
+HERE = Path(__file__).parent
+SPEC = {"object_size": 2176, "objects": 4095, "cache": 256}
+
+Cell = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("driver") / "driver.so"
+    subprocess.run(
+        [
+            *(os.environ.get("CC", "cc"), "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread"),
+            *("-shared", "-fPIC", "-I", allocmark.get_include(), str(HERE / "driver.c"), "-o", str(library)),
+        ],
+        check=True,
+    )
+    return library
+
+
+def skip_unless_available(variant: str) -> None:
+    (backend,) = (b for b in plugin.allocmark_backends() if b.variant == variant)
+    if backend.unavailable:
+        pytest.skip(f"{backend.unavailable.reason}: {backend.unavailable.fix}")
+
+
+@pytest.fixture
+def cell(driver: Path) -> Cell:
+    """``cell(handler, pages, steps, spec, wrap=command, killed=bool, **request)``: what the process saw."""
+
+    def run(
+        *args: Any, spec: dict[str, int] | None = None, wrap: str = "", killed: bool = False, **request: Any
+    ) -> dict[str, Any]:
+        handler, pages, steps = args
+        skip_unless_available(f"{handler}-{pages}")
+        request |= {"handler": handler, "pages": pages, "do": steps, "spec": SPEC | (spec or {})}
+        command = [sys.executable, str(HERE / "cell.py"), str(driver), json.dumps(request)]
+        if wrap:
+            command = ["sh", "-c", f'{wrap}; exec "$@"', "sh", *command]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        if killed:
+            assert done.returncode == -9, done.stderr
+            return {}
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # a backend never prints
+        (line,) = done.stdout.splitlines()
+        return json.loads(line)
+
+    return run
+
+
+@pytest.fixture
+def huge_page_counts() -> Callable[[], tuple[int, ...]]:
+    """Reads total, surplus and limit. Waits while other processes of this machine have pages in flight."""
+
+    def read() -> tuple[int, ...]:
+        names = ("nr_hugepages", "surplus_hugepages", "nr_overcommit_hugepages")
+        return tuple(int((plugin.HUGE_PAGES / name).read_text()) for name in names)
+
+    def settled() -> tuple[int, ...]:
+        last, since = read(), time.monotonic()
+        while time.monotonic() - since < 0.3:
+            time.sleep(0.02)
+            if (now := read()) != last:
+                last, since = now, time.monotonic()
+        return last
+
+    return settled

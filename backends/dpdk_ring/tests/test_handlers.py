@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every handler on both kinds of pages: a real pool, real threads, nothing lost and nothing handed out twice."""
+
+from __future__ import annotations
+
+import pytest
+from allocmark_dpdk import plugin
+
+HANDLERS = [handler.name for handler in plugin._HANDLERS]
+SHARED = [name for name in HANDLERS if name != "ring_sp_sc"]
+START, STOP = ["init", "create"], ["facts", "destroy", "fini"]
+
+pages_of_both_kinds = pytest.mark.parametrize("pages", ["hugetlb", "base"])
+
+
+@pages_of_both_kinds
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_one_thread_gets_every_object_once(cell, handler, pages):
+    seen = cell(handler, pages, [*START, "available", "exhaust", *STOP])
+    made = int(seen["pool_facts"]["objects"])
+    assert seen["available"] == [made, made]
+    assert (made == 4095) if handler != "bucket" else (4095 <= made < 4095 + 64)
+    found = seen["exhaust"]
+    assert found["taken"] == made
+    assert max(found["refusals"]) < 0
+    assert found["message"] == ""
+    assert (found["apart"], found["aligned"], found["inside"]) == (True, True, True)
+    assert seen["pool_facts"]["handler"] == handler
+
+
+@pages_of_both_kinds
+@pytest.mark.parametrize("handler", SHARED)
+def test_threads_share_a_pool(cell, handler, pages):
+    seen = cell(handler, pages, [*START, "churn", *STOP])
+    assert seen["churn"] == "ok"
+    assert seen["available"] == [int(seen["pool_facts"]["objects"])]
+
+
+@pages_of_both_kinds
+@pytest.mark.parametrize("handler", SHARED)
+def test_another_thread_frees(cell, handler, pages):
+    seen = cell(handler, pages, [*START, "cross", *STOP])
+    assert seen["cross"] == "ok"
+    assert seen["available"] == [int(seen["pool_facts"]["objects"])]
+
+
+@pytest.mark.parametrize("handler", ["ring_mt_rts", "ring_mt_hts", "lf_stack"])
+def test_more_threads_than_cores(cell, handler):
+    how = {"threads": 8, "pinned": False, "rounds": 3000}
+    seen = cell(handler, "base", [*START, "churn", *STOP], churn=how)
+    assert (seen["churn"], seen["available"]) == ("ok", [4095])
+
+
+@pytest.mark.parametrize("handler", ["ring_mp_mc", "stack"])
+def test_without_a_cache(cell, handler):
+    seen = cell(handler, "base", [*START, "exhaust", "churn", "cross", *STOP], spec={"cache": 0})
+    assert (seen["churn"], seen["cross"], seen["exhaust"]["taken"]) == ("ok", "ok", 4095)
+    assert seen["available"] == [4095] * 3
+    assert seen["pool_facts"]["cache_flush_threshold"] == "0"
+
+
+@pages_of_both_kinds
+@pytest.mark.parametrize(
+    ("objects", "size"), [(1, 64), (2, 1), (63, 2000), (64, 3900), (127, 1000), (1024, 900), (3000, 200)]
+)
+def test_bucket_serves_awkward_geometries(cell, objects, size, pages):
+    seen = cell("bucket", pages, [*START, "exhaust", *STOP], spec={"objects": objects, "object_size": size, "cache": 0})
+    made = int(seen["pool_facts"]["objects"])
+    assert made >= objects
+    assert seen["available"] == [made]
+    assert seen["exhaust"]["taken"] >= objects
+
+
+def test_two_threads_enter_and_leave_many_times(cell):
+    """An lcore that is not given back would run out after some 127 threads."""
+    seen = cell("ring_mp_mc", "base", [*START, *["churn"] * 100, *STOP], churn={"threads": 2, "rounds": 10})
+    assert seen["churn"] == "ok"
+    assert seen["pool_facts"]["available"] == "4095"
+    assert seen["process_facts"]["lcores"] == "0"
+
+
+def test_facts_are_read_back(cell):
+    seen = cell("stack", "base", [*START, *STOP])
+    assert seen["pool_facts"] | {"element_bytes": "", "cache_flush_threshold": ""} == {
+        "handler": "stack",
+        "objects": "4095",
+        "element_bytes": "",
+        "cache_size": "256",
+        "cache_flush_threshold": "",
+        "memory_chunks": "1",
+        "available": "4095",
+        "page_kb": "4",
+    }
+    assert int(seen["pool_facts"]["element_bytes"]) >= 2176
+    assert int(seen["pool_facts"]["cache_flush_threshold"]) >= 256
+    assert seen["process_facts"]["version"].startswith("DPDK ")
+    assert seen["affinity_kept"] is True

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Huge pages are what the kernel calls huge pages, and the machine is afterwards as it was before."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+READ_ONLY_SYS = "mount --bind /sys /sys && mount -o remount,bind,ro /sys"
+
+
+def test_hugetlb_pages_are_huge(cell):
+    seen = cell("ring_mp_mc", "hugetlb", ["init", "create", "facts", "destroy", "fini"])
+    mapping = seen["mapping"]
+    assert mapping["KernelPageSize"] == 2048
+    assert mapping["Private_Hugetlb"] + mapping["Shared_Hugetlb"] == mapping["Size"]
+    assert seen["pool_facts"]["page_kb"] == "2048"
+
+
+def test_base_pages_are_not(cell):
+    seen = cell("ring_mp_mc", "base", ["init", "create", "facts", "destroy", "fini"])
+    mapping = seen["mapping"]
+    assert mapping["KernelPageSize"] == 4
+    assert mapping["AnonHugePages"] == mapping["ShmemPmdMapped"] == 0
+    assert mapping["Rss"] << 10 >= sum(length for _, length in seen["regions"])  # populated
+    assert "hugepages_reserved_mb" not in seen["process_facts"]
+
+
+def test_large_objects_are_populated(cell):
+    large = {"object_size": 100_000, "objects": 300, "cache": 0}
+    seen = cell("ring_mp_mc", "base", ["init", "create", "facts", "destroy", "fini"], spec=large)
+    assert seen["mapping"]["Rss"] << 10 >= 300 * 100_000
+
+
+def test_borrowed_pages_go_back(cell, huge_page_counts):
+    before = huge_page_counts()
+    seen = cell("ring_mp_mc", "hugetlb", ["init", "create", "facts", "destroy", "fini"])
+    assert huge_page_counts() == before
+    if seen["huge_at_start"]["free_hugepages"] == 0:  # else DPDK used what was free
+        assert int(seen["process_facts"]["hugepages_reserved_mb"]) << 20 >= 4095 * 2176
+        assert seen["huge_while_mapped"]["surplus_hugepages"] > 0
+
+
+def test_borrowed_pages_go_back_without_fini(cell, huge_page_counts):
+    before = huge_page_counts()
+    cell("ring_mp_mc", "hugetlb", ["init", "create"])
+    assert huge_page_counts() == before
+
+
+def test_borrowed_pages_go_back_after_kill(cell, huge_page_counts):
+    before = huge_page_counts()
+    cell("ring_mp_mc", "hugetlb", ["init", "create", "die"], killed=True)
+    assert huge_page_counts() == before
+
+
+def test_a_refused_pool_gives_back_too(cell, huge_page_counts):
+    before = huge_page_counts()
+    huge = {"object_size": 1 << 30, "objects": 100_000, "cache": 0}
+    seen = cell("ring_mp_mc", "hugetlb", ["init", "create"], spec=huge, pool_bytes=1 << 20)
+    assert seen["create"] < 0
+    assert "ask for a smaller pool" in seen["create_message"]
+    assert huge_page_counts() == before
+
+
+def test_no_permission_names_the_command(cell, huge_page_counts):
+    """/sys is mounted read-only for the process, as it is in many containers."""
+    may_mount = subprocess.run(["unshare", "--mount", "sh", "-c", READ_ONLY_SYS], capture_output=True)
+    if may_mount.returncode != 0:
+        pytest.skip("this user may not mount")
+    if huge_page_counts()[0] > 0:
+        pytest.skip("huge pages are reserved here: none needs to be borrowed")
+    inside = f"unshare --mount sh -c '{READ_ONLY_SYS} && exec \"$@\"' sh"
+    seen = cell("ring_mp_mc", "hugetlb", ["init"], wrap=f'exec {inside} "$@"')
+    assert seen["init"] == -1
+    assert "echo " in seen["init_message"]
+    assert "> /proc/sys/vm/nr_hugepages" in seen["init_message"]
