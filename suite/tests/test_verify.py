@@ -22,7 +22,10 @@ def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) 
     return cells
 
 
-@pytest.mark.parametrize("workload", [BURST, CROSS], ids=["burst", "cross_core_free"])
+CROWD = [*CROSS[:-len(SMALL) - 1], "pairs=2", *SMALL, "--no-pin"]
+
+
+@pytest.mark.parametrize("workload", [BURST, CROSS, CROWD], ids=["burst", "cross_core_free", "more actors than cores"])
 def test_a_correct_pool_passes(allocmark_command, mutants, workload):
     for cell in verify(allocmark_command, mutants, "none", workload):
         assert cell["status"] == "ok", cell["reason"]

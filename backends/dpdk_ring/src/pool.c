@@ -35,18 +35,16 @@ static uint64_t bucket_bytes(void) {
     return (page < block ? page : block) - RTE_CACHE_LINE_SIZE; /* less the block's header */
 }
 
-/** DPDK would divide by zero over it. */
+/** Outside of these limits DPDK would divide by zero, or lose objects: it counts those of a block in one
+ * byte. */
 static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error) {
-    const uint64_t room = bucket_bytes(), bytes = element_bytes(spec->object_size);
-    if (bytes > room) {
-        say(error,
-            "pool '%s': an object of %" PRIu64 " bytes takes %" PRIu64
-            " and a block of the handler bucket holds "
-            "%" PRIu64 " on these pages: use another handler%s",
-            spec->name, spec->object_size, bytes, room, dpdk.hugetlb ? "" : ", or hugetlb pages");
-        return -EINVAL;
-    }
-    return 0;
+    const uint64_t room = bucket_bytes(), bytes = element_bytes(spec->object_size), most = UINT8_MAX + 1;
+    if (bytes <= room && room / bytes <= most) return 0;
+    say(error,
+        "pool '%s': an object of %" PRIu64 " bytes takes %" PRIu64 "; the handler bucket takes %" PRIu64
+        " to %" PRIu64 " on these pages: use another handler",
+        spec->name, spec->object_size, bytes, room / (most + 1) + 1, room);
+    return -EINVAL;
 }
 
 /**

@@ -29,10 +29,11 @@ def test_impossible_pools(cell, spec, says):
     assert "mbuf" in seen["create_message"]
 
 
-def test_bucket_refuses_objects_larger_than_its_blocks(cell):
-    seen = cell("bucket", "base", ["init", "create"], spec={"object_size": 4096})
+@pytest.mark.parametrize(("pages", "size"), [("base", 4096), ("hugetlb", 1 << 16), ("hugetlb", 64)])
+def test_bucket_refuses_what_its_blocks_cannot_hold(cell, pages, size):
+    seen = cell("bucket", pages, ["init", "create"], spec={"object_size": size})
     assert seen["create"] == -errno.EINVAL
-    assert "use another handler, or hugetlb pages" in seen["create_message"]
+    assert "use another handler" in seen["create_message"]
 
 
 def test_a_pool_larger_than_what_was_announced(cell):

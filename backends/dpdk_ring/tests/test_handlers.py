@@ -61,10 +61,13 @@ def test_without_a_cache(cell, handler):
 
 @pages_of_both_kinds
 @pytest.mark.parametrize(
-    ("objects", "size"), [(1, 64), (2, 1), (63, 2000), (64, 3900), (127, 1000), (1024, 900), (3000, 200)]
+    ("objects", "size"), [(1, 1900), (2, 193), (63, 2000), (64, 3900), (127, 1000), (1024, 900), (3000, 250)]
 )
 def test_bucket_serves_awkward_geometries(cell, objects, size, pages):
-    seen = cell("bucket", pages, [*START, "exhaust", *STOP], spec={"objects": objects, "object_size": size, "cache": 0})
+    seen = cell(
+        *("bucket", pages, [*START, "exhaust", *STOP]),
+        spec={"objects": objects, "object_size": size, "cache": 0},
+    )
     made = int(seen["pool_facts"]["objects"])
     assert made >= objects
     assert seen["available"] == [made]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The native engine through its Python face, on the floor and in this process."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from allocmark import machine
+from allocmark.engine import core_distance, null_table, reference_burst, table_problem
+from allocmark.engine._engine import ffi
+from allocmark.engine.session import Engine
+from allocmark.errors import EngineError
+from allocmark.workload.compile import compile_workload
+from allocmark.workload.expand import Template
+
+HEAD = "format: 1\nname: w\nsummary: s\nsource: s\npools: {p: {object_size: 256, objects: 4000}}\n"
+CPUS = machine.usable_cpus()
+
+
+def engine(text: str, pin: bool = True, **options) -> tuple[Engine, int]:
+    (cell,) = Template.parse(HEAD + text, Path("w.yaml")).cells()
+    program = compile_workload(cell.workload, 1)
+    cpus = [(CPUS[i] if pin else -1, -1) for i in range(len(program.actors))]
+    return Engine(null_table(), {}, program, cpus, **options), len(program.actors)
+
+
+def test_a_sample_counts_what_the_workload_says():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
+    running.settle()
+    sample = running.sample(1000)
+    assert sample.objects == 8000
+    assert sample.elapsed_ns > 0
+    assert sample.ns_per_object == pytest.approx(sample.elapsed_ns / 8000)
+    assert sample.actors[0].cpu == CPUS[0]
+    assert sample.actors[0].failed_gets == 0
+    running.drain()
+    running.close()
+
+
+def test_touch_really_writes():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {touch: {bytes: 40, how: write}}, {put: all}]}\n")
+    running.settle()
+    addresses = set(running.objects(0))
+    assert len(addresses) >= 4
+    before = {address: ffi.buffer(ffi.cast("char *", address), 256)[:] for address in addresses}
+    for address in addresses:
+        ffi.buffer(ffi.cast("char *", address), 256)[:] = b"\x55" * 256
+    running.sample(3)
+    touched = [ffi.buffer(ffi.cast("char *", address), 256)[:] for address in addresses]
+    assert any(memory[:40] != b"\x55" * 40 for memory in touched)
+    assert all(memory[40:] == b"\x55" * 216 for memory in touched)
+    assert before
+    running.drain()
+    running.close()
+
+
+def test_idle_time_is_taken_off():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 1000000}}]}\n")
+    running.settle()
+    begun = time.monotonic_ns()
+    sample = running.sample(50)
+    wall = time.monotonic_ns() - begun
+    assert wall >= 50_000_000
+    assert sample.elapsed_ns < wall / 2
+    running.drain()
+    running.close()
+
+
+@pytest.mark.parametrize(("senders", "receivers"), [(1, 1), (1, 2), (2, 1), (3, 2)])
+@pytest.mark.parametrize("n", [1, 7, 32])
+def test_queues_lose_nothing(senders, receivers, n):
+    """More actors than cores, free to move: every object sent is received, or the run would not come to an end."""
+    running, actors = engine(
+        "queues: {q: {capacity: 64}}\nactors:\n"
+        f"  rx: {{count: {senders}, steps: [{{get: {{from: p, n: {n}}}}}, {{send: {{to: q}}}}]}}\n"
+        f"  tx: {{count: {receivers}, steps: [{{receive: {{from: q}}}}, {{put: all}}]}}\n",
+        pin=False,
+        stall_seconds=20,
+    )
+    running.settle()
+    for _ in range(3):
+        sample = running.sample(300)
+        assert sample.objects == 300 * n * senders * (receivers // math.gcd(senders, receivers))
+        assert len(sample.actors) == actors
+    running.drain()
+    running.close()
+
+
+def test_actors_side_by_side_show_the_cost_of_one():
+    """Two independent actors stop together, and their figure is the time of a core, not of the machine."""
+    running, _ = engine("actors: {w: {count: 2, steps: [{get: {from: p, n: 8}}, {put: all}]}}\n", pin=False)
+    running.settle()
+    sample = running.sample(20000)
+    first, second = sample.actors
+    assert sample.ns_per_object == pytest.approx((first.ns + second.ns) / (first.objects + second.objects))
+    assert max(first.objects, second.objects) == 160000  # the one that was done first
+    running.drain()
+    running.close()
+
+
+def test_a_cpu_that_does_not_exist_is_an_error():
+    (cell,) = Template.parse(HEAD + "actors: {w: [{get: {from: p}}, {put: all}]}\n", Path("w.yaml")).cells()
+    with pytest.raises(EngineError, match="cannot pin an actor to CPU 1000"):
+        Engine(null_table(), {}, compile_workload(cell.workload, 1), [(1000, -1)])
+
+
+def test_the_floor_has_a_good_table():
+    assert table_problem(null_table()) is None
+
+
+def test_reference_loop_runs():
+    assert 0 < reference_burst(null_table(), 32, 128, 64, 1000) < 10_000
+
+
+@pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")
+def test_core_distance_is_a_time():
+    assert 1 < core_distance(CPUS[0], CPUS[1]) < 1e7
+
+
+def test_core_distance_refuses_what_is_not_there():
+    with pytest.raises(OSError, match="no core-to-core probe"):
+        core_distance(0, 0)
+    with pytest.raises(OSError, match="no core-to-core probe"):
+        core_distance(0, 1000)
