@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from allocmark.errors import AllocmarkError
     from allocmark.hookspecs import hookimpl
     from allocmark.probes import Probe, ProbeContext
+    from allocmark.run.measure import MEASURING_VERSION, UnavailableError, measure
+    from allocmark.workload.find import find_workload
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "MEASURING_VERSION": "allocmark.run.measure",
     "AllocmarkError": "allocmark.errors",
     "Backend": "allocmark.backend",
     "Capabilities": "allocmark.backend",
@@ -30,10 +33,14 @@ _EXPORTS = {
     "Probe": "allocmark.probes",
     "ProbeContext": "allocmark.probes",
     "Unavailable": "allocmark.backend",
+    "UnavailableError": "allocmark.run.measure",
+    "find_workload": "allocmark.workload.find",
     "hookimpl": "allocmark.hookspecs",
+    "measure": "allocmark.run.measure",
 }
 
 __all__ = [
+    "MEASURING_VERSION",
     "AllocmarkError",
     "Backend",
     "Capabilities",
@@ -41,9 +48,12 @@ __all__ = [
     "Probe",
     "ProbeContext",
     "Unavailable",
+    "UnavailableError",
     "__version__",
+    "find_workload",
     "get_include",
     "hookimpl",
+    "measure",
 ]
 
 

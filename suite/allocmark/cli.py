@@ -78,20 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--short", action="store_true", help="only the cells of each workload's short form")
     run.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
     run.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default 1)")
-    run.add_argument(
-        "--verify", action="store_true", help="stamp and check every object instead of measuring"
-    )
+    run.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
     run.add_argument("--blocks", type=_positive, metavar="N", help="samples of a cell (default 100)")
     run.add_argument("--sample-ms", type=_positive, metavar="MS", help="length of a sample (default 25)")
-    run.add_argument(
-        "--timeout", type=_positive, default=60, metavar="S", help="a silent cell is ended (default 60)"
-    )
+    run.add_argument("--timeout", type=_positive, default=60, metavar="S", help="a silent cell is ended (default 60)")
     run.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
     run.add_argument("--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with")
     run.add_argument("-o", "--output", metavar="DIR", help="where the run file goes (default runs/DATE-TIME)")
-    run.add_argument(
-        "--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here"
-    )
+    run.add_argument("--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here")
     run.add_argument("--resume", metavar="DIR", help="finish the run in DIR as it was asked for")
 
     listing = commands.add_parser("list", help="what there is: backends, workloads, probes")
@@ -176,11 +170,7 @@ def _run(options: argparse.Namespace) -> int:
             sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
             timeout=float(options.timeout),
         )
-        if (
-            options.json
-            and options.json != "-"
-            and not os.access(os.path.dirname(options.json) or ".", os.W_OK)
-        ):
+        if options.json and options.json != "-" and not os.access(os.path.dirname(options.json) or ".", os.W_OK):
             raise UsageError(f"--json {options.json}: its folder cannot be written")
         directory = Path(options.output) if options.output else _fresh_directory()
         plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
@@ -200,9 +190,7 @@ def _run(options: argparse.Namespace) -> int:
         print(_verified(run) if request.verify else render(run, baseline))
         print(f"\nrun file: {run.path}")
     if run.end and run.end.interrupted:
-        _note(
-            f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it"
-        )
+        _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
         return INTERRUPTED
     cells = [cell for group in run.groups for cell in group.cells]
     nothing = not any(cell.status == "ok" and not cell.floor for cell in cells)
@@ -258,9 +246,7 @@ def _list(options: argparse.Namespace) -> int:
     from allocmark.report import listing
 
     host = plugins.load()
-    rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[
-        options.what
-    ](host)
+    rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
     print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
     return OK
 

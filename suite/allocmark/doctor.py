@@ -95,9 +95,7 @@ def numa() -> Check:
 def smt() -> Check:
     control = read(f"{CPU}/smt/control")
     if control == "on" and read(f"{CPU}/smt/active") == "1":
-        meaning = (
-            "Two threads share a core; actors get a core each while there are enough, so keep the rest idle."
-        )
+        meaning = "Two threads share a core; actors get a core each while there are enough, so keep the rest idle."
         return Check("SMT", "on", "note", meaning, _set(f"{CPU}/smt/control", "off"))
     if read(f"{CPU}/smt/active") == "1":
         return Check("SMT", f"on ({control})", "note", "Two threads share a core.")
@@ -122,14 +120,10 @@ def governor() -> Check:
 def boost() -> Check:
     on = machine.boost()
     if on is None:
-        return Check(
-            "boost", "not known", "note", "The clock may change with temperature and load; unseen here."
-        )
+        return Check("boost", "not known", "note", "The clock may change with temperature and load; unseen here.")
     if not on:
         return Check("boost", "off", "ok", "The clock does not depend on temperature and on the other cores.")
-    meaning = (
-        "The clock depends on temperature and on how many cores work; interleaving evens it out in part."
-    )
+    meaning = "The clock depends on temperature and on how many cores work; interleaving evens it out in part."
     intel = f"{CPU}/intel_pstate/no_turbo"
     fix = _set(intel, 1) if os.path.exists(intel) else _set(f"{CPU}/cpufreq/boost", 0)
     return Check("boost", "on", "note", meaning, fix)
@@ -163,9 +157,7 @@ def hypervisor() -> Check:
         meaning = "The hypervisor takes CPU time away: affected samples are marked, and intervals are wide."
         return Check("hypervisor", found, "warn", meaning)
     if name:
-        meaning = (
-            "Neighbours may share caches and memory: trust ratios of interleaved samples, not single times."
-        )
+        meaning = "Neighbours may share caches and memory: trust ratios of interleaved samples, not single times."
         return Check("hypervisor", found, "note", meaning)
     return Check("hypervisor", found, "ok", "The CPUs are this system's own.")
 
@@ -198,16 +190,12 @@ def thp_mode() -> Check:
     mode = chosen(read(f"{THP}/enabled"))
     path = f"{THP}/enabled"
     if mode is None:
-        return Check(
-            "THP", "not in this kernel", "missing", "No transparent huge pages: variants on THP fail."
-        )
+        return Check("THP", "not in this kernel", "missing", "No transparent huge pages: variants on THP fail.")
     if mode == "never":
         meaning = "No transparent huge pages: variants on THP fail."
         return Check("THP", mode, "warn", meaning, _set(path, "madvise"))
     if mode == "always":
-        meaning = (
-            "Every allocator gets huge pages without asking: base pages are seen only where one declines."
-        )
+        meaning = "Every allocator gets huge pages without asking: base pages are seen only where one declines."
         return Check("THP", mode, "note", meaning, _set(path, "madvise"))
     return Check("THP", mode, "ok", "Allocators that ask for huge pages get them, and no others.")
 
@@ -217,22 +205,16 @@ def thp_defrag() -> Check:
     if mode is None:
         return Check("THP defrag", "not in this kernel", "missing", "No transparent huge pages.")
     if mode in ("madvise", "always", "defer+madvise"):
-        meaning = (
-            "A page fault that finds no free huge page makes room at once: populating a pool may take long."
-        )
+        meaning = "A page fault that finds no free huge page makes room at once: populating a pool may take long."
         return Check("THP defrag", mode, "ok", meaning)
-    meaning = (
-        "A page fault that finds no free huge page takes base pages: in fragmented memory THP is not reached."
-    )
+    meaning = "A page fault that finds no free huge page takes base pages: in fragmented memory THP is not reached."
     return Check("THP defrag", mode, "note", meaning, _set(f"{THP}/defrag", "madvise"))
 
 
 def thp_shmem() -> Check:
     mode = chosen(read(f"{THP}/shmem_enabled"))
     if mode is None:
-        return Check(
-            "THP shmem", "not in this kernel", "note", "Shared memory is on base or hugetlb pages only."
-        )
+        return Check("THP shmem", "not in this kernel", "note", "Shared memory is on base or hugetlb pages only.")
     if mode in ("never", "deny"):
         meaning = "Memory that is shared or of a memfd stays on base pages, whatever an allocator asks for."
         return Check("THP shmem", mode, "note", meaning, _set(f"{THP}/shmem_enabled", "advise"))
@@ -280,14 +262,10 @@ def lock_limit() -> Check:
     capabilities = re.search(r"^CapEff:\s*(\w+)", read("/proc/self/status") or "", re.MULTILINE)
     may_lock = bool(capabilities and int(capabilities[1], 16) >> 14 & 1)  # CAP_IPC_LOCK
     if soft == resource.RLIM_INFINITY or may_lock:
-        found = (
-            "unlimited" if soft == resource.RLIM_INFINITY else f"{_size(soft)}, and the right to exceed it"
-        )
+        found = "unlimited" if soft == resource.RLIM_INFINITY else f"{_size(soft)}, and the right to exceed it"
         return Check("locked memory", found, "ok", "Allocators may lock their memory.")
     meaning = "An allocator that locks its memory cannot lock more than this."
-    return Check(
-        "locked memory", _size(soft), "note", meaning, _as_root("prlimit --pid $$ --memlock=unlimited")
-    )
+    return Check("locked memory", _size(soft), "note", meaning, _as_root("prlimit --pid $$ --memlock=unlimited"))
 
 
 def aslr() -> Check:
@@ -297,9 +275,7 @@ def aslr() -> Check:
     if level == 0:
         meaning = "Addresses are the same in every process: a lucky or unlucky layout is never averaged out."
         return Check("ASLR", "off", "note", meaning, _set("/proc/sys/kernel/randomize_va_space", 2))
-    return Check(
-        "ASLR", "on", "ok", "Layouts differ from process to process, so several processes average them."
-    )
+    return Check("ASLR", "on", "ok", "Layouts differ from process to process, so several processes average them.")
 
 
 # Instruments
@@ -348,9 +324,7 @@ def counters() -> Check:
             level = read_int(_PARANOID)
             found = f"forbidden ({code}: perf_event_paranoid is {level})"
             if level is not None and level <= 2:
-                found = (
-                    f"forbidden ({code}, although perf_event_paranoid is {level}: a sandbox forbids the call)"
-                )
+                found = f"forbidden ({code}, although perf_event_paranoid is {level}: a sandbox forbids the call)"
                 return Check(name, found, "missing", without)
             return Check(name, found, "missing", without, _set(_PARANOID, 2))
         return Check(name, f"none ({code}: {error.strerror})", "missing", without)
@@ -363,14 +337,10 @@ def dpdk() -> Check:
     name, without = "DPDK", "Its mempools cannot be measured; everything else can."
     if not shutil.which("pkg-config"):
         found = "not known: there is no pkg-config"
-        return Check(
-            name, found, "missing", without, _install("pkg-config libdpdk-dev", "pkgconf dpdk-devel")
-        )
+        return Check(name, found, "missing", without, _install("pkg-config libdpdk-dev", "pkgconf dpdk-devel"))
     version = _run("pkg-config", "--modversion", "libdpdk")
     if version is None:
-        return Check(
-            name, "libdpdk not found by pkg-config", "missing", without, _install("libdpdk-dev", "dpdk-devel")
-        )
+        return Check(name, "libdpdk not found by pkg-config", "missing", without, _install("libdpdk-dev", "dpdk-devel"))
     folder = Path(_run("pkg-config", "--variable=libdir", "libdpdk") or "")
     if not any(folder.glob("librte_mempool.*")):
         found = f"{version} by pkg-config, but no librte_mempool in {folder}"
@@ -407,9 +377,7 @@ def render(found: Iterable[Check], width: int = 100) -> str:
     indent = " " * (status + name + 4)
 
     def wrap(text: str, first: str) -> list[str]:
-        return textwrap.wrap(
-            text, width, initial_indent=first, subsequent_indent=indent, break_long_words=False
-        )
+        return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=indent, break_long_words=False)
 
     lines = []
     for check in found:

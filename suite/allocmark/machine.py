@@ -237,10 +237,7 @@ def huge_pages() -> dict[str, dict[str, int | None]]:
         "overcommit": "nr_overcommit",
     }
     folders = sorted(Path(HUGEPAGES).glob("hugepages-*"), key=lambda f: int(f.name[10:-2]))
-    return {
-        f.name[10:]: {what: read_int(f"{f}/{name}_hugepages") for what, name in names.items()}
-        for f in folders
-    }
+    return {f.name[10:]: {what: read_int(f"{f}/{name}_hugepages") for what, name in names.items()} for f in folders}
 
 
 def boost() -> bool | None:

@@ -75,9 +75,7 @@ def _distribution(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
 
 
-def _add(
-    manager: pluggy.PluginManager, host: Host, name: str, distribution: str, importer: Callable[[], Any]
-) -> None:
+def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str, importer: Callable[[], Any]) -> None:
     plugin = None
     try:
         plugin = _import(importer)
@@ -155,9 +153,7 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
         if problems:
             raise _Refused(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
         if backend.name in owners:
-            raise _Refused(
-                f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has"
-            )
+            raise _Refused(f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has")
         if backend.label in seen:
             raise _Refused(f"registers {backend.label} twice")
         seen.add(backend.label)

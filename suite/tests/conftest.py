@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import allocmark
 import pytest
 from cffi import FFI
 from support import make_plugin
+
+import allocmark
 
 COMMAND = [sys.executable, "-m", "allocmark"]
 

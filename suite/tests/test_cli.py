@@ -56,7 +56,10 @@ def test_starting_up_imports_nothing_heavy():
         (["run", "burst", "--set", "bulk=0"], ["bulk"]),
         (["run", "burst", "--set", "pools.mbuf.objects=0"], ["objects"]),
         (["run", "burst", "--set", "pools.mbuf.objects=99"], ["99 objects", "hold up to"]),
-        (["run", "burst", "--set", "pools.mbuf.objects=4000000000"], ["8,106.2 GiB", "available", "--set pools.mbuf.objects=N"]),
+        (
+            ["run", "burst", "--set", "pools.mbuf.objects=4000000000"],
+            ["8,106.2 GiB", "available", "--set pools.mbuf.objects=N"],
+        ),
         (["run", "burst", "--set", "cores=7"], ["needs 7 cores"]),
         (["run", "burst", "--blocks", "0"], ["--blocks"]),
         (["run", "burst", "--baseline", "nobody"], ["--baseline nobody", "null:default"]),

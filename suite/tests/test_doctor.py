@@ -42,9 +42,7 @@ def test_json_has_the_members_of_a_check(found):
 
 def test_text_says_status_by_a_word_and_keeps_commands_whole():
     fix = "echo 512 > " + "/sys" * 40
-    text = doctor.render(
-        [Check("THP", "never " * 30, "warn", "Slow. " * 30, fix), Check("x", "1", "ok", "y.")]
-    )
+    text = doctor.render([Check("THP", "never " * 30, "warn", "Slow. " * 30, fix), Check("x", "1", "ok", "y.")])
     lines = text.splitlines()
     assert lines[0].startswith("warn    THP   never")
     assert f"$ {fix}" in text

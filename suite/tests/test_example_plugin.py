@@ -27,9 +27,7 @@ def allocmark(installed: Path, *arguments: str) -> str:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the example installed from a wheel, as a user's machine gets it."""
     folder = tmp_path_factory.mktemp("example")
-    source = shutil.copytree(
-        EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.so", "*.egg-info")
-    )
+    source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.so", "*.egg-info"))
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, source)
     (wheel,) = folder.glob("*.whl")

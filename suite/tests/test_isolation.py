@@ -41,9 +41,7 @@ def test_a_lost_cell_says_why_and_the_rest_goes_on(allocmark_command, mutants, v
 
 
 def test_a_failed_cell_is_a_row_of_the_table(allocmark_command, mutants):
-    result = allocmark_command(
-        "run", *CELL, *QUICK, "-b", "mutant:init_fails", "-b", "mutant:none", plugins=[mutants]
-    )
+    result = allocmark_command("run", *CELL, *QUICK, "-b", "mutant:init_fails", "-b", "mutant:none", plugins=[mutants])
     assert result.returncode == 1
     assert "mutant:init_fails" in result.stdout
     assert "the licence of this allocator has run out" in result.stdout

@@ -20,16 +20,12 @@ intr 1337 0 0
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "cpus"), [("0-2,8", [0, 1, 2, 8]), ("3", [3]), ("", []), ("0,2-3\n", [0, 2, 3])]
-)
+@pytest.mark.parametrize(("text", "cpus"), [("0-2,8", [0, 1, 2, 8]), ("3", [3]), ("", []), ("0,2-3\n", [0, 2, 3])])
 def test_cpu_lists(text, cpus):
     assert machine.parse_cpu_list(text) == cpus
 
 
-@pytest.mark.parametrize(
-    ("text", "choice"), [("always [madvise] never", "madvise"), ("none", "none"), (None, None)]
-)
+@pytest.mark.parametrize(("text", "choice"), [("always [madvise] never", "madvise"), ("none", "none"), (None, None)])
 def test_the_choice_in_brackets(text, choice):
     assert machine.chosen(text) == choice
 

@@ -26,9 +26,7 @@ def ratio(value: float, low: float, high: float, covered: bool = True) -> Estima
 # Known answers
 
 
-@pytest.mark.parametrize(
-    ("values", "middle"), [([3.0], 3.0), ([1.0, 9.0, 2.0], 2.0), ([4.0, 1.0, 3.0, 2.0], 2.5)]
-)
+@pytest.mark.parametrize(("values", "middle"), [([3.0], 3.0), ([1.0, 9.0, 2.0], 2.0), ([4.0, 1.0, 3.0, 2.0], 2.5)])
 def test_median(values: list[float], middle: float) -> None:
     assert stats.median(values) == middle
 
@@ -236,9 +234,7 @@ def test_exchanging_the_two_gives_the_reciprocal(pairs: list[tuple[float, float]
 def test_units_do_not_matter_to_a_ratio(values: dict[int, float], unit: float) -> None:
     base = {block: 1.0 + block for block in values}
     one = stats.paired_ratio(values, base)
-    other = stats.paired_ratio(
-        {b: unit * v for b, v in values.items()}, {b: unit * v for b, v in base.items()}
-    )
+    other = stats.paired_ratio({b: unit * v for b, v in values.items()}, {b: unit * v for b, v in base.items()})
     assert one is not None
     assert other is not None
     assert other.value == pytest.approx(one.value)
@@ -308,9 +304,7 @@ def test_without_pairing_the_drift_would_hide_it() -> None:
     # What the pairing is for: the same streams, compared as two separate medians.
     rng = random.Random(1)
     common = [0.2 * math.sin(block / 7) + (0.7 if block > 12 else 0.0) for block in range(20)]
-    a, b = (
-        [math.exp(c + o) for c, o in zip(common, stream(rng, 20, 0, 0.01), strict=True)] for _ in range(2)
-    )
+    a, b = ([math.exp(c + o) for c, o in zip(common, stream(rng, 20, 0, 0.01), strict=True)] for _ in range(2))
     old, new = (stats.estimate(v, stats.RATIO_CONFIDENCE) for v in (a, [1.05 * v for v in b]))
     assert stats.verdict(stats.unpaired_ratio(new, old), stats.UNPAIRED_MARGIN) is Verdict.CANNOT_TELL
 

@@ -22,7 +22,7 @@ def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) 
     return cells
 
 
-CROWD = [*CROSS[:-len(SMALL) - 1], "pairs=2", *SMALL, "--no-pin"]
+CROWD = [*CROSS[: -len(SMALL) - 1], "pairs=2", *SMALL, "--no-pin"]
 
 
 @pytest.mark.parametrize("workload", [BURST, CROSS, CROWD], ids=["burst", "cross_core_free", "more actors than cores"])

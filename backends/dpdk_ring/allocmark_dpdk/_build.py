@@ -6,8 +6,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import allocmark
 from cffi import FFI
+
+import allocmark
 
 INCLUDE = Path(allocmark.get_include())
 SOURCES = Path("src")  # setuptools wants paths relative to the project

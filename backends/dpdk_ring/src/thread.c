@@ -20,13 +20,14 @@ static _Thread_local bool registered_here; /* the thread that called init was an
 
 static int register_lcore(allocmark_error *error) {
     log_clear();
-    if (rte_thread_register() != 0) {
-        say(error, "DPDK took no further thread as an lcore (%s), of %d it can have: %s",
-            rte_strerror(rte_errno), RTE_MAX_LCORE, log_first_line());
-        return -rte_errno;
+    if (rte_thread_register() == 0) {
+        registered_here = true;
+        return 0;
     }
-    registered_here = true;
-    return 0;
+    const int reason = rte_errno;
+    say(error, "DPDK took no further thread as an lcore (%s), of the %d it can have: %s",
+        rte_strerror(reason), RTE_MAX_LCORE, log_first_line());
+    return reason > 0 ? -reason : -ENOMEM;
 }
 
 /** The handler "bucket" maps memory of each pool for each new lcore. */

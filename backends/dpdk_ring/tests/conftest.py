@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import allocmark
 import pytest
 from allocmark_dpdk import plugin
+
+import allocmark
 
 HERE = Path(__file__).parent
 SPEC = {"object_size": 2176, "objects": 4095, "cache": 256}
@@ -67,19 +68,16 @@ def cell(driver: Path) -> Cell:
 
 
 @pytest.fixture
-def huge_page_counts() -> Callable[[], tuple[int, ...]]:
-    """Reads total, surplus and limit. Waits while other processes of this machine have pages in flight."""
+def machine_as_before() -> Iterator[None]:
+    """Afterwards no more huge pages exist, and no more may, than before; others' may come and go meanwhile."""
 
-    def read() -> tuple[int, ...]:
+    def read() -> list[int]:
         names = ("nr_hugepages", "surplus_hugepages", "nr_overcommit_hugepages")
-        return tuple(int((plugin.HUGE_PAGES / name).read_text()) for name in names)
+        return [int((plugin.HUGE_PAGES / name).read_text()) for name in names]
 
-    def settled() -> tuple[int, ...]:
-        last, since = read(), time.monotonic()
-        while time.monotonic() - since < 0.3:
-            time.sleep(0.02)
-            if (now := read()) != last:
-                last, since = now, time.monotonic()
-        return last
-
-    return settled
+    before = read()
+    yield
+    patience = time.monotonic() + 30
+    while any(now > was for now, was in zip(read(), before, strict=True)):
+        assert time.monotonic() < patience, f"{read()} huge pages, surplus and limit; before: {before}"
+        time.sleep(0.05)

@@ -141,28 +141,38 @@ int drive_churn(const allocmark_backend *table, void *pool, uint32_t n, uint32_t
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, n);
     for (uint32_t i = 0; i < n; i++)
-        jobs[i] = (struct job){.table = table, .pool = pool, .slot = i, .rounds = rounds, .bulk = bulk,
-                               .hold = hold, .cpu = cpus[i], .message = message, .barrier = &barrier};
+        jobs[i] = (struct job){.table = table,
+                               .pool = pool,
+                               .slot = i,
+                               .rounds = rounds,
+                               .bulk = bulk,
+                               .hold = hold,
+                               .cpu = cpus[i],
+                               .message = message,
+                               .barrier = &barrier};
     return run(jobs, n, churn, churn);
 }
 
 /** One thread gets, another puts. Returns 0, or 1 with a message. */
-int drive_cross(const allocmark_backend *table, void *pool, uint32_t rounds, uint32_t bulk, const int32_t *cpus,
-                char *message) {
+int drive_cross(const allocmark_backend *table, void *pool, uint32_t rounds, uint32_t bulk,
+                const int32_t *cpus, char *message) {
     static _Atomic(void *) wire[WIRE];
     struct job jobs[2];
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, 2);
     for (uint32_t i = 0; i < 2; i++)
-        jobs[i] = (struct job){.table = table, .pool = pool, .slot = i, .rounds = rounds, .bulk = bulk,
-                               .cpu = cpus[i], .message = message, .barrier = &barrier, .wire = wire};
+        jobs[i] = (struct job){.table = table,
+                               .pool = pool,
+                               .slot = i,
+                               .rounds = rounds,
+                               .bulk = bulk,
+                               .cpu = cpus[i],
+                               .message = message,
+                               .barrier = &barrier,
+                               .wire = wire};
     return run(jobs, 2, send_all, receive_all);
 }
 
-/**
- * Takes single objects until there are none, fills `objects` (room for capacity) and `refusal`, then checks that
- * a bulk of two is refused and gives all back, in a thread of its own. Returns how many there were.
- */
 struct exhaust {
     struct job job;
     void **objects;
@@ -177,19 +187,26 @@ static void *take_all(void *argument) {
     while (e->taken < e->capacity &&
            (e->refusal = e->job.table->get_bulk(e->job.pool, local, &e->objects[e->taken], 1)) == 0)
         e->taken++;
-    if (e->taken > 0) { /* all or nothing: with one object left, two must be refused and the one stay there */
-        e->job.table->put_bulk(e->job.pool, local, &e->objects[e->taken - 1], 1);
+    uint64_t held = e->taken;
+    if (held > 0) { /* all or nothing: with one object left, two must be refused and the one stay there */
+        e->job.table->put_bulk(e->job.pool, local, &e->objects[--held], 1);
         e->refusal_of_bulk = e->job.table->get_bulk(e->job.pool, local, two, 2);
-        if (e->job.table->get_bulk(e->job.pool, local, &e->objects[e->taken - 1], 1) != 0)
+        if (e->job.table->get_bulk(e->job.pool, local, &e->objects[held], 1) == 0)
+            held++;
+        else
             fail(&e->job, "the refused bulk lost an object");
     }
-    for (uint64_t i = 0; i < e->taken; i++) memset(e->objects[i], 0, sizeof(owner_word));
-    for (uint64_t i = 0; i < e->taken; i++)
-        e->job.table->put_bulk(e->job.pool, local, &e->objects[i], 1);
+    for (uint64_t i = 0; i < held; i++) memset(e->objects[i], 0, sizeof(owner_word));
+    for (uint64_t i = 0; i < held; i++) e->job.table->put_bulk(e->job.pool, local, &e->objects[i], 1);
     e->job.table->thread_leave(e->job.pool, local);
     return NULL;
 }
 
+/**
+ * Takes single objects until there are none, checks that a bulk of two is refused while one is left, and
+ * gives all back, in a thread of its own. Fills `objects` (room for capacity) and `refusals` (of one, of
+ * two). Returns how many there were.
+ */
 uint64_t drive_exhaust(const allocmark_backend *table, void *pool, void **objects, uint64_t capacity,
                        int *refusals, char *message) {
     struct exhaust e = {.job = {.table = table, .pool = pool, .cpu = -1, .message = message},
@@ -205,8 +222,8 @@ uint64_t drive_exhaust(const allocmark_backend *table, void *pool, void **object
 
 /**
  * The least ns an object of one get and one put, of `samples` samples, in the shape of DPDK's own
- * mempool_perf_autotest: get `keep` objects in bulks, put them in bulks, and again. Called from a thread that may
- * enter. Returns a negative number when the pool refuses.
+ * mempool_perf_autotest: get `keep` objects in bulks, put them in bulks, and again. Called from a thread that
+ * may enter. Returns a negative number when the pool refuses.
  */
 double drive_time(const allocmark_backend *table, void *pool, uint32_t keep, uint32_t bulk, uint32_t samples,
                   int32_t cpu) {

@@ -64,6 +64,7 @@ def test_without_a_cache(cell, handler):
     ("objects", "size"), [(1, 1900), (2, 193), (63, 2000), (64, 3900), (127, 1000), (1024, 900), (3000, 250)]
 )
 def test_bucket_serves_awkward_geometries(cell, objects, size, pages):
+    """Without a cache, which would hide that it hands out an object again only with its whole block."""
     seen = cell(
         *("bucket", pages, [*START, "exhaust", *STOP]),
         spec={"objects": objects, "object_size": size, "cache": 0},

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from allocmark_dpdk import plugin
 
 READ_ONLY_SYS = "mount --bind /sys /sys && mount -o remount,bind,ro /sys"
 
@@ -33,43 +35,47 @@ def test_large_objects_are_populated(cell):
     assert seen["mapping"]["Rss"] << 10 >= 300 * 100_000
 
 
-def test_borrowed_pages_go_back(cell, huge_page_counts):
-    before = huge_page_counts()
+@pytest.mark.usefixtures("machine_as_before")
+def test_borrowed_pages_go_back(cell):
     seen = cell("ring_mp_mc", "hugetlb", ["init", "create", "facts", "destroy", "fini"])
-    assert huge_page_counts() == before
     if seen["huge_at_start"]["free_hugepages"] == 0:  # else DPDK used what was free
         assert int(seen["process_facts"]["hugepages_reserved_mb"]) << 20 >= 4095 * 2176
         assert seen["huge_while_mapped"]["surplus_hugepages"] > 0
 
 
-def test_borrowed_pages_go_back_without_fini(cell, huge_page_counts):
-    before = huge_page_counts()
+@pytest.mark.usefixtures("machine_as_before")
+def test_borrowed_pages_go_back_without_fini(cell):
     cell("ring_mp_mc", "hugetlb", ["init", "create"])
-    assert huge_page_counts() == before
 
 
-def test_borrowed_pages_go_back_after_kill(cell, huge_page_counts):
-    before = huge_page_counts()
+@pytest.mark.usefixtures("machine_as_before")
+def test_borrowed_pages_go_back_after_kill(cell):
     cell("ring_mp_mc", "hugetlb", ["init", "create", "die"], killed=True)
-    assert huge_page_counts() == before
 
 
-def test_a_refused_pool_gives_back_too(cell, huge_page_counts):
-    before = huge_page_counts()
+@pytest.mark.usefixtures("machine_as_before")
+def test_a_refused_pool_gives_back_too(cell):
     huge = {"object_size": 1 << 30, "objects": 100_000, "cache": 0}
     seen = cell("ring_mp_mc", "hugetlb", ["init", "create"], spec=huge, pool_bytes=1 << 20)
     assert seen["create"] < 0
     assert "ask for a smaller pool" in seen["create_message"]
-    assert huge_page_counts() == before
 
 
-def test_no_permission_names_the_command(cell, huge_page_counts):
+@pytest.mark.usefixtures("machine_as_before")
+def test_processes_that_borrow_at_the_same_time(cell):
+    with ThreadPoolExecutor() as pool:
+        steps = ["init", "create", "exhaust", "destroy", "fini"]
+        seen = list(pool.map(lambda _: cell("ring_mp_mc", "hugetlb", steps), range(6)))
+    assert [one["exhaust"]["taken"] for one in seen] == [4095] * 6
+
+
+def test_no_permission_names_the_command(cell):
     """/sys is mounted read-only for the process, as it is in many containers."""
     may_mount = subprocess.run(["unshare", "--mount", "sh", "-c", READ_ONLY_SYS], capture_output=True)
     if may_mount.returncode != 0:
         pytest.skip("this user may not mount")
-    if huge_page_counts()[0] > 0:
-        pytest.skip("huge pages are reserved here: none needs to be borrowed")
+    if int((plugin.HUGE_PAGES / "free_hugepages").read_text()) > 0:
+        pytest.skip("huge pages are free here: none needs to be borrowed")
     inside = f"unshare --mount sh -c '{READ_ONLY_SYS} && exec \"$@\"' sh"
     seen = cell("ring_mp_mc", "hugetlb", ["init"], wrap=f'exec {inside} "$@"')
     assert seen["init"] == -1

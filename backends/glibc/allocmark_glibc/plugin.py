@@ -49,13 +49,9 @@ def _thp_mode() -> str:
         return "never"
 
 
-def _obstacle(
-    variant: _Variant, table: int | None, version: str, thp_mode: str
-) -> allocmark.Unavailable | None:
+def _obstacle(variant: _Variant, table: int | None, version: str, thp_mode: str) -> allocmark.Unavailable | None:
     if table is None:
-        return allocmark.Unavailable(
-            "the C library here is not glibc", "run on a distribution based on glibc"
-        )
+        return allocmark.Unavailable("the C library here is not glibc", "run on a distribution based on glibc")
     if tuple(map(int, version.split(".")[:2])) < variant.since:
         needed = ".".join(map(str, variant.since))
         return allocmark.Unavailable(
@@ -63,9 +59,7 @@ def _obstacle(
             f"run on a distribution with glibc {needed} or newer",
         )
     if variant.thp and thp_mode == "never":
-        return allocmark.Unavailable(
-            "transparent huge pages are off here", f"echo madvise | sudo tee {THP_MODE}"
-        )
+        return allocmark.Unavailable("transparent huge pages are off here", f"echo madvise | sudo tee {THP_MODE}")
     return None
 
 

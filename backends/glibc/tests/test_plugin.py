@@ -93,9 +93,7 @@ def test_the_tunables_reach_the_process(variant):
 
 
 def test_the_version_is_that_of_the_running_library():
-    assert {each.version for each in BACKENDS.values()} == {
-        os.confstr("CS_GNU_LIBC_VERSION").removeprefix("glibc ")
-    }
+    assert {each.version for each in BACKENDS.values()} == {os.confstr("CS_GNU_LIBC_VERSION").removeprefix("glibc ")}
 
 
 def test_default_has_a_thread_cache_and_arenas_of_its_own():
@@ -121,9 +119,7 @@ def test_the_caller_s_environment_does_not_change_a_variant():
     assert facts("default", GLIBC_TUNABLES="glibc.malloc.tcache_count=0")["thread_cache"] == "on"
 
 
-@pytest.mark.skipif(
-    plugin._thp_mode() != "madvise", reason="glibc advises only where the kernel asks for advice"
-)
+@pytest.mark.skipif(plugin._thp_mode() != "madvise", reason="glibc advises only where the kernel asks for advice")
 def test_huge_pages_are_advised_for_every_thread_of_thp_one_arena():
     assert facts("thp_one_arena")["huge_pages_advised"]
     assert not facts("one_arena")["huge_pages_advised"]

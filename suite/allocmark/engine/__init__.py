@@ -27,7 +27,3 @@ def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
         raise OSError(int(-distance), f"no core-to-core probe between CPUs {cpu_a} and {cpu_b}")
     return distance
 
-
-def reference_burst(table: int, bulk: int, keep: int, touch: int, bursts: int) -> float:
-    """ns an object of a hand-written burst loop over the same table: what the interpreter is compared with."""
-    return float(lib.am_reference_burst(ffi.cast("void *", table), bulk, keep, touch, bursts))

@@ -15,8 +15,7 @@ NATIVE = HERE / "native"
 def declarations() -> str:
     """What Python sees: the engine's own headers, less what only a C preprocessor understands."""
     text = "\n".join(
-        path.read_text()
-        for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
+        path.read_text() for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
     )
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)

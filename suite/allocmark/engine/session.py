@@ -106,10 +106,7 @@ class Engine:
         plan.n_pools = len(program.pools)
         plan.queues = self._array(
             "am_queue[]",
-            [
-                {"capacity": q.capacity, "senders": q.senders, "receivers": q.receivers}
-                for q in program.queues
-            ],
+            [{"capacity": q.capacity, "senders": q.senders, "receivers": q.receivers} for q in program.queues],
         )
         plan.n_queues = len(program.queues)
         plan.actors = self._array(
@@ -134,6 +131,11 @@ class Engine:
         self._run(lib.AM_SAMPLE, units)
         actors = [ActorSample(s.ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
         return Sample(actors, [actor.coupled for actor in self._program.actors])
+
+    def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
+        """ns an object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``
+        is compared with. ``keep`` is a multiple of ``bulk``; negative when the pool has too little."""
+        return float(lib.am_engine_reference_burst(self._engine, bulk, keep, touch, bursts))
 
     def drain(self) -> None:
         """Put back everything that is held."""

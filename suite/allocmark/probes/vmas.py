@@ -194,9 +194,7 @@ def _sum(
             sizes[size] = sizes.get(size, 0) + bytes_
     held = {vma.start: vma for vma, _, _ in parts}
     page_size = max(sizes, key=lambda size: (sizes[size], size)) if resident else None
-    return Backing(
-        resident, hugetlb, thp, possible, page_size, _advice(held.values()), len(held), source, exact
-    )
+    return Backing(resident, hugetlb, thp, possible, page_size, _advice(held.values()), len(held), source, exact)
 
 
 def _scanned(pid: int, parts: list[tuple[Vma, int, int]]) -> Backing:

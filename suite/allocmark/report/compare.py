@@ -77,11 +77,7 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
         for group, cell in ratios
     ]
     headers = ("ratio", "99 %", "verdict", "net ratio", "ns/object", "backend", "baseline", "workload")
-    yield (
-        layout(headers, rows, _RIGHT, width, _SPARE)
-        if rows
-        else "Nothing to compare: no group has two backends."
-    )
+    yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: no group has two backends.")
     without = Counter(
         _without(group, cell, names)
         for group in summaries
@@ -143,11 +139,7 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
     ]
     # Each interval may miss once in a hundred, so their ratio twice.
     headers = ("ratio", "98 %", "verdict", "before", "now", "backend", "workload")
-    yield (
-        layout(headers, rows, _RIGHT, width, _SPARE)
-        if rows
-        else "Nothing to compare: the runs share no cell."
-    )
+    yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: the runs share no cell.")
     for what, mine, other in (("before", first, second), ("now", second, first)):
         only: dict[str, list[str]] = {}
         for seen in (seen for key, seen in mine.items() if key not in other):

@@ -74,9 +74,7 @@ def names_of(run: Run) -> Names:
     planned = [cell for group in run.header.plan for cell in group.cells]
     for cell in planned:
         variants.setdefault(cell.backend, set()).add(cell.variant)
-    return {
-        cell.label: cell.backend if variants[cell.backend] == {"default"} else cell.label for cell in planned
-    }
+    return {cell.label: cell.backend if variants[cell.backend] == {"default"} else cell.label for cell in planned}
 
 
 def layout(

@@ -58,9 +58,7 @@ def workloads(host: Host) -> list[dict[str, Any]]:
             rows.append({"name": "", "cells": "", "short": "", "summary": f"cannot be used: {found}"})
         else:
             cells, short = found.cells(), found.cells(short=True)
-            rows.append(
-                {"name": found.name, "cells": len(cells), "short": len(short), "summary": found.summary}
-            )
+            rows.append({"name": found.name, "cells": len(cells), "short": len(short), "summary": found.summary})
     return rows
 
 
@@ -84,9 +82,7 @@ def render(rows: Sequence[Mapping[str, Any]]) -> str:
     from tabulate import tabulate
 
     columns = [
-        key
-        for key in (rows[0] if rows else {})
-        if any(row[key] is not False and row[key] != "" for row in rows)
+        key for key in (rows[0] if rows else {}) if any(row[key] is not False and row[key] != "" for row in rows)
     ]
     table = [[_shown(row[key]) for key in columns] for row in rows]
     return tabulate(table, columns, disable_numparse=True)

@@ -170,11 +170,7 @@ def _disturbed(groups: Sequence[GroupSummary]) -> str:
     used = sum(cell.used for group in groups for cell in group.cells)
     marked = sum(cell.disturbed for group in groups for cell in group.cells)
     kinds = {
-        what
-        for group in groups
-        for cell in group.cells
-        for marks in cell.cell.disturbed.values()
-        for what in marks
+        what for group in groups for cell in group.cells for marks in cell.cell.disturbed.values() for what in marks
     }
     if not marked:
         return ""

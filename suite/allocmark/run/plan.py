@@ -77,9 +77,7 @@ def make_plan(request: Request, host: Host) -> Plan:
             actors = len(program.actors)
             if request.pin and actors > len(usable):
                 shown = " ".join(f"{key}={value}" for key, value in cell.parameters.items())
-                too_large = (
-                    f"{template.name} {shown}: needs {actors} cores, and {len(usable)} may be used here"
-                )
+                too_large = f"{template.name} {shown}: needs {actors} cores, and {len(usable)} may be used here"
                 left_out.append(too_large)
                 continue
             cells = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
@@ -92,16 +90,10 @@ def make_plan(request: Request, host: Host) -> Plan:
                 actors=actors,
                 cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
             )
-            cpus = (
-                [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]]
-                if request.pin
-                else [(-1, -1)] * actors
-            )
+            cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]] if request.pin else [(-1, -1)] * actors
             groups.append(GroupPlan(record, program, cells, tuple(cpus)))
         if len(groups) == before and too_large:
-            raise UsageError(
-                f"{too_large}: choose fewer with --set, or run with --no-pin (see `allocmark doctor`)"
-            )
+            raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin (see `allocmark doctor`)")
     return Plan(tuple(groups), tuple(left_out))
 
 
@@ -118,11 +110,7 @@ def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
         same = [r for r in host.backends if r.backend.name == name]
         if not same:
             raise UsageError(_unknown_backend(host, name))
-        found = (
-            [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)]
-            if variant
-            else [_default(same)]
-        )
+        found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else [_default(same)]
         if not found:
             known = [r.backend.variant for r in same]
             raise UsageError(f"backend {name!r} has no variant {variant!r}{_guess(variant, known)}")

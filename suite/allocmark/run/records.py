@@ -193,9 +193,7 @@ def group_from(record: Mapping[str, Any], cells: Sequence[Cell], plan: Sequence[
     open_cells = set(order)
     for cell in cells:
         if cell.group != planned.group or cell.workload != planned.workload or cell.label not in open_cells:
-            raise LineError(
-                f"the cell {cell.label} of group {cell.group} is not planned in group {planned.group}"
-            )
+            raise LineError(f"the cell {cell.label} of group {cell.group} is not planned in group {planned.group}")
         open_cells.remove(cell.label)
         if any(block >= len(members["blocks"]) for block in cell.blocks):
             raise LineError(f"{cell.label} has block {max(cell.blocks)} of {len(members['blocks'])}")

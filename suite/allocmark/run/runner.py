@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def start(
         _check_baseline(plan, baseline)
     header = Header(
         id=uuid.uuid4().hex[:12],
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         argv=list(argv),
         seed=request.seed,
         baseline=baseline,
@@ -79,9 +79,7 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
             record = group.record
             if record.group in writer.done:
                 continue
-            title = " ".join(
-                [record.workload, *(f"{key}={value}" for key, value in record.parameters.items())]
-            )
+            title = " ".join([record.workload, *(f"{key}={value}" for key, value in record.parameters.items())])
             running = GroupRun(group, request, probe_plugins, interrupt.requested)
 
             def tell(cell: str, block: int, title: str = title, index: int = record.group) -> None:

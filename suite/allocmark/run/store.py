@@ -103,9 +103,7 @@ class RunWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError as error:
-            raise RunFileError(
-                f"{path}: exists already: resume that run, or choose another folder"
-            ) from error
+            raise RunFileError(f"{path}: exists already: resume that run, or choose another folder") from error
         except OSError as error:
             raise _unwritable(path, error) from error
         writer = cls(path, fd, header, set())
@@ -226,9 +224,7 @@ def _header(path: Path, lines: list[bytes]) -> Header:
     if not lines:
         raise RunFileError(f"{path}: empty, nothing was measured: remove it and run again")
     if lines[0].startswith(b'{"type":"run"') and not lines[0].endswith(b"\n"):
-        raise RunFileError(
-            f"{path}:1: the first line is cut off, nothing was measured: remove it and run again"
-        )
+        raise RunFileError(f"{path}:1: the first line is cut off, nothing was measured: remove it and run again")
     try:
         record: dict[str, Any] = decode(lines[0])
     except LineError:
@@ -237,9 +233,7 @@ def _header(path: Path, lines: list[bytes]) -> Header:
     if record.get("type") != "run" or type(form) is not int or form < 1:
         raise RunFileError(f"{path}: not a run file of allocmark: give a run's folder or its {FILE_NAME}")
     if form > FORMAT:
-        raise RunFileError(
-            f"{path}:1: format {form} is newer than this allocmark reads ({FORMAT}): update allocmark"
-        )
+        raise RunFileError(f"{path}:1: format {form} is newer than this allocmark reads ({FORMAT}): update allocmark")
     try:
         return header_from(record)
     except LineError as error:

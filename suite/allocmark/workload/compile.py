@@ -186,9 +186,7 @@ class _Compiler:
                     if known not in group:
                         continue
                     sent = sum(tape.body_counts.sent.get(index, 0) for tape in recorded[flow.sender])
-                    received = sum(
-                        tape.body_counts.received.get(index, 0) for tape in recorded[flow.receiver]
-                    )
+                    received = sum(tape.body_counts.received.get(index, 0) for tape in recorded[flow.receiver])
                     if not sent or not received:
                         raise self.error(self._queue_line(index), self._unbalanced(index, sent, received))
                     ratio = Fraction(sent, received) if known == flow.sender else Fraction(received, sent)
@@ -230,8 +228,7 @@ class _Compiler:
                     for t in sender
                 )
                 received = sum(
-                    t.prologue_counts.received.get(index, 0)
-                    + passes[flow.receiver] * t.body_counts.received[index]
+                    t.prologue_counts.received.get(index, 0) + passes[flow.receiver] * t.body_counts.received[index]
                     for t in receiver
                 )
                 if sent < received:
@@ -318,16 +315,10 @@ class _Player:
             self._run(steps)
             # A body with random numbers goes on until it is long, and as large as it began if that comes soon.
             size = len(self.recorder.items)
-            if (
-                not self.drew
-                or (size >= RANDOM_BODY and self.total == before_total)
-                or size >= 2 * RANDOM_BODY
-            ):
+            if not self.drew or (size >= RANDOM_BODY and self.total == before_total) or size >= 2 * RANDOM_BODY:
                 break
         self._close(before, steps[-1])
-        return _Recorded(
-            prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts
-        )
+        return _Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
 
     def _close(self, before: Sequence[int], last: schema.Step) -> None:
         """Brings each pool's live set back to its size at the start of the body."""
@@ -356,9 +347,7 @@ class _Player:
                 case schema.Put():
                     self._put(step)
                 case schema.Hold():
-                    self._release(
-                        self.total - self._number(step, "objects", step.objects), step.release, None, step
-                    )
+                    self._release(self.total - self._number(step, "objects", step.objects), step.release, None, step)
                 case schema.Send():
                     self._send(step)
                 case schema.Receive():
@@ -381,17 +370,18 @@ class _Player:
             self.samplers[key] = number.sampler(self.rng)
         return self.samplers[key]()
 
-    def _emit(
-        self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0
-    ) -> None:
+    def _emit(self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
         self.recorder.add(Insn(op, target, n, arg, aux, self.compiler.step_ids[id(step)]))
 
     def _gained(self, pool: int, n: int, step: schema.Step) -> None:
         self.held[pool] += n
         if self.held[pool] > self.pools[pool].objects:
             name = list(self.compiler.pool_index)[pool]
-            raise self._error(step, f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
-                                    f"holds {self.held[pool]:,} here; give it more, or hold less")
+            raise self._error(
+                step,
+                f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
+                f"holds {self.held[pool]:,} here; give it more, or hold less",
+            )
         self.total += n
         self.most_held[pool] = max(self.most_held[pool], self.held[pool])
         self.most_total = max(self.most_total, self.total)
@@ -428,8 +418,7 @@ class _Player:
         if not self.latest:
             raise self._error(
                 step,
-                "touch has nothing to touch: what was got or received before it is put or "
-                "sent already; touch it first",
+                "touch has nothing to touch: what was got or received before it is put or sent already; touch it first",
             )
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
@@ -487,17 +476,13 @@ class _Player:
         pools = [pool for pool, n in enumerate(self.held) if n]
         if len(pools) != 1:
             found = "nothing is held" if not pools else "objects of several pools are held"
-            raise self._error(
-                step, f"send to {step.queue!r}, and {found}; a queue carries the objects of one pool"
-            )
+            raise self._error(step, f"send to {step.queue!r}, and {found}; a queue carries the objects of one pool")
         pool = pools[0]
         n = self.held[pool] if step.n is None else step.n
         if n > self.held[pool]:
             raise self._error(step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,}")
         if flow.pool not in (None, pool):
-            raise self._error(
-                step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two"
-            )
+            raise self._error(step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two")
         flow.pool = pool
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
@@ -523,8 +508,7 @@ class _Player:
             if len(flow.bulks) != 1:
                 raise self._error(
                     step,
-                    f"receive needs n: {flow.sender} sends to {step.queue!r} "
-                    f"{_listed(flow.bulks)} objects at a time",
+                    f"receive needs n: {flow.sender} sends to {step.queue!r} {_listed(flow.bulks)} objects at a time",
                 )
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
@@ -535,9 +519,7 @@ class _Player:
 
     def _check_capacity(self, step: schema.Step, flow: _Flow, n: int) -> None:
         if n > flow.capacity:
-            raise self._error(
-                step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}"
-            )
+            raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
 
     def _repeat(self, step: schema.Repeat) -> None:
         if step.times is not None:

@@ -242,6 +242,4 @@ def _weighted(values: Sequence[int], weights: Sequence[float], rng: Random) -> S
 KINDS = (Uniform, Choice, Geometric, Zipf, Lognormal, Empirical, Cycle)
 
 #: an inline or a named distribution: a mapping with one of the seven keys
-AnyDistribution = TypeAliasType(
-    "AnyDistribution", Annotated[Distribution, OneOf("distribution", lambda: KINDS)]
-)
+AnyDistribution = TypeAliasType("AnyDistribution", Annotated[Distribution, OneOf("distribution", lambda: KINDS)])

@@ -264,9 +264,7 @@ def _check_short(tree: Map, header: Header, path: Path) -> None:
             for value in values:
                 if not _has(header.sweep[key], value):
                     possible = ", ".join(map(show, header.sweep[key]))
-                    raise LineError(
-                        path, line, f"short.{key}: found {show(value)}; expected one of {possible}"
-                    )
+                    raise LineError(path, line, f"short.{key}: found {show(value)}; expected one of {possible}")
 
 
 def _digest(version: int, body: Map) -> str:

@@ -41,11 +41,7 @@ def _text(kind: str, found: Any, context: dict[str, Any], fault: Any) -> str:
         return str(context["text"])
     if kind == "missing":
         key = fault["loc"][-1]
-        return (
-            f"found {key} entries; expected more"
-            if isinstance(key, int)
-            else f"found no {key!r}; expected it"
-        )
+        return f"found {key} entries; expected more" if isinstance(key, int) else f"found no {key!r}; expected it"
     if kind in _TYPES:
         return f"found {show(found)}; expected {_TYPES[kind]}"
     if kind in ("greater_than_equal", "greater_than"):

@@ -168,9 +168,7 @@ class Idle(Part):
 class Repeat(Part):
     """Do steps several times, or until the actor holds a number of objects."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["times"]}, {"required": ["until_held"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["times"]}, {"required": ["until_held"]}]})
     kind: ClassVar[str] = "repeat"
 
     times: Annotated[Number | None, Between(0, 2**32)] = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from allocmark import machine
-from allocmark.engine import core_distance, null_table, reference_burst, table_problem
+from allocmark.engine import core_distance, null_table, table_problem
 from allocmark.engine._engine import ffi
 from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
@@ -112,8 +112,13 @@ def test_the_floor_has_a_good_table():
     assert table_problem(null_table()) is None
 
 
-def test_reference_loop_runs():
-    assert 0 < reference_burst(null_table(), 32, 128, 64, 1000) < 10_000
+def test_the_hand_written_loop_runs_on_the_engines_pool():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
+    running.settle()
+    assert 0 < running.reference_burst(8, 8, 64, 1000) < 100_000
+    assert running.sample(10).objects == 80
+    running.drain()
+    running.close()
 
 
 @pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")

@@ -65,9 +65,7 @@ def child() -> Callable[[str], Any]:
     """Run a script after the prelude; what it gave to `show` comes back."""
 
     def run(script: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-c", PRELUDE + script], capture_output=True, text=True, timeout=60
-        )
+        done = subprocess.run([sys.executable, "-c", PRELUDE + script], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -8,9 +8,7 @@ MIB = 1 << 20
 
 
 def test_status_is_parsed():
-    text = (
-        "Name:\tpython3\nVmHWM:\t   99999 kB\nVmRSS:\t    1024 kB\nHugetlbPages:\t    4096 kB\nThreads:\t1\n"
-    )
+    text = "Name:\tpython3\nVmHWM:\t   99999 kB\nVmRSS:\t    1024 kB\nHugetlbPages:\t    4096 kB\nThreads:\t1\n"
     assert parse_status(text) == 5 * MIB
     assert parse_status("Name:\tkthreadd\n") is None
 

@@ -208,6 +208,4 @@ def test_what_cannot_be_known_says_why():
 
 
 def test_an_address_that_is_not_mapped_says_so(child):
-    assert child("show(look(pages.PAGES, pool([(PAGE, PAGE)])))") == {
-        "unknown": "no mapping of the process holds it"
-    }
+    assert child("show(look(pages.PAGES, pool([(PAGE, PAGE)])))") == {"unknown": "no mapping of the process holds it"}

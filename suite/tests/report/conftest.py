@@ -87,9 +87,7 @@ class Simulation:
 
     def header(self) -> Header:
         plan = tuple(
-            PlannedGroup(
-                i, s.workload, self.digest, s.parameters, 1 if s.distance is None else 2, tuple(self.backends)
-            )
+            PlannedGroup(i, s.workload, self.digest, s.parameters, 1 if s.distance is None else 2, tuple(self.backends))
             for i, s in enumerate(self.shapes[self.skip :])
         )
         environment = {"machine": dict(self.machine), "os": "Debian GNU/Linux 12", "kernel": "6.1.0-28-amd64"}
@@ -98,9 +96,7 @@ class Simulation:
 
     def groups(self) -> list[Group]:
         rng = random.Random(self.seed)
-        return [self._group(index, shape, rng) for index, shape in enumerate(self.shapes[self.skip :])][
-            : self.finished
-        ]
+        return [self._group(index, shape, rng) for index, shape in enumerate(self.shapes[self.skip :])][: self.finished]
 
     def _group(self, index: int, shape: Shape, rng: random.Random) -> Group:
         # Shared by all backends, as on a real machine.

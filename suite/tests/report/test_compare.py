@@ -23,11 +23,7 @@ def body(text: str) -> list[list[str]]:
 
 def said(text: str, *words: str) -> list[str]:
     """The verdicts of the rows that hold all the words."""
-    return [
-        row[2] if row[0][0].isdigit() else row[0]
-        for row in body(text)
-        if all(w in " ".join(row) for w in words)
-    ]
+    return [row[2] if row[0][0].isdigit() else row[0] for row in body(text) if all(w in " ".join(row) for w in words)]
 
 
 def test_one_run_lists_the_worst_first(simulate: Simulate) -> None:

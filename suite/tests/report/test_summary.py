@@ -62,9 +62,7 @@ def test_without_a_floor_there_is_no_net(simulate: Simulate) -> None:
 
 
 def test_blocks_of_another_distance_are_set_aside(simulate: Simulate) -> None:
-    run = simulate(
-        changed=(3, 4), distances={9: 610.0, 10: 620.0, 11: 600.0}, disturbed={3: ["steal"], 6: ["steal"]}
-    )
+    run = simulate(changed=(3, 4), distances={9: 610.0, 10: 620.0, 11: 600.0}, disturbed={3: ["steal"], 6: ["steal"]})
     one_core, two_cores = summarise(run)[0], summarise(run)[-1]
     assert (one_core.distance.ns, len(one_core.distance.kept)) == (None, 16)
     assert (two_cores.distance.ns, two_cores.distance.changed, two_cores.distance.other) == (58.0, 2, 3)

@@ -106,9 +106,7 @@ def test_parameters_that_do_not_change_are_in_the_title(simulate: Simulate) -> N
 
 def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulate) -> None:
     text = render(simulate(status=TROUBLE))
-    assert (
-        text.count("unavailable: no free huge pages of 2 MB: the pool needs 80 and this process may...") == 3
-    )
+    assert text.count("unavailable: no free huge pages of 2 MB: the pool needs 80 and this process may...") == 3
     assert text.count(f"dpdk_ring:lf_stack unavailable: {NO_PAGES}") == 1
     assert text.count("    to change that: sudo sysctl vm.nr_hugepages=80\n") == 1
     crash = "failed: killed by SIGSEGV in sample 4; last output: free(): invalid pointer"
@@ -118,9 +116,7 @@ def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulat
 
 
 def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
-    text = render(
-        simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 20: ["descheduled"]})
-    )
+    text = render(simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 20: ["descheduled"]}))
     assert "Core to core and back: 58 ns." in text
     aside = "4 in which the core-to-core distance changed and 2 of another distance than most"
     assert f"Set aside: 6 of 32 blocks, {aside}." in text
@@ -144,15 +140,10 @@ def test_too_few_blocks_show_a_range_and_no_verdict(simulate: Simulate) -> None:
 
 
 def test_a_baseline_without_figures_leaves_no_ratios_and_says_so(simulate: Simulate) -> None:
-    text = render(
-        simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc"
-    )
+    text = render(simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc")
     table = text.split("mixed_sizes  (")[1].split("cross_core_free")[0]
     assert "ratio " not in table.splitlines()[2]
-    assert (
-        "No ratios at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory."
-        in table
-    )
+    assert "No ratios at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory." in table
     with pytest.raises(UsageError, match="'tcmalloc' is not in"):
         render(simulate(), "tcmalloc")
 

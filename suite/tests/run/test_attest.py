@@ -71,9 +71,7 @@ def test_what_is_not_known_is_not_taken_for_true():
     assert reason == "declared hugetlb, but the pages of pool mbuf are not known: no object was sampled"
 
 
-@pytest.mark.parametrize(
-    ("facts", "note"), [({}, False), ({"cache": "256"}, False), ({"cache": "128"}, True)]
-)
+@pytest.mark.parametrize(("facts", "note"), [({}, False), ({"cache": "256"}, False), ({"cache": "128"}, True)])
 def test_another_cache_than_asked_is_noted(facts, note):
     found = check_cache(256, facts)
     assert found == ("per-thread cache of 128 objects, not the 256 asked for" if note else None)

@@ -36,9 +36,7 @@ BACKENDS = (PlannedCell("null", "default", floor=True), PlannedCell("glibc", "de
 
 def header(groups: int = 3) -> Header:
     plan = tuple(PlannedGroup(i, "burst", "d1", {"burst": 2**i}, 2, BACKENDS) for i in range(groups))
-    return Header(
-        "r1", "2025-01-31T12:00:00Z", ["run", "burst"], 7, None, {"machine": {"cpu": "µ"}}, {}, plan
-    )
+    return Header("r1", "2025-01-31T12:00:00Z", ["run", "burst"], 7, None, {"machine": {"cpu": "µ"}}, {}, plan)
 
 
 def group(index: int, samples: int = 6) -> Group:
@@ -127,9 +125,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         ({"probes": {"rss": object()}}, "JSON"),
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     first = group(0)
     bad = replace(first, cells=(first.cells[0], replace(first.cells[1], **change)))
     with RunWriter.create(tmp_path, header()) as writer:
@@ -268,9 +264,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     assert "not a regular file" in refused(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"[]\n", b"hello\n", b"\x7fELF\0\0", b'{"format": 1, "cells": []}\n', b"\n", b"{"]
-)
+@pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b"\x7fELF\0\0", b'{"format": 1, "cells": []}\n', b"\n", b"{"])
 def test_what_is_not_a_run_file(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "some.json"
     file.write_bytes(content)
@@ -281,9 +275,7 @@ def test_a_run_file_of_which_nothing_was_written(tmp_path: Path) -> None:
     file = written(tmp_path)
     start = file.read_bytes()[:60]
     file.write_bytes(start)
-    assert (
-        refused(file) == f"{file}:1: the first line is cut off, nothing was measured: remove it and run again"
-    )
+    assert refused(file) == f"{file}:1: the first line is cut off, nothing was measured: remove it and run again"
     file.write_bytes(b"")
     assert refused(file) == f"{file}: empty, nothing was measured: remove it and run again"
 
@@ -333,9 +325,7 @@ def test_a_damaged_line_in_the_middle(tmp_path: Path) -> None:
         (10, {"interrupted": None}, '"interrupted" is null, expected true or false'),
     ],
 )
-def test_wrong_types_are_told_with_their_line(
-    tmp_path: Path, line: int, change: dict[str, Any], said: str
-) -> None:
+def test_wrong_types_are_told_with_their_line(tmp_path: Path, line: int, change: dict[str, Any], said: str) -> None:
     file = edited(tmp_path, lambda lines: lines[line].update(change))
     assert refused(file) == f"{file}:{line + 1}: damaged: {said}: restore the file from a copy, or run again"
 

@@ -59,9 +59,7 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
 
 
 def test_the_example_of_the_reference_is_valid() -> None:
-    [example] = re.findall(
-        r"^```yaml\n(.*?)^```$", REFERENCE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
+    [example] = re.findall(r"^```yaml\n(.*?)^```$", REFERENCE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(Template.parse(example, REFERENCE).cells()) == 8
 
 

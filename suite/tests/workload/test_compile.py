@@ -130,7 +130,8 @@ def test_a_program_survives_its_json():
 
 def test_burst_becomes_two_instructions():
     program = compiled(
-        POOL + "actors: {w: [{repeat: {until_held: 128, steps: [{get: {from: p, n: 8}}, {touch: {bytes: 64, how: write}}]}},"
+        POOL
+        + "actors: {w: [{repeat: {until_held: 128, steps: [{get: {from: p, n: 8}}, {touch: {bytes: 64, how: write}}]}},"
         "{repeat: {until_held: 0, steps: [{put: {which: oldest, n: 8}}]}}]}\n"
     )
     body = list(executed(program.actors[0].body))
@@ -182,7 +183,11 @@ def test_a_live_set_that_grows_and_shrinks():
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (POOL + "actors: {w: [{get: {from: p, n: 2}}, {put: {which: oldest, n: 3}}]}\n", 6, "put of 3 objects, and w holds 2"),
+        (
+            POOL + "actors: {w: [{get: {from: p, n: 2}}, {put: {which: oldest, n: 3}}]}\n",
+            6,
+            "put of 3 objects, and w holds 2",
+        ),
         (POOL + "actors: {w: [{get: {from: p, n: 2}}]}\n", 6, "pool 'p' has 1,000 objects, and w alone holds 1,002"),
         (
             POOL + "actors: {w: [{repeat: {until_held: 9, steps: [{get: {from: p}}, {put: all}]}}]}\n",
@@ -195,7 +200,8 @@ def test_a_live_set_that_grows_and_shrinks():
             "nothing to touch",
         ),
         (
-            POOL + "queues: {q: {capacity: 64}}\nactors:\n  rx: [{get: {from: p, n: 12}}, {send: {to: q, n: 8}}, {put: all}]\n"
+            POOL
+            + "queues: {q: {capacity: 64}}\nactors:\n  rx: [{get: {from: p, n: 12}}, {send: {to: q, n: 8}}, {put: all}]\n"
             "  tx: [{receive: {from: q}}, {put: all}, {receive: {from: q, n: 70}}, {put: all}]\n",
             9,
             "capacity",
@@ -266,7 +272,10 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_any_mix_of_steps_compiles_to_a_closed_program_or_is_refused(steps, seed):
-    text = POOLS + f"actors: {{w: [{', '.join(['{get: {from: a, n: 3}}', *steps, '{hold: {objects: 200, release: oldest}}'])}]}}\n"
+    text = (
+        POOLS
+        + f"actors: {{w: [{', '.join(['{get: {from: a, n: 3}}', *steps, '{hold: {objects: 200, release: oldest}}'])}]}}\n"
+    )
     text = text.replace("from: a, n: 3", "from: [a, b], n: 3, size: 9")
     try:
         program = compiled(text, seed)

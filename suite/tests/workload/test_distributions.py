@@ -37,9 +37,7 @@ CONTENTS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "cycle": values,
 }
-distributions = st.one_of(
-    *(content.map(lambda each, kind=kind: {kind: each}) for kind, content in CONTENTS.items())
-)
+distributions = st.one_of(*(content.map(lambda each, kind=kind: {kind: each}) for kind, content in CONTENTS.items()))
 
 
 def draws(content: dict[str, Any], count: int, seed: int = 1) -> list[int]:
@@ -94,9 +92,7 @@ def test_uniform_reaches_both_ends_alike() -> None:
 
 def test_choice_follows_its_weights_and_not_its_order() -> None:
     counts = Counter(draws({"choice": {64: 7, 594: 4, 1518: 1}}, 60_000))
-    assert [share(counts, size) for size in (64, 594, 1518)] == pytest.approx(
-        [7 / 12, 4 / 12, 1 / 12], abs=0.01
-    )
+    assert [share(counts, size) for size in (64, 594, 1518)] == pytest.approx([7 / 12, 4 / 12, 1 / 12], abs=0.01)
     assert draws({"choice": {1: 1, 2: 3}}, 50) == draws({"choice": {2: 3, 1: 1}}, 50)
 
 

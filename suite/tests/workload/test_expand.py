@@ -135,9 +135,7 @@ def test_dotted_paths_are_set_and_become_parameters() -> None:
         assert cell.workload.pools["large"].alignment == 4096
         assert cell.workload.actors["one"].count == 2
         assert cell.workload.actors["one"].steps[1] == Put(which="random", n=5)
-    assert cells[2].workload.actors["one"].steps[0] == Get(
-        pools=("small", "large"), n=8, size=Choice({64: 1, 594: 4})
-    )
+    assert cells[2].workload.actors["one"].steps[0] == Get(pools=("small", "large"), n=8, size=Choice({64: 1, 594: 4}))
     assert template().cells()[0].workload.actors["one"].count == 1
 
 

@@ -202,9 +202,7 @@ def test_any_text_is_a_tree_or_a_workload_error(text: str) -> None:
 
 
 @given(st.one_of(st.binary(max_size=80), YAMLISH.map(str.encode)))
-def test_any_file_is_a_tree_or_a_workload_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
+def test_any_file_is_a_tree_or_a_workload_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(content)
     try:

@@ -71,9 +71,7 @@ def refusal(old: str, new: str) -> str:
 def test_a_cell_is_a_model_that_knows_its_lines() -> None:
     workload = cell()
     assert (workload.name, workload.summary, workload.source) == ("sample", "Two actors.", "A test.")
-    assert workload.pools["small"] == schema.Pool(
-        object_size=128, objects=1000, cache=256, alignment=0, node=-1
-    )
+    assert workload.pools["small"] == schema.Pool(object_size=128, objects=1000, cache=256, alignment=0, node=-1)
     assert workload.pools["large"].alignment == 64
     assert workload.queues == {"wire": schema.Queue(capacity=64)}
     assert workload.actors["rx"].count == 1
@@ -354,9 +352,7 @@ def test_a_touch_stays_within_the_smallest_object_it_can_meet(steps: str, fits: 
     if fits:
         assert cell(text).pools
     else:
-        with pytest.raises(
-            WorkloadError, match="found a touch of 65 bytes; expected at most 64, the object_size of a"
-        ):
+        with pytest.raises(WorkloadError, match="found a touch of 65 bytes; expected at most 64, the object_size of a"):
             cell(text)
 
 
@@ -391,10 +387,7 @@ def test_the_json_schema_accepts_what_is_valid() -> None:
     assert json_errors(FILE) == []
     swept = changed("n: 8, size: mix", "n: $n, size: $mix").replace("objects: 1000", "objects: $objects")
     swept = swept.replace("which: oldest", "which: $which").replace("[small, large]", "$pool")
-    assert (
-        json_errors(swept + "sweep: {n: [1, 2], mix: [mix], objects: [9], which: [newest], pool: [large]}")
-        == []
-    )
+    assert json_errors(swept + "sweep: {n: [1, 2], mix: [mix], objects: [9], which: [newest], pool: [large]}") == []
     assert json_errors(FILE + "short: [{n: [1]}, {n: [2]}]") == []
 
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "interpreter.hpp"
+#include "reference.hpp"
 
 using namespace allocmark;
 
@@ -46,7 +47,7 @@ uint64_t involuntary_switches() {
 }
 
 /** What the controlling thread asks the actors to do. */
-enum class Command { kNone, kPhase, kLeave, kComplete, kExit };
+enum class Command { kNone, kPhase, kReference, kLeave, kComplete, kExit };
 
 struct Pool {
     std::string name;
@@ -87,6 +88,11 @@ struct am_engine {
     uint64_t units = 0;
     int only = -1; // the actor a command is for; -1: all
     const uint8_t *unbounded = nullptr;
+    struct {
+        uint32_t bulk, keep, touch;
+        uint64_t bursts;
+        double ns;
+    } by_hand{};
     std::vector<uint64_t> stranded; // a pool: objects that one thread alone could not get
 
     // The common start: the last actor to arrive stamps it and lets all go.
@@ -98,6 +104,7 @@ struct am_engine {
     void leave(Actor &actor);
     void run_phase(Actor &actor);
     void sample(Actor &actor);
+    void reference(Actor &actor);
     void check_complete(Actor &actor, uint32_t index);
     void order(Command what, int who = -1);
     void end_threads();
@@ -154,6 +161,9 @@ void am_engine::serve(uint32_t index) {
             break;
         case Command::kPhase:
             run_phase(actor);
+            break;
+        case Command::kReference:
+            reference(actor);
             break;
         case Command::kLeave:
             leave(actor);
@@ -218,6 +228,12 @@ void am_engine::sample(Actor &actor) {
     actor.sample.failed_gets = interpreter.failed_gets();
     actor.sample.switches = involuntary_switches() - switches;
     actor.sample.cpu = sched_getcpu();
+}
+
+void am_engine::reference(Actor &actor) {
+    const PoolView &view = actor.interpreter->pools()[0];
+    by_hand.ns = reference_burst(backend, view.pool, view.local, by_hand.bulk, by_hand.keep, by_hand.touch,
+                                 by_hand.bursts);
 }
 
 /** Takes every object out of every pool, one by one, and puts them back: none may be missing. */
@@ -444,6 +460,13 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
     const std::lock_guard lock(engine->shared.trouble_mutex);
     *trouble = engine->shared.trouble;
     return trouble->kind == AM_NONE ? 0 : -1;
+}
+
+double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,
+                                 uint64_t bursts) {
+    engine->by_hand = {bulk, keep, touch, bursts, -1};
+    engine->order(Command::kReference, 0);
+    return engine->by_hand.ns;
 }
 
 int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64_t *stranded,

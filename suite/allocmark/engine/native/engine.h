@@ -100,6 +100,13 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
                   am_trouble *trouble);
 
 /**
+ * Burst as a person would write it by hand, on the first actor's thread and pool: ns an object, to be
+ * compared with a sample. `keep` is a multiple of `bulk`. Negative when the pool has too little.
+ */
+double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,
+                                 uint64_t bursts);
+
+/**
  * After AM_DRAIN: takes every object out of every pool and puts it back. AM_LOST when a pool gives out fewer
  * than it was made with and does not count the others as available either. `stranded` has an entry a pool:
  * how many it counts but did not give to one thread alone. Pools marked in `unbounded` are not tried.
@@ -131,12 +138,6 @@ const void *am_null_table(void);
  * millisecond for 8 rounds on a near pair. Negative: -errno (a CPU that may not be used).
  */
 double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
-
-/**
- * The loops a person would write by hand for burst, calling the same table: ns an object, to be
- * compared with the engine's. Runs on the calling thread.
- */
-double am_reference_burst(const void *table, uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@
 #include "ledger.hpp"
 #include "queue.hpp"
 #include "ring.hpp"
+#include "touch.hpp"
 
 namespace allocmark {
 
@@ -41,34 +42,6 @@ struct Shared {
     }
 };
 
-namespace touch {
-
-// A vector of 16 bytes is what every x86-64 and aarch64 has: the same cost for every backend.
-using Block = uint64_t __attribute__((vector_size(16)));
-
-inline void write(void *object, uint32_t bytes, uint64_t value) {
-    char *at = static_cast<char *>(object);
-    const Block block = {value, ~value};
-    for (; bytes >= sizeof(Block); bytes -= sizeof(Block), at += sizeof(Block))
-        std::memcpy(at, &block, sizeof(Block));
-    for (; bytes > 0; --bytes, ++at) *at = char(value);
-    asm volatile("" ::: "memory"); // the stores happen, whoever reads them
-}
-
-inline void read(const void *object, uint32_t bytes) {
-    const char *at = static_cast<const char *>(object);
-    Block sum = {0, 0};
-    for (; bytes >= sizeof(Block); bytes -= sizeof(Block), at += sizeof(Block)) {
-        Block block;
-        std::memcpy(&block, at, sizeof(Block));
-        sum ^= block;
-    }
-    for (; bytes > 0; --bytes, ++at) sum[0] ^= uint64_t(*at);
-    asm volatile("" ::"m"(sum) : "memory"); // the loads happen, though nobody wants the sum
-}
-
-} // namespace touch
-
 /** One actor's state. Aligned so that no two actors share a cache line, nor a pair of them. */
 class alignas(128) Interpreter {
   public:
@@ -85,7 +58,7 @@ class alignas(128) Interpreter {
         static constexpr uint32_t kBulk = 32;
         for (uint32_t pool = 0; pool < pools_.size(); ++pool)
             while (const uint32_t n = std::min(pools_[pool].held.size(), kBulk))
-                if (!(shared_.ledger ? put_oldest<true>(pool, n, 0) : put_oldest<false>(pool, n, 0)))
+                if (!(shared_.ledger ? put_oldest<true>(pool, n, 1, 0) : put_oldest<false>(pool, n, 1, 0)))
                     return false;
         return true;
     }
@@ -100,52 +73,68 @@ class alignas(128) Interpreter {
 
     template <bool kVerify> bool run_as(const am_insn *tape);
 
+    // Everything a loop needs is in locals: after a call into the backend, members would be read again.
     template <bool kVerify, Touch kTouch> bool get(const am_insn &insn) {
         PoolView &view = pools_[insn.target];
-        for (uint32_t times = insn.arg; times > 0; --times) {
-            void **objects = view.held.room();
-            if (get_(view.pool, view.local, objects, insn.n) != 0) [[unlikely]]
+        void *const pool = view.pool, *const local = view.local;
+        const auto get = get_;
+        const uint32_t n = insn.n, bytes = insn.aux;
+        void **objects = view.held.room();
+        for (uint32_t times = insn.arg; times > 0; --times, objects += n) {
+            if (get(pool, local, objects, n) != 0) [[unlikely]]
                 if (!get_again(view, objects, insn)) return false;
             if constexpr (kVerify) {
                 am_trouble trouble;
-                if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, insn.n, trouble))
+                if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, n, trouble))
                     return failed(trouble);
             } else {
-                for (uint32_t i = 0; kTouch != Touch::kNone && i < insn.n; ++i)
-                    touch_one<kTouch>(objects[i], insn.aux);
+                touch_all<kTouch>(objects, n, bytes);
             }
-            view.held.grow(insn.n);
         }
+        view.held.grow(n * insn.arg);
         return true;
     }
 
-    template <Touch kTouch> void touch_one(void *object, uint32_t bytes) const {
-        if constexpr (kTouch == Touch::kWrite) touch::write(object, bytes, uint64_t(actor_));
-        if constexpr (kTouch == Touch::kRead) touch::read(object, bytes);
+    // By value: what a touch writes may be anywhere, so whatever is behind a reference is read again each
+    // time.
+    template <Touch kTouch> void touch_all(void *const *objects, uint32_t n, uint32_t bytes) const {
+        const uint64_t value = uint64_t(actor_);
+        for (uint32_t i = 0; kTouch != Touch::kNone && i < n; ++i) {
+            if constexpr (kTouch == Touch::kWrite) touch::write(objects[i], bytes, value);
+            if constexpr (kTouch == Touch::kRead) touch::read(objects[i], bytes);
+        }
     }
 
     template <bool kVerify, Touch kTouch> bool touch_newest(const am_insn &insn) {
         void **objects = pools_[insn.target].held.newest(insn.n);
         if constexpr (kVerify) return still_held(insn.target, objects, insn.n, insn.step);
-        for (uint32_t i = 0; i < insn.n; ++i) touch_one<kTouch>(objects[i], insn.arg);
+        touch_all<kTouch>(objects, insn.n, insn.arg);
         return true;
     }
 
-    template <bool kVerify> bool put_oldest(uint32_t pool, uint32_t n, uint32_t step) {
-        PoolView &view = pools_[pool];
+    template <bool kVerify> bool put_oldest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
+        PoolView &view = pools_[target];
+        void *const pool = view.pool, *const local = view.local;
+        const auto put = put_;
         void **objects = view.held.oldest();
-        if (kVerify && !leaves(pool, objects, n, step)) return false;
-        put_(view.pool, view.local, objects, n);
-        view.held.drop_oldest(n);
+        for (uint32_t left = times; left > 0; --left, objects += n) {
+            if (kVerify && !leaves(target, objects, n, step)) return false;
+            put(pool, local, objects, n);
+        }
+        view.held.drop_oldest(n * times);
         return true;
     }
 
-    template <bool kVerify> bool put_newest(uint32_t pool, uint32_t n, uint32_t step) {
-        PoolView &view = pools_[pool];
-        void **objects = view.held.newest(n);
-        if (kVerify && !leaves(pool, objects, n, step)) return false;
-        put_(view.pool, view.local, objects, n);
-        view.held.drop_newest(n);
+    template <bool kVerify> bool put_newest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
+        PoolView &view = pools_[target];
+        void *const pool = view.pool, *const local = view.local;
+        const auto put = put_;
+        void **objects = view.held.newest(n * times) + size_t(n) * (times - 1); // the youngest first
+        for (uint32_t left = times; left > 0; --left, objects -= n) {
+            if (kVerify && !leaves(target, objects, n, step)) return false;
+            put(pool, local, objects, n);
+        }
+        view.held.drop_newest(n * times);
         return true;
     }
 
@@ -154,7 +143,7 @@ class alignas(128) Interpreter {
         void **objects = pools_[insn.target].held.oldest();
         const uint32_t *index = indices_ + insn.arg;
         for (uint32_t i = 0; i < insn.n; ++i) std::swap(objects[i], objects[i + index[i]]);
-        return put_oldest<kVerify>(insn.target, insn.n, insn.step);
+        return put_oldest<kVerify>(insn.target, insn.n, 1, insn.step);
     }
 
     template <bool kVerify> bool send(const am_insn &insn) {
@@ -278,14 +267,12 @@ write:
         return false;
     ALLOCMARK_NEXT();
 put_oldest:
-    for (uint32_t times = insn->arg; times > 0; --times)
-        if (!put_oldest<kVerify>(insn->target, insn->n, insn->step)) [[unlikely]]
-            return false;
+    if (!put_oldest<kVerify>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
+        return false;
     ALLOCMARK_NEXT();
 put_newest:
-    for (uint32_t times = insn->arg; times > 0; --times)
-        if (!put_newest<kVerify>(insn->target, insn->n, insn->step)) [[unlikely]]
-            return false;
+    if (!put_newest<kVerify>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
+        return false;
     ALLOCMARK_NEXT();
 put_random:
     if (!put_random<kVerify>(*insn)) [[unlikely]]

@@ -62,15 +62,26 @@ class Ring {
     void grow(uint32_t n) { tail_ += n; }
 
     void **oldest() { return slots_ + (head_ & mask_); }
-    void drop_oldest(uint32_t n) { head_ += n; }
+    void drop_oldest(uint32_t n) {
+        head_ += n;
+        restart_when_empty();
+    }
 
     void **newest(uint32_t n) { return slots_ + ((tail_ - n) & mask_); }
-    void drop_newest(uint32_t n) { tail_ -= n; }
+    void drop_newest(uint32_t n) {
+        tail_ -= n;
+        restart_when_empty();
+    }
 
     /** Any slot, held or not: stale pointers tell a probe where objects lie. */
     void *slot(size_t i) const { return slots_[i]; }
 
   private:
+    /** The same few slots over and over, as a hand-written loop would use, not the whole ring in turn. */
+    void restart_when_empty() {
+        if (head_ == tail_) head_ = tail_ = 0;
+    }
+
     void **slots_ = nullptr;
     uint32_t mask_ = 0;
     uint32_t head_ = 0, tail_ = 0;
