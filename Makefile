@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup bench test test-long lint format clean
+.PHONY: help setup bench asv test test-long lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,6 +14,11 @@ setup: ## Make .venv ready: system packages, Python packages, allocmark and its 
 
 bench: setup ## Run the default comparison and print its table (options: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring $(ARGS)
+
+asv: setup ## Measure this commit with asv and keep its samples in .asv/results (options: ARGS='…')
+	test -e ~/.asv-machine.json || $(BIN)/asv machine --yes >/dev/null
+	$(BIN)/asv run --python=same --set-commit-hash "$$(git rev-parse HEAD)" --record-samples $(ARGS)
+	@echo 'samples: .asv/results; as pages: $(BIN)/asv publish && $(BIN)/asv preview'
 
 test: setup ## Run every test but the long ones (options: ARGS='…')
 	$(BIN)/pytest -m 'not long' $(ARGS)

@@ -88,27 +88,22 @@ class alignas(128) Interpreter {
                 if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, n, trouble))
                     return failed(trouble);
             } else {
-                touch_all<kTouch>(objects, n, bytes);
+                touch<kTouch>(objects, n, bytes);
             }
         }
         view.held.grow(n * insn.arg);
         return true;
     }
 
-    // By value: what a touch writes may be anywhere, so whatever is behind a reference is read again each
-    // time.
-    template <Touch kTouch> void touch_all(void *const *objects, uint32_t n, uint32_t bytes) const {
-        const uint64_t value = uint64_t(actor_);
-        for (uint32_t i = 0; kTouch != Touch::kNone && i < n; ++i) {
-            if constexpr (kTouch == Touch::kWrite) touch::write(objects[i], bytes, value);
-            if constexpr (kTouch == Touch::kRead) touch::read(objects[i], bytes);
-        }
+    template <Touch kTouch> void touch(void *const *objects, uint32_t n, uint32_t bytes) const {
+        if constexpr (kTouch == Touch::kWrite) allocmark::touch::write(objects, n, bytes, uint64_t(actor_));
+        if constexpr (kTouch == Touch::kRead) allocmark::touch::read(objects, n, bytes);
     }
 
     template <bool kVerify, Touch kTouch> bool touch_newest(const am_insn &insn) {
         void **objects = pools_[insn.target].held.newest(insn.n);
         if constexpr (kVerify) return still_held(insn.target, objects, insn.n, insn.step);
-        touch_all<kTouch>(objects, insn.n, insn.arg);
+        touch<kTouch>(objects, insn.n, insn.arg);
         return true;
     }
 

@@ -22,7 +22,7 @@ inline double reference_burst(const allocmark_backend &table, void *pool, void *
     for (uint64_t burst = 0; burst < bursts; ++burst) {
         for (uint32_t i = 0; i < keep; i += bulk) {
             if (table.get_bulk(pool, local, &objects[i], bulk)) return -1;
-            for (uint32_t j = i; touch > 0 && j < i + bulk; ++j) touch::write(objects[j], touch, 0);
+            if (touch > 0) touch::write(&objects[i], bulk, touch, 0);
         }
         for (uint32_t i = 0; i < keep; i += bulk) table.put_bulk(pool, local, &objects[i], bulk);
     }
