@@ -151,8 +151,6 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.run.summary import document
 
     host = plugins.load()
-    for broken in host.broken:
-        _note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
     if options.resume:
         if options.workloads or options.backend or options.set:
             raise UsageError("--resume runs what was asked for then: leave workloads, -b and --set out")
@@ -175,6 +173,8 @@ def _run(options: argparse.Namespace) -> int:
         directory = Path(options.output) if options.output else _fresh_directory()
         plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
     with writer:
+        for broken in host.broken:
+            _note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
         for text in plan.left_out:
             _note(f"left out: {text}")
         with reporter(sys.stderr) as report:

@@ -148,15 +148,23 @@ def paired_ratio(
 ) -> Estimate | None:
     """The median ratio to the baseline over the blocks that have both, with its sign-test interval.
 
-    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. None when no block has
-    both, or when a value is not above 0: such a net figure has no ratio, and leaving out its block alone
-    would favour one side.
+    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. A net figure may fall to 0 or
+    below in a block: its ratio then ranks below all others (above all, when the baseline's did), which a median can
+    hold. None when no block has both, or when such ranks reach the median or an end of its interval.
     """
     shared = [block for block in values if block in baseline]
-    if not shared or any(values[block] <= 0 or baseline[block] <= 0 for block in shared):
+    logs = [_log_ratio(values[block], baseline[block]) for block in shared]
+    middle = estimate(logs, confidence) if logs else None
+    if middle is None or not all(map(math.isfinite, (middle.value, middle.low, middle.high))):
         return None
-    logs = estimate([math.log(values[block] / baseline[block]) for block in shared], confidence)
-    return Estimate(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), logs.n, logs.covered)
+    return Estimate(math.exp(middle.value), math.exp(middle.low), math.exp(middle.high), middle.n, middle.covered)
+
+
+def _log_ratio(value: float, baseline: float) -> float:
+    if value > 0 and baseline > 0:
+        return math.log(value / baseline)
+    # Both at 0 or below: nothing is known of the ratio, which is a block for neither side.
+    return 0.0 if max(value, baseline) <= 0 else -math.inf if baseline > 0 else math.inf
 
 
 def unpaired_ratio(new: Estimate, old: Estimate) -> Estimate | None:

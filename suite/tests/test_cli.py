@@ -95,10 +95,14 @@ def test_a_run_prints_a_table_and_says_where_its_file_is(allocmark_command, muta
     assert (floor["backend"], cell["backend"], cell["variant"]) == ("null", "mutant", "none")
     assert cell["status"] == "ok"
     assert cell["unit"] == "ns/object"
+    assert cell["net_median"] == pytest.approx(cell["median"], rel=10)
+    assert {"workload", "parameters", "reason", "ci95", "ratio", "verdict"} <= cell.keys()
     assert len(cell["samples"]) == 8
     assert cell["ci95"][0] <= cell["median"] <= cell["ci95"][1]
     assert len(cell["attestation"]["cpus"]) == 1
-    assert cell["probes"]["populated"]["pages"]["pools"]["mbuf"]["resident"] > 0
+    assert cell["attestation"]["populated"]["pages"]["pools"]["mbuf"]["resident"] > 0
+    assert cell["attestation"]["after"]["numa"]["pools"]["mbuf"]
+    assert cell["probes"]["after"]["memory"]["pools"]["mbuf"]
 
 
 def test_the_same_seed_compiles_to_the_same_cells(allocmark_command, mutants):

@@ -23,14 +23,14 @@ from allocmark.run.store import Cell, Run
 from allocmark.run.summary import CellSummary, GroupSummary, summarise
 from allocmark.stats import Distance
 
-WIDTH = 120  #: where nobody says: a pipe, a file
-_COLUMNS = ("backend", "ns/object", "95 %", "net", "ratio", "99 %", "net ratio", "verdict")
+WIDTH = 140  #: where nobody says: a pipe, a file
+_COLUMNS = ("backend", "ns/object", "95 %", "net", "net 95 %", "ratio", "99 %", "net ratio", "verdict")
 _RIGHT = frozenset(_COLUMNS[1:-1])
-_SPARE = ("95 %", "net ratio", "99 %", "net")  # in a narrow terminal
+_SPARE = ("net 95 %", "95 %", "net ratio", "99 %", "net")  # in a narrow terminal
 
 
 def render(run: Run, baseline: str | None = None, width: int | None = None) -> str:
-    """The whole run, ready to print, for a terminal of ``width`` columns (120 when not given).
+    """The whole run, ready to print, for a terminal of ``width`` columns (140 when not given).
 
     Raises UsageError for a baseline that is not in the run.
     """
@@ -94,6 +94,7 @@ def _rows(group: GroupSummary, varying: Sequence[str], names: Names) -> Iterator
             figure(cell.median),
             interval(cell.median),
             figure(cell.net),
+            interval(cell.net),
             figure(cell.ratio),
             interval(cell.ratio),
             figure(cell.net_ratio),
@@ -133,12 +134,24 @@ def _notes(groups: Sequence[GroupSummary], names: Names, width: int) -> Iterator
     for group in groups:
         if group.baseline is None and group.no_baseline:
             lines += wrapped(f"No ratios{_where(group, len(groups) > 1)}: {group.no_baseline}.", width)
+    for text in _attested(groups, names):
+        lines += wrapped(text, width)
     distances = [group.distance for group in groups]
     for line in (_distances(distances), _aside(distances), _disturbed(groups)):
         lines += wrapped(line, width)
     if lines:
         yield ""
         yield from lines
+
+
+def _attested(groups: Sequence[GroupSummary], names: Names) -> Iterable[str]:
+    """What was found on in the cells that have figures, and is not what the workload asked for."""
+    found: dict[str, None] = {}
+    for cell in (cell.cell for group in groups for cell in group.cells):
+        notes = cell.attestation.get("notes")
+        for pool, note in (notes if isinstance(notes, Mapping) else {}).items():
+            found[f"{names[cell.label]}: {plain(str(note))} (pool {plain(str(pool))})."] = None
+    return found
 
 
 def _where(group: GroupSummary, several: bool) -> str:
@@ -186,6 +199,8 @@ def _reading(run: Run, summaries: Sequence[GroupSummary], names: Names, width: i
     if floors:
         floor = " or ".join(floors)
         said.append(f"net: less the floor, which is the same workload with {floor}, block by block.")
+    if any(cell.net is not None and cell.net.value <= 0 for group in summaries for cell in group.cells):
+        said.append("A net of 0 or less: no dearer than the floor's own calls, as far as this can tell.")
     if bases:
         what = bases[0] if len(bases) == 1 else "the cell marked baseline"
         said.append(f"ratio: below 1 is cheaper than {what}; measured in pairs, block by block.")

@@ -25,6 +25,7 @@ from allocmark.run.request import Request
 DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
 ENOUGH_BLOCKS = 8  #: an interrupted group with fewer could show no interval, and is not kept
 MOST_UNITS = 1 << 40
+ATTESTED = ("pages", "numa")  #: probes that say what was really on
 VERIFY_SAMPLES = 3
 VERIFY_MS = 200.0
 
@@ -213,23 +214,25 @@ class GroupRun:
 
     def _record(self, cell: _Running) -> Cell:
         backend, missing = cell.plan.backend, cell.plan.unavailable
-        pools = cell.closing.get("pools", {})
+        probes = {phase: dict(results) for phase, results in cell.closing.get("probes", {}).items()}
         attestation: dict[str, Any] = {}
         if cell.closing:
-            notes = {
-                pool.name: note
-                for pool in self.plan.program.pools
-                if (note := check_cache(pool.cache, pools.get(pool.name, {})))
-            }
+            pools = cell.closing["pools"]
             attestation = {
                 "declared_pages": str(backend.pages),
                 "process": cell.closing["facts"],
                 "pools": pools,
                 "cpus": sorted(cell.cpus),
                 "failed_gets": cell.failed_gets,
-                "notes": notes,
                 "stranded": cell.closing["stranded"],
+                "notes": {
+                    pool.name: note
+                    for pool in self.plan.program.pools
+                    if (note := check_cache(pool.cache, pools.get(pool.name, {})))
+                },
             }
+            for phase, results in probes.items():
+                attestation[phase] = {name: results.pop(name) for name in ATTESTED if name in results}
         return Cell(
             group=self.plan.record.group,
             workload=self.plan.record.workload,
@@ -246,7 +249,7 @@ class GroupRun:
             blocks=cell.blocks,
             disturbed=cell.disturbed,
             attestation=attestation,
-            probes=cell.closing.get("probes", {}),
+            probes=probes,
             setup_seconds=cell.setup_seconds,
         )
 

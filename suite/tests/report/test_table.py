@@ -63,7 +63,7 @@ def test_shorten_cuts_at_a_word() -> None:
 
 def test_a_run_fits_120_columns_and_holds_every_cell(simulate: Simulate) -> None:
     run = simulate(status=TROUBLE, changed=(3,), disturbed={3: ["steal"]})
-    text = render(run)
+    text = render(run, width=120)
     assert max(map(len, text.splitlines())) <= 120
     assert all(line == line.rstrip() for line in text.splitlines())
     assert text.isascii()
@@ -83,8 +83,9 @@ def test_the_head_says_which_run_of_what_where(simulate: Simulate) -> None:
 def test_a_row_reads_as_its_figures(simulate: Simulate) -> None:
     text = render(simulate(noise=1e-6))
     row = rows(text, "turbomem")[0].split()
-    gross, low, high, net, ratio, ratio_low, ratio_high, net_ratio, verdict = row[-9:]
+    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, verdict = row[-11:]
     assert float(low.strip("[,")) < float(gross) < float(high.strip("]"))
+    assert float(net_low.strip("[,")) <= float(net) <= float(net_high.strip("]"))
     assert float(net) / float(gross) == pytest.approx((1.51 - 0.61) / 1.51, rel=0.01)
     assert (ratio, ratio_low, ratio_high) == ("0.184", "[0.184,", "0.184]")
     assert (net_ratio, verdict) == ("0.119", "faster")
@@ -97,7 +98,7 @@ def test_parameters_that_do_not_change_are_in_the_title(simulate: Simulate) -> N
     assert "burst  (touch=0)" in text
     assert "mixed_sizes  (lifetime=random)" in text
     assert re.search(
-        r"^burst +keep +backend +ns/object +95 % +net +ratio +99 % +net ratio +verdict$", text, re.MULTILINE
+        r"^burst +keep +backend +ns/object +95 % +net +net 95 % +ratio +99 % +net ratio +verdict$", text, re.MULTILINE
     )
     # And one that changes is said once a group.
     starts = re.findall(r"^ *(\d+) +(\d+) +null", text, re.MULTILINE)
@@ -105,7 +106,7 @@ def test_parameters_that_do_not_change_are_in_the_title(simulate: Simulate) -> N
 
 
 def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulate) -> None:
-    text = render(simulate(status=TROUBLE))
+    text = render(simulate(status=TROUBLE), width=120)
     assert text.count("unavailable: no free huge pages of 2 MB: the pool needs 80 and this process may...") == 3
     assert text.count(f"dpdk_ring:lf_stack unavailable: {NO_PAGES}") == 1
     assert text.count("    to change that: sudo sysctl vm.nr_hugepages=80\n") == 1
@@ -153,7 +154,7 @@ def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None
     narrow, wide = render(run, width=80), render(run, width=200)
     assert f"  unavailable: {NO_PAGES}\n" in wide
     assert "Left out" not in wide
-    assert "Left out for want of room: 95 %, net ratio, 99 %.\n" in narrow
+    assert "Left out for want of room: net 95 %, 95 %, net ratio, 99 %.\n" in narrow
     assert re.search(r" unavailable: no free huge pages .*\.\.\.$", narrow, re.MULTILINE)
     assert max(map(len, narrow.splitlines())) <= 80
     for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):

@@ -23,18 +23,24 @@ inline void cpu_relax() {
 #endif
 }
 
-/** Waits a little longer each time, and gives the CPU away at last: more actors than cores must go on. */
+/**
+ * Waits a little longer each time, so that the one who waits does not keep taking the cache line from the one
+ * who works, and gives the CPU away at last: more actors than cores must go on.
+ */
 class Backoff {
   public:
     void pause() {
-        cpu_relax();
-        if (++spins_ % kSpinsBeforeYield == 0) sched_yield();
+        for (uint32_t i = 0; i < length_; ++i) cpu_relax();
+        if (length_ < kLongest)
+            length_ *= 2;
+        else if (++turns_ % kTurnsBeforeYield == 0)
+            sched_yield();
     }
-    uint32_t spins() const { return spins_; }
 
   private:
-    static constexpr uint32_t kSpinsBeforeYield = 2048;
-    uint32_t spins_ = 0;
+    static constexpr uint32_t kLongest = 16; // well below a microsecond
+    static constexpr uint32_t kTurnsBeforeYield = 256;
+    uint32_t length_ = 1, turns_ = 0;
 };
 
 /** Says when a wait has lasted too long. Reads the clock only now and then. */
@@ -44,7 +50,7 @@ class Patience {
     /** One more try failed. True when the limit is over. */
     bool lost() {
         backoff_.pause();
-        if (backoff_.spins() % 1024 != 1) return false;
+        if (++tries_ % 256 != 1) return false;
         const uint64_t now = now_ns();
         if (start_ == 0) start_ = now;
         return now - start_ > limit_ns_;
@@ -52,6 +58,7 @@ class Patience {
 
   private:
     Backoff backoff_;
+    uint32_t tries_ = 0;
     uint64_t limit_ns_;
     uint64_t start_ = 0;
 };
