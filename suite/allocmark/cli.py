@@ -193,7 +193,8 @@ def _run(options: argparse.Namespace) -> int:
         _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
         return INTERRUPTED
     cells = [cell for group in run.groups for cell in group.cells]
-    nothing = not any(cell.status == "ok" and not cell.floor for cell in cells)
+    asked = [cell for cell in cells if not cell.floor] or cells
+    nothing = all(cell.status != "ok" for cell in asked)
     return FAILED if nothing or any(cell.status == "failed" for cell in cells) else OK
 
 

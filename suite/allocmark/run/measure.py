@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.run.plan import CellPlan, GroupPlan, make_plan
+from allocmark.run.plan import GroupPlan, make_plan
 from allocmark.run.request import Request
 from allocmark.run.schedule import GroupRun
 from allocmark.workload.load import Scalar
@@ -57,11 +57,7 @@ def _one_cell(request: Request) -> GroupPlan:
     if len(plan.groups) != 1:
         raise UsageError(f"{request.workloads[0]}: these parameters leave {len(plan.groups)} cells; expected one")
     group = plan.groups[0]
-    # Every plan begins with the floor; it is kept only when it is what was asked for.
-    *_, chosen = group.cells
-    # Beside others the floor is no reason to measure at all. Alone it is measured like any other.
-    registered = replace(chosen.registered, backend=replace(chosen.backend, floor=False))
-    return replace(group, cells=(CellPlan(registered, chosen.unavailable),))
+    return replace(group, cells=group.cells[-1:])  # every plan begins with the floor
 
 
 def _sample(group: GroupPlan, request: Request) -> float:

@@ -164,7 +164,7 @@ class GroupRun:
         distance = self._distance()
         for block in range(self.request.blocks):
             cells = self._alive()
-            if self._stopping() or not any(not cell.plan.backend.floor for cell in cells):
+            if self._stopping() or self._only_floor_left(cells):
                 return
             turn = block // 2 % len(cells)
             order = cells[turn:] + cells[:turn]
@@ -173,6 +173,13 @@ class GroupRun:
                 self._try(cell, lambda c, b=block: self._keep(c, b, self._sample(c)))  # type: ignore[misc]  # default binds b
             before, distance = distance, self._distance()
             self._blocks.append(Block(before, _moved(before, distance)))
+
+    def _only_floor_left(self, alive: list[_Running]) -> bool:
+        """Everything that the floor was to be compared with is lost."""
+        return not alive or (
+            all(cell.plan.backend.floor for cell in alive)
+            and any(not cell.plan.backend.floor for cell in self._cells)
+        )
 
     def _keep(self, cell: _Running, block: int, reply: Mapping[str, Any]) -> None:
         if reply["disturbed"]:
