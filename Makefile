@@ -4,10 +4,10 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup bench asv test test-long lint format clean
+.PHONY: help setup bench bench-harness asv test test-long lint format clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Make .venv ready: system packages, Python packages, allocmark and its backends
 	@PYTHON='$(PYTHON)' tools/setup
@@ -19,6 +19,9 @@ asv: setup ## Measure this commit with asv and keep its samples in .asv/results 
 	test -e ~/.asv-machine.json || $(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run --python=same --set-commit-hash "$$(git rev-parse HEAD)" --record-samples $(ARGS)
 	@echo 'samples: .asv/results; as pages: $(BIN)/asv publish && $(BIN)/asv preview'
+
+bench-harness: setup ## Show what the harness itself costs
+	$(BIN)/python tools/harness.py
 
 test: setup ## Run every test but the long ones (options: ARGS='…')
 	$(BIN)/pytest -m 'not long' $(ARGS)

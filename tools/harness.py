@@ -65,14 +65,21 @@ def interpreter() -> str:
 def start_up() -> str:
     """Wall time of the quick commands, in ms."""
     rows = []
-    for arguments, limit in ((["--version"], 150), (["--help"], 150), (["list", "backends"], 400), (["list", "workloads"], 400)):
+    for arguments, limit in (
+        (["--version"], 150),
+        (["--help"], 150),
+        (["list", "backends"], 400),
+        (["list", "workloads"], 400),
+    ):
         taken = []
         for _ in range(15):
             begun = time.perf_counter()
             subprocess.run([sys.executable, "-m", "allocmark", *arguments], stdout=subprocess.DEVNULL, check=True)
             taken.append(1e3 * (time.perf_counter() - begun))
         middle = stats.median(taken)
-        rows.append([" ".join(arguments), f"{middle:.0f}", f"{min(taken):.0f}", limit, "within" if middle <= limit else "above"])
+        rows.append(
+            [" ".join(arguments), f"{middle:.0f}", f"{min(taken):.0f}", limit, "within" if middle <= limit else "above"]
+        )
     return tabulate(rows, ["command", "median ms", "fastest", "limit", ""], disable_numparse=True)
 
 

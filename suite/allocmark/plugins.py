@@ -50,7 +50,7 @@ class Host:
     broken: list[BrokenPlugin] = field(default_factory=list)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why a plugin cannot be used, in words for a person."""
 
 
@@ -86,8 +86,8 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
         probes = _all_of(Probe, _call(manager, "allocmark_probes", others), "allocmark_probes")
         taken = {probe.name for probe, _ in host.probes} & {probe.name for probe in probes}
         if taken:
-            raise _Refused(f"registers the probe name {min(taken)!r} a second time")
-    except _Refused as refusal:
+            raise _RefusedError(f"registers the probe name {min(taken)!r} a second time")
+    except _RefusedError as refusal:
         if plugin is not None and manager.get_plugin(name) is plugin:
             manager.unregister(plugin)
         host.broken.append(BrokenPlugin(name, distribution, str(refusal)))
@@ -103,25 +103,25 @@ def _import(importer: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        raise _Refused(f"failed to import: {_brief(error)}") from error
+        raise _RefusedError(f"failed to import: {_brief(error)}") from error
 
 
 def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
     if manager.has_plugin(name):
-        raise _Refused(f"registers the plugin name {name!r} a second time")
+        raise _RefusedError(f"registers the plugin name {name!r} a second time")
     try:
         manager.register(plugin, name)
     except ValueError as error:
-        raise _Refused(f"is the same object as another plugin: {_brief(error)}") from error
+        raise _RefusedError(f"is the same object as another plugin: {_brief(error)}") from error
     except pluggy.PluginValidationError as error:
         if manager.is_registered(plugin):  # pluggy before 1.7 keeps what it refused
             manager.unregister(plugin)
-        raise _Refused(f"does not fit a hook: {_brief(error)}") from error
+        raise _RefusedError(f"does not fit a hook: {_brief(error)}") from error
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("allocmark_")))
-        raise _Refused(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
+        raise _RefusedError(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
 
 
 def _call(manager: pluggy.PluginManager, hook: str, others: Sequence[Any]) -> list[Any]:
@@ -132,13 +132,13 @@ def _call(manager: pluggy.PluginManager, hook: str, others: Sequence[Any]) -> li
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # see _import
-        raise _Refused(f"its hook {hook} failed: {_brief(error)}") from error
+        raise _RefusedError(f"its hook {hook} failed: {_brief(error)}") from error
 
 
 def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:
     for item in items:
         if not isinstance(item, kind):
-            raise _Refused(f"its hook {hook} returned a {type(item).__name__}, not a {kind.__name__}")
+            raise _RefusedError(f"its hook {hook} returned a {type(item).__name__}, not a {kind.__name__}")
     return items
 
 
@@ -151,11 +151,13 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
         if not problems and backend.table is not None:
             problems = _table_problems(backend.table)
         if problems:
-            raise _Refused(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
+            raise _RefusedError(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
         if backend.name in owners:
-            raise _Refused(f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has")
+            raise _RefusedError(
+                f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has"
+            )
         if backend.label in seen:
-            raise _Refused(f"registers {backend.label} twice")
+            raise _RefusedError(f"registers {backend.label} twice")
         seen.add(backend.label)
     return backends
 

@@ -76,7 +76,9 @@ Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 def allocmark_command(tmp_path: Path) -> Runner:
     """Runs ``allocmark ARGUMENTS`` in an empty folder; ``plugins`` are folders on the path."""
 
-    def run(*arguments: str | Path, plugins: list[Path] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str | Path, plugins: list[Path] | None = None, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(map(str, plugins or []))
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],
@@ -84,7 +86,7 @@ def allocmark_command(tmp_path: Path) -> Runner:
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=timeout,
             check=False,
         )
 

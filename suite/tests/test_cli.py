@@ -61,7 +61,10 @@ def test_starting_up_imports_nothing_heavy():
             ["8,106.2 GiB", "available", "--set pools.mbuf.objects=N"],
         ),
         (["run", "burst", "--set", "cores=7"], ["needs 7 cores"]),
-        (["run", "burst", "--set", "cores=2", "--set", "keep=128", "--set", "pools.mbuf.objects=200"], ["200 objects", "256"]),
+        (
+            ["run", "burst", "--set", "cores=2", "--set", "keep=128", "--set", "pools.mbuf.objects=200"],
+            ["200 objects", "256"],
+        ),
         (["run", "burst", "--blocks", "0"], ["--blocks"]),
         (["run", "burst", "--baseline", "nobody"], ["--baseline nobody", "null:default"]),
         (["run", *TINY, "-b", "mutant", "-o", "/proc/no"], ["/proc/no"]),

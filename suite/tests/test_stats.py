@@ -324,7 +324,7 @@ def test_the_interval_of_a_median_covers_as_often_as_it_says(draw: Callable[[ran
 
 
 def test_a_net_ratio_survives_blocks_in_which_the_net_fell_below_zero() -> None:
-    base = {block: 1.0 for block in range(40)}
+    base = dict.fromkeys(range(40), 1.0)
     mine = {block: 0.5 if block % 8 else -0.1 for block in range(40)}
     ratio = stats.paired_ratio(mine, base)
     assert ratio is not None
@@ -332,5 +332,5 @@ def test_a_net_ratio_survives_blocks_in_which_the_net_fell_below_zero() -> None:
     back = stats.paired_ratio(base, mine)
     assert back is not None
     assert back.value == pytest.approx(2)
-    assert stats.paired_ratio({block: -0.1 for block in range(40)}, base) is None
+    assert stats.paired_ratio(dict.fromkeys(range(40), -0.1), base) is None
     assert stats.paired_ratio({block: -0.1 if block % 2 else 0.5 for block in range(40)}, base) is None

@@ -28,8 +28,6 @@ ffi.set_source(
     # setuptools wants sources relative to setup.py; the compiler runs there too.
     sources=["src/turbomem.cpp", "src/allocmark_table.cpp"],
     include_dirs=["include", "src", allocmark.get_include()],
-    depends=sorted(
-        str(p.relative_to(_ROOT)) for folder in ("include", "src") for p in (_ROOT / folder).rglob("*.h*")
-    ),
+    depends=sorted(str(p.relative_to(_ROOT)) for folder in ("include", "src") for p in (_ROOT / folder).rglob("*.h*")),
     extra_compile_args=["-std=c++20", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
 )

@@ -35,9 +35,7 @@ def run(*command: str | Path) -> str:
 
 
 @pytest.fixture(scope="module", params=BUILDS)
-def build(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, list[str], Path]:
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str], Path]:
     """Name, compiler flags and folder of a build whose sanitizer this machine has."""
     flags = BUILDS[request.param]
     folder = tmp_path_factory.mktemp(request.param)

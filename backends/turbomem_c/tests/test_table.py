@@ -63,9 +63,7 @@ def test_every_object_comes_once_inside_the_region_and_apart(table, ffi, cache, 
         (10, 1, 1, 256, 2 * 10),
     ],
 )
-def test_caches_never_keep_a_workload_from_its_working_set(
-    table, ffi, objects, working_set, threads, cache, effective
-):
+def test_caches_never_keep_a_workload_from_its_working_set(table, ffi, objects, working_set, threads, cache, effective):
     table.init(pages="base")
     pool = table.pool(objects=objects, working_set=working_set, max_threads=threads, cache=cache)
     facts = table.facts(pool)

@@ -26,4 +26,3 @@ def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
     if distance < 0:
         raise OSError(int(-distance), f"no core-to-core probe between CPUs {cpu_a} and {cpu_b}")
     return distance
-

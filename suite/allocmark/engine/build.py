@@ -19,8 +19,7 @@ def declarations() -> str:
     )
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
-    text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
-    return text
+    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
 
 
 ffibuilder = FFI()

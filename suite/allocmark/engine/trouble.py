@@ -36,7 +36,7 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
         case lib.AM_EXHAUSTED:
             return (
                 f"{at}pool {pool.name!r} had no {trouble.figure:,} objects for {stall_seconds:g} s "
-                f"({pool.objects:,} in all; the rest is held, queued or cached): give it more objects or a smaller cache"
+                f"({pool.objects:,} in all; the rest is held, queued or cached): give it more objects, or less cache"
             )
         case lib.AM_BLOCKED:
             return f"{at}waited {stall_seconds:g} s on a queue: the actor at its other end makes no progress"

@@ -18,7 +18,7 @@ LAST_LINES = 3  #: lines of a dead process's output that are shown
 MOST_OUTPUT = 8192  #: bytes of its output that are looked at
 
 
-class CellFailed(Exception):
+class CellFailedError(Exception):
     """The cell is lost; the text says what happened. Nothing else is."""
 
 
@@ -54,7 +54,7 @@ class CellProcess:
         return self._receive("set-up")
 
     def request(self, what: str, **values: Any) -> dict[str, Any]:
-        """Asks and waits for the reply. Raises CellFailed when there is none."""
+        """Asks and waits for the reply. Raises CellFailedError when there is none."""
         self._send({"do": what, **values})
         return self._receive(what)
 
@@ -87,15 +87,15 @@ class CellProcess:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self._process.kill()
                     self._process.wait()
-                    raise CellFailed(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
+                    raise CellFailedError(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
                 data = os.read(self._replies, 1 << 16)
                 if not data:
-                    raise CellFailed(self._death(what))
+                    raise CellFailedError(self._death(what))
                 self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise CellFailed(reply["error"])
+            raise CellFailedError(reply["error"])
         return reply
 
     def _death(self, what: str) -> str:

@@ -18,7 +18,7 @@ from allocmark.engine import core_distance
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.run.attest import check_cache
 from allocmark.run.plan import CellPlan, GroupPlan, owner
-from allocmark.run.process import CellFailed, CellProcess
+from allocmark.run.process import CellFailedError, CellProcess
 from allocmark.run.records import Block, Cell, Group
 from allocmark.run.request import Request
 
@@ -130,7 +130,7 @@ class GroupRun:
         """What goes wrong in a cell is the cell's."""
         try:
             action(cell)
-        except CellFailed as failure:
+        except CellFailedError as failure:
             cell.failure = str(failure)
 
     def _sample(self, cell: _Running) -> dict[str, Any]:
@@ -177,8 +177,7 @@ class GroupRun:
     def _only_floor_left(self, alive: list[_Running]) -> bool:
         """Everything that the floor was to be compared with is lost."""
         return not alive or (
-            all(cell.plan.backend.floor for cell in alive)
-            and any(not cell.plan.backend.floor for cell in self._cells)
+            all(cell.plan.backend.floor for cell in alive) and any(not cell.plan.backend.floor for cell in self._cells)
         )
 
     def _keep(self, cell: _Running, block: int, reply: Mapping[str, Any]) -> None:

@@ -531,11 +531,12 @@ class _Player:
         while (self.total < target) if growing else (self.total > target):
             before = self.total
             self._run(step.steps)
-            if (self.total <= before) if growing else (self.total >= before):
+            change = self.total - before
+            if change <= 0 if growing else change >= 0:
                 raise self._error(
                     step,
-                    f"repeat until {target:,} are held never ends: a round goes from "
-                    f"{before:,} held objects to {self.total:,}",
+                    f"repeat until {target:,} are held never ends: a round goes from {before:,} held objects to "
+                    f"{self.total:,}",
                 )
 
 

@@ -54,6 +54,12 @@ _REPEATABLE = {Op.GET, Op.GET_READ, Op.GET_WRITE, Op.PUT_OLDEST, Op.PUT_NEWEST}
 _FUSED = {Op.READ: Op.GET_READ, Op.WRITE: Op.GET_WRITE}
 
 
+def _touches_all_of(get: Insn, touch: Insn) -> bool:
+    """Whether one instruction of the engine does both: a single get, and a touch of just what it got."""
+    alike = get.op is Op.GET and touch.op in _FUSED and (get.target, get.n) == (touch.target, touch.n)
+    return alike and get.arg == 1 and touch.arg < 1 << 16
+
+
 class Recorder:
     """Takes instructions one by one and keeps them short: what repeats at once becomes a count."""
 
@@ -63,11 +69,10 @@ class Recorder:
     def add(self, insn: Insn) -> None:
         """Append, folded into the instruction before it where the engine has one for both."""
         last = self.items[-1] if self.items else None
-        if isinstance(last, Insn) and last.op is Op.GET and insn.op in _FUSED and last.arg == 1:
-            if (last.target, last.n) == (insn.target, insn.n) and insn.arg < 1 << 16:
-                self.items.pop()
-                self.add(last._replace(op=_FUSED[insn.op], aux=insn.arg))
-                return
+        if isinstance(last, Insn) and _touches_all_of(last, insn):
+            self.items.pop()
+            self.add(last._replace(op=_FUSED[insn.op], aux=insn.arg))
+            return
         if isinstance(last, Insn) and insn.op in _REPEATABLE and last._replace(arg=insn.arg) == insn:
             self.items[-1] = last._replace(arg=last.arg + insn.arg)
             return
