@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * A correct pool, and ways to break it. The option "mutation" of a variant says which: what the verifying mode
- * must catch, and what must cost one cell alone.
+ * A correct pool, and ways to break it. The option "mutation" of a variant says which: what the verifying
+ * mode must catch, and what must cost one cell alone.
  */
 #include <allocmark/backend.h>
 
@@ -26,7 +26,9 @@ struct pool {
 
 static char mutation[32] = "none";
 
-static int is(const char *name) { return strcmp(mutation, name) == 0; }
+static int is(const char *name) {
+    return strcmp(mutation, name) == 0;
+}
 
 static int init(const allocmark_init *init, allocmark_error *error) {
     for (uint32_t i = 0; i < init->n_options; ++i)
@@ -71,7 +73,9 @@ static int thread_enter(void *pool, const allocmark_thread *thread, void **local
     return 0;
 }
 
-static void thread_leave(void *pool, void *local) { (void)pool, (void)local; }
+static void thread_leave(void *pool, void *local) {
+    (void)pool, (void)local;
+}
 
 static void misbehave(struct pool *pool, void **objects) {
     char *first = objects[0];
