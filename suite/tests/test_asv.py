@@ -100,7 +100,7 @@ def test_results_hold_the_samples_of_the_engine(asv):
 
 def test_what_cannot_run_leaves_an_empty_cell(benchmarks, mutants, monkeypatch):
     monkeypatch.syspath_prepend(mutants)
-    cell = {"burst": 32, "touch": 0, "hold": 0, "pairs": 1}
+    cell = {"burst": 32, "touch": 0, "hold": 0, "rx": 1, "tx": 1}
     with pytest.raises(NotImplementedError, match="for at most 1 actor a pool"):
         benchmarks.CrossCoreFree().setup("mutant:alone", *cell.values())
 

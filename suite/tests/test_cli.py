@@ -60,7 +60,7 @@ def test_starting_up_imports_nothing_heavy():
             ["run", "burst", "--set", "pools.mbuf.objects=4000000000"],
             ["8,106.2 GiB", "available", "--set pools.mbuf.objects=N"],
         ),
-        (["run", "burst", "--set", "cores=7"], ["needs 7 cores"]),
+        (["run", "burst", "--set", "cores=7"], ["32 of 32 cells need 7 cores", "--no-pin"]),
         (
             ["run", "burst", "--set", "cores=2", "--set", "keep=128", "--set", "pools.mbuf.objects=200"],
             ["200 objects", "256"],

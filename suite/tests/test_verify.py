@@ -10,7 +10,20 @@ import pytest
 
 SMALL = ["--set", "pools.mbuf.objects=2000", "--set", "pools.mbuf.object_size=256", "--set", "pools.mbuf.alignment=64"]
 BURST = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", *SMALL]
-CROSS = ["cross_core_free", "--set", "burst=8", "--set", "touch=64", "--set", "hold=0,64", "--set", "pairs=1", *SMALL]
+CROSS = [
+    "cross_core_free",
+    "--set",
+    "burst=8",
+    "--set",
+    "touch=64",
+    "--set",
+    "hold=0,64",
+    "--set",
+    "rx=1",
+    "--set",
+    "tx=1",
+    *SMALL,
+]
 
 
 def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) -> list[dict]:
@@ -22,7 +35,7 @@ def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) 
     return cells
 
 
-CROWD = [*CROSS[: -len(SMALL) - 1], "pairs=2", *SMALL, "--no-pin"]
+CROWD = [*CROSS[: -len(SMALL) - 4], "--set", "rx=2", "--set", "tx=1,2", *SMALL, "--no-pin"]
 
 
 @pytest.mark.parametrize("workload", [BURST, CROSS, CROWD], ids=["burst", "cross_core_free", "more actors than cores"])

@@ -68,33 +68,50 @@ def make_plan(request: Request, host: Host) -> Plan:
                 templates.append(found)
             else:
                 left_out.append(str(found))
-    usable = machine.usable_cpus()
     groups: list[GroupPlan] = []
     for template in templates:
-        before, too_large = len(groups), ""
-        for cell in template.cells(request.overrides, short=request.short):
-            program = compile_workload(cell.workload, request.seed, str(template.path))
-            actors = len(program.actors)
-            if request.pin and actors > len(usable):
-                shown = " ".join(f"{key}={value}" for key, value in cell.parameters.items())
-                too_large = f"{template.name} {shown}: needs {actors} cores, and {len(usable)} may be used here"
-                left_out.append(too_large)
-                continue
-            cells = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
-            _check_memory(template.name, program, sum(c.unavailable is None for c in cells))
-            record = PlannedGroup(
-                group=len(groups),
-                workload=template.name,
-                digest=template.digest,
-                parameters=cell.parameters,
-                actors=actors,
-                cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
-            )
-            cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]] if request.pin else [(-1, -1)] * actors
-            groups.append(GroupPlan(record, program, cells, tuple(cpus)))
-        if len(groups) == before and too_large:
-            raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin (see `allocmark doctor`)")
+        found, too_large = _groups(template, request, registered, len(groups))
+        groups += found
+        if too_large:
+            left_out.append(too_large)
+        if too_large and not found and request.workloads:
+            raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin")
+    if not groups:
+        raise UsageError(f"nothing can run here: {'; '.join(left_out) or 'there are no workloads'}")
     return Plan(tuple(groups), tuple(left_out))
+
+
+def _groups(
+    template: Template, request: Request, registered: Sequence[Registered], first: int
+) -> tuple[list[GroupPlan], str]:
+    """The groups of one file, numbered from ``first``, and in words which of its cells this machine is too small for."""
+    usable = machine.usable_cpus()
+    cells = template.cells(request.overrides, short=request.short)
+    groups: list[GroupPlan] = []
+    too_large: list[int] = []  # actors of each cell that has more of them than there are cores
+    for cell in cells:
+        program = compile_workload(cell.workload, request.seed, str(template.path))
+        actors = len(program.actors)
+        if request.pin and actors > len(usable):
+            too_large.append(actors)
+            continue
+        plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
+        _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
+        record = PlannedGroup(
+            group=first + len(groups),
+            workload=template.name,
+            digest=template.digest,
+            parameters=cell.parameters,
+            actors=actors,
+            cells=tuple(PlannedCell(p.backend.name, p.backend.variant, p.backend.floor) for p in plans),
+        )
+        cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]] if request.pin else [(-1, -1)] * actors
+        groups.append(GroupPlan(record, program, plans, tuple(cpus)))
+    if not too_large:
+        return groups, ""
+    needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
+    which = f"{template.name}: {len(too_large)} of {len(cells)} cells need {needs} cores"
+    return groups, f"{which}, and {len(usable)} may be used here"
 
 
 def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
