@@ -70,11 +70,11 @@ def make_plan(request: Request, host: Host) -> Plan:
                 left_out.append(str(found))
     groups: list[GroupPlan] = []
     for template in templates:
-        found, too_large = _groups(template, request, registered, len(groups))
-        groups += found
+        planned, too_large = _groups(template, request, registered, len(groups))
+        groups += planned
         if too_large:
             left_out.append(too_large)
-        if too_large and not found and request.workloads:
+        if too_large and not planned and request.workloads:
             raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin")
     if not groups:
         raise UsageError(f"nothing can run here: {'; '.join(left_out) or 'there are no workloads'}")

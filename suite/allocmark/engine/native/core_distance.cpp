@@ -17,7 +17,7 @@ constexpr uint32_t kTripsPerBatch = 100;
 
 struct Table {
     alignas(128) std::atomic<uint32_t> ball{0}; // even: the server's turn; odd: the other's
-    uint32_t trips;
+    alignas(128) uint32_t trips;                // not in the ball's line
     std::vector<double> batches;
 };
 
@@ -75,6 +75,7 @@ extern "C" double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds
         return -EINVAL;
     Table table;
     table.trips = rounds * kTripsPerBatch;
+    table.batches.reserve(rounds); // no allocation between two trips
     pthread_t other, server;
     if (const int code = start_on(cpu_b, &other, answer, table)) return -code;
     if (const int code = start_on(cpu_a, &server, serve, table)) {

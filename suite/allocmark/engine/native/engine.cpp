@@ -46,6 +46,9 @@ uint64_t involuntary_switches() {
     return uint64_t(usage.ru_nivcsw);
 }
 
+/** From the last arrival to the common start: time for everyone to see it, and to be waiting for it. */
+constexpr uint64_t kLeadNs = 5'000;
+
 /** What the controlling thread asks the actors to do. */
 enum class Command { kNone, kPhase, kReference, kLeave, kComplete, kExit };
 
@@ -58,7 +61,7 @@ struct Pool {
 struct Actor {
     am_actor plan;
     std::vector<am_insn> prologue, body;
-    std::vector<uint32_t> indices, ring_capacity;
+    std::vector<uint32_t> ring_capacity;
     std::unique_ptr<Interpreter> interpreter;
     std::vector<bool> entered; // a pool
     std::thread thread;
@@ -95,10 +98,11 @@ struct am_engine {
     } by_hand{};
     std::vector<uint64_t> stranded; // a pool: objects that one thread alone could not get
 
-    // The common start: the last actor to arrive stamps it and lets all go.
+    // The common start: the last actor to arrive sets it, a little ahead.
     alignas(128) std::atomic<uint32_t> arrived{0};
     alignas(128) std::atomic<uint64_t> start_ns{0};
 
+    ~am_engine();
     void serve(uint32_t index);
     bool enter(Actor &actor, uint32_t index, uint32_t pool);
     void leave(Actor &actor);
@@ -108,6 +112,7 @@ struct am_engine {
     void check_complete(Actor &actor, uint32_t index);
     void order(Command what, int who = -1);
     void end_threads();
+    void finish();
 };
 
 /** The calling actor's thread starts to use a pool. False with actor.error set. */
@@ -201,15 +206,16 @@ void am_engine::sample(Actor &actor) {
     const uint64_t passes = actor.plan.passes * units;
     const am_insn *body = actor.body.data();
     const bool may_stop = !actor.plan.coupled;
-    const uint64_t switches = involuntary_switches();
 
-    // acq_rel: the last one's view of `start_ns` is written after everyone has arrived.
-    if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == actors.size()) {
-        start_ns.store(now_ns(), std::memory_order_release);
-    } else {
-        Backoff backoff;
-        while (start_ns.load(std::memory_order_acquire) == 0) backoff.pause();
-    }
+    // relaxed: they agree on a time and hand over no data; what a phase needs came with the order.
+    if (arrived.fetch_add(1, std::memory_order_relaxed) + 1 == actors.size())
+        start_ns.store(now_ns() + kLeadNs, std::memory_order_relaxed);
+    Backoff backoff;
+    while (start_ns.load(std::memory_order_relaxed) == 0) backoff.pause();
+    const uint64_t start = start_ns.load(std::memory_order_relaxed);
+    // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
+    const uint64_t switches = involuntary_switches();
+    while (now_ns() < start) cpu_relax();
 
     uint64_t pass = 0;
     for (; pass < passes; ++pass) {
@@ -223,7 +229,7 @@ void am_engine::sample(Actor &actor) {
     const uint64_t end = now_ns();
     if (may_stop) shared.stop.store(true, std::memory_order_relaxed);
 
-    actor.sample.ns = end - start_ns.load(std::memory_order_relaxed) - interpreter.idle_ns();
+    actor.sample.ns = end - start - interpreter.idle_ns();
     actor.sample.objects = pass * actor.plan.objects;
     actor.sample.failed_gets = interpreter.failed_gets();
     actor.sample.switches = involuntary_switches() - switches;
@@ -240,13 +246,16 @@ void am_engine::reference(Actor &actor) {
 void am_engine::check_complete(Actor &actor, uint32_t index) {
     for (uint32_t pool = 0; pool < pools.size(); ++pool) {
         if (unbounded[pool]) continue;
+        const Where where{int32_t(index), pool, 0};
+        am_trouble trouble{};
         if (!actor.entered[pool] && !enter(actor, index, pool)) {
-            actor.ok = false;
+            trouble.kind = AM_CLOSED;
+            trouble.pool = pool;
+            trouble.actor = trouble.other_actor = -1;
+            shared.fail(trouble);
             return;
         }
         void *local = actor.interpreter->pools()[pool].local;
-        const Where where{int32_t(index), pool, 0};
-        am_trouble trouble{};
         bool good = true;
         std::vector<void *> objects;
         objects.reserve(pools[pool].spec.objects);
@@ -293,6 +302,20 @@ void am_engine::end_threads() {
     order(Command::kExit);
     for (const auto &actor : actors)
         if (actor->thread.joinable()) actor->thread.join();
+}
+
+/** Undoes `init`, which may have reserved what outlives the process. */
+void am_engine::finish() {
+    if (started && backend.fini) backend.fini();
+    started = false;
+}
+
+/** Undoes as much as was done: am_engine_new may have failed anywhere. */
+am_engine::~am_engine() {
+    end_threads();
+    for (const Pool &pool : pools)
+        if (pool.handle) backend.pool_destroy(pool.handle);
+    finish();
 }
 
 extern "C" {
@@ -354,10 +377,6 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) try {
     const auto give_up = [&](const char *what, int code) -> am_engine * {
         if (!error->message[0])
             say(error, "%s failed: %s", what, std::generic_category().message(-code).c_str());
-        engine->end_threads();
-        for (const Pool &pool : engine->pools)
-            if (pool.handle) backend.pool_destroy(pool.handle);
-        if (engine->started && backend.fini) backend.fini();
         return nullptr;
     };
     if (const int code = backend.init(&init, error)) return give_up("init", code);
@@ -513,15 +532,11 @@ uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses
 }
 
 void am_engine_free(am_engine *engine) {
-    engine->end_threads();
-    for (const Pool &pool : engine->pools) engine->backend.pool_destroy(pool.handle);
-    am_engine_abandon(engine);
     delete engine;
 }
 
 void am_engine_abandon(am_engine *engine) {
-    if (engine->started && engine->backend.fini) engine->backend.fini();
-    engine->started = false;
+    engine->finish();
 }
 
 } // extern "C"

@@ -30,9 +30,9 @@ typedef struct am_queue {
 } am_queue;
 
 typedef struct am_actor {
-    const am_insn *prologue; /* run once, untimed: brings the live set to where the body starts */
-    const am_insn *body;     /* one pass; leaves the live set as it found it */
-    const uint32_t *indices;
+    const am_insn *prologue;       /* run once, untimed: brings the live set to where the body starts */
+    const am_insn *body;           /* one pass; leaves the live set as it found it */
+    const uint32_t *indices;       /* not copied: stays as long as the engine */
     const uint32_t *ring_capacity; /* an entry a pool; 0: this actor never holds objects of that pool */
     uint64_t passes;               /* passes over the body in one unit of a sample */
     uint64_t settle_passes;        /* passes that follow the prologue, untimed */
@@ -72,7 +72,8 @@ typedef enum am_trouble_kind {
     AM_OUTSIDE,     /* not inside the regions that the backend reports */
     AM_OVERWRITTEN, /* its stamp changed while it was held */
     AM_LOST,        /* fewer objects in the pool than at the start */
-    AM_NULL         /* a null pointer was handed out */
+    AM_NULL,        /* a null pointer was handed out */
+    AM_CLOSED       /* thread_enter failed when the objects were to be counted */
 } am_trouble_kind;
 
 /** The first thing that went wrong. Figures that do not apply are 0, actors -1. */

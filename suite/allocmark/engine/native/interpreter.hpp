@@ -17,8 +17,9 @@
 
 namespace allocmark {
 
-/** One pool as one actor sees it. */
-struct PoolView {
+/** One pool as one actor sees it. Aligned for the same reason as the interpreter: it is written all the time.
+ */
+struct alignas(128) PoolView {
     void *pool;
     void *local; // the actor's thread handle
     Ring held;

@@ -23,7 +23,7 @@ struct Pool {
     uint64_t stride, alignment, window;
 };
 
-struct Local {
+struct alignas(128) Local { // a line of its own: the cursor is written in every get
     uint32_t cursor = 0, window = 0;
     std::vector<void *> objects;
     char *memory = nullptr;

@@ -8,16 +8,18 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 
 #include "clock.hpp"
 
 namespace allocmark {
 
 /**
- * A ring with two ends. Positions count up and wrap at 2^32; 0 <= producer.tail - consumer.tail <= capacity.
+ * A ring with two ends. Positions only count up, and 64 bits never wrap: a copy of one, however old, is a
+ * bound. 0 <= sender.tail - receiver.tail <= capacity.
  *
  * Each end keeps a cached copy of the other's position, so that the other's cache line is only read when the
- * copy says there is too little. A stale copy is always on the safe side: positions only grow.
+ * copy says there is too little.
  *
  * With one thread an end, `claim` and `publish` are plain loads and stores. With several, an end is claimed
  * by a compare-and-swap on `head` and published in order of claims: a thread waits for the claims before its
@@ -26,15 +28,15 @@ namespace allocmark {
 class Queue {
   public:
     Queue(uint32_t capacity, bool one_sender, bool one_receiver)
-        : mask_(std::bit_ceil(capacity) - 1), slots_(new void *[size_t(mask_) + 1]), sender_(!one_sender),
+        : mask_(std::bit_ceil(capacity) - 1), slots_(aligned_slots(size_t(mask_) + 1)), sender_(!one_sender),
           receiver_(!one_receiver) {}
 
     /** False when there is no room for all n. */
     bool send(void *const *objects, uint32_t n) {
-        uint32_t at;
-        if (!sender_.claim(n, mask_ + 1, receiver_.tail, at)) return false;
-        const uint32_t first = std::min(n, mask_ + 1 - (at & mask_));
-        std::memcpy(&slots_[at & mask_], objects, first * sizeof(void *));
+        uint64_t at;
+        if (!sender_.claim(n, uint64_t(mask_) + 1, receiver_.tail, at)) return false;
+        const uint32_t place = uint32_t(at) & mask_, first = std::min(n, mask_ - place + 1);
+        std::memcpy(&slots_[place], objects, first * sizeof(void *));
         std::memcpy(&slots_[0], objects + first, (n - first) * sizeof(void *));
         sender_.publish(at, n);
         return true;
@@ -42,29 +44,41 @@ class Queue {
 
     /** False when there are fewer than n. */
     bool receive(void **objects, uint32_t n) {
-        uint32_t at;
+        uint64_t at;
         if (!receiver_.claim(n, 0, sender_.tail, at)) return false;
-        const uint32_t first = std::min(n, mask_ + 1 - (at & mask_));
-        std::memcpy(objects, &slots_[at & mask_], first * sizeof(void *));
+        const uint32_t place = uint32_t(at) & mask_, first = std::min(n, mask_ - place + 1);
+        std::memcpy(objects, &slots_[place], first * sizeof(void *));
         std::memcpy(objects + first, &slots_[0], (n - first) * sizeof(void *));
         receiver_.publish(at, n);
         return true;
     }
 
   private:
-    struct alignas(128) End { // 128: neighbouring lines are fetched in pairs
+    static constexpr size_t kLine = 128; // neighbouring lines are fetched in pairs
+
+    struct FreeSlots {
+        void operator()(void **slots) const { ::operator delete(slots, std::align_val_t(kLine)); }
+    };
+
+    /** In lines of their own: what lies beside them on the heap is some actor's. */
+    static void **aligned_slots(size_t n) {
+        return static_cast<void **>(
+            ::operator new(std::max(n * sizeof(void *), kLine), std::align_val_t(kLine)));
+    }
+
+    struct alignas(kLine) End {
         explicit End(bool shared_end) : shared(shared_end) {}
 
         /**
          * Reserves n positions from `at`. `lead` is how far this end may run ahead of the other's tail:
          * the capacity for senders, 0 for receivers.
          */
-        bool claim(uint32_t n, uint32_t lead, const std::atomic<uint32_t> &other, uint32_t &at) {
+        bool claim(uint32_t n, uint64_t lead, const std::atomic<uint64_t> &other, uint64_t &at) {
             // relaxed: only the claims of this end order each other; data is ordered through the tails.
             at = head.load(std::memory_order_relaxed);
             for (;;) {
                 // acquire: another thread of this end may have read the other's tail for us.
-                uint32_t seen = other_seen.load(std::memory_order_acquire);
+                uint64_t seen = other_seen.load(std::memory_order_acquire);
                 if (short_of(n, seen + lead - at)) {
                     // acquire: pairs with `publish` of the other end, whose copying is then done.
                     seen = other.load(std::memory_order_acquire);
@@ -79,7 +93,7 @@ class Queue {
             }
         }
 
-        void publish(uint32_t at, uint32_t n) {
+        void publish(uint64_t at, uint32_t n) {
             if (shared) {
                 Backoff backoff;
                 // acquire: what earlier claims copied is handed on together with ours.
@@ -88,19 +102,17 @@ class Queue {
             tail.store(at + n, std::memory_order_release);
         }
 
-        std::atomic<uint32_t> head{0};
-        std::atomic<uint32_t> other_seen{0};
+        std::atomic<uint64_t> head{0};
+        std::atomic<uint64_t> other_seen{0};
         const bool shared;
-        alignas(128) std::atomic<uint32_t> tail{0};
+        alignas(kLine) std::atomic<uint64_t> tail{0};
 
-        /** A difference of 2^31 or more is a negative one: the copy lies behind our own position. */
-        static bool short_of(uint32_t n, uint32_t difference) {
-            return difference < n || difference >= (1u << 31);
-        }
+        /** The difference is negative when the copy lies behind our own position. */
+        static bool short_of(uint32_t n, uint64_t difference) { return int64_t(difference) < int64_t(n); }
     };
 
     const uint32_t mask_;
-    const std::unique_ptr<void *[]> slots_;
+    const std::unique_ptr<void *[], FreeSlots> slots_;
     End sender_, receiver_;
 };
 

@@ -2,43 +2,19 @@
 /**
  * Reads and writes the first bytes of objects, in a way that no compiler may remove.
  *
- * Never inlined: a workload, its floor and the hand-written loop run the very same instructions.
+ * Compiled apart, so that no caller gets a copy made for its own arguments: a workload, its floor and the
+ * hand-written loop run the very same instructions.
  */
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 namespace allocmark::touch {
 
-// A vector of 16 bytes is what every x86-64 and aarch64 has: the same cost for every backend.
-using Block = uint64_t __attribute__((vector_size(16)));
+/** Writes the first `bytes` bytes of each of n objects, with a pattern made of `value`. */
+void write(void *const *objects, uint32_t n, uint32_t bytes, uint64_t value);
 
-[[gnu::noinline]] inline void write(void *const *objects, uint32_t n, uint32_t bytes, uint64_t value) {
-    const Block block = {value, ~value};
-    for (uint32_t i = 0; i < n; ++i) {
-        char *at = static_cast<char *>(objects[i]);
-        uint32_t left = bytes;
-        for (; left >= sizeof(Block); left -= sizeof(Block), at += sizeof(Block))
-            std::memcpy(at, &block, sizeof(Block));
-        for (; left > 0; --left, ++at) *at = char(value);
-    }
-    asm volatile("" ::: "memory"); // the stores happen, whoever reads them
-}
-
-[[gnu::noinline]] inline void read(void *const *objects, uint32_t n, uint32_t bytes) {
-    Block sum = {0, 0};
-    for (uint32_t i = 0; i < n; ++i) {
-        const char *at = static_cast<const char *>(objects[i]);
-        uint32_t left = bytes;
-        for (; left >= sizeof(Block); left -= sizeof(Block), at += sizeof(Block)) {
-            Block block;
-            std::memcpy(&block, at, sizeof(Block));
-            sum ^= block;
-        }
-        for (; left > 0; --left, ++at) sum[0] ^= uint64_t(*at);
-    }
-    asm volatile("" ::"m"(sum) : "memory"); // the loads happen, though nobody wants the sum
-}
+/** Reads the first `bytes` bytes of each of n objects. */
+void read(void *const *objects, uint32_t n, uint32_t bytes);
 
 } // namespace allocmark::touch
