@@ -84,7 +84,7 @@ def make_plan(request: Request, host: Host) -> Plan:
 def _groups(
     template: Template, request: Request, registered: Sequence[Registered], first: int
 ) -> tuple[list[GroupPlan], str]:
-    """The groups of one file, numbered from ``first``, and in words which of its cells this machine is too small for."""
+    """The groups of one file, numbered from ``first``, and in words which cells need more cores."""
     usable = machine.usable_cpus()
     cells = template.cells(request.overrides, short=request.short)
     groups: list[GroupPlan] = []
