@@ -9,7 +9,7 @@ from typing import Any
 
 from allocmark.engine._engine import ffi, lib
 from allocmark.engine.trouble import describe
-from allocmark.errors import EngineError
+from allocmark.errors import EngineError, RefusedError
 from allocmark.workload.program import Program, ProgramActor
 from allocmark.workload.tape import LAYOUT
 
@@ -75,7 +75,7 @@ class Engine:
         verify: bool = False,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        """Start the backend at ``table``, create the pools and start one thread an actor.
+        """Start the backend at ``table``, create the pools and start one thread an actor; RefusedError if it will not.
 
         ``cpus`` has a (CPU, NUMA node) an actor; (-1, -1) leaves it free.
         """
@@ -118,7 +118,7 @@ class Engine:
         error = ffi.new("allocmark_error *")
         self._engine = lib.am_engine_new(plan, error)
         if self._engine == ffi.NULL:
-            raise EngineError(ffi.string(error.message).decode(errors="replace"))
+            raise RefusedError(ffi.string(error.message).decode(errors="replace"))
         self._samples = ffi.new("am_actor_sample[]", len(program.actors))
         self._trouble = ffi.new("am_trouble *")
 

@@ -54,4 +54,6 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             return f"{at}pool {pool.name!r} lost {trouble.figure:,} of its {pool.objects:,} objects"
         case lib.AM_NULL:
             return f"{at}pool {pool.name!r} handed out a null pointer and called it success"
+        case lib.AM_CLOSED:
+            return f"{at}pool {pool.name!r} let no thread enter to count its objects, after all others had left"
     return f"{at}unknown trouble {trouble.kind}"

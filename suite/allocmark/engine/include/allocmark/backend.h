@@ -54,15 +54,15 @@ typedef struct allocmark_init {
 
 /** What a pool must be able to do. */
 typedef struct allocmark_pool_spec {
-    uint32_t size;          /* sizeof(allocmark_pool_spec) of the engine */
-    uint32_t cache;         /* objects a thread may cache, as asked for; 0: no per-thread cache */
-    const char *name;       /* the workload's name for it; unique in the process */
-    uint64_t object_size;   /* bytes a user may write in each object, at least 1 */
-    uint64_t objects;       /* objects the pool holds; an allocator of any size may ignore it */
-    uint64_t alignment;     /* power of two, or 0: whatever the allocator gives by itself */
-    uint64_t working_set;   /* most objects the workload has out of the pool at once */
-    int32_t node;           /* NUMA node for the memory, or -1: any */
-    uint32_t max_threads;   /* threads that will ever be entered at once */
+    uint32_t size;        /* sizeof(allocmark_pool_spec) of the engine */
+    uint32_t cache;       /* objects a thread may cache, as asked for; 0: no per-thread cache */
+    const char *name;     /* the workload's name for it; unique in the process */
+    uint64_t object_size; /* bytes a user may write in each object, at least 1 */
+    uint64_t objects;     /* objects the pool holds; an allocator of any size may ignore it */
+    uint64_t alignment;   /* power of two, or 0: whatever the allocator gives by itself */
+    uint64_t working_set; /* most objects the workload has out of the pool at once */
+    int32_t node;         /* NUMA node for the memory, or -1: any */
+    uint32_t max_threads; /* threads that will ever be entered at once */
 } allocmark_pool_spec;
 
 /** Who enters. */

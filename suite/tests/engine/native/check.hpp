@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <thread>
+
+/// End the program with the place and the condition that did not hold.
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                             \
+            std::_Exit(1);                                                                                   \
+        }                                                                                                    \
+    } while (false)
+
+/// Threads of this process.
+inline std::ptrdiff_t threads() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+/// There are `wanted` threads: one that was joined may be listed for a moment longer.
+inline bool threads_become(std::ptrdiff_t wanted) {
+    for (int look = 0; look < 1000 && threads() != wanted; ++look)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return threads() == wanted;
+}

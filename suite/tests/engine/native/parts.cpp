@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The engine's single-threaded parts, and the core-to-core probe.
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "check.hpp"
+#include "ledger.hpp"
+#include "ring.hpp"
+#include "touch.hpp"
+
+using namespace allocmark;
+
+namespace {
+
+void *number(uint64_t n) {
+    return reinterpret_cast<void *>(n);
+}
+
+void fill(Ring &ring, uint64_t from, uint32_t n) {
+    void **room = ring.room();
+    for (uint32_t i = 0; i < n; ++i) room[i] = number(from + i);
+    ring.grow(n);
+}
+
+void ring_runs_across_its_end() {
+    Ring ring(100);
+    const uint32_t capacity = uint32_t(ring.capacity());
+    CHECK(capacity >= 100 && (capacity & (capacity - 1)) == 0);
+    fill(ring, 1, capacity - 3);
+    ring.drop_oldest(capacity - 4); // one stays: no restart
+    fill(ring, 1000, 10);           // 3 before the end, 7 after it
+    CHECK(ring.size() == 11);
+    CHECK(ring.oldest()[0] == number(capacity - 3));
+    for (uint32_t i = 0; i < 10; ++i) CHECK(ring.oldest()[1 + i] == number(1000 + i));
+    for (uint32_t i = 0; i < 7; ++i)
+        CHECK(ring.slot(i) == number(1003 + i)); // the same memory, seen at the start
+    CHECK(ring.newest(9)[0] == number(1001));
+    ring.drop_newest(4);
+    CHECK(ring.newest(1)[0] == number(1005));
+    ring.drop_oldest(4);
+    CHECK(ring.oldest()[0] == number(1003) && ring.size() == 3);
+    fill(ring, 5000, capacity - 3);
+    CHECK(ring.size() == capacity);
+    CHECK(ring.oldest()[2] == number(1005) && ring.oldest()[3] == number(5000));
+    CHECK(ring.oldest()[capacity - 1] == number(5000 + capacity - 4));
+}
+
+void ring_restarts_when_empty() {
+    Ring ring(8);
+    void **const first = ring.room();
+    for (const bool oldest : {true, false}) {
+        fill(ring, 1, 5);
+        CHECK(ring.room() == first + 5);
+        oldest ? ring.drop_oldest(5) : ring.drop_newest(5);
+        CHECK(ring.size() == 0 && ring.room() == first && ring.oldest() == first);
+    }
+}
+
+void ring_outlives_its_positions() {
+    Ring ring(8);
+    const uint32_t step = uint32_t(ring.capacity()) - 1;
+    fill(ring, 1, 1);
+    for (uint64_t position = 1; position <= (1ull << 32) + step; position += step) { // 32 bits, and on
+        ring.grow(step);
+        ring.drop_oldest(step);
+        CHECK(ring.size() == 1);
+    }
+    ring.newest(1)[0] = number(7);
+    fill(ring, 8, step);
+    for (uint32_t i = 0; i <= step; ++i) CHECK(ring.oldest()[i] == number(7 + i));
+}
+
+void ring_moves() {
+    Ring from(8);
+    fill(from, 1, 2);
+    Ring to(std::move(from));
+    CHECK(to.size() == 2 && to.oldest()[1] == number(2));
+    CHECK(from.capacity() == 0 && from.size() == 0);
+    CHECK(Ring().capacity() == 0);
+}
+
+/// Two pools of 64 and 24 bytes; the first is aligned and says where its objects lie.
+struct Book {
+    alignas(64) std::array<char, 1024> memory{};
+    Ledger ledger;
+    am_trouble trouble{};
+
+    Book() : ledger({{64, 64, {{reinterpret_cast<uintptr_t>(memory.data()), 512}}}, {24, 0, {}}}) {}
+    void *at(size_t offset) { return memory.data() + offset; }
+    bool out(int32_t actor, uint32_t pool, void *object) {
+        return ledger.out({actor, pool, 10u + uint32_t(actor)}, &object, 1, trouble);
+    }
+    bool check(int32_t actor, uint32_t pool, void *object) {
+        return ledger.check({actor, pool, 20u + uint32_t(actor)}, &object, 1, trouble);
+    }
+    bool back(int32_t actor, uint32_t pool, void *object) {
+        return ledger.back({actor, pool, 30u + uint32_t(actor)}, &object, 1, trouble);
+    }
+    bool says(am_trouble_kind kind, int32_t actor, uint32_t pool, void *object) const {
+        return trouble.kind == kind && trouble.actor == actor && trouble.pool == pool &&
+               trouble.object == reinterpret_cast<uintptr_t>(object);
+    }
+    bool names(int32_t other, uint32_t step, void *object) const {
+        return trouble.other_actor == other && trouble.other_step == step &&
+               trouble.other_object == reinterpret_cast<uintptr_t>(object);
+    }
+};
+
+void ledger_accepts_what_is_right() {
+    Book book;
+    CHECK(book.out(0, 0, book.at(64)));
+    CHECK(book.out(1, 0, book.at(0)) && book.out(1, 0, book.at(128))); // neighbours on both sides
+    CHECK(book.out(1, 0, book.at(448)));                               // the last of the region
+    CHECK(book.out(0, 1, book.at(600)) && book.out(0, 1, book.at(624)) && book.out(0, 1, book.at(576)));
+    CHECK(book.check(1, 0, book.at(64)) && book.check(0, 0, book.at(64))); // to another actor and back
+    CHECK(book.back(0, 0, book.at(64)) && book.out(1, 0, book.at(64)));    // again, elsewhere
+    CHECK(book.back(0, 1, book.at(600)) && book.out(0, 1, book.at(603)) == false); // now 603..626 meets 624
+    CHECK(book.says(AM_OVERLAP, 0, 1, book.at(603)) && book.names(0, 10, book.at(624)));
+}
+
+void ledger_names_what_is_wrong() {
+    Book book;
+    void *const object = book.at(128);
+    CHECK(!book.out(1, 0, nullptr) && book.says(AM_NULL, 1, 0, nullptr));
+    CHECK(!book.out(1, 0, book.at(32)) && book.says(AM_MISALIGNED, 1, 0, book.at(32)));
+    CHECK(!book.out(1, 0, book.at(512)) && book.says(AM_OUTSIDE, 1, 0, book.at(512)));
+    CHECK(!book.out(1, 0, book.at(960)) && book.says(AM_OUTSIDE, 1, 0, book.at(960)));
+    CHECK(book.out(0, 0, object));
+    CHECK(!book.out(1, 0, object) && book.says(AM_TWICE, 1, 0, object) && book.names(0, 10, object));
+
+    // Of another pool: it begins before, inside, or as the last byte; the bytes beside it are free.
+    for (const size_t offset : {105u, 150u, 191u}) {
+        CHECK(!book.out(1, 1, book.at(offset)) && book.says(AM_OVERLAP, 1, 1, book.at(offset)));
+        CHECK(book.names(0, 10, object));
+    }
+    CHECK(book.out(1, 1, book.at(104)) && book.out(1, 1, book.at(192)));
+    CHECK(!book.out(2, 0, book.at(64)) && book.names(1, 11, book.at(104))); // 64..127 meets 104
+
+    CHECK(book.check(1, 0, object)); // handed over: now actor 1 holds it
+    static_cast<char *>(object)[63] ^= 1;
+    CHECK(!book.check(2, 0, object) && book.says(AM_OVERWRITTEN, 2, 0, object));
+    CHECK(book.trouble.figure == 63 && book.trouble.other_actor == 1 && book.trouble.other_step == 21);
+    CHECK(!book.back(2, 0, object) && book.trouble.figure == 63);
+
+    std::memcpy(book.at(192), book.at(104), 24); // another object's stamp is not its own
+    CHECK(!book.back(1, 1, book.at(192)) && book.says(AM_OVERWRITTEN, 1, 1, book.at(192)));
+    CHECK(book.back(1, 1, book.at(104)));
+}
+
+void touch_stays_within_what_was_asked() {
+    for (uint32_t bytes = 0; bytes <= 70; ++bytes) {
+        std::array<unsigned char, 300> memory;
+        memory.fill(0xee);
+        void *objects[] = {&memory[200], &memory[1], &memory[100]};
+        touch::write(objects, 3, bytes, 0x0101010101010101u);
+        for (size_t i = 0; i < memory.size(); ++i) {
+            const bool inside = std::any_of(std::begin(objects), std::end(objects), [&](void *object) {
+                const auto start = size_t(static_cast<unsigned char *>(object) - memory.data());
+                return i >= start && i < start + bytes;
+            });
+            CHECK((memory[i] != 0xee) == inside);
+        }
+        const auto before = memory;
+        touch::read(objects, 3, bytes);
+        CHECK(memory == before);
+    }
+}
+
+/// Whether `touch` of the last bytes of a readable page, and `beyond` more, survives.
+bool survives(void (*touch)(void *, uint32_t), uint32_t bytes, uint32_t beyond) {
+    const size_t page = size_t(sysconf(_SC_PAGESIZE));
+    void *pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED && mprotect(static_cast<char *>(pages) + page, page, PROT_NONE) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        std::signal(SIGSEGV, SIG_DFL); // no report: it is what may be expected
+        touch(static_cast<char *>(pages) + page - bytes, bytes + beyond);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    munmap(pages, 2 * page);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void touch_really_happens() {
+    const auto read = [](void *object, uint32_t bytes) { touch::read(&object, 1, bytes); };
+    const auto write = [](void *object, uint32_t bytes) { touch::write(&object, 1, bytes, 1); };
+    for (const uint32_t bytes : {0u, 1u, 15u, 16u, 31u, 64u}) {
+        CHECK(survives(read, bytes, 0) && survives(write, bytes, 0));
+        CHECK(!survives(read, bytes, 1) && !survives(write, bytes, 1));
+    }
+}
+
+void core_distance_of_cpus_that_may_be_used() {
+    cpu_set_t usable;
+    CHECK(sched_getaffinity(0, sizeof usable, &usable) == 0);
+    std::vector<int> good;
+    int bad = -1;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &usable))
+            good.push_back(cpu);
+        else
+            bad = cpu;
+    std::thread([] {}).join(); // with the first thread, a sanitizer may start one of its own
+    const auto before = threads();
+    CHECK(am_core_distance(good[0], good[0], 1) < 0);
+    CHECK(am_core_distance(-1, good[0], 1) < 0 && am_core_distance(good[0], -1, 1) < 0);
+    CHECK(am_core_distance(CPU_SETSIZE, good[0], 1) < 0 && am_core_distance(good[0], CPU_SETSIZE, 1) < 0);
+    if (bad >= 0) {
+        CHECK(am_core_distance(bad, good[0], 2) < 0); // the second to start: the first must end by itself
+        CHECK(am_core_distance(good[0], bad, 2) < 0);
+    }
+    if (good.size() > 1) {
+        CHECK(am_core_distance(good[0], good[1], 0) < 0);
+        CHECK(am_core_distance(good[0], good[1], 2) > 0);
+    }
+    CHECK(threads_become(before));
+}
+
+} // namespace
+
+int main() {
+    ring_runs_across_its_end();
+    ring_restarts_when_empty();
+    ring_outlives_its_positions();
+    ring_moves();
+    ledger_accepts_what_is_right();
+    ledger_names_what_is_wrong();
+    touch_stays_within_what_was_asked();
+    touch_really_happens();
+    core_distance_of_cpus_that_may_be_used();
+}

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// A whole engine, from C++ and with tapes written by hand.
+#include "engine.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "clock.hpp"
+#include "mutex_pool.hpp"
+
+using mutex_pool::book;
+
+namespace {
+
+/// How many more threads and rings there can be; -1: no limit.
+std::atomic<int> threads_to_come{-1}, rings_to_come{-1};
+
+bool none_left(std::atomic<int> &to_come) {
+    if (to_come == 0) return true;
+    if (to_come > 0) --to_come;
+    return false;
+}
+
+} // namespace
+
+// These two stand before the system's, which the engine needs for threads and rings.
+
+extern "C" int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                              void *argument) {
+    static const auto real = reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
+    return none_left(threads_to_come) ? EAGAIN : real(thread, attributes, run, argument);
+}
+
+extern "C" int memfd_create(const char *name, unsigned flags) {
+    static const auto real = reinterpret_cast<decltype(&memfd_create)>(dlsym(RTLD_NEXT, "memfd_create"));
+    return none_left(rings_to_come) ? -1 : real(name, flags);
+}
+
+namespace {
+
+using Tape = std::vector<am_insn>;
+
+constexpr am_insn kHalt = {AM_HALT, 0, 0, 0, 0, 0};
+
+struct Actor {
+    Tape prologue, body;
+    std::vector<uint32_t> ring_capacity, indices;
+    uint64_t passes = 1, objects = 0;
+    uint32_t coupled = 0;
+};
+
+/// A plan and all that it points to.
+struct Plan {
+    const void *table = &mutex_pool::table;
+    std::vector<am_pool> pools;
+    std::vector<am_queue> queues;
+    std::vector<Actor> actors;
+    bool verify = false;
+    uint64_t stall_ns = 20'000'000'000;
+
+    am_engine *start(allocmark_error &error) const {
+        std::vector<am_actor> rows;
+        for (const Actor &actor : actors)
+            rows.push_back({actor.prologue.data(), actor.body.data(), actor.indices.data(),
+                            actor.ring_capacity.data(), actor.passes, 0, actor.objects, actor.coupled, -1,
+                            -1});
+        am_plan plan{};
+        plan.table = table;
+        plan.pools = pools.data();
+        plan.n_pools = uint32_t(pools.size());
+        plan.queues = queues.data();
+        plan.n_queues = uint32_t(queues.size());
+        plan.actors = rows.data();
+        plan.n_actors = uint32_t(rows.size());
+        plan.verify = verify;
+        plan.stall_ns = stall_ns;
+        return am_engine_new(&plan, &error);
+    }
+    am_engine *start() const {
+        allocmark_error error{};
+        am_engine *engine = start(error);
+        if (!engine) std::fprintf(stderr, "%s\n", error.message);
+        CHECK(engine && !error.message[0]);
+        return engine;
+    }
+    std::string refusal() const {
+        const auto before = threads();
+        allocmark_error error{};
+        CHECK(start(error) == nullptr);
+        CHECK(threads_become(before)); // none is left behind
+        return error.message;
+    }
+};
+
+am_pool pool(const char *name, uint64_t objects, uint64_t size = 64) {
+    return {name, size, objects, 0, objects, 0, -1};
+}
+
+/// Gets and puts in every order; what it holds across passes is put in random order.
+Actor loner(uint64_t passes) {
+    Actor actor;
+    actor.prologue = {{AM_GET, 0, 4, 2, 0, 0}, kHalt};
+    actor.body = {{AM_LOOP, 0, 0, 3, 0, 0},
+                  {AM_GET_WRITE, 0, 4, 2, 24, 1},
+                  {AM_PUT_NEWEST, 0, 2, 2, 0, 2},
+                  {AM_PUT_OLDEST, 0, 4, 1, 0, 3},
+                  {AM_END, 0, 0, 1, 0, 0},
+                  {AM_GET_READ, 0, 5, 1, 64, 4},
+                  {AM_WRITE, 0, 3, 17, 0, 5},
+                  {AM_READ, 0, 5, 64, 0, 6},
+                  {AM_PUT_RANDOM, 0, 5, 0, 0, 7},
+                  {AM_IDLE, 0, 50, 0, 0, 8},
+                  kHalt};
+    actor.indices = {12, 0, 5, 9, 3};
+    actor.ring_capacity = {16};
+    actor.passes = passes;
+    actor.objects = 3 * 8 + 5;
+    return actor;
+}
+
+/// `senders` get, write and send; `receivers` take, read and put.
+Plan coupled(uint32_t senders, uint32_t receivers, bool verify) {
+    Plan plan;
+    plan.pools = {pool("p", 400)};
+    plan.queues = {{32, senders, receivers}};
+    plan.verify = verify;
+    for (uint32_t i = 0; i < senders; ++i)
+        plan.actors.push_back({{kHalt},
+                               {{AM_LOOP, 0, 0, 6, 0, 0},
+                                {AM_GET_WRITE, 0, 4, 1, 32, 1},
+                                {AM_SEND, 0, 4, 0, 0, 2},
+                                {AM_END, 0, 0, 1, 0, 0},
+                                kHalt},
+                               {8},
+                               {},
+                               receivers,
+                               24,
+                               1});
+    for (uint32_t i = 0; i < receivers; ++i)
+        plan.actors.push_back({{kHalt},
+                               {{AM_RECEIVE, 0, 12, 0, 0, 3},
+                                {AM_READ, 0, 12, 64, 0, 4},
+                                {AM_RECEIVE, 0, 12, 0, 0, 5},
+                                {AM_PUT_OLDEST, 0, 8, 3, 0, 6},
+                                kHalt},
+                               {24},
+                               {},
+                               senders,
+                               0,
+                               1});
+    return plan;
+}
+
+/// Runs a phase that must go well.
+std::vector<am_actor_sample> run(am_engine *engine, am_phase phase, size_t actors, uint64_t units = 0) {
+    std::vector<am_actor_sample> samples(actors);
+    am_trouble trouble{};
+    const int code = am_engine_run(engine, phase, units, samples.data(), &trouble);
+    if (code)
+        std::fprintf(stderr, "trouble %u, step %u, actor %d\n", trouble.kind, trouble.step, trouble.actor);
+    CHECK(code == 0 && trouble.kind == AM_NONE);
+    return samples;
+}
+
+void drain_and_free(am_engine *engine, size_t actors, size_t pools, bool counts = true) {
+    run(engine, AM_DRAIN, actors);
+    if (counts) {
+        const std::vector<uint8_t> unbounded(pools, 0);
+        std::vector<uint64_t> stranded(pools, 99);
+        am_trouble trouble{};
+        CHECK(am_engine_check_complete(engine, unbounded.data(), stranded.data(), &trouble) == 0);
+        CHECK(stranded == std::vector<uint64_t>(pools, 0));
+    }
+    am_engine_free(engine);
+}
+
+bool everything_given_back() {
+    return book.pools == 0 && book.entered == 0 && book.inits == book.finis;
+}
+
+void floor_counts() {
+    for (const bool verify : {false, true}) {
+        Plan plan;
+        plan.table = am_null_table();
+        plan.pools = {pool("p", 64)};
+        plan.verify = verify;
+        plan.actors = {{{kHalt},
+                        {{AM_GET_WRITE, 0, 8, 4, 16, 0}, {AM_PUT_OLDEST, 0, 8, 4, 0, 1}, kHalt},
+                        {32},
+                        {},
+                        10,
+                        32,
+                        0}};
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 1);
+        const uint64_t begun = allocmark::now_ns();
+        const am_actor_sample sample = run(engine, AM_SAMPLE, 1, 5)[0];
+        CHECK(sample.objects == 5 * 10 * 32 && sample.failed_gets == 0);
+        CHECK(sample.ns > 0 && sample.ns < allocmark::now_ns() - begun);
+        CHECK(am_engine_reference_burst(engine, 8, 32, 16, 10) > 0);
+        uint64_t addresses[64];
+        CHECK(am_engine_objects(engine, 0, addresses, 64) >= 32 &&
+              am_engine_objects(engine, 0, addresses, 5) == 5);
+        drain_and_free(engine, 1, 1, false);
+    }
+}
+
+void actors_work_side_by_side() {
+    const auto before = threads();
+    for (const bool verify : {false, true})
+        for (const uint32_t senders : {1, 2})
+            for (const uint32_t receivers : {1, 2}) {
+                Plan plan = coupled(senders, receivers, verify);
+                plan.pools.push_back(pool("other", 100)); // used by the last one only
+                for (Actor &actor : plan.actors) actor.ring_capacity.push_back(0);
+                plan.actors.push_back(loner(1));
+                plan.actors.back().ring_capacity = {16, 16};
+                const size_t actors = plan.actors.size();
+                plan.actors.back().prologue.insert(
+                    plan.actors.back().prologue.begin(),
+                    {{AM_GET, 1, 16, 1, 0, 9}, {AM_PUT_OLDEST, 1, 1, 9, 0, 9}});
+                am_engine *engine = plan.start();
+                CHECK(threads() == before + std::ptrdiff_t(actors));
+                run(engine, AM_SETTLE, actors);
+                for (const uint64_t units : {1, 40, 7}) {
+                    const auto samples = run(engine, AM_SAMPLE, actors, units);
+                    for (size_t a = 0; a + 1 < actors; ++a) // coupled: never cut short
+                        CHECK(samples[a].objects == (a < senders ? units * receivers * 24 : 0));
+                    CHECK(samples.back().objects % (3 * 8 + 5) == 0 && samples.back().objects > 0);
+                }
+                drain_and_free(engine, actors, 2);
+                CHECK(threads_become(before) && everything_given_back());
+            }
+}
+
+void uncoupled_actors_stop_together() {
+    Plan plan;
+    plan.pools = {pool("p", 100)};
+    plan.actors = {loner(1), loner(100'000'000)};
+    am_engine *engine = plan.start();
+    run(engine, AM_SETTLE, 2);
+    const auto samples = run(engine, AM_SAMPLE, 2, 10);
+    CHECK(samples[0].objects == 10 * 29); // the one that may finish does
+    CHECK(samples[1].objects > 0 && samples[1].objects < 100'000'000 && samples[1].objects % 29 == 0);
+    drain_and_free(engine, 2, 1);
+    CHECK(everything_given_back());
+}
+
+void backend_is_asked() {
+    Plan plan;
+    plan.pools = {pool("p", 32, 128)};
+    plan.actors = {loner(1)};
+    am_engine *engine = plan.start();
+    char text[64];
+    const auto facts = [&](int32_t which, size_t capacity) {
+        return std::string(text, am_engine_facts(engine, which, text, capacity));
+    };
+    CHECK(facts(0, sizeof text) == "about=a pool\n" && facts(-1, sizeof text) == "about=the process\n");
+    CHECK(facts(0, 5) == "about");
+    allocmark_region region{};
+    CHECK(am_engine_regions(engine, 0, &region, 1) == 1 && region.length == 32 * 128);
+    drain_and_free(engine, 1, 1);
+}
+
+/// Threads and pools stay as they are until the process ends; here someone must know of them until then.
+std::vector<am_engine *> abandoned;
+
+am_trouble goes_wrong(const Plan &plan) {
+    const int finis = book.finis;
+    am_engine *engine = plan.start();
+    std::vector<am_actor_sample> samples(plan.actors.size());
+    am_trouble trouble{};
+    if (am_engine_run(engine, AM_SETTLE, 0, samples.data(), &trouble) == 0)
+        CHECK(am_engine_run(engine, AM_SAMPLE, 100, samples.data(), &trouble) == -1);
+    am_engine_abandon(engine);
+    am_engine_abandon(engine); // what was given back is not given back again
+    CHECK(book.finis == finis + 1);
+    abandoned.push_back(engine);
+    return trouble;
+}
+
+void trouble_ends_the_run() {
+    for (const bool verify : {false, true}) {
+        Plan plan = coupled(2, 1, verify);
+        plan.stall_ns = 20'000'000;
+        plan.pools[0].objects = 3;
+        const am_trouble trouble =
+            goes_wrong(plan); // the receiver waits for what will never come, and leaves
+        CHECK(trouble.kind == AM_EXHAUSTED || trouble.kind == AM_BLOCKED);
+        CHECK(trouble.kind == AM_BLOCKED ? trouble.actor == 2 && trouble.figure == 12
+                                         : trouble.actor < 2 && trouble.figure == 4 && trouble.step == 1);
+    }
+    Plan alone;
+    alone.pools = {pool("p", 10)};
+    alone.actors = {loner(1)};
+    alone.stall_ns = 1'000'000;
+    const am_trouble exhausted = goes_wrong(alone);
+    CHECK(exhausted.kind == AM_EXHAUSTED && exhausted.actor == 0 && exhausted.step == 1 &&
+          exhausted.pool == 0);
+    CHECK(exhausted.figure == 4 && exhausted.other_actor == -1);
+
+    Plan one_sided = coupled(1, 1, false);
+    one_sided.actors[1].body = {kHalt};
+    one_sided.stall_ns = 1'000'000;
+    const am_trouble blocked = goes_wrong(one_sided);
+    CHECK(blocked.kind == AM_BLOCKED && blocked.actor == 0 && blocked.step == 2 && blocked.figure == 4);
+
+    book.double_next = true;
+    const am_trouble twice = goes_wrong(coupled(1, 1, true));
+    CHECK(twice.kind == AM_TWICE && twice.object == twice.other_object && twice.other_actor >= 0);
+}
+
+void completeness_is_checked() {
+    const auto ends = [](bool lose, bool closed) {
+        Plan plan = coupled(1, 1, false);
+        plan.actors[0].ring_capacity.push_back(0);
+        plan.actors[1].ring_capacity.push_back(8);
+        plan.pools.push_back(pool("of the second actor", 10));
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 2);
+        book.lose_next = lose;
+        run(engine, AM_SAMPLE, 2, 3);
+        run(engine, AM_DRAIN, 2);
+        book.fail_enter_silently = closed;
+        const uint8_t unbounded[2] = {0, 0};
+        uint64_t stranded[2];
+        am_trouble trouble{};
+        const int code = am_engine_check_complete(engine, unbounded, stranded, &trouble);
+        CHECK((code != 0) == (trouble.kind != AM_NONE));
+        book.fail_enter_silently = false;
+        am_engine_free(engine);
+        CHECK(everything_given_back());
+        return trouble;
+    };
+    CHECK(ends(false, false).kind == AM_NONE);
+    const am_trouble lost = ends(true, false);
+    CHECK(lost.kind == AM_LOST && lost.pool == 0 && lost.figure == 1);
+    const am_trouble closed = ends(false, true);
+    CHECK(closed.kind == AM_CLOSED && closed.pool == 1);
+}
+
+void failures_leave_nothing_behind() {
+    Plan plan = coupled(2, 2, true);
+    plan.pools.push_back(pool("q", 10));
+    for (Actor &actor : plan.actors) actor.ring_capacity.push_back(4);
+
+    book.fail_init = true;
+    CHECK(plan.refusal() == "the licence has run out" && everything_given_back());
+    book.fail_init = false;
+
+    for (int which = 0; which < 2; ++which) {
+        book.created = 0;
+        book.fail_pool = which;
+        CHECK(plan.refusal() == "pool_create failed: Cannot allocate memory" && everything_given_back());
+    }
+    book.fail_pool = -1;
+
+    for (int slot = 0; slot < 4; ++slot) {
+        book.fail_slot = slot;
+        CHECK(plan.refusal() == "thread_enter of pool p failed: error -11" && everything_given_back());
+    }
+    book.fail_slot = -1;
+
+    for (int started = 0; started < 4; ++started) {
+        threads_to_come = started;
+        CHECK(plan.refusal().starts_with("the engine could not be set up: ") && everything_given_back());
+    }
+    threads_to_come = -1;
+
+    for (int made = 0; made < 8; ++made) { // four actors, two pools
+        rings_to_come = made;
+        CHECK(plan.refusal().starts_with("the engine could not be set up: ") && everything_given_back());
+    }
+    rings_to_come = -1;
+    const int inits = book.inits;
+
+    am_engine *engine = plan.start(); // and then it can be done
+    drain_and_free(engine, 4, 2);
+    CHECK(book.inits == inits + 1 && everything_given_back());
+}
+
+void tables_of_other_sizes() {
+    struct {
+        allocmark_backend known = mutex_pool::table;
+        void *unknown[4] = {&book, &book, &book, &book};
+    } later;
+    later.known.size = sizeof later;
+    allocmark_backend least = mutex_pool::table;
+    least.size = offsetof(allocmark_backend, fini);
+    for (const void *table : {static_cast<const void *>(&later), static_cast<const void *>(&least)}) {
+        CHECK(am_table_problem(table) == nullptr);
+        const int finis = book.finis;
+        Plan plan = coupled(1, 1, true);
+        plan.table = table;
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 2);
+        run(engine, AM_SAMPLE, 2, 3);
+        drain_and_free(engine, 2, 1);
+        CHECK(book.finis == finis + (table == &later)); // the least has none that we may read
+        book.finis = int(book.inits);
+    }
+    allocmark_backend bad = mutex_pool::table;
+    bad.size = offsetof(allocmark_backend, put_bulk);
+    CHECK(std::strstr(am_table_problem(&bad), "too small"));
+    bad = mutex_pool::table;
+    bad.abi = ALLOCMARK_ABI_VERSION + 1;
+    CHECK(std::strstr(am_table_problem(&bad), "rebuild the plugin"));
+    bad = mutex_pool::table;
+    bad.thread_leave = nullptr;
+    CHECK(std::strstr(am_table_problem(&bad), "lacks the required operation thread_leave"));
+}
+
+} // namespace
+
+int main() {
+    floor_counts();
+    actors_work_side_by_side();
+    uncoupled_actors_stop_together();
+    backend_is_asked();
+    completeness_is_checked();
+    failures_leave_nothing_behind();
+    tables_of_other_sizes();
+    trouble_ends_the_run(); // last: engines that are abandoned keep their threads
+}

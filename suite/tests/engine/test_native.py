@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The engine without Python: its parts, its queues and a whole engine, plain and under the sanitizers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import allocmark
+from allocmark import engine
+
+TESTS = Path(__file__).parent / "native"
+NATIVE = Path(engine.__file__).parent / "native"
+CXX = os.environ.get("CXX", "g++")
+FLAGS = ["-std=c++20", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}", f"-I{allocmark.get_include()}"]
+BUILDS = {
+    "plain": ["-O2"],
+    "thread": ["-O1", "-fsanitize=thread"],
+    "address": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+}
+QUEUE_ROUNDS = {"plain": 10, "thread": 1, "address": 4}
+PROGRAMS = ("parts", "queue", "whole_engine")
+
+pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stderr
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Name and folder of a build: each program linked with the engine's own sources."""
+    flags = [*FLAGS, *BUILDS[request.param]]
+    folder = tmp_path_factory.mktemp(request.param)
+    probe = folder / "probe.cpp"
+    probe.write_text("int main() {}\n")
+    if subprocess.run([CXX, *flags, probe, "-o", folder / "probe"], capture_output=True).returncode:
+        pytest.skip(f"{CXX} cannot link {' '.join(flags)} here")
+
+    def compiled(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        run(CXX, *flags, "-c", source, "-o", target)
+        return target
+
+    tests = [TESTS / f"{name}.cpp" for name in PROGRAMS]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        objects = list(pool.map(compiled, [*tests, *sorted(NATIVE.glob("*.cpp"))]))
+    for name, main in zip(PROGRAMS, objects, strict=False):
+        run(CXX, *flags, main, *objects[len(tests) :], "-o", folder / name)
+    return request.param, folder
+
+
+def test_parts(build: tuple[str, Path]) -> None:
+    run(build[1] / "parts")
+
+
+def test_queues_lose_nothing(build: tuple[str, Path]) -> None:
+    run(build[1] / "queue", str(QUEUE_ROUNDS[build[0]]))
+
+
+def test_whole_engine(build: tuple[str, Path]) -> None:
+    run(build[1] / "whole_engine")
