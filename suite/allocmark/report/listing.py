@@ -57,8 +57,8 @@ def workloads(host: Host) -> list[dict[str, Any]]:
         if isinstance(found, WorkloadError):
             rows.append({"name": "", "cells": "", "short": "", "summary": f"cannot be used: {found}"})
         else:
-            cells, short = found.cells(), found.cells(short=True)
-            rows.append({"name": found.name, "cells": len(cells), "short": len(short), "summary": found.summary})
+            counts = {"cells": found.count(), "short": found.count(short=True)}
+            rows.append({"name": found.name, **counts, "summary": found.summary})
     return rows
 
 

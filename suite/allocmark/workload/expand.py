@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -97,15 +97,24 @@ class Template:
         count = math.prod(map(len, values.values()))
         if count > MOST_CELLS:
             raise UsageError(f"{self.name}: found {count} cells; expected at most {MOST_CELLS}")
-        chosen = [{k: v for k, v in each.items() if k not in given} for each in self.short] if short else []
-        combinations = (dict(zip(values, each, strict=True)) for each in product(*values.values()))
         cells = [
             self._cell(parameters, {key: places[key] for key in given if key in places})
-            for parameters in combinations
-            if not chosen or any(_within(parameters, each) for each in chosen)
+            for parameters in self._combinations(values, given if short else None)
         ]
         self._check_used()
         return cells
+
+    def count(self, short: bool = False) -> int:
+        """How many cells there are, without looking into them."""
+        return sum(1 for _ in self._combinations(self.sweep, () if short else None))
+
+    def _combinations(self, values: Values, given: Collection[str] | None) -> Iterator[dict[str, Scalar]]:
+        """Every combination; with ``given``, those of a short run, which does not restrict the variables in it."""
+        chosen = [{k: v for k, v in each.items() if k not in given} for each in self.short] if given is not None else []
+        for each in product(*values.values()):
+            parameters = dict(zip(values, each, strict=True))
+            if not chosen or any(_within(parameters, selection) for selection in chosen):
+                yield parameters
 
     def _cell(self, parameters: dict[str, Scalar], places: Mapping[str, Place]) -> Cell:
         from allocmark.workload import schema
