@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here")
     run.add_argument("--resume", metavar="DIR", help="finish the run in DIR as it was asked for")
 
+    conform = commands.add_parser("conform", help="check that a backend keeps the contract of every backend")
+    conform.set_defaults(command=_conform)
+    conform.add_argument("backend", metavar="NAME[:VARIANT]", help="VARIANT may have wildcards; none: the default one")
+    conform.add_argument("--json", action="store_true", help="for programs")
+
     listing = commands.add_parser("list", help="what there is: backends, workloads, probes")
     listing.set_defaults(command=_list)
     listing.add_argument("what", choices=["backends", "workloads", "probes"])
@@ -240,6 +245,24 @@ def _verified(run: Run) -> str:
 
 def _note(text: str) -> None:
     print(f"allocmark: {text}", file=sys.stderr)
+
+
+def _conform(options: argparse.Namespace) -> int:
+    from allocmark import conformance
+    from allocmark.report.listing import render
+    from allocmark.report.progress import reporter
+    from allocmark.run.schedule import Progress
+
+    cases = conformance.cases(options.backend)
+    rows = []
+    with reporter(sys.stderr) as report:
+        for number, case in enumerate(cases):
+            report(Progress(number, len(cases), case.backend, str(case), 0, 1))
+            result = case.run()
+            rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
+    print(json.dumps(rows, indent=1) if options.json else render(rows))
+    verdicts = {row["verdict"] for row in rows}
+    return OK if "passed" in verdicts and "failed" not in verdicts else FAILED
 
 
 def _list(options: argparse.Namespace) -> int:

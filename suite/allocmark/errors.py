@@ -22,3 +22,7 @@ class RunFileError(AllocmarkError):
 
 class EngineError(AllocmarkError):
     """The native engine or a backend's native code refused; the text is its own."""
+
+
+class RefusedError(EngineError):
+    """A backend would not be set up as asked, before it handed out anything; the text is its own."""

@@ -42,8 +42,8 @@ from mutants_native import ffi, lib
 
 TABLE = int(ffi.cast("uintptr_t", lib.mutant_table(b"good")))
 MUTATIONS = [
-    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "exhausted", "no_memory",
-    "init_fails", "enter_fails", "crash", "killed", "abort", "hang", "exit",
+    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "partial", "exhausted",
+    "no_memory", "init_fails", "enter_fails", "crash", "killed", "abort", "hang", "exit",
 ]
 
 @allocmark.hookimpl

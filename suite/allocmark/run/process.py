@@ -22,6 +22,10 @@ class CellFailedError(Exception):
     """The cell is lost; the text says what happened. Nothing else is."""
 
 
+class CellRefusedError(CellFailedError):
+    """The backend would not be set up as asked; the text is its own."""
+
+
 class CellProcess:
     """A worker process. Not started when the constructor raises; always `stop` it in the end."""
 
@@ -95,7 +99,7 @@ class CellProcess:
         line, self._buffer = self._buffer.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise CellFailedError(reply["error"])
+            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
         return reply
 
     def _death(self, what: str) -> str:

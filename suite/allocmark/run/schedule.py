@@ -18,7 +18,7 @@ from allocmark.engine import core_distance
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.run.attest import check_cache
 from allocmark.run.plan import CellPlan, GroupPlan, owner
-from allocmark.run.process import CellFailedError, CellProcess
+from allocmark.run.process import CellFailedError, CellProcess, CellRefusedError
 from allocmark.run.records import Block, Cell, Group
 from allocmark.run.request import Request
 
@@ -57,6 +57,7 @@ class _Running:
     cpus: set[int] = field(default_factory=set)
     setup_seconds: float = 0.0
     failure: str | None = None
+    refused: bool = False
     closing: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,6 +103,11 @@ class GroupRun:
             measured_seconds=self.measured_seconds,
         )
 
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Labels of the failed cells whose backend would not be set up as asked, rather than do wrong."""
+        return tuple(cell.plan.backend.label for cell in self._cells if cell.refused)
+
     def _alive(self) -> list[_Running]:
         return [cell for cell in self._cells if cell.process and not cell.failure]
 
@@ -132,6 +138,7 @@ class GroupRun:
             action(cell)
         except CellFailedError as failure:
             cell.failure = str(failure)
+            cell.refused = isinstance(failure, CellRefusedError)
 
     def _sample(self, cell: _Running) -> dict[str, Any]:
         assert cell.process

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.engine.session import Engine
-from allocmark.errors import AllocmarkError
+from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.workload.program import Program
 
@@ -31,7 +31,7 @@ def main() -> int:
         try:
             _serve(requests, replies)
         except AllocmarkError as error:
-            _reply(replies, error=str(error))
+            _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
             return 1
     return 0
 

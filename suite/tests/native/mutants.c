@@ -42,8 +42,11 @@ static int init(const allocmark_init *init, allocmark_error *error) {
 }
 
 static int pool_create(const allocmark_pool_spec *spec, void **out, allocmark_error *error) {
-    (void)error;
     if (is("no_memory")) return -ENOMEM;
+    if (spec->alignment > 64) {
+        snprintf(error->message, sizeof error->message, "objects lie on 64 bytes, no more");
+        return -EINVAL;
+    }
     struct pool *pool = calloc(1, sizeof *pool);
     pthread_mutex_init(&pool->mutex, NULL);
     pool->stride = (spec->object_size + 63) / 64 * 64;
@@ -99,6 +102,7 @@ static int get_bulk(void *handle, void *local, void **objects, uint32_t n) {
     struct pool *pool = handle;
     pthread_mutex_lock(&pool->mutex);
     if (pool->free_objects < n || (is("exhausted") && pool->gets > EVERY)) {
+        if (is("partial")) pool->free_objects = 0; /* takes what is left, and says it failed */
         pthread_mutex_unlock(&pool->mutex);
         return -ENOENT;
     }

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The acceptance kit that every backend must pass, on the default variant."""
+
+import pytest
+
+from allocmark.conformance import Case, cases
+
+
+@pytest.mark.parametrize("case", cases("dpdk_ring"), ids=str)
+def test_conformance(case: Case) -> None:
+    case.check()

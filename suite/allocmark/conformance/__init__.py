@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The acceptance kit: small workloads in the verifying mode that every backend must pass. For a plugin's tests::
+
+    import pytest
+    from allocmark.conformance import cases
+
+    @pytest.mark.parametrize("case", cases("mypool"), ids=str)
+    def test_conformance(case):
+        case.check()
+
+The workloads are the files beside this one; each says which part of the contract (``allocmark/backend.h``) it is about.
+"""
+
+from __future__ import annotations
+
+import unittest
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from allocmark import plugins
+from allocmark.errors import UsageError
+from allocmark.run.plan import GroupPlan, make_plan
+from allocmark.run.request import Request
+from allocmark.run.schedule import GroupRun
+
+WORKLOADS = tuple(sorted(Path(__file__).parent.glob("*.yaml")))
+
+#: Workloads at the edge of what can be asked for: a backend may refuse them. It must serve the others.
+MAY_REFUSE = frozenset({"alignments", "bulk_sizes", "object_sizes", "tiny_pools"})
+
+TIMEOUT = 20.0  #: seconds a silent process may take
+
+Status = Literal["passed", "failed", "refused", "unavailable"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case; ``reason`` is one line, "" when it passed.
+
+    "refused": the backend would not make such a pool, which is its right in this case. "unavailable": it cannot run
+    here, or declares that it cannot do what the case is about.
+    """
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload with one set of parameters, for one backend variant. ``str`` is its name, unique for a variant."""
+
+    backend: str
+    name: str
+    _plan: GroupPlan
+    _request: Request
+
+    def __str__(self) -> str:
+        return self.name
+
+    def run(self) -> Result:
+        """Run the case in a process of its own. Whatever the backend does there, even crash, is the result."""
+        running = GroupRun(self._plan, self._request, probe_plugins=[], stopping=lambda: False)
+        group = running.run(lambda cell, block: None)
+        assert group  # only a run that is stopped has none
+        (cell,) = group.cells
+        reason = cell.reason or ""
+        if cell.status == "ok":
+            return Result("passed", "")
+        if cell.status == "unavailable":
+            return Result("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
+        may_refuse = self._plan.record.workload in MAY_REFUSE
+        return Result("refused" if running.refused and may_refuse else "failed", reason)
+
+    def check(self) -> None:
+        """For test suites: raises AssertionError when the case failed, and skips the test when it cannot be run."""
+        result = self.run()
+        if result.status == "failed":
+            raise AssertionError(f"{self.backend}, {self.name}: {result.reason}")
+        if result.status != "passed":
+            raise unittest.SkipTest(f"{result.status}: {result.reason}")
+
+
+def cases(backend: str) -> list[Case]:
+    """Every case for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards; nothing is run yet.
+
+    Raises UsageError when nobody registered such a backend, or when it is the floor, which has no objects to keep.
+    """
+    # Actors are left free: threads that move between cores find more, and the cases need no number of cores.
+    request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
+    found = [
+        Case(plan.backend.label, _name(group), replace(group, cells=(plan,)), request)
+        for group in make_plan(request, plugins.load()).groups
+        for plan in group.cells
+    ]
+    if not found:
+        raise UsageError(f"{backend} is the floor, which hands out objects without keeping books: nothing to check")
+    return found
+
+
+def _name(group: GroupPlan) -> str:
+    return " ".join([group.record.workload, *(f"{key}={value}" for key, value in group.record.parameters.items())])
