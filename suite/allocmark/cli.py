@@ -14,6 +14,7 @@ from allocmark import __version__
 from allocmark.errors import AllocmarkError, UsageError
 
 if TYPE_CHECKING:
+    from allocmark.run.request import Request
     from allocmark.run.store import Run
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -197,10 +198,18 @@ def _run(options: argparse.Namespace) -> int:
     if run.end and run.end.interrupted:
         _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
         return INTERRUPTED
+    return _outcome(run, request)
+
+
+def _outcome(run: Run, request: Request) -> int:
+    """FAILED when a cell failed, nothing was measured, or a backend that was asked for by name ran nowhere."""
     cells = [cell for group in run.groups for cell in group.cells]
     asked = [cell for cell in cells if not cell.floor] or cells
-    nothing = all(cell.status != "ok" for cell in asked)
-    return FAILED if nothing or any(cell.status == "failed" for cell in cells) else OK
+    if any(cell.status == "failed" for cell in cells) or all(cell.status != "ok" for cell in asked):
+        return FAILED
+    ran = {name for cell in cells if cell.status == "ok" for name in (cell.backend, cell.label)}
+    named = [name for name in request.backends if "*" not in name]
+    return FAILED if any(name not in ran for name in named) else OK
 
 
 def _fresh_directory() -> Any:

@@ -20,9 +20,6 @@ QUICK = ["--blocks", "8", "--sample-ms", "2"]
         ("exit", "ended by itself during sample, exit status 7"),
         ("hang", "hung: no answer to sample for 3 s"),
         ("exhausted", "had no 8 objects for 1.5 s"),
-        ("no_memory", "pool_create failed: Cannot allocate memory"),
-        ("init_fails", "the licence of this allocator has run out"),
-        ("enter_fails", "no room for one more thread"),
         ("no_thp", "populated: declared hugetlb, but the kernel reports 0 of"),
     ],
 )
@@ -40,6 +37,25 @@ def test_a_lost_cell_says_why_and_the_rest_goes_on(allocmark_command, mutants, v
     assert len(cells["default"]["samples"]) == 8  # the floor
 
 
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("no_memory", "pool_create failed: Cannot allocate memory"),
+        ("init_fails", "the licence of this allocator has run out"),
+        ("enter_fails", "no room for one more thread"),
+    ],
+)
+def test_what_refuses_to_be_set_up_is_unavailable(allocmark_command, mutants, variant, words):
+    result = allocmark_command(
+        *["run", *CELL, *QUICK, "-b", f"mutant:{variant}", "-b", "mutant:none", "--json", "-"], plugins=[mutants]
+    )
+    assert result.returncode == 1, result.stderr  # it was asked for by name
+    cells = {cell["variant"]: cell for cell in json.loads(result.stdout)["cells"]}
+    assert cells[variant]["status"] == "unavailable"
+    assert words in cells[variant]["reason"]
+    assert cells["none"]["status"] == "ok"
+
+
 def test_a_failed_cell_is_a_row_of_the_table(allocmark_command, mutants):
     result = allocmark_command("run", *CELL, *QUICK, "-b", "mutant:init_fails", "-b", "mutant:none", plugins=[mutants])
     assert result.returncode == 1
@@ -51,7 +67,7 @@ def test_a_failed_cell_is_a_row_of_the_table(allocmark_command, mutants):
 def test_what_cannot_run_a_workload_is_unavailable(allocmark_command, mutants):
     result = allocmark_command(
         *["run", "cross_core_free", "--short", "--set", "hold=0", "--set", "touch=0", *QUICK],
-        *["-b", "mutant:alone", "-b", "mutant:none", "--json", "-"],
+        *["-b", "mutant:alo*", "-b", "mutant:none", "--json", "-"],
         plugins=[mutants],
     )
     assert result.returncode == 0, result.stderr

@@ -67,10 +67,11 @@ class Case:
         reason = cell.reason or ""
         if cell.status == "ok":
             return Result("passed", "")
+        if running.refused:
+            return Result("refused" if self._plan.record.workload in MAY_REFUSE else "failed", reason)
         if cell.status == "unavailable":
             return Result("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
-        may_refuse = self._plan.record.workload in MAY_REFUSE
-        return Result("refused" if running.refused and may_refuse else "failed", reason)
+        return Result("failed", reason)
 
     def check(self) -> None:
         """For test suites: raises AssertionError when the case failed, and skips the test when it cannot be run."""

@@ -105,7 +105,7 @@ class GroupRun:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Labels of the failed cells whose backend would not be set up as asked, rather than do wrong."""
+        """Labels of the cells whose backend would not be set up as asked, rather than do wrong."""
         return tuple(cell.plan.backend.label for cell in self._cells if cell.refused)
 
     def _alive(self) -> list[_Running]:
@@ -254,7 +254,7 @@ class GroupRun:
             variant=backend.variant,
             floor=backend.floor,
             version=backend.version,
-            status="unavailable" if missing else "failed" if cell.failure else "ok",
+            status="unavailable" if missing or cell.refused else "failed" if cell.failure else "ok",
             reason=missing.reason if missing else cell.failure,
             fix=(missing.fix or None) if missing else None,
             objects=cell.objects,
