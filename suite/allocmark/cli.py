@@ -193,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
         else:
             Path(options.json).write_text(text)
     if options.json != "-":
-        print(_verified(run) if request.verify else render(run, baseline))
+        print(_verified(run) if request.verify else render(run, baseline, _width()))
         print(f"\nrun file: {run.path}")
     if run.end and run.end.interrupted:
         _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
@@ -250,6 +250,13 @@ def _verified(run: Run) -> str:
         disable_numparse=True,
         colalign=("left", "left", "left", "left", "right", "left"),
     )
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None for a pipe or a file, which have as many as a table needs."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _note(text: str) -> None:
@@ -360,7 +367,7 @@ def _show(options: argparse.Namespace) -> int:
     elif run.header.settings.get("verify"):
         print(_verified(run))
     else:
-        print(render(run, baseline))
+        print(render(run, baseline, _width()))
     return status
 
 
@@ -370,7 +377,7 @@ def _compare(options: argparse.Namespace) -> int:
     if len(options.runs) > 2:
         raise UsageError(f"compare takes one or two runs, and {len(options.runs)} were given")
     read = [_read(path) for path in options.runs]
-    print(compare([run for run, _ in read], options.baseline))
+    print(compare([run for run, _ in read], options.baseline, _width()))
     return max(status for _, status in read)
 
 

@@ -23,14 +23,14 @@ from allocmark.run.store import Cell, Run
 from allocmark.run.summary import CellSummary, GroupSummary, summarise
 from allocmark.stats import Distance
 
-WIDTH = 140  #: where nobody says: a pipe, a file
+WIDTH = 160  #: where nobody says: a pipe, a file
 _COLUMNS = ("backend", "ns/object", "95 %", "net", "net 95 %", "ratio", "99 %", "net ratio", "verdict")
 _RIGHT = frozenset(_COLUMNS[1:-1])
 _SPARE = ("net 95 %", "95 %", "net ratio", "99 %", "net")  # in a narrow terminal
 
 
 def render(run: Run, baseline: str | None = None, width: int | None = None) -> str:
-    """The whole run, ready to print, for a terminal of ``width`` columns (140 when not given).
+    """The whole run, ready to print, for a terminal of ``width`` columns (160 when not given).
 
     Raises UsageError for a baseline that is not in the run.
     """
@@ -146,12 +146,12 @@ def _notes(groups: Sequence[GroupSummary], names: Names, width: int) -> Iterator
 
 def _attested(groups: Sequence[GroupSummary], names: Names) -> Iterable[str]:
     """What was found on in the cells that have figures, and is not what the workload asked for."""
-    found: dict[str, None] = {}
+    found: dict[str, dict[str, None]] = {}  # a note, and the pools that it is about
     for cell in (cell.cell for group in groups for cell in group.cells):
         notes = cell.attestation.get("notes")
         for pool, note in (notes if isinstance(notes, Mapping) else {}).items():
-            found[f"{names[cell.label]}: {plain(str(note))} (pool {plain(str(pool))})."] = None
-    return found
+            found.setdefault(f"{names[cell.label]}: {plain(str(note))}", {})[plain(str(pool))] = None
+    return [f"{note} (in {', '.join(pools)})." for note, pools in found.items()]
 
 
 def _where(group: GroupSummary, several: bool) -> str:
