@@ -173,11 +173,13 @@ class Engine:
 
     def close(self) -> None:
         """End threads, pools and backend. Only after `drain`."""
-        lib.am_engine_free(self._engine)
+        engine, self._engine = self._engine, ffi.NULL
+        lib.am_engine_free(engine)
 
     def abandon(self) -> None:
-        """Give back only what would outlive the process."""
-        lib.am_engine_abandon(self._engine)
+        """Give back only what would outlive the process. Nothing is left to give back after `close`."""
+        if self._engine != ffi.NULL:
+            lib.am_engine_abandon(self._engine)
 
     def _run(self, phase: int, units: int = 0) -> None:
         if lib.am_engine_run(self._engine, phase, units, self._samples, self._trouble) != 0:
