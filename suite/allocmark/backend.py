@@ -12,6 +12,10 @@ from types import MappingProxyType
 _NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 class Pages(enum.StrEnum):
     """The page kind a variant declares for its objects. The kernel is asked whether it is true."""
 
@@ -78,8 +82,13 @@ class Backend:
         for what, value in (("name", self.name), ("variant", self.variant)):
             if not isinstance(value, str) or not _NAME.match(value):
                 found.append(f"{what} {value!r} is not lower-case words joined by '_' or '-'")
+        for what, text in (("description", self.description), ("version", self.version)):
+            if not isinstance(text, str):
+                found.append(f"{what} is {type(text).__name__}, not str")
         if not isinstance(self.capabilities, Capabilities):
             found.append(f"capabilities is {type(self.capabilities).__name__}, not Capabilities")
+        elif not (self.capabilities.max_actors is None or _is_count(self.capabilities.max_actors)):
+            found.append(f"max_actors {self.capabilities.max_actors!r} is not a number from 1 on, nor None")
         if not isinstance(self.pages, Pages):
             found.append(f"pages {self.pages!r} is not a Pages")
         if self.unavailable is not None and not isinstance(self.unavailable, Unavailable):
@@ -93,4 +102,6 @@ class Backend:
                 isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()
             ):
                 found.append(f"{what} is not a mapping of strings to strings")
+            elif any(not key or "=" in key or "\0" in key + value for key, value in mapping.items()):
+                found.append(f"{what} has an empty name, or a name or value that a process cannot be given")
         return found

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from allocmark import __version__
 from allocmark.errors import AllocmarkError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from allocmark.run.request import Request
     from allocmark.run.store import Run
 
@@ -24,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 something that was measured failed, 2 it cannot be done as asked."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        _prepare_streams()
         options = _parser().parse_args(arguments)
         options.argv = arguments
         status: int = options.command(options)
@@ -36,8 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has seen enough. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        print(f"allocmark: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _prepare_streams() -> None:
+    """A stream may be closed, or not know a character of a file's name: neither is worth a traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # lives as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,11 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--short", action="store_true", help="only the cells of each workload's short form")
     run.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
-    run.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default 1)")
+    run.add_argument("--seed", type=_seed, metavar="N", help="of everything random (default 1)")
     run.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
     run.add_argument("--blocks", type=_positive, metavar="N", help="samples of a cell (default 100)")
     run.add_argument("--sample-ms", type=_positive, metavar="MS", help="length of a sample (default 25)")
-    run.add_argument("--timeout", type=_positive, default=60, metavar="S", help="a silent cell is ended (default 60)")
+    run.add_argument("--timeout", type=_positive, metavar="S", help="a silent cell is ended (default 60)")
     run.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
     run.add_argument("--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with")
     run.add_argument("-o", "--output", metavar="DIR", help="where the run file goes (default runs/DATE-TIME)")
@@ -130,10 +147,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() and len(text) < 10 else 0
+    value = int(text) if text.isdecimal() and len(text) < 7 else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to 999999")
     return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of at most 18 digits")
+    return int(text)
 
 
 def _assignments(items: Sequence[str]) -> dict[str, list[str]]:
@@ -142,6 +165,8 @@ def _assignments(items: Sequence[str]) -> dict[str, list[str]]:
         key, equals, values = item.partition("=")
         if not equals or not key or not values:
             raise UsageError(f"--set {item}: expected KEY=VALUE, or KEY=VALUE,VALUE,... for several cells")
+        if key in overrides:
+            raise UsageError(f"--set {item}: {key} is set already; give several values as {key}=VALUE,VALUE")
         overrides[key] = values.split(",")
     return overrides
 
@@ -153,30 +178,20 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.report.progress import reporter
     from allocmark.report.table import render
     from allocmark.run import runner
-    from allocmark.run.request import Request
     from allocmark.run.summary import document
 
     host = plugins.load()
     if options.resume:
-        if options.workloads or options.backend or options.set:
-            raise UsageError("--resume runs what was asked for then: leave workloads, -b and --set out")
-        plan, writer, request = runner.resume(host, Path(options.resume))
+        given = [name for name in _OF_A_REQUEST if getattr(options, name)]
+        if given:
+            raise UsageError(f"--resume runs what was asked for then: leave {', '.join(given)} out")
+        directory = Path(options.resume)
+        _check_target(options.json, directory)
+        plan, writer, request = runner.resume(host, directory)
     else:
-        request = Request(
-            workloads=options.workloads,
-            backends=options.backend,
-            overrides=_assignments(options.set),
-            short=options.short or options.quick or not options.workloads,
-            seed=options.seed,
-            verify=options.verify,
-            pin=not options.no_pin,
-            blocks=options.blocks or (15 if options.quick else Request.blocks),
-            sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
-            timeout=float(options.timeout),
-        )
-        if options.json and options.json != "-" and not os.access(os.path.dirname(options.json) or ".", os.W_OK):
-            raise UsageError(f"--json {options.json}: its folder cannot be written")
+        request = _request(options)
         directory = Path(options.output) if options.output else _fresh_directory()
+        _check_target(options.json, directory)
         plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
     with writer:
         for broken in host.broken:
@@ -186,19 +201,65 @@ def _run(options: argparse.Namespace) -> int:
         with reporter(sys.stderr) as report:
             run = runner.execute(plan, request, host, writer, report)
     baseline = run.header.baseline
-    if options.json:
-        text = json.dumps(document(run, baseline), indent=1) + "\n"
-        if options.json == "-":
-            sys.stdout.write(text)
-        else:
-            Path(options.json).write_text(text)
-    if options.json != "-":
+    whole = json.dumps(document(run, baseline), indent=1) + "\n" if options.json else ""
+    if options.json == "-":
+        sys.stdout.write(whole)
+    else:
         print(_verified(run) if request.verify else render(run, baseline, _width()))
         print(f"\nrun file: {run.path}")
+        if options.json:
+            Path(options.json).write_text(whole)
     if run.end and run.end.interrupted:
         _note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
         return INTERRUPTED
     return _outcome(run, request)
+
+
+#: What says what to run, and so is not for --resume.
+_OF_A_REQUEST = (
+    *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
+    *("no_pin", "baseline", "output"),
+)
+
+
+def _request(options: argparse.Namespace) -> Request:
+    from allocmark.run.request import Request
+
+    request = Request(
+        # A path is kept whole, so that the run can be resumed from another folder.
+        workloads=[os.path.abspath(w) if "/" in w or w.endswith((".yaml", ".yml")) else w for w in options.workloads],
+        backends=options.backend,
+        overrides=_assignments(options.set),
+        short=options.short or options.quick or not options.workloads,
+        seed=1 if options.seed is None else options.seed,
+        verify=options.verify,
+        pin=not options.no_pin,
+        blocks=options.blocks or (15 if options.quick else Request.blocks),
+        sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
+        timeout=float(options.timeout or Request.timeout),
+    )
+    if 2 * request.sample_ms > 1000 * request.timeout:
+        raise UsageError(
+            f"a sample of {request.sample_ms:g} ms needs more time than a cell may be silent ({request.timeout:g} s): "
+            "raise --timeout"
+        )
+    return request
+
+
+def _check_target(target: str | None, directory: Path) -> None:
+    """That --json can be written in the end is made sure at the beginning. The run's own folder will be there."""
+    if target is None or target == "-":
+        return
+    folder = os.path.dirname(os.path.abspath(target))
+    ours = folder == os.path.abspath(directory)
+    if os.path.isdir(target):
+        raise UsageError(f"--json {target}: is a folder, expected a file")
+    if ours and os.path.basename(target) == "run.jsonl":
+        raise UsageError(f"--json {target}: is the run file itself, choose another name")
+    if ours and not os.path.exists(folder):
+        return
+    if not os.access(target if os.path.exists(target) else folder, os.W_OK):
+        raise UsageError(f"--json {target}: cannot be written there")
 
 
 def _outcome(run: Run, request: Request) -> int:
@@ -208,11 +269,11 @@ def _outcome(run: Run, request: Request) -> int:
     if any(cell.status == "failed" for cell in cells) or all(cell.status != "ok" for cell in asked):
         return FAILED
     ran = {name for cell in cells if cell.status == "ok" for name in (cell.backend, cell.label)}
-    named = [name for name in request.backends if "*" not in name]
+    named = [name for name in request.backends if not set(name) & set("*?[")]
     return FAILED if any(name not in ran for name in named) else OK
 
 
-def _fresh_directory() -> Any:
+def _fresh_directory() -> Path:
     from datetime import datetime
     from pathlib import Path
 

@@ -58,10 +58,12 @@ def make_plan(request: Request, host: Host) -> Plan:
     registered = select_backends(host, request.backends)
     if request.verify:
         registered = [r for r in registered if not r.backend.floor]
+        if not registered:
+            raise UsageError("the floor hands out the same objects again by design: name something else to verify")
     left_out: list[str] = []
     templates: list[Template] = []
     if request.workloads:
-        templates = [find_workload(name, host.workload_dirs) for name in request.workloads]
+        templates = [find_workload(name, host.workload_dirs) for name in dict.fromkeys(request.workloads)]
     else:
         for found in all_workloads(host.workload_dirs):
             if isinstance(found, Template):
@@ -70,7 +72,12 @@ def make_plan(request: Request, host: Host) -> Plan:
                 left_out.append(str(found))
     groups: list[GroupPlan] = []
     for template in templates:
-        planned, too_large = _groups(template, request, registered, len(groups))
+        try:
+            planned, too_large = _groups(template, request, registered, len(groups))
+        except _NoRoomError as error:
+            if request.workloads:
+                raise
+            planned, too_large = [], str(error)
         groups += planned
         if too_large:
             left_out.append(too_large)
@@ -168,18 +175,22 @@ def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
     return None
 
 
+class _NoRoomError(UsageError):
+    """The pools of a workload are larger than this machine's memory."""
+
+
 def _check_memory(workload: str, program: Program, processes: int) -> None:
     available = machine.mem_available()
     for pool in program.pools:
         if pool.object_size * pool.objects > available:
-            raise UsageError(
+            raise _NoRoomError(
                 f"{workload}: pool {pool.name!r} of {pool.objects:,} objects of {pool.object_size:,} bytes is "
                 f"{_gib(pool.object_size * pool.objects)}, and {_gib(available)} of memory are available: "
                 f"make it smaller with --set pools.{pool.name}.objects=N"
             )
     together = program.pool_bytes * processes
     if together > MEMORY_SHARE * available:
-        raise UsageError(
+        raise _NoRoomError(
             f"{workload}: the pools of {processes} backends are {_gib(together)} together, and {_gib(available)} of "
             "memory are available: name fewer backends with -b, or make the pools smaller with --set"
         )

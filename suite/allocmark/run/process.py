@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -26,32 +27,45 @@ class CellRefusedError(CellFailedError):
     """The backend would not be set up as asked; the text is its own."""
 
 
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    read, write = os.pipe()
+    undo.callback(os.close, read)
+    undo.callback(os.close, write)
+    return read, write
+
+
 class CellProcess:
     """A worker process. Not started when the constructor raises; always `stop` it in the end."""
 
     def __init__(self, job: Mapping[str, Any], environ: Mapping[str, str], timeout: float) -> None:
         """Start the process and hand it its job; the reply to it is read by `ready`. ``timeout``: seconds a reply
-        may take."""
+        may take. Raises CellFailedError when no process can be had."""
         self._timeout = timeout
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
-        request_read, self._requests = os.pipe()
-        self._replies, reply_write = os.pipe()
         self._buffer = b""
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "allocmark.run.worker", str(request_read), str(reply_write)],
-                pass_fds=(request_read, reply_write),
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environ},
-                # Ctrl-C is for the parent: it stops cells in its own order.
-                start_new_session=True,
-            )
-        finally:
-            os.close(request_read)
-            os.close(reply_write)
-        self._send(job)
+        with contextlib.ExitStack() as undo:
+            try:
+                self._output = undo.enter_context(tempfile.TemporaryFile())
+                request_read, self._requests = _pipe(undo)
+                self._replies, reply_write = _pipe(undo)
+                with tempfile.TemporaryFile() as described:
+                    described.write(json.dumps(job).encode())
+                    described.seek(0)
+                    self._process = subprocess.Popen(
+                        # -P: a file in the current folder must not stand in for a module.
+                        [sys.executable, "-P", "-m", "allocmark.run.worker", str(request_read), str(reply_write)],
+                        pass_fds=(request_read, reply_write),
+                        stdin=described,
+                        stdout=self._output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **environ},
+                        # Ctrl-C is for the parent: it stops cells in its own order.
+                        start_new_session=True,
+                    )
+            except (OSError, ValueError) as error:
+                raise CellFailedError(f"its process could not be started: {error}") from error
+            undo.pop_all()
+        os.close(request_read)
+        os.close(reply_write)
 
     def ready(self) -> dict[str, Any]:
         """Waits until the cell is populated and settled."""
@@ -103,7 +117,11 @@ class CellProcess:
         return reply
 
     def _death(self, what: str) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         if code >= 0:
             return f"ended by itself during {what}, exit status {code}{self._last_lines()}"
         try:

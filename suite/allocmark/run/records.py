@@ -108,13 +108,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Group:
-    """A finished group: its cells in the order of the plan, and its blocks."""
+    """A finished group: its cells in the order of the plan, and its blocks.
+
+    ``cut_short``: the run was stopped in it, so it has fewer blocks than were asked for; resuming measures it again.
+    """
 
     group: int
     cells: tuple[Cell, ...]
     blocks: tuple[Block, ...]
     seconds: float
     measured_seconds: float
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ _CELL = {
     ),
     "attestation": _MAP, "probes": _MAP, "setup_seconds": _SECONDS,
 }  # fmt: skip
-_GROUP = {"group": _COUNT, "blocks": _MAPS, "seconds": _SECONDS, "measured_seconds": _SECONDS}
+_GROUP = {"group": _COUNT, "blocks": _MAPS, "seconds": _SECONDS, "measured_seconds": _SECONDS, "cut_short": _FLAG}
 _BLOCK = {"distance_ns": _DISTANCE, "changed": _FLAG}
 _END = {"seconds": _SECONDS, "measured_seconds": _SECONDS, "interrupted": _FLAG}
 

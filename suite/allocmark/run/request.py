@@ -34,5 +34,24 @@ class Request:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Request:
-        """The inverse of `to_json`."""
-        return cls(**document)
+        """The inverse of `to_json`. Raises TypeError or ValueError for what `to_json` never writes."""
+        request = cls(**document)
+        for name, kind in _KINDS.items():
+            value = getattr(request, name)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{name} is {value!r}")
+        return request
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "workloads": list,
+    "backends": list,
+    "overrides": dict,
+    "short": bool,
+    "seed": int,
+    "verify": bool,
+    "pin": bool,
+    "blocks": int,
+    "sample_ms": (int, float),
+    "timeout": (int, float),
+}

@@ -51,12 +51,14 @@ def _check_baseline(plan: Plan, baseline: str) -> None:
 
 
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
-    """Open a run file to finish it, as it was asked for."""
+    """Open a run file to finish it, as it was asked for. What a stopped run had begun is measured again."""
     header = read_run(directory).header
+    if machine.facts()["machine"] != header.environment.get("machine"):
+        raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
     settings = {key: value for key, value in header.settings.items() if key != "left_out"}
     try:
         request = Request.from_json(settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RunFileError(f"{directory}: its settings cannot be used ({error}): start a new run") from error
     plan = make_plan(request, host)
     now = tuple(replace(group.record, parameters=dict(group.record.parameters)) for group in plan.groups)
@@ -76,6 +78,8 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
     probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
     with _Interrupt() as interrupt:
         for group in plan.groups:
+            if interrupt.requested():
+                break
             record = group.record
             if record.group in writer.done:
                 continue
@@ -89,8 +93,6 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
             measured += running.measured_seconds
             if finished:
                 writer.write_group(finished)
-            if interrupt.requested():
-                break
     writer.end(time.monotonic() - begun, measured, interrupt.requested())
     writer.close()
     return read_run(writer.path)

@@ -72,6 +72,7 @@ class GroupRun:
         self.request = request
         self.measured_seconds = 0.0
         self._stopping = stopping
+        self._cut_short = False
         self._probe_plugins = probe_plugins
         self._cells = [_Running(cell) for cell in plan.cells]
         self._blocks: list[Block] = []
@@ -87,7 +88,7 @@ class GroupRun:
             else:
                 self._calibrate(progress)
                 self._measure(progress)
-            if self._stopping() and len(self._blocks) < ENOUGH_BLOCKS:
+            if self._cut_short and len(self._blocks) < ENOUGH_BLOCKS:
                 return None
             progress("attestation", len(self._blocks))
             self._finish()
@@ -101,6 +102,7 @@ class GroupRun:
             blocks=tuple(self._blocks),
             seconds=time.monotonic() - begun,
             measured_seconds=self.measured_seconds,
+            cut_short=self._cut_short,
         )
 
     @property
@@ -124,9 +126,12 @@ class GroupRun:
                 "verify": self.request.verify,
                 "stall_seconds": min(STALL_SECONDS, self.request.timeout / 2),
             }
-            cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
+            self._try(cell, lambda c, job=job: self._launch(c, job))  # type: ignore[misc]  # default binds job
         for cell in self._alive():
             self._try(cell, self._await_ready)
+
+    def _launch(self, cell: _Running, job: Mapping[str, Any]) -> None:
+        cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
 
     def _await_ready(self, cell: _Running) -> None:
         assert cell.process
@@ -171,7 +176,8 @@ class GroupRun:
         distance = self._distance()
         for block in range(self.request.blocks):
             cells = self._alive()
-            if self._stopping() or self._only_floor_left(cells):
+            self._cut_short = self._stopping()
+            if self._cut_short or self._only_floor_left(cells):
                 return
             turn = block // 2 % len(cells)
             order = cells[turn:] + cells[:turn]
@@ -188,6 +194,8 @@ class GroupRun:
         )
 
     def _keep(self, cell: _Running, block: int, reply: Mapping[str, Any]) -> None:
+        if reply["ns"] <= 0:
+            raise CellFailedError("the clock did not move during a sample: take longer ones with --sample-ms")
         if reply["disturbed"]:
             cell.disturbed[len(cell.samples)] = reply["disturbed"]
         cell.samples.append(reply["ns"])
@@ -198,7 +206,10 @@ class GroupRun:
 
     def _verify(self, progress: Callable[[str, int], None]) -> None:
         def verify(cell: _Running) -> None:
-            for _ in range(0 if self._stopping() else VERIFY_SAMPLES):
+            for _ in range(VERIFY_SAMPLES):
+                if self._stopping():
+                    self._cut_short = True
+                    return
                 reply = self._sample(cell)
                 cell.objects += reply["objects"]
                 cell.failed_gets += reply["failed_gets"]

@@ -89,6 +89,7 @@ class RunWriter:
         self.header = header
         self.done = done  #: the groups that are in the file
         self._fd = fd
+        self._seconds = self._measured_seconds = 0.0  # of the groups that were there when it was resumed
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], header: Header) -> Self:
@@ -103,6 +104,8 @@ class RunWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError as error:
+            if not path.parent.is_dir():
+                raise RunFileError(f"{path.parent}: is a file, and a run needs a folder: choose another") from error
             raise RunFileError(f"{path}: exists already: resume that run, or choose another folder") from error
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -131,7 +134,11 @@ class RunWriter:
             os.ftruncate(fd, whole)
             os.fsync(fd)
             undo.pop_all()
-        return cls(path, fd, run.header, {group.group for group in run.groups})
+        kept = [group for group in run.groups if not group.cut_short]
+        writer = cls(path, fd, run.header, {group.group for group in kept})
+        writer._seconds = sum(group.seconds for group in kept)
+        writer._measured_seconds = sum(group.measured_seconds for group in kept)
+        return writer
 
     def write_group(self, group: Group) -> None:
         """Add a finished group, on the disk when this returns. Raises RunFileError, and then adds nothing."""
@@ -148,8 +155,9 @@ class RunWriter:
         self.done.add(group.group)
 
     def end(self, seconds: float, measured_seconds: float, interrupted: bool) -> None:
-        """Close the run: nothing more is added, unless it is resumed."""
-        self._append(encode("end", End(seconds, measured_seconds, interrupted)))
+        """Close the run: nothing more is added, unless it is resumed. What was measured before is added up."""
+        total, measured = self._seconds + seconds, self._measured_seconds + measured_seconds
+        self._append(encode("end", End(total, measured, interrupted)))
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
@@ -179,7 +187,7 @@ class RunWriter:
 
 
 def _parse(path: Path, data: bytes) -> tuple[Run, int]:
-    """The run in ``data``, and the bytes up to the end of its last complete group."""
+    """The run in ``data``, and the bytes up to the end of its last group that is complete and was not cut short."""
     lines = io.BytesIO(data).readlines()
     header = _header(path, lines)
     whole = offset = len(lines[0])
@@ -206,7 +214,9 @@ def _parse(path: Path, data: bytes) -> tuple[Run, int]:
                     if group.group in groups:
                         raise LineError(f"group {group.group} is there for the second time")
                     groups[group.group] = group
-                    cells, whole = [], offset
+                    cells = []
+                    if not group.cut_short:
+                        whole = offset
                 case "end":
                     if cells:
                         raise LineError("the end follows a group that is not complete")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process of one cell: ``python -m allocmark.run.worker IN OUT``, two inherited file descriptors.
 
-It reads one JSON request a line and writes one JSON reply a line. The first request says which cell it is. After
-that: ``sample`` (one sample) and ``finish`` (drain, probe again, clean up). A reply with "error" is the last one.
+Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
+JSON reply a line: ``sample`` (one sample) and ``finish`` (drain, probe again, clean up). A reply with "error" is the
+last one.
 Standard output and error stay free for whatever a library prints.
 
 Start-up time is time in which nothing is measured: this imports only what a cell needs.
@@ -38,7 +39,7 @@ def main() -> int:
 
 def _serve(requests: TextIO, replies: TextIO) -> None:
     begun = time.monotonic()
-    job = json.loads(requests.readline())
+    job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
     host = plugins.load(only=job["plugins"])
     backend = _find(host, job["backend"])
@@ -136,7 +137,9 @@ def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> 
 def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
     """A probe that fails costs its own figure and nothing else."""
     try:
-        return probe.measure(context)
+        result = probe.measure(context)
+        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where it costs one figure
+        return dict(result)
     except Exception as error:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
 
@@ -156,7 +159,7 @@ def _find(host: plugins.Host, label: str) -> Backend:
 
 
 def _reply(replies: TextIO, **values: Any) -> None:
-    replies.write(json.dumps(values) + "\n")
+    replies.write(json.dumps(values, allow_nan=False) + "\n")
     replies.flush()
 
 

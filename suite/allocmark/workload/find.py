@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Templ
     """
     if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # false, too, where a folder on the way cannot be read
             raise UsageError(f"no workload file {name_or_path}; expected a file, or one of {_listed(dirs)}")
         return Template.load(path)
     for path in _files(dirs):
@@ -47,7 +48,7 @@ def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | Workload
 
 
 def _files(dirs: Sequence[Path]) -> list[Path]:
-    return [path for each in dirs for path in sorted(each.glob("*.yaml")) if path.is_file()]
+    return [path for each in dirs for path in sorted(each.glob("*.yaml")) if os.path.isfile(path)]
 
 
 def _names(dirs: Sequence[Path]) -> list[str]:

@@ -184,7 +184,25 @@ def test_cut_off_anywhere_leaves_whole_groups_and_can_be_resumed(tmp_path: Path)
             for index in range(complete, 3):
                 writer.write_group(group(index))
             writer.end(9.0, 8.0, interrupted=False)
-        assert (folder / FILE_NAME).read_bytes() == whole
+        again = (folder / FILE_NAME).read_bytes()
+        assert again.splitlines()[:-1] == whole.splitlines()[:-1]
+        before = [group(index) for index in range(complete)]  # their time is added up
+        end = read_run(folder).end
+        assert end is not None
+        assert end.seconds == pytest.approx(9.0 + sum(each.seconds for each in before))
+        assert end.measured_seconds == pytest.approx(8.0 + sum(each.measured_seconds for each in before))
+
+
+def test_a_group_that_was_cut_short_is_read_and_measured_again(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, header()) as writer:
+        writer.write_group(group(0))
+        writer.write_group(replace(group(1), cut_short=True))
+        writer.end(9.0, 8.0, interrupted=True)
+    assert [each.cut_short for each in read_run(tmp_path).groups] == [False, True]
+    with RunWriter.resume(tmp_path) as writer:
+        assert writer.done == {0}
+        writer.write_group(group(1))
+    assert [each.cut_short for each in read_run(tmp_path).groups] == [False, False]
 
 
 def test_resuming_drops_the_end(tmp_path: Path) -> None:
