@@ -18,7 +18,8 @@ from support import assert_refused
 
 import allocmark
 
-TINY = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=999"]
+SMALL = ["burst", "--short", "--set", "bulk=8", "--set", "pools.mbuf.objects=999"]
+TINY = [*SMALL, "--set", "keep=128"]
 BRIEF = ["--blocks", "8", "--sample-ms", "1", "-b", "mutant"]
 
 
@@ -123,7 +124,7 @@ def test_the_same_seed_compiles_to_the_same_cells(allocmark_command, mutants):
 
 
 def test_a_torn_run_file_shows_what_is_whole_and_resumes(allocmark_command, mutants, tmp_path):
-    arguments = ["run", *TINY, "--set", "keep=64,128,256", *BRIEF, "-o", "here"]
+    arguments = ["run", *SMALL, "--set", "keep=64,128,256", *BRIEF, "-o", "here"]
     assert allocmark_command(*arguments, plugins=[mutants]).returncode == 0
     file = tmp_path / "here" / "run.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
@@ -152,8 +153,38 @@ def test_a_run_file_of_a_newer_format_or_damaged(allocmark_command, mutants, tmp
     assert_refused(allocmark_command("run", *TINY, *BRIEF, "-o", "here", plugins=[mutants]), "exists already")
 
 
+def test_a_run_of_another_machine_is_not_resumed(allocmark_command, mutants, tmp_path):
+    assert allocmark_command("run", *TINY, *BRIEF, "-o", "here", plugins=[mutants]).returncode == 0
+    file = tmp_path / "here" / "run.jsonl"
+    before = file.read_text()
+    assert allocmark_command("run", "--resume", "here", plugins=[mutants]).returncode == 0  # nothing is left to do
+    assert file.read_text().splitlines()[:-1] == before.splitlines()[:-1]
+    file.write_text(before.replace('"architecture":"', '"architecture":"not ', 1))
+    assert_refused(allocmark_command("run", "--resume", "here", plugins=[mutants]), "another machine")
+    file.write_text(before.replace('"blocks":8', '"blocks":"x"', 1))
+    assert_refused(allocmark_command("run", "--resume", "here", plugins=[mutants]), "blocks is 'x'")
+
+
+def test_a_file_in_the_current_folder_stands_in_for_nothing(allocmark_command, mutants, tmp_path):
+    (tmp_path / "base64.py").write_text("raise SystemExit(3)\n")
+    command = [str(Path(sys.executable).with_name("allocmark")), "run", *TINY, *BRIEF, "-o", "here"]
+    environment = {**os.environ, "PYTHONPATH": str(mutants)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"), [(">/dev/full", 2), (">&-", 0), ("2>&-", 0)], ids=["full", "closed", "no stderr"]
+)
+def test_odd_streams_are_no_traceback(redirection, status):
+    shell = f"{sys.executable} -m allocmark list probes {redirection}"
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_killed_in_the_middle_it_resumes(allocmark_command, mutants, tmp_path):
-    arguments = ["run", *TINY, "--set", "keep=64,128,192,256,320,384", *BRIEF, "-o", "here"]
+    arguments = ["run", *SMALL, "--set", "keep=64,128,192,256,320,384", *BRIEF, "-o", "here"]
     command = [sys.executable, "-m", "allocmark", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(mutants)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
@@ -189,6 +220,12 @@ def test_ctrl_c_keeps_what_is_measured(allocmark_command, mutants, tmp_path):
     assert "the floor" in out
     document = json.loads(allocmark_command("show", "here", "--json").stdout)
     assert all(8 <= len(cell["samples"]) < 100000 for cell in document["cells"])
+    # What was cut short is measured again when the run is resumed.
+    file = tmp_path / "here" / "run.jsonl"
+    file.write_text(file.read_text().replace('"blocks":100000', '"blocks":9', 1))
+    assert allocmark_command("run", "--resume", "here", plugins=[mutants]).returncode == 0
+    document = json.loads(allocmark_command("show", "here", "--json").stdout)
+    assert [len(cell["samples"]) for cell in document["cells"]] == [9, 9]
 
 
 def test_progress_is_shown_on_a_terminal(mutants, tmp_path):

@@ -50,6 +50,20 @@ BROKEN = {
         HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend('Odd One')]",
         "name 'Odd One' is not lower-case words",
     ),
+    "bad_version": (
+        HEAD + "import dataclasses\n@allocmark.hookimpl\ndef allocmark_backends():\n"
+        "    return [dataclasses.replace(backend(), version=None)]",
+        "version is NoneType, not str",
+    ),
+    "bad_environ": (
+        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(environ={'A=B': 'x'})]",
+        "environ has an empty name, or a name or value that a process cannot be given",
+    ),
+    "bad_actors": (
+        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n"
+        "    return [backend(capabilities=allocmark.Capabilities(max_actors='x'))]",
+        "max_actors 'x' is not a number from 1 on, nor None",
+    ),
     "no_table": (
         HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(table=None)]",
         "exactly one of table and unavailable must be given",
@@ -138,6 +152,8 @@ def allocmark_probes():
     return [
         allocmark.Probe("pools", "how many pools", "pools", lambda context: {{"n": len(context.pools)}}),
         allocmark.Probe("sick", "always fails", "", lambda context: 1 / 0),
+        allocmark.Probe("odd", "not to be kept", "", lambda context: {{"n": float("nan")}}),
+        allocmark.Probe("none", "nothing at all", "", lambda context: None),
     ]
 """,
     )
@@ -153,3 +169,5 @@ def allocmark_probes():
     (cell,) = [cell for cell in json.loads(result.stdout)["cells"] if cell["backend"] == "mutant"]
     assert cell["probes"]["after"]["pools"] == {"n": 1}
     assert cell["probes"]["after"]["sick"] == {"unknown": "the probe failed: ZeroDivisionError: division by zero"}
+    assert "the probe failed: ValueError" in cell["probes"]["after"]["odd"]["unknown"]
+    assert "the probe failed: TypeError" in cell["probes"]["after"]["none"]["unknown"]
