@@ -54,8 +54,7 @@ static void pool_facts(struct rte_mempool *pool, allocmark_fact_fn emit, void *c
     emit_number(emit, context, "objects", pool->populated_size);
     emit_number(emit, context, "element_bytes", pool->header_size + pool->elt_size + pool->trailer_size);
     emit_number(emit, context, "cache_size", pool->cache_size);
-    emit_number(emit, context, "cache_flush_threshold",
-                pool->cache_size > 0 ? cache_limit(pool->local_cache) : 0);
+    emit_number(emit, context, "cache", pool->cache_size > 0 ? cache_limit(pool->local_cache) : 0);
     emit_number(emit, context, "memory_chunks", pool->nb_mem_chunks);
     emit_number(emit, context, "available", rte_mempool_avail_count(pool));
     if (memory == NULL) return;

@@ -56,7 +56,7 @@ def test_without_a_cache(cell, handler):
     seen = cell(handler, "base", [*START, "exhaust", "churn", "cross", *STOP], spec={"cache": 0})
     assert (seen["churn"], seen["cross"], seen["exhaust"]["taken"]) == ("ok", "ok", 4095)
     assert seen["available"] == [4095] * 3
-    assert seen["pool_facts"]["cache_flush_threshold"] == "0"
+    assert seen["pool_facts"]["cache"] == "0"
 
 
 @pages_of_both_kinds
@@ -85,17 +85,17 @@ def test_two_threads_enter_and_leave_many_times(cell):
 
 def test_facts_are_read_back(cell):
     seen = cell("stack", "base", [*START, *STOP])
-    assert seen["pool_facts"] | {"element_bytes": "", "cache_flush_threshold": ""} == {
+    assert seen["pool_facts"] | {"element_bytes": "", "cache": ""} == {
         "handler": "stack",
         "objects": "4095",
         "element_bytes": "",
         "cache_size": "256",
-        "cache_flush_threshold": "",
+        "cache": "",
         "memory_chunks": "1",
         "available": "4095",
         "page_kb": "4",
     }
     assert int(seen["pool_facts"]["element_bytes"]) >= 2176
-    assert int(seen["pool_facts"]["cache_flush_threshold"]) >= 256
+    assert int(seen["pool_facts"]["cache"]) >= 256
     assert seen["process_facts"]["version"].startswith("DPDK ")
     assert seen["affinity_kept"] is True

@@ -131,6 +131,8 @@ typedef struct allocmark_backend {
     /**
      * What is really on, read back and not repeated from the options: handler, effective cache size, and the
      * pool's own counters. `pool` is NULL for facts of the process (library version, what was reserved).
+     * The key "cache" of a pool is the most objects that a thread may keep for itself; reports compare it
+     * with what was asked for.
      */
     void (*facts)(void *pool, allocmark_fact_fn emit, void *context);
 } allocmark_backend;
