@@ -177,6 +177,7 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark import plugins
     from allocmark.report.progress import reporter
     from allocmark.report.table import render
+    from allocmark.report.verified import verified
     from allocmark.run import runner
     from allocmark.run.summary import document
 
@@ -205,7 +206,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json == "-":
         sys.stdout.write(whole)
     else:
-        print(_verified(run) if request.verify else render(run, baseline, _width()))
+        print(verified(run) if request.verify else render(run, baseline, _width()))
         print(f"\nrun file: {run.path}")
         if options.json:
             Path(options.json).write_text(whole)
@@ -224,10 +225,11 @@ _OF_A_REQUEST = (
 
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.run.request import Request
+    from allocmark.workload.find import is_path
 
     request = Request(
         # A path is kept whole, so that the run can be resumed from another folder.
-        workloads=[os.path.abspath(w) if "/" in w or w.endswith((".yaml", ".yml")) else w for w in options.workloads],
+        workloads=[os.path.abspath(name) if is_path(name) else name for name in options.workloads],
         backends=options.backend,
         overrides=_assignments(options.set),
         short=options.short or options.quick or not options.workloads,
@@ -248,13 +250,15 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _check_target(target: str | None, directory: Path) -> None:
     """That --json can be written in the end is made sure at the beginning. The run's own folder will be there."""
+    from allocmark.run.store import FILE_NAME
+
     if target is None or target == "-":
         return
     folder = os.path.dirname(os.path.abspath(target))
     ours = folder == os.path.abspath(directory)
     if os.path.isdir(target):
         raise UsageError(f"--json {target}: is a folder, expected a file")
-    if ours and os.path.basename(target) == "run.jsonl":
+    if ours and os.path.basename(target) == FILE_NAME:
         raise UsageError(f"--json {target}: is the run file itself, choose another name")
     if ours and not os.path.exists(folder):
         return
@@ -284,33 +288,6 @@ def _fresh_directory() -> Path:
         number += 1
         path = base.with_name(f"{base.name}-{number}")
     return path
-
-
-def _verified(run: Run) -> str:
-    from tabulate import tabulate
-
-    from allocmark.report.figures import assignments
-
-    rows = []
-    for group in run.groups:
-        for cell in group.cells:
-            verdict = "verified" if cell.status == "ok" else cell.status
-            rows.append(
-                [
-                    cell.workload,
-                    assignments(cell.parameters),
-                    cell.label,
-                    verdict,
-                    f"{cell.objects:,}",
-                    cell.reason or "",
-                ]
-            )
-    return tabulate(
-        rows,
-        ["workload", "parameters", "backend", "verdict", "objects checked", "why"],
-        disable_numparse=True,
-        colalign=("left", "left", "left", "left", "right", "left"),
-    )
 
 
 def _width() -> int | None:
@@ -419,6 +396,7 @@ def _read(path: str) -> tuple[Run, int]:
 
 def _show(options: argparse.Namespace) -> int:
     from allocmark.report.table import render
+    from allocmark.report.verified import verified
     from allocmark.run.summary import document
 
     run, status = _read(options.run)
@@ -426,7 +404,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(document(run, baseline), indent=1))
     elif run.header.settings.get("verify"):
-        print(_verified(run))
+        print(verified(run))
     else:
         print(render(run, baseline, _width()))
     return status

@@ -89,11 +89,7 @@ def cases(backend: str) -> list[Case]:
     # Actors are left free: threads that move between cores find more, and the cases need no number of cores.
     request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
     return [
-        Case(plan.backend.label, _name(group), replace(group, cells=(plan,)), request)
+        Case(plan.backend.label, group.record.title, replace(group, cells=(plan,)), request)
         for group in make_plan(request, plugins.load()).groups
         for plan in group.cells
     ]
-
-
-def _name(group: GroupPlan) -> str:
-    return " ".join([group.record.workload, *(f"{key}={value}" for key, value in group.record.parameters.items())])

@@ -8,19 +8,6 @@ from typing import Any
 from allocmark.engine._engine import lib
 from allocmark.workload.program import Program
 
-#: Kinds that mean that the allocator broke its contract; the others mean that the run could not go on.
-VIOLATIONS = frozenset(
-    {
-        lib.AM_TWICE,
-        lib.AM_OVERLAP,
-        lib.AM_MISALIGNED,
-        lib.AM_OUTSIDE,
-        lib.AM_OVERWRITTEN,
-        lib.AM_LOST,
-        lib.AM_NULL,
-    }
-)
-
 
 def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
     """One line for an ``am_trouble``."""

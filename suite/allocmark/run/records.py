@@ -46,6 +46,11 @@ class PlannedGroup:
     actors: int
     cells: tuple[PlannedCell, ...]
 
+    @property
+    def title(self) -> str:
+        """The workload and its parameters, in one line."""
+        return " ".join([self.workload, *(f"{key}={value}" for key, value in self.parameters.items())])
+
 
 @dataclass(frozen=True)
 class Header:

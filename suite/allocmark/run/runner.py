@@ -16,7 +16,7 @@ from allocmark import machine
 from allocmark.errors import RunFileError, UsageError
 from allocmark.plugins import BUILTIN, Host
 from allocmark.run.plan import Plan, make_plan
-from allocmark.run.records import Header
+from allocmark.run.records import Header, PlannedGroup
 from allocmark.run.request import Request
 from allocmark.run.schedule import GroupRun, Progress
 from allocmark.run.store import Run, RunWriter, read_run
@@ -83,11 +83,10 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
             record = group.record
             if record.group in writer.done:
                 continue
-            title = " ".join([record.workload, *(f"{key}={value}" for key, value in record.parameters.items())])
             running = GroupRun(group, request, probe_plugins, interrupt.requested)
 
-            def tell(cell: str, block: int, title: str = title, index: int = record.group) -> None:
-                report(Progress(index, len(plan.groups), title, cell, block, request.blocks))
+            def tell(cell: str, block: int, record: PlannedGroup = record) -> None:
+                report(Progress(record.group, len(plan.groups), record.title, cell, block, request.blocks))
 
             finished = running.run(tell)
             measured += running.measured_seconds

@@ -115,9 +115,8 @@ class GroupRun:
 
     def _start(self) -> None:
         program = self.plan.program.to_json()
-        for cell in self._cells:
-            if cell.plan.unavailable:
-                continue
+
+        def launch(cell: _Running) -> None:
             job = {
                 "plugins": owner(cell.plan.registered) + self._probe_plugins,
                 "backend": cell.plan.backend.label,
@@ -126,12 +125,13 @@ class GroupRun:
                 "verify": self.request.verify,
                 "stall_seconds": min(STALL_SECONDS, self.request.timeout / 2),
             }
-            self._try(cell, lambda c, job=job: self._launch(c, job))  # type: ignore[misc]  # default binds job
+            cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
+
+        for cell in self._cells:
+            if not cell.plan.unavailable:
+                self._try(cell, launch)
         for cell in self._alive():
             self._try(cell, self._await_ready)
-
-    def _launch(self, cell: _Running, job: Mapping[str, Any]) -> None:
-        cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
 
     def _await_ready(self, cell: _Running) -> None:
         assert cell.process

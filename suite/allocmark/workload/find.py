@@ -16,12 +16,17 @@ from allocmark.workload.words import unknown
 BUNDLED = Path(allocmark.__file__).parent / "bundled"
 
 
+def is_path(name_or_path: str) -> bool:
+    """Whether a file is meant, and not the name of a workload: there is a slash, or it ends in .yaml or .yml."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+
+
 def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Template:
-    """A file, when there is a slash or it ends in .yaml or .yml; else the first ``NAME.yaml`` of ``dirs``.
+    """A file, when it is a path (`is_path`); else the first ``NAME.yaml`` of ``dirs``.
 
     Raises `UsageError` when there is none, `WorkloadError` when it cannot be used.
     """
-    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+    if is_path(name_or_path):
         path = Path(name_or_path)
         if not os.path.isfile(path):  # false, too, where a folder on the way cannot be read
             raise UsageError(f"no workload file {name_or_path}; expected a file, or one of {_listed(dirs)}")
