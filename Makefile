@@ -4,7 +4,8 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup bench bench-harness asv test test-long lint format clean
+.PHONY: help setup setup-dev bench bench-dpdk bench-harness report asv gate gate-power publish test test-long lint \
+	format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -12,28 +13,44 @@ help: ## List the targets
 setup: ## Make .venv ready: system packages, Python packages, allocmark and its backends
 	@PYTHON='$(PYTHON)' tools/setup
 
+setup-dev: ## The same with what lint and tests need
+	@PYTHON='$(PYTHON)' tools/setup dev
+
 bench: setup ## Run the default comparison and print its table (options: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring $(ARGS)
 
-asv: setup ## Measure this commit with asv and keep its samples in .asv/results (options: ARGS='…')
-	test -e ~/.asv-machine.json || $(BIN)/asv machine --yes >/dev/null
-	$(BIN)/asv run --python=same --set-commit-hash "$$(git rev-parse HEAD)" --record-samples $(ARGS)
-	@echo 'samples: .asv/results; as pages: $(BIN)/asv publish && $(BIN)/asv preview'
+bench-dpdk: setup ## Compare TurboMem with every DPDK handler; says which targets hold (ARGS='--quick')
+	$(BIN)/python tools/against_dpdk.py $(ARGS)
 
 bench-harness: setup ## Show what the harness itself costs
 	$(BIN)/python tools/harness.py
 
-test: setup ## Run every test but the long ones (options: ARGS='…')
+report: setup ## Write a run as one HTML page (make report RUN=runs/…; none: the newest)
+	$(BIN)/allocmark report $(or $(RUN),$(shell ls -td runs/*/ 2>/dev/null | head -n 1))
+
+asv: setup ## Measure commits with asv, the last five or RANGE (make asv RANGE=v1..HEAD)
+	$(BIN)/allocmark track run $(or $(RANGE),HEAD~5..HEAD) $(ARGS)
+
+gate: setup ## Is HEAD slower than BASE? 0 no, 1 yes, 2 not measured, 3 cannot tell (make gate BASE=main)
+	$(BIN)/allocmark track gate $(or $(BASE),HEAD~1) HEAD $(ARGS)
+
+gate-power: setup ## Show what the gate finds on this machine, and what it imagines
+	$(BIN)/python tools/gate_power.py $(ARGS)
+
+publish: setup ## Write the site: asv's history, our pages (options: ARGS='-o DIR')
+	$(BIN)/allocmark publish $(ARGS)
+
+test: setup-dev ## Run every test but the long ones (options: ARGS='…')
 	$(BIN)/pytest -m 'not long' $(ARGS)
 
-test-long: setup ## Run the proofs that take minutes
+test-long: setup-dev ## Run the proofs that take minutes
 	$(BIN)/pytest -m long $(ARGS)
 
-lint: setup ## Check style and types
+lint: setup-dev ## Check style and types
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
-format: setup ## Rewrite the sources in the house style
+format: setup-dev ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/clang-format -i $(NATIVE)
 
 clean: ## Remove .venv and everything that was built; runs/ stays

@@ -30,7 +30,7 @@ def interpreter() -> str:
     cpu = machine.usable_cpus()[0]
     rows = []
     for bulk, keep, touch in product((1, 8, 32, 128), (128, 8192), (0, 64)):
-        values = {"bulk": bulk, "keep": keep, "touch": touch, "off_ns": 0, "cores": 1}
+        values = {"bulk": bulk, "keep": keep, "touch": touch, "off_ns": 0, "cores": 1, "cache": 256}
         (cell,) = template.cells({key: [str(value)] for key, value in values.items()})
         engine = Engine(null_table(), {}, compile_workload(cell.workload, 1), [(cpu, -1)])
         engine.settle()

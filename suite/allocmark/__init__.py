@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from allocmark.errors import AllocmarkError
     from allocmark.hookspecs import hookimpl
     from allocmark.probes import Probe, ProbeContext
-    from allocmark.run.measure import MEASURING_VERSION, UnavailableError, measure
+    from allocmark.run.measure import MEASURING_VERSION, UnavailableError, measure, measure_cell
     from allocmark.workload.find import find_workload
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ _EXPORTS = {
     "find_workload": "allocmark.workload.find",
     "hookimpl": "allocmark.hookspecs",
     "measure": "allocmark.run.measure",
+    "measure_cell": "allocmark.run.measure",
 }
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "get_include",
     "hookimpl",
     "measure",
+    "measure_cell",
 ]
 
 

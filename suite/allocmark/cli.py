@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from allocmark import __version__
 from allocmark.errors import AllocmarkError, UsageError
+from allocmark.export.command import add_export
+from allocmark.site.command import add_publish
+from allocmark.site.report_command import add_report
+from allocmark.track.command import add_track
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from allocmark.run.store import Run
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_BASELINE = "what the ratios compare with; with wildcards or commas: the fastest of those, in each group"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,11 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
     run.add_argument("--seed", type=_seed, metavar="N", help="of everything random (default 1)")
     run.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
+    run.add_argument("--no-latency", action="store_true", help="leave out the pass that times single calls")
+    run.add_argument("--no-reuse", action="store_true", help="leave out the pass that counts pages and objects reused")
     run.add_argument("--blocks", type=_positive, metavar="N", help="samples of a cell (default 100)")
     run.add_argument("--sample-ms", type=_positive, metavar="MS", help="length of a sample (default 25)")
     run.add_argument("--timeout", type=_positive, metavar="S", help="a silent cell is ended (default 60)")
     run.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
-    run.add_argument("--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with")
+    run.add_argument("--baseline", metavar="NAME[:VARIANT]", help=_BASELINE)
     run.add_argument("-o", "--output", metavar="DIR", help="where the run file goes (default runs/DATE-TIME)")
     run.add_argument("--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here")
     run.add_argument("--resume", metavar="DIR", help="finish the run in DIR as it was asked for")
@@ -132,13 +140,18 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="the table of a run")
     show.set_defaults(command=_show)
     show.add_argument("run", metavar="RUN", help="run file or its folder")
-    show.add_argument("--baseline", metavar="NAME[:VARIANT]")
+    show.add_argument("--baseline", metavar="NAME[:VARIANT]", help=_BASELINE)
     show.add_argument("--json", action="store_true", help="the whole run as one JSON document")
 
     compare = commands.add_parser("compare", help="backends of one run, or two runs, worst first")
     compare.set_defaults(command=_compare)
     compare.add_argument("runs", nargs="+", metavar="RUN", help="one or two")
-    compare.add_argument("--baseline", metavar="NAME[:VARIANT]")
+    compare.add_argument("--baseline", metavar="NAME[:VARIANT]", help=_BASELINE)
+
+    add_track(commands)
+    add_report(commands)
+    add_export(commands)
+    add_publish(commands)
 
     doctor = commands.add_parser("doctor", help="what this machine has, and what that means for measuring")
     doctor.set_defaults(command=_doctor)
@@ -159,7 +172,8 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _assignments(items: Sequence[str]) -> dict[str, list[str]]:
+def assignments(items: Sequence[str]) -> dict[str, list[str]]:
+    """What ``--set KEY=VALUE[,VALUE...]`` asks for. Raises UsageError."""
     overrides: dict[str, list[str]] = {}
     for item in items:
         key, equals, values = item.partition("=")
@@ -219,7 +233,7 @@ def _run(options: argparse.Namespace) -> int:
 #: What says what to run, and so is not for --resume.
 _OF_A_REQUEST = (
     *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
-    *("no_pin", "baseline", "output"),
+    *("no_pin", "no_latency", "no_reuse", "baseline", "output"),
 )
 
 
@@ -231,11 +245,13 @@ def _request(options: argparse.Namespace) -> Request:
         # A path is kept whole, so that the run can be resumed from another folder.
         workloads=[os.path.abspath(name) if is_path(name) else name for name in options.workloads],
         backends=options.backend,
-        overrides=_assignments(options.set),
+        overrides=assignments(options.set),
         short=options.short or options.quick or not options.workloads,
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
+        latency=not options.no_latency,
+        reuse=not options.no_reuse,
         blocks=options.blocks or (15 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
         timeout=float(options.timeout or Request.timeout),
@@ -359,7 +375,7 @@ def _show_cells(options: argparse.Namespace) -> int:
     template = find_workload(options.workload, plugins.load(only=()).workload_dirs)
     print(f"{template.name}: {template.summary}\nsource: {template.source}\n")
     rows = []
-    for cell in template.cells(_assignments(options.set), short=options.short):
+    for cell in template.cells(assignments(options.set), short=options.short):
         program = compile_workload(cell.workload, 1, str(template.path))
         rows.append(
             cell.parameters

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +25,12 @@ BUILTIN = "allocmark"  #: the name under which the host's own plugin is register
 
 @dataclass(frozen=True)
 class Registered:
-    """A backend variant, and who brought it."""
+    """A backend variant, and who brought it. ``prefix``: the folder its plugin is installed in, "" for the environment."""
 
     backend: Backend
     plugin: str
     distribution: str
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class _RefusedError(Exception):
     """Why a plugin cannot be used, in words for a person."""
 
 
-def load(only: Iterable[str] | None = None) -> Host:
+def load(only: Iterable[str] | None = None, prefix: str = "") -> Host:
     """Load the host's own plugin and every installed one, or those named in ``only``.
+
+    With ``prefix``, a folder that `pip install --target` filled, only what is installed there counts; it comes first
+    on this process's path.
 
     Never raises for a plugin's sake: one that fails to import, that implements an unknown hook, whose hook
     fails or whose contribution cannot be used is rolled back whole and listed in ``broken``.
@@ -65,10 +70,20 @@ def load(only: Iterable[str] | None = None) -> Host:
     host = Host()
     wanted = None if only is None else set(only)
     _add(manager, host, BUILTIN, f"allocmark {__version__}", lambda: builtin)
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+    if prefix:
+        sys.path.insert(0, prefix)
+    for entry in sorted(_entries(prefix), key=lambda e: (e.name, e.value)):
         if wanted is None or entry.name in wanted:
             _add(manager, host, entry.name, _distribution(entry), entry.load)
+    host.backends = [replace(registered, prefix=prefix) for registered in host.backends]
     return host
+
+
+def _entries(prefix: str) -> Iterable[EntryPoint]:
+    if not prefix:
+        return entry_points(group=GROUP)
+    found = distributions(path=[prefix])
+    return [entry for each in found for entry in each.entry_points if entry.group == GROUP]
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -167,6 +167,23 @@ def _log_ratio(value: float, baseline: float) -> float:
     return 0.0 if max(value, baseline) <= 0 else -math.inf if baseline > 0 else math.inf
 
 
+def geometric_mean(ratios: Sequence[Estimate]) -> Estimate | None:
+    """The geometric mean of ratios measured apart from one another, each with an interval of `RATIO_CONFIDENCE`.
+
+    Its interval, of the same confidence, is for these very cells: it holds what noise in measuring them may have
+    done, and says nothing of other workloads. On logarithms the errors of a mean add up as their squares do, each
+    taken from the longer arm of its ratio's interval. None for no ratio; ``n`` counts ratios.
+    """
+    if not ratios:
+        return None
+    n = len(ratios)
+    middle = sum(math.log(ratio.value) for ratio in ratios) / n
+    arms = [max(math.log(r.value / r.low), math.log(r.high / r.value)) for r in ratios]
+    arm = math.sqrt(sum(each * each for each in arms)) / n
+    covered = all(ratio.covered for ratio in ratios)
+    return Estimate(math.exp(middle), math.exp(middle - arm), math.exp(middle + arm), n, covered)
+
+
 def unpaired_ratio(new: Estimate, old: Estimate) -> Estimate | None:
     """The ratio of two medians that were measured apart: its ends are the ratios of the intervals' far ends.
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What asv tracks: the short form of three workloads, one cell a parameter combination."""
+"""What asv tracks: workloads on the tracked backends, by default some cells of each, all of them as ``full.*``."""

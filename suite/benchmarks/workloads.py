@@ -1,18 +1,55 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Nanoseconds an object, by the engine's clock: asv takes the samples, and Python is in none of them."""
+"""One benchmark a workload and measure, made from the workload's file. All are costs: for asv, up is worse."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import allocmark
 
-_FILES = Path(__file__).parents[2] / "workloads"
+# What a sample imports; here the server does it once, for every process that it forks.
+import allocmark.run.measure
+from allocmark.errors import UsageError
 
-# Written out and not asked of what is installed: asv hands parameters over by their index, so a list that depends on
-# the installation gives one backend's figures the name of another. Variants too, as a default may change.
-BACKENDS = ["null:default", "turbomem:thp", "dpdk_ring:ring_mp_mc-hugetlb", "glibc:default"]
+from .backends import BACKENDS, REPOSITORY, check_harness, why_missing
+
+Parameters = Mapping[str, Any]
+
+# What of the short forms is left out: a commit should take three minutes at most, and these say least beside the rest.
+LEFT_OUT = {
+    "burst": {"bulk": 1, "keep": 8192},
+    "mixed_sizes": {"mix": "zipf"},
+    "cross_core_free": {"touch": 64},
+}
+
+
+class _Measure:
+    """A figure of every cell of a workload. asv makes an instance in a process of its own for every sample."""
+
+    cells: Sequence[Parameters]
+    workload: str
+    params: list[list[Any]]
+    param_names: list[str]
+    version: str  #: asv compares figures of one version only
+    timeout = 120
+
+    def setup(self, backend: str, *values: Any) -> None:
+        """Measures; here, because only here asv takes NotImplementedError for a cell that stays empty."""
+        parameters = dict(zip(self.param_names[1:], values, strict=True))
+        if parameters not in self.cells:  # asv makes every combination, and not all are tracked
+            raise NotImplementedError("not in the tracked set")
+        check_harness()
+        try:
+            self.figure = self.measure(parameters, backend)
+        except allocmark.UnavailableError as error:
+            raise NotImplementedError(str(error)) from error
+        except UsageError as error:
+            raise why_missing(backend, error) from error
+
+    def measure(self, parameters: Parameters, backend: str) -> float:
+        raise NotImplementedError
 
 
 class _EngineClock:
@@ -24,53 +61,97 @@ class _EngineClock:
         return self.seconds
 
 
-class _Workload:
-    """The short form of the workload ``name``. asv knows it as ``NAME.time_object``."""
-
-    name: str
-    params: list[list[Any]]
-    param_names: list[str]
-    version: str  #: asv compares figures of one version only
+class _Time(_Measure):
+    """Nanoseconds an object, gross, by the engine's clock: asv takes the samples, and Python is in none of them."""
 
     timer = _EngineClock()
     # One sample a process: those of one process share a memory layout and are not independent. Rounds lie apart
     # in time, too.
     number, repeat, rounds, warmup_time = 1, 1, 10, 0
-    timeout = 120
 
-    def __init_subclass__(cls) -> None:
-        cls._path = str(_FILES / f"{cls.name}.yaml")
-        template = allocmark.find_workload(cls._path)
-        cls._short = [cell.parameters for cell in template.cells(short=True)]
-        cls.param_names = ["backend", *template.sweep]
-        cls.params = [BACKENDS] + [list(dict.fromkeys(each[key] for each in cls._short)) for key in template.sweep]
-        cls.version = f"{allocmark.MEASURING_VERSION}-{template.digest}"
+    def measure(self, parameters: Parameters, backend: str) -> float:
+        (ns,) = allocmark.measure(self.workload, parameters, backend)
+        return ns
 
-        def time_object(self: _Workload, *_: Any) -> None:
-            self.timer.seconds += self._ns * 1e-9
-
-        # The name under which the history is kept: without it, it would be that of this file and class.
-        time_object.benchmark_name = f"{cls.name}.time_object"  # type: ignore[attr-defined]
-        cls.time_object = time_object
-
-    def setup(self, backend: str, *values: Any) -> None:
-        """Measures; here, because only here asv takes NotImplementedError for a cell that stays empty."""
-        parameters = dict(zip(self.param_names[1:], values, strict=True))
-        if parameters not in self._short:  # asv makes every combination, the short form has some of them
-            raise NotImplementedError
-        try:
-            (self._ns,) = allocmark.measure(self._path, parameters, backend)
-        except allocmark.UnavailableError as error:
-            raise NotImplementedError(str(error)) from error
+    def run(self, *_: Any) -> None:
+        self.timer.seconds += self.figure * 1e-9
 
 
-class Burst(_Workload):
-    name = "burst"
+class _Track(_Measure):
+    """A figure that a process has but once: no samples."""
+
+    def run(self, *_: Any) -> float:
+        return self.figure
 
 
-class MixedSizes(_Workload):
-    name = "mixed_sizes"
+class _Bytes(_Track):
+    """Resident bytes of the pools, for each object that was asked for."""
+
+    unit = "bytes/object"
+
+    def measure(self, parameters: Parameters, backend: str) -> float:
+        found = allocmark.measure_cell(self.workload, parameters, backend, reuse=False)
+        pools = found.probes["populated"]["memory"]["pools"]
+        for pool in pools.values():
+            if "unknown" in pool:
+                raise allocmark.UnavailableError(pool["unknown"])
+        asked = _objects(self.workload, parameters)
+        return sum(pool["resident"] for pool in pools.values()) / sum(asked[name] for name in pools)
 
 
-class CrossCoreFree(_Workload):
-    name = "cross_core_free"
+class _Pages(_Track):
+    """Distinct 2 MB pages in which 1,000 objects that one actor gets in succession lie. Counted, not timed."""
+
+    unit = "2 MB pages/1000 gets"
+
+    def measure(self, parameters: Parameters, backend: str) -> float:
+        reuse = allocmark.measure_cell(self.workload, parameters, backend).reuse
+        if not reuse:
+            raise allocmark.UnavailableError("its reuse is not measured")
+        return reuse["pages_2m"]
+
+
+def _objects(workload: str, parameters: Parameters) -> dict[str, int]:
+    """The objects of each pool that the one cell of these parameters asks for."""
+    (cell,) = allocmark.find_workload(workload).cells({key: [str(value)] for key, value in parameters.items()})
+    return {name: pool.objects for name, pool in cell.workload.pools.items()}
+
+
+def _benchmark(kind: type[_Measure], name: str, template: Any, cells: Sequence[Parameters]) -> type[_Measure]:
+    """The class that asv finds. Its history is kept under ``name``, not under that of this file."""
+
+    def run(self: _Measure, *parameters: Any) -> Any:
+        return kind.run(self, *parameters)
+
+    run.benchmark_name = name
+    values = [list(dict.fromkeys(each[key] for each in cells)) for key in template.sweep]
+    members = {
+        "cells": cells,
+        "workload": str(template.path),
+        "params": [list(BACKENDS), *values],
+        "param_names": ["backend", *template.sweep],
+        "version": f"{allocmark.MEASURING_VERSION}-{template.digest}",
+        name.rpartition(".")[2]: run,
+    }
+    return type(name, (kind,), members)
+
+
+def _benchmarks(file: Path) -> list[type[_Measure]]:
+    template = allocmark.find_workload(str(file))
+    every = [cell.parameters for cell in template.cells()]
+    found = [_benchmark(_Time, f"full.{template.name}.time_object", template, every)]
+    if template.default:
+        short = [cell.parameters for cell in template.cells(short=True) if not _is_left_out(template.name, cell)]
+        found.append(_benchmark(_Time, f"{template.name}.time_object", template, short))
+        found.append(_benchmark(_Pages, f"{template.name}.track_pages_2m", template, short))
+        # The pools are the same in every cell of the short form: one stands for all.
+        found.append(_benchmark(_Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))
+    return found
+
+
+def _is_left_out(workload: str, cell: Any) -> bool:
+    return workload in LEFT_OUT and LEFT_OUT[workload].items() <= cell.parameters.items()
+
+
+for _file in sorted((REPOSITORY / "workloads").glob("*.yaml")):
+    globals().update({each.__name__.replace(".", "_"): each for each in _benchmarks(_file)})

@@ -20,6 +20,7 @@ import allocmark
 
 SMALL = ["burst", "--short", "--set", "bulk=8", "--set", "pools.mbuf.objects=999"]
 TINY = [*SMALL, "--set", "keep=128"]
+FIXED = ["gets", "pages_4k", "lines", "objects", "foreign_puts"]  # of reuse
 BRIEF = ["--blocks", "8", "--sample-ms", "1", "-b", "mutant"]
 
 
@@ -61,13 +62,13 @@ def test_starting_up_imports_nothing_heavy():
             ["run", "burst", "--set", "pools.mbuf.objects=4000000000"],
             ["8,106.2 GiB", "available", "--set pools.mbuf.objects=N"],
         ),
-        (["run", "burst", "--set", "cores=7"], ["32 of 32 cells need 7 cores", "--no-pin"]),
+        (["run", "burst", "--set", "cores=7"], ["64 of 64 cells need 7 cores", "--no-pin"]),
         (
             ["run", "burst", "--set", "cores=2", "--set", "keep=128", "--set", "pools.mbuf.objects=200"],
             ["200 objects", "256"],
         ),
         (["run", "burst", "--blocks", "0"], ["--blocks"]),
-        (["run", "burst", "--baseline", "nobody"], ["--baseline nobody", "null:default"]),
+        (["run", "burst", "--baseline", "nobody"], ["'nobody' is not one of what is measured", "null:default"]),
         (["run", *TINY, "-b", "mutant", "-o", "/proc/no"], ["/proc/no"]),
         (["run", *TINY, "-b", "mutant", "--json", "/no/such/folder/x.json"], ["--json /no/such/folder/x.json"]),
         (["run", *TINY, "-b", "mutant", "--json", "/tmp"], ["--json /tmp: is a folder"]),
@@ -116,6 +117,59 @@ def test_a_run_prints_a_table_and_says_where_its_file_is(allocmark_command, muta
     assert cell["attestation"]["populated"]["pages"]["pools"]["mbuf"]["resident"] > 0
     assert cell["attestation"]["after"]["numa"]["pools"]["mbuf"]
     assert cell["probes"]["after"]["memory"]["pools"]["mbuf"]
+
+
+def test_a_run_times_calls_and_counts_what_is_reused(allocmark_command, mutants, tmp_path):
+    result = allocmark_command("run", *TINY, *BRIEF, "-o", "one", plugins=[mutants])
+    assert "burst: single calls, ns" in result.stdout
+    assert "burst: memory reused" in result.stdout
+    floor, cell = json.loads(allocmark_command("show", "one", "--json").stdout)["cells"]
+    for each in (floor, cell):
+        latency = each["latency"]
+        assert latency["get"]["percentiles"]["50"] > 0
+        assert latency["clock_ns"] >= 0
+        assert len(latency["ns_per_object"]) == 8
+        assert latency["get"]["calls"] == sum(count for _, count in latency["get"]["buckets"])
+    assert floor["reuse"] is None  # the floor hands out the same objects whatever comes back
+    reuse = cell["reuse"]
+    assert 0 < reuse["pages_2m"] <= reuse["pages_4k"] <= reuse["objects"]
+    assert reuse["foreign_puts"] == 0
+    again = allocmark_command("run", *TINY, *BRIEF, "-o", "two", "--no-latency", plugins=[mutants])
+    assert "single calls" not in again.stdout
+    _, second = json.loads(allocmark_command("show", "two", "--json").stdout)["cells"]
+    assert second["latency"] is None
+    # The same every time, but for where pages of 2 MB cut the memory of a pool that is not aligned to them.
+    assert [second["reuse"][each] for each in FIXED] == [reuse[each] for each in FIXED]
+    neither = allocmark_command("run", *TINY, *BRIEF, "--no-latency", "--no-reuse", plugins=[mutants])
+    assert "memory reused" not in neither.stdout
+
+
+def test_the_fastest_of_a_family_is_the_baseline(allocmark_command, mutants):
+    arguments = [*TINY, *BRIEF, "-b", "mutant:outside", "--baseline", "mutant:*", "-o", "here"]
+    result = allocmark_command("run", *arguments, plugins=[mutants])
+    assert result.returncode == 0, result.stderr
+    none, outside = json.loads(allocmark_command("show", "here", "--json").stdout)["cells"][1:]
+    best = min((none, outside), key=lambda cell: cell["median"])
+    assert none["baseline"] == outside["baseline"] == f"mutant:{best['variant']}"
+    compared = allocmark_command("compare", "here", "--baseline", "mutant:o*")
+    assert "cheaper than mutant:outside" in compared.stdout
+
+
+def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(allocmark_command, mutants, tmp_path):
+    crowd = tmp_path / "crowd.yaml"
+    crowd.write_text(
+        "format: 1\nname: crowd\nsummary: s\nsource: s\npools: {p: {object_size: 64, objects: 4000}}\n"
+        "actors: {w: {count: 200, steps: [{get: {from: p}}, {put: all}]}}\n"
+    )
+    assert_refused(allocmark_command("run", crowd), "crowd: 1 of 1 cells need 200 cores", "--no-pin")
+    two = tmp_path / "two.yaml"
+    two.write_text(crowd.read_text().replace("crowd", "two").replace("count: 200", "count: 3") + "cpus: 1\n")
+    result = allocmark_command("run", crowd, two, "-b", "mutant", *BRIEF, "-o", "here", plugins=[mutants])
+    assert result.returncode == 0, result.stderr
+    assert "left out: crowd: 1 of 1 cells need 200 cores" in result.stderr
+    floor, cell = json.loads(allocmark_command("show", "here", "--json").stdout)["cells"]
+    assert floor["workload"] == "two"
+    assert len(cell["attestation"]["cpus"]) == 1  # three actors, all on one
 
 
 def test_the_same_seed_compiles_to_the_same_cells(allocmark_command, mutants):
@@ -260,7 +314,7 @@ def test_workload_files_are_checked(allocmark_command, tmp_path):
     bad.write_text(good.read_text().replace("bulk: [1", "bulk: [70000"))
     result = allocmark_command("workloads", "check", good, bad)
     assert result.returncode == 2
-    assert "good, 64 cells" in result.stdout
+    assert "good, 128 cells" in result.stdout
     assert f"{bad}:" in result.stderr
     assert "Traceback" not in result.stderr
 

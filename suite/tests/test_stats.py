@@ -334,3 +334,27 @@ def test_a_net_ratio_survives_blocks_in_which_the_net_fell_below_zero() -> None:
     assert back.value == pytest.approx(2)
     assert stats.paired_ratio(dict.fromkeys(range(40), -0.1), base) is None
     assert stats.paired_ratio({block: -0.1 if block % 2 else 0.5 for block in range(40)}, base) is None
+
+
+def test_a_geometric_mean_covers_as_often_as_it_says() -> None:
+    rng = random.Random(11)
+    truth = [0.5, 0.9, 1.1, 0.25, 2.0, 0.6]
+    wanted = math.exp(sum(map(math.log, truth)) / len(truth))
+    times, hits, arms = 400, 0, []
+    for _ in range(times):
+        ratios = []
+        for each in truth:
+            base = {block: math.exp(rng.gauss(0, 0.05)) for block in range(20)}
+            mine = {block: each * math.exp(rng.gauss(0, 0.05)) for block in range(20)}
+            ratios.append(stats.paired_ratio(mine, base))
+        found = stats.geometric_mean(ratios)
+        assert found is not None
+        assert (found.n, found.covered) == (6, True)
+        hits += found.low <= wanted <= found.high
+        arms.append(found.high / found.value)
+    assert hits / times >= 0.985
+    assert stats.median(arms) < 1.06  # an arm of one of its ratios is about 1.07: it gains by the number of them
+    assert stats.geometric_mean([]) is None
+    few = stats.paired_ratio({0: 2.0}, {0: 1.0})
+    assert few is not None
+    assert stats.geometric_mean([few]).covered is False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import allocmark
 from allocmark import Backend, Capabilities, Pages, Unavailable
 
 HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+THP_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 _INSTALL = "apt-get install libdpdk-dev pkg-config && make setup"
 
@@ -36,7 +38,12 @@ _HANDLERS = [
     _Handler("bucket", "contiguous blocks of objects, kept together"),
 ]
 
+#: not DPDK's own: a driver that is loaded beside those
+_TURBOMEM = _Handler("turbomem", "TurboMem's driver: magazines over a lock-free depot")
+
 _PAGES = {Pages.HUGETLB: "hugetlb pages of 2 MB", Pages.BASE: "base pages (--no-huge)"}
+_TURBOMEM_PAGES = _PAGES | {Pages.THP: "transparent huge pages (--no-huge)"}
+_TURBOMEM_FILE = "librte_mempool_turbomem.so"
 
 
 def _load() -> tuple[int | None, str, Unavailable | None]:
@@ -72,14 +79,45 @@ def _no_huge_pages(folder: Path) -> Unavailable | None:
     )
 
 
+def _turbomem_driver() -> Path | None:
+    """TurboMem's driver: its distribution builds it where DPDK is. Found without loading anything of it."""
+    package = importlib.util.find_spec("allocmark_turbomem")
+    folders = package.submodule_search_locations if package else None
+    return next((path for folder in folders or [] if (path := Path(folder, _TURBOMEM_FILE)).exists()), None)
+
+
+def _no_thp(mode: Path) -> Unavailable | None:
+    """Why the kernel gives no transparent huge pages on request."""
+    try:
+        off = "[never]" in mode.read_text()
+    except OSError:
+        return Unavailable(
+            "the kernel has no transparent huge pages", "boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
+        )
+    return Unavailable("transparent huge pages are off", f"echo madvise | sudo tee {mode}") if off else None
+
+
 def variants(
-    table: int | None, version: str, missing: Unavailable | None, huge_pages: Path = HUGE_PAGES
+    table: int | None,
+    version: str,
+    missing: Unavailable | None,
+    huge_pages: Path = HUGE_PAGES,
+    driver: Path | None = None,
+    thp_mode: Path = THP_MODE,
 ) -> list[Backend]:
     """Describe every variant; where ``missing`` says why there is no DPDK, all of them are unavailable."""
+    obstacles = {
+        Pages.HUGETLB: missing or _no_huge_pages(huge_pages),
+        Pages.BASE: missing,
+        Pages.THP: missing or _no_thp(thp_mode),
+    }
+    undriven = None if driver else Unavailable(f"{_TURBOMEM_FILE}, its driver for DPDK, is not installed", _INSTALL)
     found = []
-    for handler in _HANDLERS:
-        for pages, pages_description in _PAGES.items():
-            obstacle = missing or (_no_huge_pages(huge_pages) if pages is Pages.HUGETLB else None)
+    for handler in [*_HANDLERS, _TURBOMEM]:
+        ours = handler is _TURBOMEM
+        for pages, pages_description in (_TURBOMEM_PAGES if ours else _PAGES).items():
+            obstacle = obstacles[pages] or (undriven if ours else None)
+            options = {"handler": handler.name, "pages": str(pages)}
             found.append(
                 Backend(
                     name="dpdk_ring",
@@ -94,7 +132,7 @@ def variants(
                     else handler.capabilities,
                     pages=pages,
                     default=(handler.name, pages) == ("ring_mp_mc", Pages.HUGETLB),
-                    options={"handler": handler.name, "pages": str(pages)},
+                    options=options | ({"driver": str(driver)} if ours and driver else {}),
                 )
             )
     return found
@@ -102,4 +140,4 @@ def variants(
 
 @allocmark.hookimpl
 def allocmark_backends() -> list[Backend]:
-    return variants(*_load())
+    return variants(*_load(), driver=_turbomem_driver())

@@ -7,12 +7,15 @@
 
 #include <stdbool.h>
 
+struct rte_mempool;
+
 /** What `init` decided for the whole process; written once, by eal_start(). */
 struct dpdk_process {
     bool started;
     bool hugetlb;
-    char handler[32];    /* name of the mempool operations every pool gets */
-    uint32_t main_lcore; /* the lcore that DPDK gave to the thread that called init */
+    int (*populate_thp)(struct rte_mempool *); /* fills pools with transparent huge pages; NULL: not wanted */
+    char handler[32];                          /* name of the mempool operations every pool gets */
+    uint32_t main_lcore;                       /* the lcore that DPDK gave to the thread that called init */
 };
 
 extern struct dpdk_process dpdk;

@@ -34,6 +34,15 @@ void drivers_find(const char *handler, char *path, size_t size) {
     globfree(&found);
 }
 
+int (*drivers_populate_thp(const char *path))(struct rte_mempool *) {
+    void *driver = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    if (driver == NULL) return NULL;
+    int (*populate)(struct rte_mempool *) = NULL;
+    *(void **)&populate = dlsym(driver, "turbomem_dpdk_populate_thp"); /* as POSIX shows it */
+    dlclose(driver);                                                   /* DPDK holds it too */
+    return populate;
+}
+
 bool drivers_have(const char *handler) {
     for (uint32_t i = 0; i < rte_mempool_ops_table.num_ops; i++)
         if (strcmp(rte_mempool_ops_table.ops[i].name, handler) == 0) return true;

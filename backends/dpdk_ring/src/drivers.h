@@ -6,11 +6,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct rte_mempool;
+
 /**
  * Write to `path` what DPDK must be given with -d so that `handler` is loaded; "" when it finds its drivers
  * by itself, which is so wherever DPDK still lies where it was installed.
  */
 void drivers_find(const char *handler, char *path, size_t size);
+
+/**
+ * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`, which DPDK
+ * has loaded; NULL: it has not, or that is not TurboMem's.
+ */
+int (*drivers_populate_thp(const char *path))(struct rte_mempool *);
 
 /** Whether DPDK knows the handler; true only once its driver is loaded. */
 bool drivers_have(const char *handler);

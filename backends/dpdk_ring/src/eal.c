@@ -80,7 +80,10 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     char lcores[32], megabytes[24], driver[4096];
     snprintf(lcores, sizeof lcores, "0@%d", main_cpu(init, &allowed));
     snprintf(megabytes, sizeof megabytes, "%" PRIu64, no_huge_mb(init->pool_bytes));
-    drivers_find(dpdk.handler, driver, sizeof driver);
+    if (option(init, "driver")[0] != '\0')
+        snprintf(driver, sizeof driver, "%s", option(init, "driver"));
+    else
+        drivers_find(dpdk.handler, driver, sizeof driver);
 
     char *argv[20];
     int argc = 0;
@@ -127,8 +130,8 @@ static int check_options(const allocmark_init *init, allocmark_error *error) {
         say(error, "option handler is '%s': it must name a mempool handler, such as ring_mp_mc", handler);
         return -EINVAL;
     }
-    if (strcmp(pages, "hugetlb") != 0 && strcmp(pages, "base") != 0) {
-        say(error, "option pages is '%s': it must be hugetlb or base", pages);
+    if (strcmp(pages, "hugetlb") != 0 && strcmp(pages, "base") != 0 && strcmp(pages, "thp") != 0) {
+        say(error, "option pages is '%s': it must be hugetlb, base or thp", pages);
         return -EINVAL;
     }
     snprintf(dpdk.handler, sizeof dpdk.handler, "%s", handler);
@@ -158,6 +161,19 @@ static int start_with_base_pages(const allocmark_init *init, allocmark_error *er
     return result;
 }
 
+static int check_driver(const allocmark_init *init, allocmark_error *error) {
+    if (!drivers_have(dpdk.handler)) {
+        say(error, "DPDK here has no mempool handler '%s': install the mempool drivers of DPDK",
+            dpdk.handler);
+        return -ENOENT;
+    }
+    if (strcmp(option(init, "pages"), "thp") != 0) return 0;
+    dpdk.populate_thp = drivers_populate_thp(option(init, "driver"));
+    if (dpdk.populate_thp != NULL) return 0;
+    say(error, "option driver is '%s': pages thp needs TurboMem's driver", option(init, "driver"));
+    return -ENOENT;
+}
+
 int eal_start(const allocmark_init *init, allocmark_error *error) {
     if (dpdk.started) {
         say(error, "DPDK's environment layer runs once a process: start another process");
@@ -177,10 +193,9 @@ int eal_start(const allocmark_init *init, allocmark_error *error) {
     }
     dpdk.started = true;
     dpdk.main_lcore = rte_get_main_lcore();
-    if (drivers_have(dpdk.handler)) return 0;
-    say(error, "DPDK here has no mempool handler '%s': install the mempool drivers of DPDK", dpdk.handler);
-    eal_stop();
-    return -ENOENT;
+    result = check_driver(init, error);
+    if (result != 0) eal_stop();
+    return result;
 }
 
 void eal_stop(void) {

@@ -106,7 +106,8 @@ static uint64_t page_bytes(const struct rte_mempool *pool) {
 
 static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, allocmark_error *error) {
     int result = rte_mempool_set_ops_byname(pool, dpdk.handler, NULL);
-    if (result == 0) result = rte_mempool_populate_default(pool);
+    if (result == 0)
+        result = dpdk.populate_thp != NULL ? dpdk.populate_thp(pool) : rte_mempool_populate_default(pool);
     if (result < 0) {
         say(error,
             "pool '%s': DPDK could not fill a '%s' mempool of %" PRIu64 " objects of %" PRIu64

@@ -79,6 +79,8 @@ class Cell:
 
     def init(self) -> None:
         chosen = {key: self.request[key] for key in ("handler", "pages")} | self.request.get("options", {})
+        if chosen["handler"] == "turbomem":
+            chosen = {"driver": str(plugin._turbomem_driver())} | chosen
         pairs = [(self.text(key), self.text(value)) for key, value in chosen.items()]
         options = self.ffi.new("allocmark_option[]", pairs)
         cpus = self.ffi.new("uint32_t[]", self.cpus)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from allocmark_dpdk import plugin
 
-HANDLERS = [handler.name for handler in plugin._HANDLERS]
+HANDLERS = [handler.name for handler in [*plugin._HANDLERS, plugin._TURBOMEM]]
 SHARED = [name for name in HANDLERS if name != "ring_sp_sc"]
 START, STOP = ["init", "create"], ["facts", "destroy", "fini"]
 
@@ -44,14 +44,14 @@ def test_another_thread_frees(cell, handler, pages):
     assert seen["available"] == [int(seen["pool_facts"]["objects"])]
 
 
-@pytest.mark.parametrize("handler", ["ring_mt_rts", "ring_mt_hts", "lf_stack"])
+@pytest.mark.parametrize("handler", ["ring_mt_rts", "ring_mt_hts", "lf_stack", "turbomem"])
 def test_more_threads_than_cores(cell, handler):
     how = {"threads": 8, "pinned": False, "rounds": 3000}
     seen = cell(handler, "base", [*START, "churn", *STOP], churn=how)
     assert (seen["churn"], seen["available"]) == ("ok", [4095])
 
 
-@pytest.mark.parametrize("handler", ["ring_mp_mc", "stack"])
+@pytest.mark.parametrize("handler", ["ring_mp_mc", "stack", "turbomem"])
 def test_without_a_cache(cell, handler):
     seen = cell(handler, "base", [*START, "exhaust", "churn", "cross", *STOP], spec={"cache": 0})
     assert (seen["churn"], seen["cross"], seen["exhaust"]["taken"]) == ("ok", "ok", 4095)

@@ -29,6 +29,21 @@ def test_base_pages_are_not(cell):
     assert "hugepages_reserved_mb" not in seen["process_facts"]
 
 
+def test_transparent_huge_pages_are_huge(cell):
+    spec = {"objects": 65535}
+    steps = ["init", "create", "facts", "exhaust", "churn", "cross", "destroy", "fini"]
+    seen = cell("turbomem", "thp", steps, spec=spec)
+    mapping = seen["mapping"]
+    assert mapping["KernelPageSize"] == 4
+    assert mapping["AnonHugePages"] == mapping["Rss"] == mapping["Size"] >= (65535 * 2176) >> 10
+    assert seen["pool_facts"]["page_kb"] == "2048"
+    assert seen["pool_facts"]["handler"] == "turbomem"
+    assert (seen["exhaust"]["taken"], seen["exhaust"]["inside"], seen["churn"], seen["cross"]) == (
+        *(65535, True, "ok", "ok"),
+    )
+    assert seen["available"] == [65535] * 3
+
+
 def test_large_objects_are_populated(cell):
     large = {"object_size": 100_000, "objects": 300, "cache": 0}
     seen = cell("ring_mp_mc", "base", ["init", "create", "facts", "destroy", "fini"], spec=large)

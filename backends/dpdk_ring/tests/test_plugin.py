@@ -45,12 +45,9 @@ def listed(site: Path) -> list[list[str]]:
 
 def test_built_without_dpdk(without_dpdk):
     assert not list(without_dpdk.glob("allocmark_dpdk/*.so"))
-    assert (
-        listed(without_dpdk)
-        == [["None", "libdpdk was not there when allocmark-dpdk was built", plugin._INSTALL]]
-        * len(plugin._HANDLERS)
-        * 2
-    )
+    assert listed(without_dpdk) == [
+        ["None", "libdpdk was not there when allocmark-dpdk was built", plugin._INSTALL]
+    ] * (len(plugin._HANDLERS) * 2 + 3)
 
 
 def test_the_library_is_gone(without_dpdk, tmp_path):
@@ -65,7 +62,7 @@ def test_the_library_is_gone(without_dpdk, tmp_path):
 def test_variants_are_well_formed():
     found = plugin.allocmark_backends()
     assert [problem for backend in found for problem in backend.problems()] == []
-    assert len({backend.label for backend in found}) == len(found) == 14
+    assert len({backend.label for backend in found}) == len(found) == 17
     (default,) = (backend for backend in found if backend.default)
     assert default.variant == "ring_mp_mc-hugetlb"
     assert default.options == {"handler": "ring_mp_mc", "pages": "hugetlb"}
@@ -99,7 +96,7 @@ def counts(folder: Path, **values: int) -> Path:
 def test_huge_pages_that_may_not_be_reserved(tmp_path, monkeypatch, values, possible):
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write whatever the mode says
     obstacle = None if possible else plugin._no_huge_pages(counts(tmp_path, **values))
-    found = plugin.variants(8, "1", None, counts(tmp_path, **values))
+    found = plugin.variants(8, "1", None, counts(tmp_path, **values), tmp_path)
     assert {b.unavailable for b in found if b.pages is Pages.HUGETLB} == {obstacle}
     assert {b.unavailable for b in found if b.pages is Pages.BASE} == {None}
     if not possible:
@@ -110,3 +107,29 @@ def test_a_kernel_without_huge_pages(tmp_path):
     found = plugin.variants(8, "1", None, tmp_path / "none")
     obstacle = Unavailable("the kernel has no huge pages of 2 MB", "boot a kernel with CONFIG_HUGETLBFS=y")
     assert {b.unavailable for b in found if b.pages is Pages.HUGETLB} == {obstacle}
+
+
+def turbomem(tmp_path, **changes):
+    found = plugin.variants(8, "1", None, counts(tmp_path, nr=9, free=9), **changes)
+    return {b.pages: b for b in found if b.options["handler"] == "turbomem"}
+
+
+def test_turbomem_without_its_driver(tmp_path):
+    found = turbomem(tmp_path, driver=None)
+    assert {b.table for b in found.values()} == {None}
+    (obstacle,) = {b.unavailable for b in found.values()}
+    assert obstacle.reason == "librte_mempool_turbomem.so, its driver for DPDK, is not installed"
+    assert obstacle.fix == plugin._INSTALL
+
+
+@pytest.mark.parametrize(
+    ("mode", "possible"), [("always [madvise] never", True), ("[always] never", True), ("madvise [never]", False)]
+)
+def test_turbomem_where_thp_is_off(tmp_path, mode, possible):
+    file, driver = tmp_path / "enabled", tmp_path / plugin._TURBOMEM_FILE
+    file.write_text(mode)
+    found = turbomem(tmp_path, driver=driver, thp_mode=file)
+    assert found[Pages.BASE].table == found[Pages.HUGETLB].table == 8
+    assert found[Pages.THP].options == {"handler": "turbomem", "pages": "thp", "driver": str(driver)}
+    assert (found[Pages.THP].unavailable is None) == possible
+    assert possible or found[Pages.THP].unavailable.fix == f"echo madvise | sudo tee {file}"

@@ -15,7 +15,7 @@ ffi = FFI()
 ffi.cdef(
     """
     const char *turbomem_version(void);
-    const void *allocmark_turbomem_table(void);
+    const void *allocmark_turbomem_table(const char *kind);
     """
 )
 ffi.set_source(

@@ -22,7 +22,7 @@
 
 namespace {
 
-const auto &table = *static_cast<const allocmark_backend *>(allocmark_turbomem_table());
+const auto &table = *static_cast<const allocmark_backend *>(allocmark_turbomem_table("plain"));
 
 struct row {
     unsigned threads;

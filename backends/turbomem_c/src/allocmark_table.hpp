@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// The address of the `allocmark_backend` of this library; it lives as long as the process.
-extern "C" const void *allocmark_turbomem_table(void);
+/// The address of the `allocmark_backend` of that kind, which lives as long as the process: "plain",
+/// "checked" or "per_thread"; else null.
+extern "C" const void *allocmark_turbomem_table(const char *kind);

@@ -1,33 +1,161 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The C interface: handles are the C++ objects under another name.
+/// The C interface.
 #include "turbomem/turbomem.h"
 
+#include "c_pool.hpp"
 #include "errors.hpp"
 #include "turbomem/pool.hpp"
 
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
+
+/// A slot of a pool. Lives as long as the pool's shell.
+struct turbomem_cache {
+    turbomem::cache *direct = nullptr; ///< set while entered, on pools whose calls need no more
+    std::unique_ptr<turbomem::any_pool::any_local> local;
+    turbomem_pool *pool = nullptr;
+    std::atomic<bool> taken{false};
+};
+
+/// The shell outlives what is in it, so that a handle of a pool that is gone can be told.
+struct turbomem_pool {
+    std::unique_ptr<turbomem::any_pool> body; ///< null: destroyed
+    std::uint32_t slots = 0;
+    std::unique_ptr<turbomem_cache[]> caches;
+};
 
 namespace {
 
-turbomem::pool &cpp(turbomem_pool *pool) {
-    return *reinterpret_cast<turbomem::pool *>(pool);
-}
-const turbomem::pool &cpp(const turbomem_pool *pool) {
-    return *reinterpret_cast<const turbomem::pool *>(pool);
-}
-turbomem::cache &cpp(turbomem_cache *cache) {
-    return *reinterpret_cast<turbomem::cache *>(cache);
-}
-
-turbomem::page_kind page_kind_of(uint32_t pages) {
-    if (pages > TURBOMEM_PAGES_THP)
-        throw turbomem::invalid_options("pages is " + std::to_string(pages) + ", not 0 (base) or 1 (thp)");
-    return pages == TURBOMEM_PAGES_THP ? turbomem::page_kind::thp : turbomem::page_kind::base;
-}
+using turbomem::any_pool;
 
 template <class Body> int translate(turbomem_error *error, Body &&body) {
     return turbomem::translate(error == nullptr ? nullptr : error->message, sizeof error->message, body);
+}
+
+/// Keep the shell of a destroyed pool, and let the oldest go: this many are known as destroyed.
+void bury(turbomem_pool *pool) noexcept {
+    constexpr std::size_t known = 64;
+    // Never destroyed: pools may be destroyed by static destructors.
+    static std::mutex &lock = *new std::mutex;
+    static std::deque<std::unique_ptr<turbomem_pool>> &shells =
+        *new std::deque<std::unique_ptr<turbomem_pool>>;
+    std::unique_ptr<turbomem_pool> shell(pool), oldest;
+    const std::lock_guard guard(lock);
+    if (shells.size() == known) {
+        oldest = std::move(shells.front());
+        shells.pop_front();
+    }
+    try {
+        shells.push_back(std::move(shell));
+    } catch (const std::bad_alloc &) {
+        // then this one is not known
+    }
+}
+
+/// Of the caller's structure, whose version of the header may have less or more members.
+template <class Struct> Struct read(const Struct *from) {
+    if (from == nullptr) throw turbomem::invalid_options("the options are NULL");
+    if (from->size < 2 * sizeof(std::uint32_t))
+        throw turbomem::invalid_options("size is " + std::to_string(from->size) +
+                                        ", not that of the structure: set it to sizeof");
+    Struct copy{};
+    std::memcpy(&copy, from, std::min<std::size_t>(from->size, sizeof copy));
+    return copy;
+}
+template <class Struct> int write(Struct copy, Struct *to) noexcept {
+    if (to->size < 2 * sizeof(std::uint32_t)) return -EINVAL;
+    copy.size = to->size;
+    std::memcpy(to, &copy, std::min<std::size_t>(to->size, sizeof copy));
+    return 0;
+}
+
+turbomem::page_kind page_kind_of(std::uint32_t pages) {
+    switch (pages) {
+    case TURBOMEM_PAGES_THP:
+        return turbomem::page_kind::thp;
+    case TURBOMEM_PAGES_BASE:
+        return turbomem::page_kind::base;
+    case TURBOMEM_PAGES_HUGETLB_2M:
+        return turbomem::page_kind::hugetlb_2m;
+    case TURBOMEM_PAGES_HUGETLB_1G:
+        return turbomem::page_kind::hugetlb_1g;
+    }
+    throw turbomem::invalid_options("pages is " + std::to_string(pages) +
+                                    ", not 0 (thp), 1 (base), 2 (hugetlb_2m) or 3 (hugetlb_1g)");
+}
+
+turbomem::pool_options options_of(const turbomem_options &o) {
+    turbomem::pool_options p;
+    p.objects = o.objects;
+    p.object_size = o.object_size;
+    if (o.alignment != 0) p.alignment = o.alignment;
+    if (o.magazine != 0) p.magazine = o.magazine;
+    p.caching = o.uncached == 0;
+    p.max_threads = o.max_threads;
+    p.pages.kind = page_kind_of(o.pages);
+    p.pages.require = o.require != 0;
+    if (o.numa > TURBOMEM_NUMA_STRICT)
+        throw turbomem::invalid_options("numa is " + std::to_string(o.numa) +
+                                        ", not 0 (any), 1 (preferred) or 2 (strict)");
+    p.numa = o.numa == TURBOMEM_NUMA_STRICT ? turbomem::numa_mode::strict : turbomem::numa_mode::preferred;
+    if (o.one_node != 0) {
+        if (o.node < 0)
+            throw turbomem::invalid_options("node is " + std::to_string(o.node) + ", not 0 or more");
+        p.node = o.node;
+    }
+    if (o.checks != 0)
+        p.on_misuse = [call = o.on_misuse, context = o.context](const turbomem::misuse &found) {
+            if (turbomem::misuse_met == 0) turbomem::misuse_met = found.code();
+            if (call != nullptr) call(context, -found.code(), found.object(), found.what());
+        };
+    return p;
+}
+
+any_pool *body_of(const turbomem_pool *pool) noexcept {
+    return pool == nullptr ? nullptr : pool->body.get();
+}
+
+/// The pool behind a cache that is entered, else null.
+any_pool *body_of(const turbomem_cache *cache) noexcept {
+    return cache == nullptr || cache->local == nullptr ? nullptr : body_of(cache->pool);
+}
+
+/// Run `body` on the pool behind a handle: its code, or that of what it threw, or -ESTALE.
+template <class Handle, class Body>
+std::int64_t on(Handle *handle, turbomem_error *error, Body &&body) noexcept {
+    any_pool *const p = body_of(handle);
+    if (p == nullptr) {
+        if (error != nullptr)
+            turbomem::write_message(error->message, sizeof error->message,
+                                    "the handle is NULL, was left, or its pool is destroyed");
+        return -ESTALE;
+    }
+    std::int64_t result = 0;
+    const int code = translate(error, [&] { result = body(*p); });
+    return code != 0 ? code : result;
+}
+
+/// For good, where turbomem::pin restores.
+void pin(std::uint32_t cpu) {
+    constexpr std::uint32_t most = 1u << 16; // CPUs; more than the kernel can be built for
+    std::vector<unsigned long> mask(CPU_ALLOC_SIZE(std::min(cpu, most) + 1) / sizeof(unsigned long));
+    auto *const set = reinterpret_cast<cpu_set_t *>(mask.data());
+    const std::size_t bytes = mask.size() * sizeof(unsigned long);
+    if (cpu < most) CPU_SET_S(cpu, bytes, set);
+    if (::sched_setaffinity(0, bytes, set) != 0)
+        throw turbomem::error(errno, "cannot keep the thread on CPU " + std::to_string(cpu) +
+                                         ": not among those that this process may use");
 }
 
 } // namespace
@@ -38,56 +166,163 @@ const char *turbomem_version(void) {
 
 int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbomem_error *error) {
     return translate(error, [&] {
-        turbomem::pool_options o;
-        o.object_size = options->object_size;
-        o.objects = options->objects;
-        if (options->alignment != 0) o.alignment = options->alignment;
-        o.magazine = options->magazine;
-        o.caching = options->uncached == 0;
-        o.max_threads = options->max_threads;
-        o.pages = page_kind_of(options->pages);
-        *pool = reinterpret_cast<turbomem_pool *>(std::make_unique<turbomem::pool>(o).release());
+        const turbomem_options o = read(options);
+        turbomem::pool_options wanted = options_of(o);
+        if (wanted.max_threads == 0) wanted.max_threads = turbomem::threads::slots::default_threads();
+        auto shell = std::make_unique<turbomem_pool>();
+        shell->body = turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks != 0);
+        shell->slots = wanted.max_threads;
+        shell->caches = std::make_unique<turbomem_cache[]>(shell->slots);
+        for (std::uint32_t i = 0; i < shell->slots; ++i) shell->caches[i].pool = shell.get();
+        *pool = shell.release();
     });
 }
 
-void turbomem_destroy(turbomem_pool *pool) {
-    if (pool != nullptr) delete &cpp(pool);
+int turbomem_destroy(turbomem_pool *pool) {
+    if (pool == nullptr) return 0;
+    if (pool->body == nullptr) return -ESTALE;
+    if (const int code = pool->body->may_end(); code != 0) return code;
+    for (std::uint32_t i = 0; i < pool->slots; ++i) {
+        pool->caches[i].direct = nullptr;
+        pool->caches[i].local.reset();
+    }
+    pool->body.reset();
+    bury(pool);
+    return 0;
 }
 
 int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache, turbomem_error *error) {
-    return translate(error, [&] { *cache = reinterpret_cast<turbomem_cache *>(&cpp(pool).enter(slot)); });
+    return static_cast<int>(on(pool, error, [&](any_pool &p) {
+        const bool any = slot == TURBOMEM_ANY_SLOT;
+        if (!any && slot >= pool->slots)
+            throw turbomem::invalid_slot(EINVAL, "slot " + std::to_string(slot) + " of a pool made for " +
+                                                     std::to_string(pool->slots) + " threads");
+        for (std::uint32_t i = any ? 0 : slot; i < (any ? pool->slots : slot + 1); ++i) {
+            turbomem_cache &c = pool->caches[i];
+            // acquire: the slot as the thread that left it wrote it.
+            if (c.taken.exchange(true, std::memory_order_acquire)) continue;
+            try {
+                c.local = p.enter(i);
+            } catch (...) {
+                c.taken.store(false, std::memory_order_release); // release: as in turbomem_leave
+                throw;
+            }
+            c.direct = c.local->direct();
+            *cache = &c;
+            return 0;
+        }
+        throw turbomem::invalid_slot(EBUSY,
+                                     any ? "all " + std::to_string(pool->slots) + " slots are in use"
+                                         : "slot " + std::to_string(slot) + " is in use by another thread");
+    }));
 }
 
-void turbomem_leave(turbomem_cache *cache) {
-    cpp(cache).leave();
+int turbomem_leave(turbomem_cache *cache) {
+    return static_cast<int>(on(cache, nullptr, [&](any_pool &) {
+        cache->direct = nullptr;
+        cache->local.reset();
+        cache->taken.store(false, std::memory_order_release); // release: pairs with the next thread's acquire
+        return 0;
+    }));
 }
 
 int turbomem_get_bulk(turbomem_cache *cache, void **objects, uint32_t n) {
-    return cpp(cache).get_bulk(objects, n) ? 0 : -ENOENT;
+    if (cache != nullptr && cache->direct != nullptr) [[likely]]
+        return cache->direct->get_bulk(objects, n) ? 0 : -ENOENT;
+    const std::int64_t got =
+        on(cache, nullptr, [&](any_pool &p) { return p.get(cache->local.get(), objects, n, true); });
+    return got < 0 ? static_cast<int>(got) : 0;
 }
 
-void turbomem_put_bulk(turbomem_cache *cache, void *const *objects, uint32_t n) {
-    cpp(cache).put_bulk(objects, n);
+int64_t turbomem_get_up_to(turbomem_cache *cache, void **objects, uint32_t n) {
+    if (cache != nullptr && cache->direct != nullptr) [[likely]]
+        return cache->direct->get_up_to(objects, n);
+    return on(cache, nullptr, [&](any_pool &p) { return p.get(cache->local.get(), objects, n, false); });
 }
 
-void turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
-    const turbomem::pool &p = cpp(pool);
-    const turbomem::depot_counters counters = p.counters();
-    *stats = {.available = p.available(),
-              .object_stride = p.layout().stride,
-              .region_bytes = p.region().size(),
-              .magazine = p.layout().magazine,
-              .magazines = p.layout().magazines,
-              .cache = p.cached_at_most(),
-              .depot_exchanges = counters.exchanges,
-              .depot_steals = counters.steals};
+int turbomem_put_bulk(turbomem_cache *cache, void *const *objects, uint32_t n) {
+    if (cache != nullptr && cache->direct != nullptr) [[likely]] {
+        cache->direct->put_bulk(objects, n);
+        return 0;
+    }
+    return static_cast<int>(
+        on(cache, nullptr, [&](any_pool &p) { return p.put(cache->local.get(), objects, n); }));
 }
 
-void *turbomem_region(const turbomem_pool *pool, uint64_t *length) {
-    *length = cpp(pool).region().size();
-    return cpp(pool).region().data();
+int turbomem_pool_get_bulk(turbomem_pool *pool, void **objects, uint32_t n) {
+    const std::int64_t got = on(pool, nullptr, [&](any_pool &p) { return p.get(nullptr, objects, n, true); });
+    return got < 0 ? static_cast<int>(got) : 0;
 }
 
-int turbomem_huge_bytes(const turbomem_pool *pool, uint64_t *bytes) {
-    return translate(nullptr, [&] { *bytes = cpp(pool).region().huge_bytes(); });
+int turbomem_pool_put_bulk(turbomem_pool *pool, void *const *objects, uint32_t n) {
+    return static_cast<int>(on(pool, nullptr, [&](any_pool &p) { return p.put(nullptr, objects, n); }));
+}
+
+int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
+    return static_cast<int>(on(pool, nullptr, [&](const any_pool &p) {
+        const turbomem::pool_statistics s = p.statistics();
+        return write({.size = 0,
+                      .nodes = static_cast<std::uint32_t>(s.nodes),
+                      .objects = s.objects,
+                      .available = s.available,
+                      .cached = s.cached,
+                      .object_stride = s.object_stride,
+                      .region_bytes = s.region_bytes,
+                      .magazine = s.magazine,
+                      .magazines = s.magazines,
+                      .cache = s.cache_limit,
+                      .depot_exchanges = s.exchanges,
+                      .depot_steals = s.steals,
+                      .reclaims = s.reclaims,
+                      .fallback_gets = s.fallback_gets,
+                      .foreign_puts = s.foreign_puts},
+                     stats);
+    }));
+}
+
+int turbomem_owns(const turbomem_pool *pool, const void *address) {
+    return static_cast<int>(
+        on(pool, nullptr, [&](const any_pool &p) { return p.memory().contains(address) ? 1 : 0; }));
+}
+
+int turbomem_get_regions(const turbomem_pool *pool, turbomem_region *regions, uint32_t capacity,
+                         turbomem_error *error) {
+    return static_cast<int>(on(pool, error, [&](const any_pool &p) {
+        const turbomem::mapping &memory = p.memory();
+        // The caller's structures may be larger or smaller than ours, all alike.
+        const std::size_t stride = capacity == 0 ? 0 : regions->size;
+        for (std::uint32_t i = 0; i < std::min(capacity, memory.regions()); ++i) {
+            const turbomem::page_report found = memory.report(i);
+            auto *const to =
+                reinterpret_cast<turbomem_region *>(reinterpret_cast<std::byte *>(regions) + i * stride);
+            if (write({.size = 0,
+                       .node = found.nodes.size() == 1 ? found.nodes[0].node : -1,
+                       .start = memory.region(i),
+                       .length = memory.size(),
+                       .base = found.base,
+                       .thp = found.thp,
+                       .hugetlb_2m = found.hugetlb_2m,
+                       .hugetlb_1g = found.hugetlb_1g},
+                      to) != 0)
+                throw turbomem::invalid_options("size of a region is not set: set it to sizeof");
+        }
+        return static_cast<int>(memory.regions());
+    }));
+}
+
+int turbomem_remerge(turbomem_pool *pool, uint64_t *before, uint64_t *after) {
+    return static_cast<int>(on(pool, nullptr, [&](const any_pool &p) {
+        const turbomem::merge_result result = p.memory().remerge();
+        if (before != nullptr) *before = result.before;
+        if (after != nullptr) *after = result.after;
+        return -result.code;
+    }));
+}
+
+int64_t turbomem_audit(turbomem_pool *pool) {
+    return on(pool, nullptr, [&](any_pool &p) { return p.audit(); });
+}
+
+int turbomem_pin(uint32_t cpu, turbomem_error *error) {
+    return translate(error, [&] { pin(cpu); });
 }

@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 from allocmark_turbomem import plugin
 from cffi import FFI
+from native_programs import BUILDS, Build
 
 import allocmark
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return Build.of(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +30,10 @@ def ffi() -> FFI:
 
 
 class Table:
-    """The native table, driven as the engine does."""
+    """The native table of a variant, driven as the engine does."""
 
-    def __init__(self, ffi: FFI) -> None:
-        (backend, *_) = (b for b in plugin.allocmark_backends() if b.table is not None)
+    def __init__(self, ffi: FFI, variant: str = "base") -> None:
+        (backend,) = (b for b in plugin.allocmark_backends() if b.variant == variant)
         self.ffi = ffi
         self.native = ffi.cast("allocmark_backend *", backend.table)
         self.error = ffi.new("allocmark_error *")

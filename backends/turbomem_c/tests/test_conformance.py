@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The acceptance kit that every backend must pass, on the default variant."""
+"""The acceptance kit that every backend must pass: whole on the default variant, its hardest cases on the others."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from allocmark_turbomem import plugin
 
 from allocmark.conformance import Case, cases
 
 
-@pytest.mark.parametrize("case", cases("turbomem"), ids=str)
+def every_case() -> Iterator[Any]:
+    for backend in plugin.allocmark_backends():
+        for case in cases(backend.label):
+            hard = str(case).startswith(("whole_pool", "handover senders=3"))
+            marks = [] if backend.default or hard else [pytest.mark.long]
+            yield pytest.param(case, marks=marks, id=f"{backend.variant} {case}")
+
+
+@pytest.mark.parametrize("case", every_case())
 def test_conformance(case: Case) -> None:
     case.check()

@@ -3,90 +3,123 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from native_programs import CC, CXX, NATIVE, ROOT, WARNINGS, Build, compiled, run
 
 import allocmark
 
-ROOT = Path(__file__).resolve().parents[1]
-NATIVE = ROOT / "tests" / "native"
-CC = os.environ.get("CC", "gcc")
-CXX = os.environ.get("CXX", "g++")
-WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]
-BUILDS = {
-    "plain": [],
-    "thread": ["-fsanitize=thread"],
-    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-}
 #: steps a thread in each shape of the stress program: a second or two in every build
 STEPS = {"plain": 200_000, "thread": 5_000, "address": 20_000}
 
-pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module", params=BUILDS)
-def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str], Path]:
-    """Name, compiler flags and folder of a build whose sanitizer this machine has."""
-    flags = BUILDS[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    probe = folder / "probe.cpp"
-    probe.write_text("int main() {}\n")
-    if subprocess.run([CXX, *flags, probe, "-o", folder / "probe"], capture_output=True).returncode:
-        pytest.skip(f"{CXX} cannot link {' '.join(flags)} here")
-    return request.param, flags, folder
-
-
-def compiled(name: str, build: tuple[str, list[str], Path]) -> Path:
-    _, flags, folder = build
-    program = folder / name
-    run(CXX, "-std=c++20", "-O2", "-g", *WARNINGS, *flags, NATIVE / f"{name}.cpp", "-o", program)
-    return program
-
-
-def test_parts_keep_their_promises(build: tuple[str, list[str], Path]) -> None:
+def test_parts_keep_their_promises(build: Build) -> None:
     run(compiled("unit", build))
 
 
-def test_threads_lose_nothing(build: tuple[str, list[str], Path]) -> None:
-    run(compiled("stress", build), str(STEPS[build[0]]))
+def test_pools_keep_their_promises(build: Build) -> None:
+    run(compiled("pool", build))
 
 
-def test_c_interface_from_c(build: tuple[str, list[str], Path]) -> None:
-    _, flags, folder = build
-    objects = [folder / "c_interface.o", folder / "turbomem.o"]
-    run(CC, "-std=c11", "-pedantic", *WARNINGS, *flags, "-c", NATIVE / "c_interface.c", "-o", objects[0])
-    run(CXX, "-std=c++20", *WARNINGS, *flags, "-c", ROOT / "src" / "turbomem.cpp", "-o", objects[1])
-    run(CXX, *flags, *objects, "-o", folder / "c_interface")
-    run(folder / "c_interface")
+def test_adapters_keep_their_promises(build: Build) -> None:
+    run(compiled("adapters", build))
 
 
-@pytest.mark.parametrize("header", sorted((ROOT / "include" / "turbomem").iterdir()), ids=lambda p: p.name)
+REFUSALS = {
+    "pages::thp, threads::single, pages::base": "two page policies: take one of pages::thp",
+    "threads::slots, threads::per_thread": "two threading policies: take one of threads::slots",
+    "numa::strict, numa::any_node": "two NUMA policies: take one of numa::any_node",
+    "caching::uncached, caching::uncached": "two caching policies",
+    "checking::none, checking::checked<>": "two checking policies",
+    "int": "what follows the object type must be policies",
+}
+
+
+@pytest.mark.parametrize("policies", REFUSALS)
+def test_policies_that_contradict_are_refused_with_a_reason(policies: str, tmp_path: Path) -> None:
+    source = tmp_path / "refused.cpp"
+    source.write_text(
+        '#include "turbomem/turbomem.hpp"\nusing namespace turbomem;\n'
+        f"void f() {{ pool<int, {policies}> p({{.objects = 1}}); }}\n"
+    )
+    done = subprocess.run(
+        [CXX, "-std=c++20", "-fsyntax-only", *WARNINGS, source], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert f"static assertion failed: {REFUSALS[policies]}" in done.stderr
+
+
+def test_threads_lose_nothing(build: Build) -> None:
+    run(compiled("stress", build), str(STEPS[build.name]))
+
+
+def test_c_interface_from_c(build: Build) -> None:
+    objects = [build.folder / "c_interface.o", build.folder / "turbomem.o"]
+    flags = [*WARNINGS, *build.flags, *(["-DSANITIZED"] if build.name == "address" else [])]
+    run(CC, "-std=c11", "-pedantic", *flags, "-c", NATIVE / "c_interface.c", "-o", objects[0])
+    run(CXX, "-std=c++20", *flags, "-c", ROOT / "src" / "turbomem.cpp", "-o", objects[1])
+    run(CXX, *flags, *objects, "-o", build.folder / "c_interface")
+    run(build.folder / "c_interface")
+
+
+def test_shared_library_exports_its_interface_and_nothing_else(tmp_path: Path) -> None:
+    library = tmp_path / "libturbomem.so"
+    hidden = ["-shared", "-fPIC", "-fvisibility=hidden", f"-Wl,--version-script={ROOT / 'src' / 'turbomem.map'}"]
+    run(CXX, "-std=c++20", "-O2", *WARNINGS, *hidden, ROOT / "src" / "turbomem.cpp", "-o", library)
+    exported = set(re.findall(r" [A-Z] (turbomem_\w+)", run("nm", "-D", "--defined-only", library)))
+    header = (ROOT / "include" / "turbomem" / "turbomem.h").read_text()
+    assert exported == set(re.findall(r"\b(turbomem_\w+)\(", header))
+    lines = run("nm", "-D", "--defined-only", library).splitlines()
+    assert [line for line in lines if "turbomem_" not in line and "TURBOMEM_0" not in line] == []
+
+
+HEADERS = sorted((ROOT / "include" / "turbomem").iterdir())
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda p: p.name)
 def test_each_header_stands_alone(header: Path, tmp_path: Path) -> None:
     source = tmp_path / "alone.cpp"
     source.write_text(f'#include "turbomem/{header.name}"\n#include "turbomem/{header.name}"\n')
     run(CXX, "-std=c++20", "-fsyntax-only", *WARNINGS, source)
 
 
+def test_the_main_header_includes_all() -> None:
+    text = (ROOT / "include" / "turbomem" / "turbomem.hpp").read_text()
+    names = {h.name for h in HEADERS} - {"turbomem.hpp", "turbomem.h"}
+    assert {name for name in names if f'#include "turbomem/{name}"' in text} == names
+
+
+def test_a_thread_finds_its_cache_without_a_call(tmp_path: Path) -> None:
+    """Thread-local storage is read in place, in a shared object too, and nothing is locked before the slow paths."""
+    source, assembly = tmp_path / "implicit.cpp", tmp_path / "implicit.s"
+    source.write_text(
+        '#include "turbomem/per_thread.hpp"\n#include "turbomem/pool.hpp"\n'
+        "using numbers = turbomem::pool<int, turbomem::threads::per_thread>;\n"
+        'extern "C" int *get(numbers &p) { return p.try_allocate(); }\n'
+    )
+    run(CXX, "-std=c++20", "-O2", "-fPIC", *WARNINGS, "-S", source, "-o", assembly)
+    body = assembly.read_text().split("\nget:\n", 1)[1].split(".size\tget,", 1)[0]
+    assert "%fs:" in body
+    assert "__tls" not in body
+
+
 def test_table_needs_no_look_up_on_the_measured_path(tmp_path: Path) -> None:
-    """get_bulk and put_bulk call nothing but their own slow path: no memcpy, no thread-local storage."""
+    """get_bulk and put_bulk call nothing but their own slow path, and lock nothing: no memcpy, no thread-local
+    storage."""
     assembly = tmp_path / "table.s"
     flags = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fPIC", *WARNINGS, f"-I{allocmark.get_include()}"]
     run(CXX, *flags, "-S", ROOT / "src" / "allocmark_table.cpp", "-o", assembly)
     text = assembly.read_text()
-    for name, slow in (("8get_bulkEPvS0_PS0_j", "get_slowly"), ("8put_bulkEPvS0_PKS0_j", "put_slowly")):
-        label = f"_ZN12_GLOBAL__N_1{'L' if f'_ZN12_GLOBAL__N_1L{name}' in text else ''}{name}"
-        body = text.split(f"\n{label}:\n", 1)[1].split(f".size\t{label}", 1)[0]
+    for name in ("get", "put"):
+        label = f"_ZN12_GLOBAL__N_113through_cache8{name}_bulkE"
+        (symbol,) = re.findall(rf"^({label}\w+):", text, re.M)
+        body = text.split(f"\n{symbol}:\n", 1)[1].split(f".size\t{symbol}", 1)[0]
         assert "%fs:" not in body
+        assert "\tlock" not in body
+        assert "\txchg" not in body
         leaves = [line for line in body.splitlines() if "\tcall" in line or ("\tjmp\t_" in line)]
         assert leaves, "the slow path is inlined"
-        assert all(slow in line for line in leaves)
+        assert all(f"{name}_slowly" in line for line in leaves)

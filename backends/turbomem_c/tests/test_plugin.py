@@ -20,11 +20,47 @@ def test_is_found_by_its_entry_point():
 
 def test_variants_are_sound():
     backends = {b.label: b for b in plugin.allocmark_backends()}
-    assert list(backends) == ["turbomem:thp", "turbomem:base"]
-    assert [b.problems() for b in backends.values()] == [[], []]
+    pages = {
+        "thp": allocmark.Pages.THP,
+        "base": allocmark.Pages.BASE,
+        "hugetlb_2m": allocmark.Pages.HUGETLB,
+        "per_thread": allocmark.Pages.THP,
+        "checked": allocmark.Pages.BASE,
+    }
+    assert {label.removeprefix("turbomem:"): b.pages for label, b in backends.items()} == pages
+    assert {label: b.problems() for label, b in backends.items() if b.problems()} == {}
     assert [label for label, b in backends.items() if b.default] == ["turbomem:thp"]
-    assert backends["turbomem:thp"].pages is allocmark.Pages.THP
-    assert backends["turbomem:base"].pages is allocmark.Pages.BASE
+    tables = {b.variant: b.table for b in backends.values()}
+    assert tables["thp"] == tables["base"] == tables["hugetlb_2m"]
+    assert len({tables["base"], tables["per_thread"], tables["checked"]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("free", "promised", "surplus", "overcommit", "writable", "available"),
+    [
+        (8, 0, 0, 0, False, True),
+        (8, 8, 0, 0, False, False),  # all are promised
+        (0, 0, 0, 16, False, True),  # the kernel makes some by itself
+        (0, 0, 16, 16, False, False),
+        (0, 0, 0, 0, True, True),  # and may be asked to
+    ],
+)
+def test_no_huge_pages_are_said_with_the_fix(
+    tmp_path, monkeypatch, free, promised, surplus, overcommit, writable, available
+):
+    for name, value in (("nr", 8), ("free", free), ("resv", promised), ("surplus", surplus)):
+        (tmp_path / f"{name}_hugepages").write_text(f"{value}\n")
+    (tmp_path / "nr_overcommit_hugepages").write_text(f"{overcommit}\n")
+    monkeypatch.setattr(plugin.os, "access", lambda _path, _mode: writable)
+    found = plugin.hugetlb_unavailable(tmp_path)
+    assert (found is None) == available
+    if found is not None:
+        assert "no huge page of 2 MB is free" in found.reason
+        assert found.fix == "echo 264 | sudo tee /proc/sys/vm/nr_hugepages"
+
+
+def test_a_kernel_without_hugetlb_is_said(tmp_path):
+    assert "CONFIG_HUGETLBFS" in plugin.hugetlb_unavailable(tmp_path).fix
 
 
 def test_version_is_the_headers_and_the_distributions():

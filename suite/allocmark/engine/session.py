@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,10 @@ from allocmark.engine.trouble import describe
 from allocmark.errors import EngineError, RefusedError
 from allocmark.workload.program import Program, ProgramActor
 from allocmark.workload.tape import LAYOUT
+
+_EVENT = struct.Struct("=QHHI")  # am_event
+
+Histogram = list[tuple[float, int]]  #: (ns, calls), ascending: the upper ends of buckets that hold any
 
 STALL_SECONDS = 5.0  #: without progress for this long, a get or a queue is given up
 
@@ -61,6 +66,21 @@ class Sample:
         return time / self.objects
 
 
+def clock_ns() -> float:
+    """What timing a call adds to its figure, in ns."""
+    return round(float(lib.am_clock_ticks()) * float(lib.am_tick_ns()), 3)
+
+
+def clock_step_ns() -> float:
+    """The smallest step of the clock that times calls, in ns."""
+    return round(float(lib.am_clock_step()) * float(lib.am_tick_ns()), 3)
+
+
+def _histogram(counts: Sequence[int]) -> Histogram:
+    tick_ns = float(lib.am_tick_ns())
+    return [(round(lib.am_bucket_top(i) * tick_ns, 3), n) for i, n in enumerate(counts) if n]
+
+
 class Engine:
     """Owns the native engine. Methods raise EngineError; after one of `settle`, `sample`, `drain` or
     `check_complete` raised, only `abandon` is of use."""
@@ -74,10 +94,12 @@ class Engine:
         *,
         verify: bool = False,
         stall_seconds: float = STALL_SECONDS,
+        limit_seconds: float = 0.0,
     ) -> None:
         """Start the backend at ``table``, create the pools and start one thread an actor; RefusedError if it will not.
 
-        ``cpus`` has a (CPU, NUMA node) an actor; (-1, -1) leaves it free.
+        ``cpus`` has a (CPU, NUMA node) an actor; (-1, -1) leaves it free. A sample of actors without queues ends early,
+        with fewer objects, when it lasts longer than ``limit_seconds``; 0: never.
         """
         self._program = program
         self._stall_seconds = stall_seconds
@@ -115,6 +137,7 @@ class Engine:
         plan.n_actors = len(program.actors)
         plan.verify = verify
         plan.stall_ns = int(stall_seconds * 1e9)
+        plan.limit_ns = int(limit_seconds * 1e9)
         error = ffi.new("allocmark_error *")
         self._engine = lib.am_engine_new(plan, error)
         if self._engine == ffi.NULL:
@@ -129,8 +152,30 @@ class Engine:
     def sample(self, units: int) -> Sample:
         """Every actor runs ``units`` times its passes."""
         self._run(lib.AM_SAMPLE, units)
+        return self._sample()
+
+    def _sample(self) -> Sample:
         actors = [ActorSample(s.ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
         return Sample(actors, [actor.coupled for actor in self._program.actors])
+
+    def time_calls(self, units: int, every_get: int, every_put: int) -> tuple[Sample, Histogram, Histogram]:
+        """A sample in which one get in ``every_get`` and one put in ``every_put`` is timed: the calls' histograms.
+        Not for an engine that verifies."""
+        counts = ffi.new("uint64_t[]", lib.AM_CALLS * lib.AM_BUCKETS)
+        every = ffi.new("uint32_t[]", [every_get, every_put])
+        self._check(lib.am_engine_time_calls(self._engine, units, every, self._samples, counts, self._trouble))
+        flat = ffi.unpack(counts, lib.AM_CALLS * lib.AM_BUCKETS)
+        gets, puts = (_histogram(flat[first : first + lib.AM_BUCKETS]) for first in (0, lib.AM_BUCKETS))
+        return self._sample(), gets, puts
+
+    def trace(self, units: int, skip: int, most: int) -> list[tuple[int, int, int, int]]:
+        """Runs ``units`` with the actors taking turns, which is the same every time, and tells what changed hands
+        after the first ``skip`` objects that were got, ``most`` at most: (address, actor, pool, whether it was put).
+        Not for an engine that verifies."""
+        events = ffi.new("am_event[]", most)
+        recorded = ffi.new("uint64_t *")
+        self._check(lib.am_engine_trace(self._engine, units, skip, events, most, recorded, self._trouble))
+        return list(_EVENT.iter_unpack(ffi.buffer(events, recorded[0] * _EVENT.size)))
 
     def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
         """ns an object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``
@@ -148,8 +193,7 @@ class Engine:
         """
         unbounded = bytes([any_size] * len(self._program.pools))
         stranded = ffi.new("uint64_t[]", len(self._program.pools))
-        if lib.am_engine_check_complete(self._engine, unbounded, stranded, self._trouble) != 0:
-            raise self._failure()
+        self._check(lib.am_engine_check_complete(self._engine, unbounded, stranded, self._trouble))
         return {pool.name: n for pool, n in zip(self._program.pools, stranded, strict=True) if n}
 
     def facts(self, pool: int | None = None) -> dict[str, str]:
@@ -182,7 +226,10 @@ class Engine:
             lib.am_engine_abandon(self._engine)
 
     def _run(self, phase: int, units: int = 0) -> None:
-        if lib.am_engine_run(self._engine, phase, units, self._samples, self._trouble) != 0:
+        self._check(lib.am_engine_run(self._engine, phase, units, self._samples, self._trouble))
+
+    def _check(self, code: int) -> None:
+        if code != 0:
             raise self._failure()
 
     def _failure(self) -> EngineError:

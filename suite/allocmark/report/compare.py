@@ -78,6 +78,7 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     ]
     headers = ("ratio", "99 %", "verdict", "net ratio", "ns/object", "backend", "baseline", "workload")
     yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: no group has two backends.")
+    yield from _means(summaries, names, width)
     without = Counter(
         _without(group, cell, names)
         for group in summaries
@@ -90,6 +91,24 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     than = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
     text = f"ratio: below 1 is cheaper than {than}; measured in pairs, block by block; the worst first."
     yield from wrapped(text, width)
+
+
+def _means(summaries: Sequence[GroupSummary], names: Names, width: int) -> Iterator[str]:
+    """The geometric mean of each backend's ratios, where it has several."""
+    found: dict[str, list[CellSummary]] = {}
+    for cell in (cell for group in summaries for cell in group.cells if cell.ratio):
+        found.setdefault(names[cell.cell.label], []).append(cell)
+    rows = []
+    for name, cells in found.items():
+        gross, net = ([e for cell in cells if (e := getattr(cell, what))] for what in ("ratio", "net_ratio"))
+        means = [stats.geometric_mean(each) for each in (gross, net)]
+        rows.append([name, str(len(gross)), *(f(e) for e in means for f in (figure, interval)), str(len(net))])
+    if any(len(cells) > 1 for cells in found.values()):
+        yield ""
+        yield "Geometric means over these groups:"
+        yield ""
+        headers = ("backend", "groups", "ratio", "99 %", "net ratio", "net 99 %", "of")
+        yield layout(headers, rows, frozenset(headers[1:]), width, ("of", "net 99 %", "99 %"))
 
 
 def _without(group: GroupSummary, cell: CellSummary, names: Names) -> str:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
@@ -68,6 +69,24 @@ def assignments(parameters: Mapping[str, Any], names: Collection[str] | None = N
     return " ".join(f"{k}={value(v)}" for k, v in parameters.items() if names is None or k in names)
 
 
+def varied(parameters: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Names of the parameters that are not the same in all groups, and of the others."""
+    keys = list(dict.fromkeys(key for p in parameters for key in p))
+    varying = [k for k in keys if any(k not in p or p[k] != parameters[0].get(k) for p in parameters)]
+    return varying, [k for k in keys if k not in varying]
+
+
+def numeric(parameters: Sequence[Mapping[str, Any]], names: Sequence[str]) -> set[str]:
+    """Those of ``names`` whose values are all numbers, and so stand to the right."""
+    return {k for k in names if all(isinstance(p.get(k, 0), int | float) for p in parameters)}
+
+
+def said_once(parameters: Mapping[str, Any], names: Sequence[str]) -> Iterator[list[str]]:
+    """The values for a group's first row, and blanks for all rows after it, without end."""
+    yield [value(parameters[key]) if key in parameters else "" for key in names]
+    yield from repeat([""] * len(names))
+
+
 def names_of(run: Run) -> Names:
     """How each cell's label is shown: without the variant where that is the only one, and called default."""
     variants: dict[str, set[str]] = {}
@@ -112,7 +131,7 @@ def layout(
         start = sum(widths[:taken]) + _GAP * taken
         lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(text, max(width - start, _SHORTEST))
     if left_out:
-        lines.append(f"Left out for want of room: {', '.join(left_out)}.")
+        lines += wrapped(f"Left out for want of room: {', '.join(left_out)}.", width)
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -15,18 +15,22 @@ from allocmark.report.figures import (
     interval,
     layout,
     names_of,
+    numeric,
     plain,
-    value,
+    said_once,
+    varied,
     wrapped,
 )
+from allocmark.report.latency import latency_table
+from allocmark.report.reuse import reuse_table
 from allocmark.run.store import Cell, Run
 from allocmark.run.summary import CellSummary, GroupSummary, summarise
 from allocmark.stats import Distance
 
 WIDTH = 160  #: where nobody says: a pipe, a file
-_COLUMNS = ("backend", "ns/object", "95 %", "net", "net 95 %", "ratio", "99 %", "net ratio", "verdict")
-_RIGHT = frozenset(_COLUMNS[1:-1])
-_SPARE = ("net 95 %", "95 %", "net ratio", "99 %", "net")  # in a narrow terminal
+_COLUMNS = ("backend", "ns/object", "95 %", "net", "net 95 %", "ratio", "99 %", "net ratio", "verdict", "than")
+_RIGHT = frozenset(_COLUMNS[1:-2])
+_SPARE = ("net 95 %", "95 %", "net ratio", "99 %", "net", "than")  # in a narrow terminal
 
 
 def render(run: Run, baseline: str | None = None, width: int | None = None) -> str:
@@ -37,8 +41,12 @@ def render(run: Run, baseline: str | None = None, width: int | None = None) -> s
     summaries = summarise(run, baseline)
     names = names_of(run)
     parts = ["\n".join(heading(run, width or WIDTH))]
-    for _, groups in groupby(summaries, key=lambda s: s.planned.workload):
-        parts.append("\n".join(_workload(list(groups), names, width or WIDTH)))
+    for _, found in groupby(summaries, key=lambda s: s.planned.workload):
+        groups = list(found)
+        parts.append("\n".join(_workload(groups, names, width or WIDTH)))
+        parts += filter(
+            None, (latency_table(groups, names, width or WIDTH), reuse_table(groups, names, width or WIDTH))
+        )
     parts.append("\n".join(_reading(run, summaries, names, width or WIDTH)))
     return "\n\n".join(parts) + "\n"
 
@@ -71,23 +79,20 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 def _workload(groups: Sequence[GroupSummary], names: Names, width: int) -> Iterator[str]:
     parameters = [group.planned.parameters for group in groups]
-    keys = list(dict.fromkeys(key for p in parameters for key in p))
-    varying = [k for k in keys if any(k not in p or p[k] != parameters[0].get(k) for p in parameters)]
-    fixed = assignments(parameters[0], [k for k in keys if k not in varying])
+    varying, others = varied(parameters)
+    fixed = assignments(parameters[0], others)
     yield from wrapped(f"{groups[0].planned.workload}" + (f"  ({fixed})" if fixed else ""), width)
     yield ""
-    rows = [row for group in groups for row in _rows(group, varying, names)]
+    several = len({group.baseline for group in groups if group.baseline}) > 1
+    rows = [row for group in groups for row in _rows(group, varying, names, several)]
     cells = [cell.cell for group in groups for cell in group.cells]
     instead = {i: f"{cell.status}: {_reason(cell)}" for i, cell in enumerate(cells) if cell.status != "ok"}
-    numbers = {k for k in varying if all(isinstance(p.get(k, 0), int | float) for p in parameters)}
-    yield layout([*varying, *_COLUMNS], rows, _RIGHT | numbers, width, _SPARE, instead)
+    yield layout([*varying, *_COLUMNS], rows, _RIGHT | numeric(parameters, varying), width, _SPARE, instead)
     yield from _notes(groups, names, width)
 
 
-def _rows(group: GroupSummary, varying: Sequence[str], names: Names) -> Iterator[list[str]]:
-    parameters = group.planned.parameters
-    shown = [value(parameters[key]) if key in parameters else "" for key in varying]
-    for cell in group.cells:
+def _rows(group: GroupSummary, varying: Sequence[str], names: Names, several: bool) -> Iterator[list[str]]:
+    for shown, cell in zip(said_once(group.planned.parameters, varying), group.cells, strict=False):
         yield [
             *shown,
             names[cell.cell.label],
@@ -99,8 +104,8 @@ def _rows(group: GroupSummary, varying: Sequence[str], names: Names) -> Iterator
             interval(cell.ratio),
             figure(cell.net_ratio),
             _outcome(group, cell),
+            names[group.baseline] if several and cell.verdict and group.baseline else "",
         ]
-        shown = [""] * len(varying)  # said once a group
 
 
 def _outcome(group: GroupSummary, cell: CellSummary) -> str:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.run.plan import GroupPlan, make_plan
+from allocmark.run.plan import GroupPlan, TooLargeError, make_plan
+from allocmark.run.records import Cell
 from allocmark.run.request import Request
 from allocmark.run.schedule import GroupRun
 from allocmark.workload.load import Scalar
@@ -19,7 +20,7 @@ MEASURING_VERSION = 1
 
 
 class UnavailableError(AllocmarkError):
-    """The variant cannot run here, or not this workload: nothing failed, and there is nothing to measure."""
+    """The variant cannot run here, or not this workload, or the machine is too small for it: nothing failed."""
 
 
 def measure(
@@ -27,24 +28,48 @@ def measure(
 ) -> list[float]:
     """Nanoseconds an object, gross, one value a sample; each sample comes from a process of its own, warmed up.
 
+    Parameters and errors are those of `measure_cell`.
+    """
+    cells = (measure_cell(workload, parameters, backend, blocks=1, reuse=False, seed=seed) for _ in range(samples))
+    return [cell.samples[0] for cell in cells]
+
+
+def measure_cell(
+    workload: str,
+    parameters: Mapping[str, Scalar],
+    backend: str,
+    *,
+    blocks: int = 0,
+    reuse: bool = True,
+    seed: int = 1,
+) -> Cell:
+    """One cell's record, from one process: with none but the deterministic measures, or with ``blocks`` samples.
+
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
     a value for every sweep variable that has several, and for any other place of the file (``pools.mbuf.objects``).
 
     Raises UsageError or WorkloadError for what makes no sense here, UnavailableError when the variant cannot run,
-    and AllocmarkError, with the cause, when the process of a sample failed.
+    and AllocmarkError, with the cause, when the process failed.
     """
     request = Request(
         workloads=[workload],
         backends=[backend],
         overrides={key: [_as_typed(value)] for key, value in parameters.items()},
         seed=seed,
-        blocks=1,
+        blocks=blocks,
+        latency=False,
+        reuse=reuse,
     )
     group = _one_cell(request)
     missing = group.cells[0].unavailable
     if missing:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
-    return [_sample(group, request) for _ in range(samples)]
+    finished = GroupRun(group, request, [], lambda: False).run(lambda _cell, _block: None)
+    assert finished  # only a stopped run has nothing to keep
+    (cell,) = finished.cells
+    if cell.status != "ok":
+        raise AllocmarkError(f"{cell.label} failed on {cell.workload}: {cell.reason}")
+    return cell
 
 
 def _as_typed(value: Scalar) -> str:
@@ -53,18 +78,11 @@ def _as_typed(value: Scalar) -> str:
 
 
 def _one_cell(request: Request) -> GroupPlan:
-    plan = make_plan(request, plugins.load())
+    try:
+        plan = make_plan(request, plugins.load())
+    except TooLargeError as error:
+        raise UnavailableError(str(error)) from error
     if len(plan.groups) != 1:
         raise UsageError(f"{request.workloads[0]}: these parameters leave {len(plan.groups)} cells; expected one")
     group = plan.groups[0]
     return replace(group, cells=group.cells[-1:])  # every plan begins with the floor
-
-
-def _sample(group: GroupPlan, request: Request) -> float:
-    finished = GroupRun(group, request, [], lambda: False).run(lambda _cell, _block: None)
-    assert finished  # only a stopped run has nothing to keep
-    (cell,) = finished.cells
-    if cell.status != "ok":
-        raise AllocmarkError(f"{cell.label} failed on {cell.workload}: {cell.reason}")
-    (sample,) = cell.samples
-    return sample

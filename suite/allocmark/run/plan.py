@@ -54,7 +54,8 @@ class Plan:
 
 
 def make_plan(request: Request, host: Host) -> Plan:
-    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here."""
+    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here;
+    TooLargeError when it would on a larger machine."""
     registered = select_backends(host, request.backends)
     if request.verify:
         registered = [r for r in registered if not r.backend.floor]
@@ -67,22 +68,21 @@ def make_plan(request: Request, host: Host) -> Plan:
     else:
         for found in all_workloads(host.workload_dirs):
             if isinstance(found, Template):
-                templates.append(found)
+                templates += [found] if found.default else []
             else:
                 left_out.append(str(found))
     groups: list[GroupPlan] = []
     for template in templates:
+        # One that is too much for this machine costs the others nothing.
         try:
             planned, too_large = _groups(template, request, registered, len(groups))
         except _NoRoomError as error:
-            if request.workloads:
-                raise
             planned, too_large = [], str(error)
         groups += planned
         if too_large:
             left_out.append(too_large)
-        if too_large and not planned and request.workloads:
-            raise UsageError(f"{too_large}: choose fewer with --set, or run with --no-pin")
+    if not groups and request.workloads:
+        raise TooLargeError("; ".join(left_out))
     if not groups:
         raise UsageError(f"nothing can run here: {'; '.join(left_out) or 'there are no workloads'}")
     return Plan(tuple(groups), tuple(left_out))
@@ -95,12 +95,13 @@ def _groups(
     usable = machine.usable_cpus()
     cells = template.cells(request.overrides, short=request.short)
     groups: list[GroupPlan] = []
-    too_large: list[int] = []  # actors of each cell that has more of them than there are cores
+    too_large: list[int] = []  # cores that each cell wants of which there are fewer
     for cell in cells:
         program = compile_workload(cell.workload, request.seed, str(template.path))
         actors = len(program.actors)
-        if request.pin and actors > len(usable):
-            too_large.append(actors)
+        wanted = min(cell.workload.cpus or actors, actors)
+        if request.pin and wanted > len(usable):
+            too_large.append(wanted)
             continue
         plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
         _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
@@ -112,13 +113,14 @@ def _groups(
             actors=actors,
             cells=tuple(PlannedCell(p.backend.name, p.backend.variant, p.backend.floor) for p in plans),
         )
-        cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:actors]] if request.pin else [(-1, -1)] * actors
+        shared = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:wanted]] if request.pin else [(-1, -1)]
+        cpus = [shared[actor % len(shared)] for actor in range(actors)]
         groups.append(GroupPlan(record, program, plans, tuple(cpus)))
     if not too_large:
         return groups, ""
     needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
     which = f"{template.name}: {len(too_large)} of {len(cells)} cells need {needs} cores"
-    return groups, f"{which}, and {len(usable)} may be used here"
+    return groups, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
 
 
 def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
@@ -173,6 +175,10 @@ def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
     if program.queues and not has.cross_thread_free:
         return Unavailable("cannot free on another thread, which this workload does")
     return None
+
+
+class TooLargeError(UsageError):
+    """Nothing of what was asked for by name runs here: too few cores, or too little memory."""
 
 
 class _NoRoomError(UsageError):

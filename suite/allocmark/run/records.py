@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
+from allocmark.run import reuse
+from allocmark.run.latency import latency_from
+
 FORMAT = 1
 UNIT = "ns/object"
 STATUSES = ("ok", "failed", "unavailable")
@@ -72,6 +75,7 @@ class Cell:
 
     ``samples`` are nanoseconds an object, over ``objects`` objects each; sample i lies in block
     ``blocks[i]``. ``disturbed`` says by sample index what happened to it ("steal", "descheduled").
+    ``latency`` and ``reuse`` are what the passes of those names gave (latency.py, reuse.py), empty without them.
     """
 
     group: int
@@ -92,6 +96,8 @@ class Cell:
     attestation: Mapping[str, Any] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
     setup_seconds: float = 0.0
+    latency: Mapping[str, Any] = field(default_factory=dict)
+    reuse: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -182,6 +188,7 @@ def header_from(record: Mapping[str, Any]) -> Header:
 def cell_from(record: Mapping[str, Any]) -> Cell:
     """The cell of a decoded line."""
     members = _take(record, _CELL)
+    members |= _take(record, {name: kind for name, kind in _CELL_SINCE.items() if name in record})
     members["disturbed"] = {int(index): what for index, what in members["disturbed"].items()}
     samples = len(members["samples"])
     if len(members["blocks"]) != samples:
@@ -265,6 +272,14 @@ def _is_map(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_latency(value: Mapping[str, Any]) -> bool:
+    try:
+        latency_from(value)
+    except ValueError:
+        return False
+    return True
+
+
 _TEXT = _Kind("a text", _is_text)
 _TEXT_OR_NULL = _Kind("a text or null", lambda v: v is None or _is_text(v))
 _FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
@@ -299,6 +314,11 @@ _CELL = {
     ),
     "attestation": _MAP, "probes": _MAP, "setup_seconds": _SECONDS,
 }  # fmt: skip
+#: Members that older files do not have.
+_CELL_SINCE = {
+    "latency": _Kind("a latency pass", lambda v: _is_map(v) and _is_latency(v)),
+    "reuse": _Kind("figures of reuse", lambda v: _is_map(v) and reuse.problem(v) is None),
+}
 _GROUP = {"group": _COUNT, "blocks": _MAPS, "seconds": _SECONDS, "measured_seconds": _SECONDS, "cut_short": _FLAG}
 _BLOCK = {"distance_ns": _DISTANCE, "changed": _FLAG}
 _END = {"seconds": _SECONDS, "measured_seconds": _SECONDS, "interrupted": _FLAG}

@@ -14,7 +14,7 @@ class Request:
 
     ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
     variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
-    last, ``blocks`` how many samples a cell gets.
+    last, ``blocks`` how many samples a cell gets. ``latency`` and ``reuse`` ask for the passes of those names.
     """
 
     workloads: Sequence[str] = ()
@@ -24,6 +24,8 @@ class Request:
     seed: int = 1
     verify: bool = False
     pin: bool = True
+    latency: bool = True
+    reuse: bool = True
     blocks: int = 100
     sample_ms: float = 25.0
     timeout: float = 60.0
@@ -51,6 +53,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "verify": bool,
     "pin": bool,
+    "latency": bool,
+    "reuse": bool,
     "blocks": int,
     "sample_ms": (int, float),
     "timeout": (int, float),

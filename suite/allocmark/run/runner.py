@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from allocmark import machine
-from allocmark.errors import RunFileError, UsageError
+from allocmark import doctor, machine
+from allocmark.errors import RunFileError
 from allocmark.plugins import BUILTIN, Host
 from allocmark.run.plan import Plan, make_plan
 from allocmark.run.records import Header, PlannedGroup
 from allocmark.run.request import Request
 from allocmark.run.schedule import GroupRun, Progress
 from allocmark.run.store import Run, RunWriter, read_run
+from allocmark.run.summary import check_baseline
 
 Reporter = Callable[[Progress], None]
 
@@ -30,24 +31,19 @@ def start(
     """Plan a request and open its run file. Nothing is written when the request cannot be run."""
     plan = make_plan(request, host)
     if baseline and not request.verify:
-        _check_baseline(plan, baseline)
+        labels = [cell.backend.label for group in plan.groups for cell in group.cells]
+        check_baseline(baseline, labels, "one of what is measured")
     header = Header(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         argv=list(argv),
         seed=request.seed,
         baseline=baseline,
-        environment=machine.facts(),
+        environment=machine.facts() | {"doctor": doctor.as_json(doctor.checks())},
         settings=request.to_json() | {"left_out": list(plan.left_out)},
         plan=tuple(group.record for group in plan.groups),
     )
     return plan, RunWriter.create(directory, header)
-
-
-def _check_baseline(plan: Plan, baseline: str) -> None:
-    labels = list(dict.fromkeys(cell.backend.label for group in plan.groups for cell in group.cells))
-    if baseline not in labels and baseline not in {label.split(":")[0] for label in labels}:
-        raise UsageError(f"--baseline {baseline}: not one of what is measured: {', '.join(labels)}")
 
 
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:

@@ -4,6 +4,8 @@
 A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
 that no cell always follows the same other one. With several actors each block begins and ends with the
 core-to-core probe; a block in which the distance moved is marked, and the statistics leave it out.
+
+Before all samples comes the run in turns (reuse), after them the latency pass, in blocks of its own.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from typing import Any
 from allocmark.engine import core_distance
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.run.attest import check_cache
+from allocmark.run.latency import merged
 from allocmark.run.plan import CellPlan, GroupPlan, owner
 from allocmark.run.process import CellFailedError, CellProcess, CellRefusedError
 from allocmark.run.records import Block, Cell, Group
 from allocmark.run.request import Request
+from allocmark.stats import dominant_distance
 
 DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
 ENOUGH_BLOCKS = 8  #: an interrupted group with fewer could show no interval, and is not kept
@@ -28,6 +32,8 @@ MOST_UNITS = 1 << 40
 ATTESTED = ("pages", "numa")  #: probes that say what was really on
 VERIFY_SAMPLES = 3
 VERIFY_MS = 200.0
+LONGEST_SAMPLE = 10  #: a sample that lasts so many times as long as it should is ended
+LATENCY_SHARE = 10  #: so many blocks of samples for one of the latency pass, and at least ENOUGH_BLOCKS of those
 
 
 @dataclass
@@ -53,6 +59,8 @@ class _Running:
     samples: list[float] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     disturbed: dict[int, list[str]] = field(default_factory=dict)
+    latency: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # replies, by latency block
+    reuse: Mapping[str, Any] = field(default_factory=dict)
     failed_gets: int = 0
     cpus: set[int] = field(default_factory=set)
     setup_seconds: float = 0.0
@@ -76,6 +84,7 @@ class GroupRun:
         self._probe_plugins = probe_plugins
         self._cells = [_Running(cell) for cell in plan.cells]
         self._blocks: list[Block] = []
+        self._latency_blocks: list[Block] = []
 
     def run(self, progress: Callable[[str, int], None]) -> Group | None:
         """The group's record, or None when it was stopped before there was anything to keep."""
@@ -86,8 +95,13 @@ class GroupRun:
             if self.request.verify:
                 self._verify(progress)
             else:
+                if self.request.reuse:
+                    self._reuse(progress)
                 self._calibrate(progress)
-                self._measure(progress)
+                self._rounds(self.request.blocks, self._blocks, self._keep, progress)
+                if self.request.latency:
+                    wanted = min(self.request.blocks, max(ENOUGH_BLOCKS, self.request.blocks // LATENCY_SHARE))
+                    self._rounds(wanted, self._latency_blocks, self._keep_latency, progress)
             if self._cut_short and len(self._blocks) < ENOUGH_BLOCKS:
                 return None
             progress("attestation", len(self._blocks))
@@ -119,11 +133,14 @@ class GroupRun:
         def launch(cell: _Running) -> None:
             job = {
                 "plugins": owner(cell.plan.registered) + self._probe_plugins,
+                "prefix": cell.plan.registered.prefix,
                 "backend": cell.plan.backend.label,
                 "program": program,
                 "cpus": self.plan.cpus,
                 "verify": self.request.verify,
                 "stall_seconds": min(STALL_SECONDS, self.request.timeout / 2),
+                # What is a thousand times slower now and then would not come back from a sample of fixed length.
+                "limit_seconds": 0 if self.request.verify else LONGEST_SAMPLE * self.request.sample_ms / 1e3,
             }
             cell.process = CellProcess(job, cell.plan.backend.environ, self.request.timeout)
 
@@ -145,13 +162,26 @@ class GroupRun:
             cell.failure = str(failure)
             cell.refused = isinstance(failure, CellRefusedError)
 
-    def _sample(self, cell: _Running) -> dict[str, Any]:
+    def _sample(self, cell: _Running, what: str = "sample") -> dict[str, Any]:
         assert cell.process
         begun = time.monotonic()
         try:
-            return cell.process.request("sample", units=cell.units)
+            return cell.process.request(what, units=cell.units)
         finally:
             self.measured_seconds += time.monotonic() - begun
+
+    def _reuse(self, progress: Callable[[str, int], None]) -> None:
+        """Before anything that depends on the clock, so that it finds the pools the same in every run."""
+
+        def reuse(cell: _Running) -> None:
+            assert cell.process
+            cell.reuse = cell.process.request("reuse")["reuse"]
+
+        for cell in self._alive():
+            # The floor hands out the same objects again whatever comes back: there is nothing to learn.
+            if not cell.plan.backend.floor and not self._stopping():
+                progress(f"reuse {cell.plan.backend.label}", 0)
+                self._try(cell, reuse)
 
     def _calibrate(self, progress: Callable[[str, int], None]) -> None:
         """Finds how many units last as long as a sample should; this is the warm-up, too."""
@@ -172,20 +202,23 @@ class GroupRun:
             progress(f"warm-up {cell.plan.backend.label}", 0)
             self._try(cell, calibrate)
 
-    def _measure(self, progress: Callable[[str, int], None]) -> None:
+    def _rounds(
+        self, n: int, blocks: list[Block], keep: Callable[[_Running, int], None], progress: Callable[[str, int], None]
+    ) -> None:
+        """Adds n blocks, in each of which ``keep`` takes what every cell gives."""
         distance = self._distance()
-        for block in range(self.request.blocks):
+        for block in range(n):
             cells = self._alive()
-            self._cut_short = self._stopping()
+            self._cut_short = self._cut_short or self._stopping()
             if self._cut_short or self._only_floor_left(cells):
                 return
             turn = block // 2 % len(cells)
             order = cells[turn:] + cells[:turn]
             for cell in reversed(order) if block % 2 else order:
                 progress(cell.plan.backend.label, block)
-                self._try(cell, lambda c, b=block: self._keep(c, b, self._sample(c)))  # type: ignore[misc]  # default binds b
+                self._try(cell, lambda c, b=block: keep(c, b))  # type: ignore[misc]  # default binds b
             before, distance = distance, self._distance()
-            self._blocks.append(Block(before, _moved(before, distance)))
+            blocks.append(Block(before, _moved(before, distance)))
 
     def _only_floor_left(self, alive: list[_Running]) -> bool:
         """Everything that the floor was to be compared with is lost."""
@@ -193,7 +226,11 @@ class GroupRun:
             all(cell.plan.backend.floor for cell in alive) and any(not cell.plan.backend.floor for cell in self._cells)
         )
 
-    def _keep(self, cell: _Running, block: int, reply: Mapping[str, Any]) -> None:
+    def _keep_latency(self, cell: _Running, block: int) -> None:
+        cell.latency[block] = self._sample(cell, "latency")
+
+    def _keep(self, cell: _Running, block: int) -> None:
+        reply = self._sample(cell)
         if reply["ns"] <= 0:
             raise CellFailedError("the clock did not move during a sample: take longer ones with --sample-ms")
         if reply["disturbed"]:
@@ -275,6 +312,8 @@ class GroupRun:
             attestation=attestation,
             probes=probes,
             setup_seconds=cell.setup_seconds,
+            latency=merged(cell.latency, dominant_distance(self._latency_blocks).kept),
+            reuse=cell.reuse,
         )
 
 

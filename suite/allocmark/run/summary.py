@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from allocmark import stats
 from allocmark.errors import UsageError
+from allocmark.run.latency import CALLS, Latency, latency_from
 from allocmark.run.records import UNIT, Cell, Group, PlannedGroup
 from allocmark.run.store import Run
 from allocmark.stats import Distance, Estimate, Verdict
@@ -23,7 +25,7 @@ class CellSummary:
     ``values`` are its block medians. Every estimate is None where it cannot be had: no sample was used, the
     group has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict`` rests on
     ``ratio``. Of the samples, ``used`` count, ``disturbed`` of those are marked, and ``set_aside`` lie in
-    blocks left out.
+    blocks left out. ``latency`` and ``reuse`` are None where they were not measured; for reuse see reuse.py.
     """
 
     cell: Cell
@@ -37,6 +39,8 @@ class CellSummary:
     used: int
     disturbed: int
     set_aside: int
+    latency: Latency | None
+    reuse: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -57,21 +61,33 @@ class GroupSummary:
 def summarise(run: Run, baseline: str | None = None) -> list[GroupSummary]:
     """The complete groups of a run, in the order of the plan.
 
-    ``baseline`` is ``BACKEND`` (its first variant in the plan) or ``BACKEND:VARIANT``; without one it is
+    ``baseline`` is ``BACKEND`` (its first variant in the plan), ``BACKEND:VARIANT``, or a family: patterns of those
+    with ``*``, separated by commas, of which each group takes the one with the lowest median; without one it is
     the one the run was started with, else the first cell of each group that gave figures and is not the
     floor. Raises UsageError when it is nowhere in the plan.
     """
     wanted = baseline or run.header.baseline
     if wanted is not None:
-        _check(run, wanted)
+        check_baseline(wanted, [cell.label for group in run.header.plan for cell in group.cells], f"in {run.path}")
     return [_summarise(group, run.header.plan[group.group], wanted) for group in run.groups]
 
 
-def _check(run: Run, wanted: str) -> None:
-    planned = [cell for group in run.header.plan for cell in group.cells]
-    if not any(wanted in (cell.backend, cell.label) for cell in planned):
-        possible = ", ".join(dict.fromkeys(cell.label for cell in planned))
-        raise UsageError(f"baseline {wanted!r} is not in {run.path}: possible are {possible}")
+def check_baseline(wanted: str, labels: Iterable[str], where: str) -> None:
+    """Raises UsageError when ``wanted`` is none of ``labels``; ``where`` says of what."""
+    possible = list(dict.fromkeys(labels))
+    if not any(_is_meant(label, wanted) for label in possible):
+        raise UsageError(f"baseline {wanted!r} is not {where}: possible are {', '.join(possible)}")
+
+
+def _is_family(wanted: str) -> bool:
+    return any(c in wanted for c in "*?[,")
+
+
+def _is_meant(label: str, wanted: str) -> bool:
+    backend = label.partition(":")[0]
+    if _is_family(wanted):
+        return any(fnmatchcase(label, each) or backend == each for each in wanted.split(","))
+    return wanted in (backend, label)
 
 
 def _summarise(group: Group, planned: PlannedGroup, wanted: str | None) -> GroupSummary:
@@ -124,6 +140,8 @@ def _cell(
         used=len(used),
         disturbed=sum(index in cell.disturbed for index in used),
         set_aside=sum(block not in distance.kept for block in cell.blocks),
+        latency=latency_from(cell.latency),
+        reuse=cell.reuse or None,
     )
 
 
@@ -137,7 +155,9 @@ def _baseline(
     if wanted is None:
         first = next((c.label for c in group.cells if values[c.label] and not c.floor), None)
         return first, None if first else "no backend gave figures here"
-    label = next((c.label for c in planned.cells if wanted in (c.backend, c.label)), None)
+    if _is_family(wanted):
+        return _best(planned, values, wanted)
+    label = next((c.label for c in planned.cells if _is_meant(c.label, wanted)), None)
     if label is None:
         return None, f"the baseline {wanted} does not run this workload"
     # Never replaced by a variant that did run: the reader asked for this one.
@@ -148,6 +168,20 @@ def _baseline(
         what = cell.status if cell.status != "ok" else "without a usable sample"
         return None, f"the baseline {label} is {what}" + (f": {cell.reason}" if cell.reason else "")
     return label, None
+
+
+def _best(
+    planned: PlannedGroup, values: Mapping[str, Mapping[int, float]], wanted: str
+) -> tuple[str | None, str | None]:
+    """The cheapest of a family here: chosen by the very figures it is then compared by, which favours it."""
+    medians = {
+        cell.label: stats.median(values[cell.label].values())
+        for cell in planned.cells
+        if not cell.floor and _is_meant(cell.label, wanted) and values.get(cell.label)
+    }
+    if not medians:
+        return None, f"none of the baseline's family {wanted} gave figures here"
+    return min(medians, key=lambda label: medians[label]), None
 
 
 def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
@@ -223,7 +257,20 @@ def _cell_document(summary: CellSummary, group: GroupSummary) -> dict[str, Any]:
         "attestation": dict(cell.attestation),
         "probes": dict(cell.probes),
         "setup_seconds": cell.setup_seconds,
+        "latency": _latency_document(cell.latency, summary.latency),
+        "reuse": dict(cell.reuse) or None,
     }
+
+
+def _latency_document(record: Mapping[str, Any], latency: Latency | None) -> dict[str, Any] | None:
+    """As in the run file, with the percentiles over all blocks."""
+    if latency is None:
+        return None
+    percentiles = {
+        kind: record[kind] | {"percentiles": getattr(latency, kind).percentiles, "calls": getattr(latency, kind).count}
+        for kind in CALLS
+    }
+    return {**record, **percentiles}
 
 
 def _interval(estimate: Estimate | None) -> list[float] | None:

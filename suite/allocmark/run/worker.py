@@ -2,8 +2,8 @@
 """The process of one cell: ``python -m allocmark.run.worker IN OUT``, two inherited file descriptors.
 
 Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
-JSON reply a line: ``sample`` (one sample) and ``finish`` (drain, probe again, clean up). A reply with "error" is the
-last one.
+JSON reply a line: ``reuse`` (the run in turns), ``sample`` (one sample), ``latency`` (one in which calls are timed) and
+``finish`` (drain, probe again, clean up). A reply with "error" is the last one.
 Standard output and error stay free for whatever a library prints.
 
 Start-up time is time in which nothing is measured: this imports only what a cell needs.
@@ -19,9 +19,11 @@ from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
+from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.probes import PoolMemory, Probe, ProbeContext
+from allocmark.run.reuse import measure_reuse
 from allocmark.workload.program import Program
 
 
@@ -41,7 +43,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     begun = time.monotonic()
     job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
-    host = plugins.load(only=job["plugins"])
+    host = plugins.load(only=job["plugins"], prefix=job["prefix"])
     backend = _find(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
@@ -52,6 +54,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         job["cpus"],
         verify=job["verify"],
         stall_seconds=job["stall_seconds"],
+        limit_seconds=job["limit_seconds"],
     )
     try:
         engine.settle()
@@ -60,13 +63,19 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         if wrong:
             raise AllocmarkError(wrong)
         _reply(replies, setup_seconds=time.monotonic() - begun)
+        timing = CallTiming(engine)
         for line in requests:
             request = json.loads(line)
-            if request["do"] == "sample":
-                _sample(engine, request["units"], job["cpus"], replies)
-            else:
-                _finish(engine, program, backend, probes, phases, job["verify"], replies)
-                return
+            match request["do"]:
+                case "sample":
+                    _sample(engine, request["units"], job["cpus"], replies)
+                case "latency":
+                    _reply(replies, **timing.sample(request["units"]))
+                case "reuse":
+                    _reply(replies, reuse=measure_reuse(engine, program))
+                case _:
+                    _finish(engine, program, backend, probes, phases, job["verify"], replies)
+                    return
         engine.abandon()  # the parent went away: give back what would outlive this process
     except BaseException:
         engine.abandon()
@@ -76,7 +85,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
 def _sample(engine: Engine, units: int, cpus: list[tuple[int, int]], replies: TextIO) -> None:
     from allocmark.machine import steal_ticks
 
-    used = [cpu for cpu, _ in cpus if cpu >= 0]
+    used = sorted({cpu for cpu, _ in cpus if cpu >= 0})
     stolen = steal_ticks(used)
     sample = engine.sample(units)
     disturbed = []

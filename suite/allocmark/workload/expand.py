@@ -43,7 +43,8 @@ class Template:
     source: str
     sweep: Values
     short: Sequence[Values]  #: selections of the sweep; a cell is in a short run if one of them has it
-    digest: str  #: sha256 of what a cell's parameters do not say; not of summary, source, sweep and short
+    default: bool  #: whether its short form belongs to the default comparison
+    digest: str  #: sha256 of what a cell's parameters do not say; not of summary, source, sweep, short and default
     body: Map = field(repr=False)
     header: Header = field(repr=False)
 
@@ -73,7 +74,7 @@ class Template:
                 body.add(key, tree[key], tree.lines[key])
         _check_variables(tree, body, header.sweep, path)
         _check_short(tree, header, path)
-        about = (header.name, header.summary, header.source, header.sweep, header.short)
+        about = (header.name, header.summary, header.source, header.sweep, header.short, header.default)
         return cls(path, *about, _digest(header.format, body), body, header)
 
     def cells(self, overrides: Mapping[str, Sequence[str]] | None = None, short: bool = False) -> list[Cell]:

@@ -101,6 +101,8 @@ class _Body(Part):
     pools: Annotated[dict[Name, Pool], Field(min_length=1, max_length=MOST_POOLS)]
     queues: Annotated[dict[Name, Queue], Field(max_length=MOST_NAMED, default_factory=dict)]
     actors: Annotated[dict[Name, Actor], Field(min_length=1, max_length=checks.MOST_ACTORS)]
+    cpus: Annotated[int | None, Field(strict=True, ge=1, le=checks.MOST_ACTORS), OrVariable()] = None
+    """CPUs that the actors share, in turn; one for each actor when left out."""
 
 
 class Workload(_Body):
@@ -153,6 +155,8 @@ class Header(Part):
         OrItem(),
     ] = ()
     """The cells of a short run: values of some of the variables, or a list of such selections."""
+    default: Annotated[bool, Field(strict=True)] = True
+    """Whether its short form belongs to the comparison that is run when no workload is named."""
 
 
 class _File(_Body, Header):
@@ -161,7 +165,7 @@ class _File(_Body, Header):
     distributions: _Distributions
 
 
-BODY = ("distributions", "pools", "queues", "actors")
+BODY = ("distributions", "pools", "queues", "actors", "cpus")
 
 
 class _Named(Part):

@@ -12,6 +12,7 @@ import pytest
 from allocmark import machine
 from allocmark.engine import core_distance, null_table, table_problem
 from allocmark.engine._engine import ffi
+from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
 from allocmark.workload.compile import compile_workload
@@ -46,14 +47,75 @@ def test_touch_really_writes():
     running.settle()
     addresses = set(running.objects(0))
     assert len(addresses) >= 4
-    before = {address: ffi.buffer(ffi.cast("char *", address), 256)[:] for address in addresses}
     for address in addresses:
         ffi.buffer(ffi.cast("char *", address), 256)[:] = b"\x55" * 256
     running.sample(3)
     touched = [ffi.buffer(ffi.cast("char *", address), 256)[:] for address in addresses]
     assert any(memory[:40] != b"\x55" * 40 for memory in touched)
     assert all(memory[40:] == b"\x55" * 216 for memory in touched)
-    assert before
+    running.drain()
+    running.close()
+
+
+def test_calls_are_timed():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
+    running.settle()
+    sample, gets, puts = running.time_calls(1000, 1, 1)
+    assert sample.objects == 8000
+    for histogram in (gets, puts):
+        assert sum(count for _, count in histogram) == 1000
+        assert [ns for ns, _ in histogram] == sorted(ns for ns, _ in histogram)
+    slowest = gets[-1][0] + puts[-1][0]
+    assert 0 < slowest < 2 * sample.elapsed_ns
+    running.drain()
+    running.close()
+
+
+def test_how_often_calls_are_timed_follows_from_what_the_clock_costs():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
+    running.settle()
+    timing = CallTiming(running)
+    first, second = timing.sample(200_000), timing.sample(200_000)
+    every = first["get"]["every"]
+    assert second["get"]["every"] == every > 5  # a get of the floor takes less than reading the clock
+    assert sum(count for _, count in second["get"]["buckets"]) == pytest.approx(200_000 / every, rel=0.3)
+    running.drain()
+    running.close()
+
+
+def test_a_trace_tells_what_changed_hands():
+    running, _ = engine(
+        "queues: {q: {capacity: 64}}\nactors:\n  rx: [{get: {from: p, n: 4}}, {send: {to: q}}]\n"
+        "  tx: [{receive: {from: q}}, {put: all}]\n",
+        pin=False,
+    )
+    running.settle()
+    events = running.trace(10, 8, 1000)
+    gets = [address for address, actor, _, put in events if not put and actor == 0]
+    puts = [address for address, actor, _, put in events if put and actor == 1]
+    assert len(gets) == 10 * 4 - 8
+    assert len(gets) + len(puts) == len(events)
+    assert set(gets) <= set(puts) | set(gets[-4:])  # the last ones may still be on their way
+    running.drain()
+    running.close()
+
+
+def test_a_trace_does_not_pause():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 100000000}}]}\n")
+    running.settle()
+    begun = time.monotonic()
+    assert len(running.trace(1000, 0, 10_000)) == 8000
+    assert time.monotonic() - begun < 10
+    running.drain()
+    running.close()
+
+
+def test_a_sample_that_takes_too_long_is_ended():
+    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n", limit_seconds=0.02)
+    running.settle()
+    begun = time.monotonic()
+    assert 0 < running.sample(1 << 40).objects < 8 << 40
+    assert time.monotonic() - begun < 10
     running.drain()
     running.close()
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from allocmark.run.latency import merged
+from allocmark.run.reuse import Event, figures
 from allocmark.run.store import (
     Block,
     Cell,
@@ -83,6 +85,7 @@ class Simulation:
     baseline: str | None = None
     digest: str = "d1"
     skip: int = 0  #: shapes at the start that are not planned
+    calls: int = 0  #: timed gets of each cell in each of 8 latency blocks; 0: neither latency nor reuse was measured
     finished: int | None = None  #: groups that were measured; None: all, and the run has ended
 
     def header(self) -> Header:
@@ -127,6 +130,8 @@ class Simulation:
                     blocks=indices if ok else [],
                     disturbed=dict(self.disturbed) if ok else {},
                     attestation={"pages": "thp"},
+                    latency=self._latency(cost) if ok and self.calls else {},
+                    reuse=self._reuse() if ok and self.calls and not planned.floor else {},
                 )
             )
         blocks = tuple(
@@ -137,6 +142,26 @@ class Simulation:
             for b in range(self.blocks)
         )
         return Group(index, tuple(cells), blocks, 2.0, 1.9)
+
+    def _latency(self, cost: float) -> dict[str, Any]:
+        """Gets take the cost, one in 500 a hundredfold; there are half as many puts."""
+        slow, usual = self.calls // 500, self.calls - self.calls // 500
+        replies = {
+            block: {
+                "ns": cost,
+                "clock_ns": 20.0,
+                "resolution_ns": 10.0,
+                "get": {"every": 32, "buckets": [[cost, usual], [100 * cost, slow]]},
+                "put": {"every": 32, "buckets": [[cost / 2, self.calls // 2]]},
+            }
+            for block in range(8)
+        }
+        return merged(replies, range(8))
+
+    @staticmethod
+    def _reuse() -> dict[str, Any]:
+        events = [Event(64 * (i % 700), 0, 0, i // 700 % 2) for i in range(2800)]
+        return figures(events, [64])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -123,3 +124,15 @@ def test_one_or_two_runs(simulate: Simulate) -> None:
         compare([run] * 3)
     with pytest.raises(UsageError, match="'tcmalloc' is not in"):
         compare([run, run], "tcmalloc")
+
+
+def test_one_run_ends_with_geometric_means(simulate: Simulate) -> None:
+    text = compare([simulate()], "dpdk_ring:*")
+    means = text.split("Geometric means over these groups:\n\n")[1].split("\n\n")[0].splitlines()
+    assert means[0].split() == ["backend", "groups", "ratio", "99", "%", "net", "ratio", "net", "99", "%", "of"]
+    [turbomem] = [line.split() for line in means if line.startswith("turbomem")]
+    best = [5.01, 0.391, 0.91, 4.21, 4.31, 3.1, 4.4]
+    ours = [1.51, 0.252, 0.39, 3.55, 3.61, 1.8, 4.38]
+    truth = math.exp(sum(math.log(a / b) for a, b in zip(ours, best, strict=True)) / 7)
+    assert turbomem[1] == "7"
+    assert float(turbomem[2]) == pytest.approx(truth, rel=0.02)

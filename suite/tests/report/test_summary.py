@@ -138,3 +138,55 @@ def test_a_run_that_was_stopped_is_not_complete(simulate: Simulate) -> None:
     found = document(simulate(finished=2))
     assert not found["complete"]
     assert len(found["groups"]) == 2
+
+
+def test_a_family_gives_each_group_its_cheapest(simulate: Simulate) -> None:
+    # lf_stack is the cheaper one in the second group only, by 0.3 %; nothing else of the family is near.
+    groups = summarise(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    assert [group.baseline for group in groups] == [
+        "dpdk_ring:ring_mp_mc",
+        "dpdk_ring:lf_stack",
+        *["dpdk_ring:ring_mp_mc"] * 5,
+    ]
+    for group in groups:
+        assert group.baseline
+        best = cell(group, group.baseline)
+        assert best.no_ratio == "this is the baseline"
+        for label in ("dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack", "turbomem:default"):
+            ratio = cell(group, label).ratio
+            assert label == group.baseline or (ratio and ratio.n == 100)
+
+
+def test_a_family_is_of_those_that_completed(simulate: Simulate) -> None:
+    status = {("burst", "dpdk_ring:ring_mp_mc"): FAILED, ("burst", "glibc:default"): FAILED}
+    groups = summarise(simulate(status=status), "glibc,dpdk_ring:ring*")
+    assert [group.baseline for group in groups[:3]] == ["glibc:no-tcache"] * 3
+    assert {group.baseline for group in groups[3:]} == {"dpdk_ring:ring_mp_mc"}
+    lost = {("burst", label): FAILED for label in ("dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack")}
+    group = summarise(simulate(status=lost), "dpdk_ring:*")[0]
+    assert (group.baseline, group.no_baseline) == (None, "none of the baseline's family dpdk_ring:* gave figures here")
+
+
+def test_the_floor_is_never_of_the_family(simulate: Simulate) -> None:
+    assert summarise(simulate(), "*")[0].baseline == "turbomem:default"
+
+
+def test_a_family_of_nobody_is_refused(simulate: Simulate) -> None:
+    with pytest.raises(UsageError, match=r"baseline 'jemalloc:\*' is not in .*possible are null:default, glibc"):
+        summarise(simulate(), "jemalloc:*")
+
+
+def test_latency_and_reuse_are_in_the_summary_and_in_the_document(simulate: Simulate) -> None:
+    run = simulate(calls=2000)
+    turbomem = cell(summarise(run)[0], "turbomem:default")
+    assert turbomem.latency
+    assert turbomem.latency.get.percentiles == {"50": 1.51, "99": 1.51, "99.9": 151.0, "99.99": None}
+    assert turbomem.latency.put.count == 8000
+    assert turbomem.reuse == {**turbomem.cell.reuse}
+    written = next(c for c in json.loads(json.dumps(document(run)))["cells"] if c["backend"] == "turbomem")
+    assert written["latency"]["get"]["percentiles"]["99.9"] == 151.0
+    assert written["latency"]["get"]["calls"] == 16_000
+    assert written["latency"]["get"]["buckets"] == [[1.51, 15_968], [151.0, 32]]
+    assert written["reuse"]["objects"] == 700
+    without = cell(summarise(simulate())[0], "turbomem:default")
+    assert (without.latency, without.reuse) == (None, None)

@@ -159,3 +159,32 @@ def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None
     assert max(map(len, narrow.splitlines())) <= 80
     for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):
         assert set(row.split()) < set(full.split())
+
+
+def test_percentiles_and_reuse_have_a_table_of_their_own(simulate: Simulate) -> None:
+    text = render(simulate(calls=2000), "glibc")
+    calls = text.split("burst: single calls, ns\n")[1].split("\n\n\n")[0].split("memory reused")[0]
+    first = rows(calls, "turbomem")[0].split()
+    #               get p50 p99 p99.9 p99.99 max    put
+    assert first == ["turbomem", "2", "2", "151", "few", "151", "1", "1", "few", "few", "1"]
+    assert "Reading the clock takes 20 ns of each figure and has steps of 10 ns. few: fewer than 10" in calls
+    reuse = text.split("burst: memory reused, distinct per 1,000 objects got by one actor\n")[1].split("Counted")[0]
+    assert rows(reuse, "turbomem")[0].split() == ["turbomem", "1.0", "11", "700", "700", "1", "700", "0%"]
+    assert not rows(reuse, "null")  # the floor is not asked
+    assert "single calls" not in render(simulate())
+
+
+def test_in_a_narrow_terminal_the_new_tables_fit(simulate: Simulate) -> None:
+    text = render(simulate(calls=2000), "dpdk_ring:*", 80)
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_where_baselines_differ_each_row_names_its_own(simulate: Simulate) -> None:
+    text = render(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    burst = text.split("\n\n")[2]
+    assert [row.split()[-1] for row in rows(burst, "turbomem")] == [
+        "dpdk_ring:ring_mp_mc",
+        "dpdk_ring:lf_stack",
+        "dpdk_ring:ring_mp_mc",
+    ]
+    assert "below 1 is cheaper than the cell marked baseline" in text

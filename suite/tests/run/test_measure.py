@@ -8,8 +8,8 @@ import pytest
 import allocmark
 from allocmark.errors import UsageError
 
-BURST = {"bulk": 32, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "pools.mbuf.objects": 2000}
-MIXED = {"mix": "imix", "lifetime": "oldest", "bulk": 32, "touch": 0}
+BURST = {"bulk": 32, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "pools.mbuf.objects": 2000}
+MIXED = {"mix": "imix", "lifetime": "oldest", "bulk": 32, "touch": 0, "cache": 256}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_parameters_must_leave_one_cell():
 
 
 def test_what_cannot_run_is_unavailable(installed_mutants):
-    parameters = {"burst": 32, "touch": 0, "hold": 0, "rx": 1, "tx": 1}
+    parameters = {"burst": 32, "touch": 0, "hold": 0, "rx": 1, "tx": 1, "cache": 256}
     with pytest.raises(allocmark.UnavailableError, match="for at most 1 actor a pool, and 2 use 'mbuf'"):
         allocmark.measure("cross_core_free", parameters, "mutant:alone")
 

@@ -367,3 +367,27 @@ def test_numbers_that_json_has_not(tmp_path: Path, number: str) -> None:
     file = written(tmp_path)
     file.write_text(file.read_text().replace("[1.5,", f"[{number},", 1))
     assert refused(file).startswith(f"{file}:2: damaged: not JSON ({number}")
+
+
+def test_files_from_before_latency_and_reuse_are_read(tmp_path: Path) -> None:
+    def without(lines: list[Any]) -> None:
+        for line in lines:
+            line.pop("latency", None)
+            line.pop("reuse", None)
+
+    run = read_run(edited(tmp_path, without))
+    assert run.groups == (group(0), group(1), group(2))
+    assert run.groups[0].cells[0].latency == {}
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "words"),
+    [
+        ("latency", {"get": {}}, '"latency" is an object, expected a latency pass'),
+        ("latency", 3, '"latency" is 3, expected a latency pass'),
+        ("reuse", {"window": 1000}, '"reuse" is an object, expected figures of reuse'),
+    ],
+)
+def test_damaged_latency_and_reuse_are_refused(tmp_path: Path, member: str, value: Any, words: str) -> None:
+    with pytest.raises(RunFileError, match=rf"run\.jsonl:2: damaged: {words}"):
+        read_run(edited(tmp_path, lambda lines: lines[1].update({member: value})))

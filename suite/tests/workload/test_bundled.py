@@ -34,8 +34,10 @@ def test_every_cell_is_valid(template: Template) -> None:
     assert len(template.cells()) == prod(map(len, template.sweep.values()))
 
 
-def test_short_runs_are_short_and_fit_two_cores() -> None:
-    cells = [cell for name in NAMES for cell in find_workload(name).cells(short=True)]
+def test_the_default_comparison_is_short_and_fits_two_cores() -> None:
+    templates = [template for name in NAMES if (template := find_workload(name)).default]
+    assert {template.name for template in templates} == {"burst", "mixed_sizes", "cross_core_free"}
+    cells = [cell for template in templates for cell in template.cells(short=True)]
     assert 8 <= len(cells) <= 10
     assert all(sum(actor.count for actor in cell.workload.actors.values()) <= 2 for cell in cells)
 

@@ -68,10 +68,10 @@ def test_one_bad_file_costs_the_others_nothing(tmp_path: Path) -> None:
     [
         (
             "brust",
-            r"unknown workload 'brust'; did you mean 'burst'\? possible: burst, cross_core_free, mixed_sizes",
+            r"unknown workload 'brust'; did you mean 'burst'\? possible: big_pool, burst, cross_core_free,",
         ),
         ("", "unknown workload ''"),
-        ("./burst", r"no workload file ./burst; expected a file, or one of burst,"),
+        ("./burst", r"no workload file ./burst; expected a file, or one of big_pool, burst,"),
         ("nope.yaml", "no workload file nope.yaml"),
         ("/", "no workload file /"),
     ],

@@ -2,9 +2,14 @@
 /// The depot: where threads leave whole magazines for each other.
 #pragma once
 
+#include "turbomem/loose.hpp"
 #include "turbomem/magazine.hpp"
 #include "turbomem/tagged_stack.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,27 +19,47 @@ namespace turbomem {
 /// What one thread did at the depot; written by that thread alone.
 struct depot_counters {
     std::uint64_t exchanges = 0; ///< magazines taken out
-    std::uint64_t steals = 0;    ///< of these, from another thread's shard
+    std::uint64_t steals = 0;    ///< of these, from another shard than the thread's
+    std::uint64_t reclaims = 0;  ///< times the contents of another thread's cache were taken
 };
 
-/// How many magazines a pool needs so that a thread that needs an empty one always finds one.
+/// Who visits the depot.
+struct depot_visitor {
+    std::uint32_t thread = 0; ///< slot, or any other number for a thread without one
+    std::uint32_t shard = 0;  ///< its own
+    std::uint32_t victim = 0; ///< the shard it stole from last: with one-way flow the one to try next
+    std::uint32_t source = 0; ///< the shard that its last magazine came from
+    depot_counters counters;
+};
+
+/// Threads without a slot that may be in a call at once before a put finds no empty magazine and has to put
+/// its objects one by one.
+inline constexpr std::uint64_t guests_provided_for = 4;
+
+/// How many magazines an exchange needs so that a thread that wants an empty one finds one.
 ///
-/// Count the magazines that cannot be empty ones in the depot, M objects each, N objects, T threads:
+/// Count the magazines that cannot be empty ones in the depot, M objects each, N objects, T threads, guests
+/// in a call among them:
 ///   full ones, wherever they are                              <= floor(N / M)
 ///   partial ones in the depot                                 <= T      (see depot::retire)
-///   others in the hands of T - 1 threads (loaded, previous,
-///     and two more while collecting or merging partials)      <= 4 (T - 1)
+///   others in the hands of T - 1 threads: loaded, previous,
+///     and while reclaiming those of another cache, whose
+///     thread may have got new ones since                      <= 4 (T - 1)
 ///   others in the hands of the thread that wants one          <= 3
 /// so   floor(N / M) + T + 4 (T - 1) + 3 + 1  =  floor(N / M) + 5 T   leave at least one.
+///
+/// A thread that died counts for as long as nobody took over its slot; what it had in its hands in the middle
+/// of a call is gone for good. When all that goes beyond the count, puts go on with loose objects.
 constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity,
                                          std::uint64_t threads) {
-    return objects / capacity + 5 * threads;
+    return objects / capacity + 5 * (threads + guests_provided_for);
 }
 
-/// One shard a thread slot, each with a stack of full and one of empty magazines. A thread pushes to its own
-/// shard only and pops there first, so the compare-and-swap of an exchange is uncontended as long as what it
-/// frees is what it takes; when its own shard is empty it steals from the others, so nothing is stranded in
-/// them. Partly filled magazines are rare (threads that left, pools without caches) and share one stack.
+/// Shards, each with a stack of full and one of empty magazines; as many as threads, but not more than can
+/// run at once. A thread pushes to its own shard only and pops there first, so the compare-and-swap of an
+/// exchange is uncontended as long as what it frees is what it takes; when its own shard is empty it steals
+/// from the others, so nothing is stranded in them. Partly filled magazines are rare (threads that left,
+/// uncached ones) and share one stack; loose objects are rarer still.
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
@@ -42,78 +67,103 @@ class depot {
     struct alignas(no_sharing) shard {
         tagged_stack full, empty;
     };
+    static constexpr std::uint32_t most_shards = 64;
 
   public:
-    /// What a slot costs beside its magazines.
-    static constexpr std::size_t bytes_per_slot = sizeof(shard);
-
-    /// Throws as mapping does, and std::bad_alloc. All magazines start empty, in the shards in turn.
-    depot(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots)
-        : capacity_(capacity), slots_(slots),
+    /// Throws out_of_memory, std::bad_alloc. All magazines start empty, in the shards in turn.
+    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots)
+        : capacity_(capacity), shards_n_(shards_for(slots)),
           magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity),
-          shards_(std::make_unique<shard[]>(slots)) {
-        for (std::uint32_t i = magazines_.size(); i != 0; --i) shards_[i % slots].empty.push(magazines_, i);
+          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {
+        for (std::uint32_t i = magazines_.size(); i != 0; --i)
+            shards_[i % shards_n_].empty.push(magazines_, i);
     }
 
+    /// Bytes it takes, without the address space of loose objects.
+    static std::uint64_t bytes_for(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots) {
+        return magazines_needed(objects, capacity, slots) * magazine_array::stride(capacity) +
+               shards_for(slots) * sizeof(shard);
+    }
+
+    std::uint32_t objects() const noexcept { return loose_.capacity(); }
     std::uint32_t capacity() const noexcept { return capacity_; }
     std::uint32_t magazines() const noexcept { return magazines_.size(); }
-
-    /// The magazine of that index; null for 0.
-    magazine *at(std::uint32_t index) const noexcept { return index == 0 ? nullptr : &magazines_[index]; }
+    std::uint32_t shards() const noexcept { return shards_n_; }
 
     /// Fill the depot with the objects at start, start + stride, …; by one thread, before any other is there.
     void stock(std::byte *start, std::size_t stride, std::uint64_t objects) noexcept {
-        depot_counters unused;
+        depot_visitor v;
         const std::uint64_t full = objects / capacity_;
         // A run of neighbouring objects to each shard. Backwards, so that the first come out first.
         for (std::uint64_t i = full + 1; i-- != 0;) {
             const std::uint64_t first = i * capacity_;
-            magazine &m = *pop_empty(0, unused);
+            magazine &m = *pop_empty(v);
             m.count = static_cast<std::uint32_t>(i == full ? objects - first : capacity_);
             for (std::uint32_t k = 0; k < m.count; ++k) m.slots()[k] = start + (first + k) * stride;
-            const std::uint64_t slot = full == 0 ? 0 : i * slots_ / (full + 1);
-            give(static_cast<std::uint32_t>(slot), m);
+            v.shard = full == 0 ? 0 : static_cast<std::uint32_t>(i * shards_n_ / (full + 1));
+            give(v, m);
         }
     }
 
-    /// A full magazine, or else a partly filled one that has at least one object; or null: there was an
-    /// instant during the call at which the depot held neither.
-    magazine *pop_filled(std::uint32_t slot, depot_counters &counters) noexcept {
-        return pop(slot, &shard::full, &partial_, counters);
+    /// A full magazine, or else a partly filled one that has at least one object; or null: each stack was
+    /// found empty once. A magazine that moved behind one's back shows in changes().
+    magazine *pop_filled(depot_visitor &v) noexcept {
+        if (magazine *m = pop(v, &shard::full)) return m;
+        const std::uint32_t i = partial_.pop(magazines_);
+        if (i == 0) return nullptr;
+        ++v.counters.exchanges;
+        v.source = v.shard;
+        return &magazines_[i];
     }
 
-    /// An empty magazine; never null. magazines_needed() leaves one in some shard at every instant, so a
-    /// round that finds none means that other threads made progress meanwhile: lock-free, no wait.
-    magazine *pop_empty(std::uint32_t slot, depot_counters &counters) noexcept {
-        magazine *m = nullptr;
-        do m = pop(slot, &shard::empty, nullptr, counters);
-        while (m == nullptr);
+    /// An empty magazine; null when there was an instant during the call at which the depot had none. That
+    /// takes more guests or deaths than magazines_needed() provides for.
+    magazine *pop_empty(depot_visitor &v) noexcept {
+        magazine *m = pop(v, &shard::empty);
+        for (std::uint64_t before = 0, now = 1; m == nullptr && before != now;) {
+            before = changes(&shard::empty);
+            m = pop(v, &shard::empty);
+            now = changes(&shard::empty);
+        }
         return m;
     }
 
-    void push_full(std::uint32_t slot, magazine &m) noexcept {
+    void push_full(const depot_visitor &v, magazine &m) noexcept {
         m.count = capacity_;
-        shards_[slot].full.push(magazines_, m.index);
+        m.user = v.thread;
+        shards_[v.shard].full.push(magazines_, m.index);
     }
 
-    void push_empty(std::uint32_t slot, magazine &m) noexcept {
-        m.count = 0;
-        shards_[slot].empty.push(magazines_, m.index);
-    }
+    void push_empty(const depot_visitor &v, magazine &m) noexcept { push_empty(v, m, v.shard); }
+
+    /// Give an empty magazine for the full one that was popped last, to the shard it came from: with one-way
+    /// flow the thread that fills magazines then finds empty ones in its own shard, and one line changes
+    /// hands for both.
+    void return_empty(const depot_visitor &v, magazine &m) noexcept { push_empty(v, m, v.source); }
 
     /// Hand over a magazine whose count is right, however much is in it.
-    void give(std::uint32_t slot, magazine &m) noexcept {
+    void give(const depot_visitor &v, magazine &m) noexcept {
         if (m.count == capacity_)
-            push_full(slot, m);
+            push_full(v, m);
         else if (m.count == 0)
-            push_empty(slot, m);
+            push_empty(v, m);
         else
-            retire(slot, m);
+            retire(v, m);
+    }
+
+    void put_loose(void *object) noexcept { loose_.put(object); }
+    void *get_loose() noexcept { return loose_.get(); }
+
+    /// A number that grows with every change of where objects lie here. When it is the same before and after
+    /// a look at all places, none changed between its two readings: what was found empty was empty at the
+    /// instant between the two numbers.
+    std::uint64_t changes() const noexcept {
+        return changes(&shard::full) + partial_.changes() + loose_.changes();
     }
 
     /// What is in the depot. Exact while no thread is in a call; walks the stacks.
     struct census {
-        std::uint64_t objects = 0, full = 0, partial = 0, empty = 0;
+        std::uint64_t objects = 0, full = 0, partial = 0, empty = 0, loose = 0;
         bool operator==(const census &) const = default;
     };
     census count() const noexcept {
@@ -124,83 +174,83 @@ class depot {
                 i = magazines_[i].next.load(std::memory_order_relaxed); // relaxed: nothing changes meanwhile
             }
         };
-        for (std::uint32_t s = 0; s < slots_; ++s) {
+        for (std::uint32_t s = 0; s < shards_n_; ++s) {
             walk(shards_[s].full, c.full);
             walk(shards_[s].empty, c.empty);
         }
         walk(partial_, c.partial);
+        c.loose = loose_.count();
+        c.objects += c.loose;
         return c;
     }
 
   private:
+    static std::uint32_t shards_for(std::uint32_t slots) noexcept {
+        const long cpus = std::max(1l, ::sysconf(_SC_NPROCESSORS_CONF));
+        return std::min({slots, static_cast<std::uint32_t>(cpus), most_shards});
+    }
+
     /// Put a partly filled magazine away, topped up from one that another thread left.
     ///
     /// Bounds the partial stack by T: let P be its length plus the threads that have popped here and not
     /// pushed yet (at most one magazine each). A pop that succeeds and the push after it leave P as it is. A
     /// pop that fails saw an empty stack, so P was the number of such other threads, at most T - 1, and
-    /// becomes at most T.
-    void retire(std::uint32_t slot, magazine &m) noexcept {
+    /// becomes at most T. A get that pops makes P smaller.
+    void retire(const depot_visitor &v, magazine &m) noexcept {
         magazine *rest = &m;
         if (const std::uint32_t other = partial_.pop(magazines_)) {
             pour(magazines_[other], m, capacity_);
             if (m.count == capacity_) {
-                push_full(slot, m);
+                push_full(v, m);
                 rest = &magazines_[other];
-                if (rest->count == 0) return push_empty(slot, *rest);
+                if (rest->count == 0) return push_empty(v, *rest);
             } else {
-                push_empty(slot, magazines_[other]);
+                push_empty(v, magazines_[other]);
             }
         }
         partial_.push(magazines_, rest->index);
     }
 
-    magazine *pop(std::uint32_t slot, tagged_stack shard::*kind, tagged_stack *last,
-                  depot_counters &counters) noexcept {
-        if (const std::uint32_t i = (shards_[slot].*kind).pop(magazines_)) {
-            ++counters.exchanges;
-            return &magazines_[i];
+    void push_empty(const depot_visitor &v, magazine &m, std::uint32_t to) noexcept {
+        m.count = 0;
+        m.user = v.thread;
+        shards_[to].empty.push(magazines_, m.index);
+    }
+
+    magazine *pop(depot_visitor &v, tagged_stack shard::*kind) noexcept {
+        if (magazine *m = pop(v, kind, v.shard)) return m;
+        if (magazine *m = pop(v, kind, v.victim)) return m;
+        for (std::uint32_t s = v.victim;;) {
+            s = s + 1 == shards_n_ ? 0 : s + 1;
+            if (s == v.victim) return nullptr;
+            if (magazine *m = pop(v, kind, s)) {
+                v.victim = s;
+                return m;
+            }
         }
-        return steal(slot, kind, last, counters);
     }
 
-    [[gnu::noinline]] magazine *steal(std::uint32_t slot, tagged_stack shard::*kind, tagged_stack *last,
-                                      depot_counters &counters) noexcept {
-        // Looking at one stack after the other can miss a magazine that moves behind one's back. Changes only
-        // grow: when their sum before and after the round is the same, no stack changed between its two
-        // readings, and all were empty at the instant between the two sums.
-        std::uint64_t before = 0, after = changes(kind, last);
-        do {
-            before = after;
-            for (std::uint32_t k = 1; k <= slots_; ++k) {
-                const std::uint32_t other = slot + k < slots_ ? slot + k : slot + k - slots_;
-                if (const std::uint32_t i = (shards_[other].*kind).pop(magazines_)) {
-                    ++counters.exchanges;
-                    counters.steals += other != slot;
-                    return &magazines_[i];
-                }
-            }
-            if (last != nullptr) {
-                if (const std::uint32_t i = last->pop(magazines_)) {
-                    ++counters.exchanges;
-                    return &magazines_[i];
-                }
-            }
-            after = changes(kind, last);
-        } while (before != after);
-        return nullptr;
+    magazine *pop(depot_visitor &v, tagged_stack shard::*kind, std::uint32_t from) noexcept {
+        const std::uint32_t i = (shards_[from].*kind).pop(magazines_);
+        if (i == 0) return nullptr;
+        ++v.counters.exchanges;
+        v.counters.steals += from != v.shard;
+        v.source = from;
+        return &magazines_[i];
     }
 
-    std::uint64_t changes(tagged_stack shard::*kind, const tagged_stack *last) const noexcept {
-        std::uint64_t sum = last == nullptr ? 0 : last->changes();
-        for (std::uint32_t s = 0; s < slots_; ++s) sum += (shards_[s].*kind).changes();
+    std::uint64_t changes(tagged_stack shard::*kind) const noexcept {
+        std::uint64_t sum = 0;
+        for (std::uint32_t s = 0; s < shards_n_; ++s) sum += (shards_[s].*kind).changes();
         return sum;
     }
 
     std::uint32_t capacity_;
-    std::uint32_t slots_;
+    std::uint32_t shards_n_;
     magazine_array magazines_;
     std::unique_ptr<shard[]> shards_;
     alignas(no_sharing) tagged_stack partial_;
+    loose_objects loose_;
 };
 
 } // namespace turbomem

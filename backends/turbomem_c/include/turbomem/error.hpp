@@ -30,6 +30,13 @@ class out_of_memory : public error {
     explicit out_of_memory(const std::string &what) : error(ENOMEM, what) {}
 };
 
+/// Pages or a node that were required and cannot be had; the errno value says why. What degrades silently
+/// elsewhere fails here.
+class unmet_requirement : public error {
+  public:
+    using error::error;
+};
+
 /// A slot that does not exist (EINVAL) or that another thread is using (EBUSY).
 class invalid_slot : public error {
   public:

@@ -2,7 +2,7 @@
 /// Magazines: arrays of object pointers that change hands whole.
 #pragma once
 
-#include "turbomem/pages.hpp"
+#include "turbomem/metadata.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -39,16 +39,39 @@ struct alignas(cache_line) magazine {
     std::atomic<std::uint32_t> next{0};
     std::uint32_t index = 0; ///< this magazine's own, from 1
     std::uint32_t count = 0; ///< objects in slots()[0 .. count); stale while a cache has it loaded
+    std::uint32_t user = 0;  ///< the thread that had it last
 
     void **slots() noexcept { return reinterpret_cast<void **>(this + 1); }
 };
 
-/// Every magazine of a pool, in one populated mapping of its own; indices from 1 to size().
+/// Start to bring the slots here from the core that used them last: one after the other, on demand, they cost
+/// more than all the rest of an exchange. From the top, where gets begin.
+inline void expect_reads(magazine &m, std::uint32_t capacity) noexcept {
+    const auto *slots = reinterpret_cast<const std::byte *>(m.slots());
+    for (std::size_t lines = (capacity * sizeof(void *) + cache_line - 1) / cache_line; lines != 0; --lines)
+        __builtin_prefetch(slots + (lines - 1) * cache_line);
+}
+
+/// The same for slots that will be written, from the bottom, where puts begin.
+inline void expect_writes(magazine &m, std::uint32_t capacity) noexcept {
+    const auto *slots = reinterpret_cast<const std::byte *>(m.slots());
+    for (std::size_t at = 0; at < capacity * sizeof(void *); at += cache_line) {
+#if defined(__x86_64__)
+        // For x86 the compiler has only prefetches to read unless told the processor: the first write would
+        // ask for the line a second time.
+        asm volatile("prefetchw %0" : : "m"(slots[at]));
+#else
+        __builtin_prefetch(slots + at, 1);
+#endif
+    }
+}
+
+/// Every magazine of a pool, in memory of their own; indices from 1 to size().
 class magazine_array {
   public:
-    /// Throws as mapping does.
+    /// Throws out_of_memory.
     magazine_array(std::uint32_t magazines, std::uint32_t capacity)
-        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, page_kind::base) {
+        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, metadata::when::now) {
         for (std::uint32_t i = 1; i <= magazines; ++i) (new (&(*this)[i]) magazine)->index = i;
     }
 
@@ -66,7 +89,7 @@ class magazine_array {
   private:
     std::uint32_t size_;
     std::size_t stride_;
-    mapping memory_;
+    metadata memory_;
 };
 
 /// Move as many objects as fit from one magazine into another.

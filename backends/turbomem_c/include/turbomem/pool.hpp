@@ -1,149 +1,442 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// A pool of fixed-size objects in one region of memory.
+/// A pool of objects of one type or of one size, put together from policies.
 #pragma once
 
-#include "turbomem/cache.hpp"
-#include "turbomem/depot.hpp"
+#include "turbomem/cache_session.hpp"
+#include "turbomem/checking.hpp"
+#include "turbomem/instrument.hpp"
+#include "turbomem/operations.hpp"
+#include "turbomem/options.hpp"
 #include "turbomem/pages.hpp"
+#include "turbomem/paging.hpp"
+#include "turbomem/placing.hpp"
+#include "turbomem/policies.hpp"
+#include "turbomem/threading.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
-#include <new>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace turbomem {
 
-/// What a pool is to be. Sizes in bytes.
-struct pool_options {
-    std::uint64_t object_size = 0;        ///< at least 1
-    std::uint64_t objects = 0;            ///< at least 1
-    std::uint64_t alignment = cache_line; ///< a power of two, at most 2 MB
-    std::uint32_t magazine = 256;         ///< objects in a magazine, at least 1; a thread caches up to two
-    bool caching = true;                  ///< else nothing stays with a thread between two calls
-    std::uint32_t max_threads = 1;        ///< slots: threads that may be entered at once
-    page_kind pages = page_kind::thp;     ///< for the objects; magazines lie on base pages
+/// A look at a pool, in plain numbers. Exact while no thread is in a call.
+struct pool_statistics {
+    std::uint64_t objects = 0;       ///< that the pool has
+    std::uint64_t available = 0;     ///< of these, in the pool: in depots or in caches
+    std::uint64_t cached = 0;        ///< of these, in caches
+    std::uint64_t object_stride = 0; ///< bytes from one object to the next
+    std::uint64_t region_bytes = 0;  ///< memory that the objects lie in, whole pages
+    std::uint64_t magazine = 0;      ///< objects in a magazine
+    std::uint64_t magazines = 0;     ///< of the pool
+    std::uint64_t cache_limit = 0;   ///< most objects one thread keeps between its calls
+    std::uint64_t exchanges = 0;     ///< magazines that threads took from a depot so far
+    std::uint64_t steals = 0;        ///< of these, from another slot's shard
+    std::uint64_t reclaims = 0;      ///< caches that a get emptied because the depot had too few
+    std::uint64_t nodes = 0;         ///< sub-pools, one a NUMA node
+    std::uint64_t fallback_gets = 0; ///< objects got from another node than the thread's
+    std::uint64_t foreign_puts = 0;  ///< objects sent home to another node than the thread's
 };
 
-/// The sizes that follow from the options; checked, so that nothing computed from them overflows.
-struct pool_layout {
-    std::uint64_t stride;       ///< bytes from one object to the next
-    std::uint64_t region_bytes; ///< stride * objects
-    std::uint32_t magazine;     ///< objects in a magazine
-    std::uint32_t magazines;
-    std::uint64_t total_bytes; ///< objects, magazines, shards and caches
-
-    static constexpr std::uint32_t max_slots = 1u << 16;
-
-    /// Throws invalid_options.
-    explicit pool_layout(const pool_options &o) {
-        auto require = [](bool good, const char *what, std::uint64_t found, const char *expected) {
-            if (!good)
-                throw invalid_options(std::string(what) + " is " + std::to_string(found) + ", not " +
-                                      expected);
-        };
-        require(o.object_size != 0, "object_size", o.object_size, "at least 1");
-        require(o.objects != 0, "objects", o.objects, "at least 1");
-        require(std::has_single_bit(o.alignment) && o.alignment <= huge_page, "alignment", o.alignment,
-                "a power of two up to 2 MB");
-        require(o.magazine != 0, "magazine", o.magazine, "at least 1");
-        require(o.max_threads != 0 && o.max_threads <= max_slots, "max_threads", o.max_threads, "1 to 65536");
-
-        // More objects than a signed size can count cannot be addressed; the factor leaves room for
-        // magazines.
-        const std::uint64_t most = PTRDIFF_MAX / 4;
-        require(o.object_size <= most - o.alignment, "object_size", o.object_size, "addressable");
-        stride = (o.object_size + o.alignment - 1) & ~(o.alignment - 1);
-        require(o.objects <= most / std::max<std::uint64_t>(stride, sizeof(magazine)), "objects", o.objects,
-                "addressable at this object size");
-        region_bytes = stride * o.objects;
-
-        // A magazine that holds more than the pool would only waste memory.
-        magazine = static_cast<std::uint32_t>(std::min<std::uint64_t>(o.magazine, o.objects));
-        const std::uint64_t needed = magazines_needed(o.objects, magazine, o.max_threads);
-        require(needed < UINT32_MAX, "objects", o.objects,
-                "few enough for 2^32 magazines: take larger magazines");
-        magazines = static_cast<std::uint32_t>(needed);
-        std::uint64_t metadata = 0;
-        require(!__builtin_mul_overflow(needed, magazine_array::stride(magazine), &metadata) &&
-                    metadata <= most,
-                "magazine", magazine, "addressable for that many threads: take smaller magazines");
-        total_bytes = region_bytes + metadata + o.max_threads * (depot::bytes_per_slot + sizeof(cache));
-    }
-};
-
-/// The pool: a region of objects, a depot of magazines, a cache a thread slot.
+/// A pool of `objects` Ts in one region of memory, shared by threads without a lock.
 ///
-/// Create and destroy with no other thread about; every object is back and every thread has left before it is
-/// destroyed. enter, leave and the cache's calls run concurrently. There is no lock and no wait for another
-/// thread in any of them.
-class pool {
+///     turbomem::pool<packet> packets({.objects = 65'535});                     // throws turbomem::error
+///     auto mine = packets.enter();                                            // once a thread
+///     packet *p = mine.try_create(length);                                    // or null
+///     mine.destroy(p);
+///
+///     turbomem::pool<packet, threads::per_thread, pages::require<pages::thp>> packets({.objects = 65'535});
+///     auto p = packets.make(length);                                          // a std::unique_ptr
+///
+/// T is an object type, or void for objects of `pool_options::object_size` bytes. Policies follow in any
+/// order; defaults: threads::slots, pages::thp, numa::any_node, caching::magazines, checking::none.
+///
+/// All operations of `operations` are the pool's, too; which cache they use is the threading policy's.
+///
+/// Create and destroy with no other thread about; every object is back and every handle gone before it is
+/// destroyed. Everything else runs concurrently. No call waits for another thread: get and put are wait-free
+/// within a thread's cache and lock-free beyond.
+template <class T, class... Policies>
+class pool : public operations<pool<T, Policies...>, T,
+                               policy_of<policy::checking, checking::none, Policies...>::enabled> {
+    static_assert(detail::sound<Policies...>());
+    static_assert(std::is_void_v<T> || (std::is_object_v<T> && std::is_nothrow_destructible_v<T>),
+                  "a pool holds objects whose destructor does not throw, or is a pool<void>");
+    static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>, "a pool of T gives out T *, not cv T *");
+
   public:
-    /// Throws invalid_options, out_of_memory, or error with the kernel's errno; nothing stays behind.
-    explicit pool(const pool_options &options) : pool(options, pool_layout(options)) {}
+    using value_type = T;
+    using threading_policy = policy_of<policy::threading, threads::slots, Policies...>;
+    using page_policy = policy_of<policy::paging, pages::thp, Policies...>;
+    using numa_policy = policy_of<policy::placement, numa::any_node, Policies...>;
+    using caching_policy = policy_of<policy::caching, caching::magazines, Policies...>;
+    using checking_policy = policy_of<policy::checking, checking::none, Policies...>;
+    static constexpr bool checked = checking_policy::enabled;
+    /// What a thread that entered works through.
+    using cache_type = detail::cache_of<typename numa_policy::exchange_type>;
+    /// Empty unless the pool is checked.
+    using lease = typename checking_policy::lease;
+
+    /// How a call on the pool itself reaches the exchange.
+    using route = typename threading_policy::template route<typename numa_policy::exchange_type>;
+
+    /// Throws invalid_options, out_of_memory, unmet_requirement, or error with the kernel's errno; nothing
+    /// stays behind.
+    explicit pool(const pool_options &options) : pool(fit(options), prepared{}) {}
 
     pool(const pool &) = delete;
     pool &operator=(const pool &) = delete;
 
-    /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot.
-    cache &enter(std::uint32_t slot) {
-        if (slot >= options_.max_threads)
-            throw invalid_slot(EINVAL, "slot " + std::to_string(slot) + " of a pool made for " +
-                                           std::to_string(options_.max_threads) + " threads");
-        if (!caches_[slot].enter(depot_, slot, options_.caching))
-            throw invalid_slot(EBUSY, "slot " + std::to_string(slot) + " is in use by another thread");
-        return caches_[slot];
+    /// checking::leaks: reports objects that are out, unless the stack is being unwound.
+    ~pool() {
+        if constexpr (checked) {
+            if (std::uncaught_exceptions() == 0) report_leaks();
+        }
     }
 
-    /// The thread that entered gives its slot up; what it cached goes to the depot. Lock-free.
-    void leave(cache &c) noexcept { c.leave(); }
+    /// What a thread works through: a slot, and the cache in it. Leaves when it goes out of scope, on the
+    /// thread that entered. All operations of `operations` are its own. Not to be used after the pool is
+    /// gone, which checked pools find.
+    class local : public operations<local, T, checked> {
+      public:
+        local(local &&other) noexcept
+            : pool_(other.pool_), cache_(std::exchange(other.cache_, nullptr)), lease_(other.lease_) {}
+        local &operator=(local &&other) noexcept {
+            local old(std::move(*this));
+            pool_ = other.pool_;
+            cache_ = std::exchange(other.cache_, nullptr);
+            lease_ = other.lease_;
+            return *this;
+        }
+        ~local() {
+            if (cache_ != nullptr) leave();
+        }
+
+        /// The slot stays entered, for an interface that carries a bare pointer: see resume().
+        cache_type &release() noexcept { return *std::exchange(cache_, nullptr); }
+
+        /// What the operations of an unchecked pool go to.
+        cache_type &cache() const noexcept { return *cache_; }
+        pool &from() const noexcept { return *pool_; }
+
+      private:
+        friend pool;
+        friend operations<local, T, checked>;
+        local(pool &from, cache_type &entered) noexcept
+            : pool_(&from), cache_(&entered), lease_(from.lease_of()) {}
+
+        void leave() noexcept {
+            if constexpr (checked) {
+                try {
+                    lease_.require_pool();
+                } catch (const misuse &) {
+                    return; // nothing to leave
+                }
+            }
+            pool_->exchange().leave(*cache_);
+        }
+
+        bool take(void **objects, std::uint32_t n) noexcept(!checked) {
+            if constexpr (checked)
+                return pool_->take_checked(*cache_, lease_, objects, n);
+            else
+                return cache_->get_bulk(objects, n);
+        }
+        template <std::uint32_t N> bool take(void **objects) noexcept(!checked) {
+            if constexpr (checked)
+                return take(objects, N);
+            else
+                return cache_->template get_bulk<N>(objects);
+        }
+        std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept(!checked) {
+            if constexpr (checked)
+                return pool_->take_up_to_checked(*cache_, lease_, objects, n);
+            else
+                return cache_->get_up_to(objects, n);
+        }
+        void give(void *const *objects, std::uint32_t n) noexcept(!checked) {
+            if constexpr (checked)
+                pool_->give_checked(*cache_, lease_, objects, n);
+            else
+                cache_->put_bulk(objects, n);
+        }
+        template <std::uint32_t N> void give(void *const *objects) noexcept(!checked) {
+            if constexpr (checked)
+                give(objects, N);
+            else
+                cache_->template put_bulk<N>(objects);
+        }
+        bool is_out(const void *object) {
+            lease_.require_pool();
+            return pool_->is_out(object);
+        }
+
+        pool *pool_;
+        cache_type *cache_;
+        [[no_unique_address]] lease lease_;
+    };
+
+    /// A run of operations of one thread with its cache's state in registers. One long call as far as other
+    /// threads can tell: let it span a burst, not a thread's life. Meanwhile the handle is not to be used.
+    class session : public operations<session, T, false> {
+        static_assert(!checked && std::is_same_v<cache_type, turbomem::cache>,
+                      "sessions are for pools that do not check, and of one node");
+
+      public:
+        explicit session(local &through) noexcept : session_(through.cache()) {}
+
+      private:
+        friend operations<session, T, false>;
+        bool take(void **objects, std::uint32_t n) noexcept { return session_.get_bulk(objects, n); }
+        template <std::uint32_t N> bool take(void **objects) noexcept {
+            return session_.template get_bulk<N>(objects);
+        }
+        std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept {
+            return detail::get_up_to(session_, objects, n);
+        }
+        void give(void *const *objects, std::uint32_t n) noexcept { session_.put_bulk(objects, n); }
+        template <std::uint32_t N> void give(void *const *objects) noexcept {
+            session_.template put_bulk<N>(objects);
+        }
+
+        cache_session session_;
+    };
+
+    /// The calling thread takes a slot, 0 <= slot < max_threads, or any that is free. Lock-free. Throws
+    /// invalid_slot: EINVAL (no such slot), EBUSY (in use).
+    [[nodiscard]] local enter(std::uint32_t slot) { return local(*this, exchange().enter(slot)); }
+    [[nodiscard]] local enter() { return local(*this, exchange().enter()); }
+    /// The handle of a slot that was entered, and released from its handle.
+    [[nodiscard]] local resume(cache_type &entered) noexcept { return local(*this, entered); }
+
+    /// Implicit threading: the calling thread gives up the cache that it was given. It gets another with its
+    /// next call; for threads that pause for long. Lock-free.
+    void detach() noexcept
+        requires requires(route &r) { r.detach(); }
+    {
+        route_.detach();
+    }
+
+    /// Ends the object and gives it back to its pool, from whichever thread, through what the threading
+    /// policy finds there. It does not keep the pool alive.
+    class deleter {
+      public:
+        deleter() = default;
+        void operator()(T *object) const noexcept {
+            if constexpr (checked) lease_.require_pool();
+            if constexpr (std::is_void_v<T>)
+                from_->deallocate(object);
+            else
+                from_->destroy(object);
+        }
+
+      private:
+        friend pool;
+        explicit deleter(pool &from) noexcept : from_(&from), lease_(from.lease_of()) {}
+
+        pool *from_ = nullptr;
+        [[no_unique_address]] lease lease_;
+    };
+    /// Owns one object of a pool.
+    using owner = std::unique_ptr<T, deleter>;
+
+    /// A new T; null when there is no storage. What T's constructor throws passes through.
+    template <class... Args>
+        requires std::is_object_v<T>
+    owner try_make(Args &&...args) noexcept(noexcept(this->try_create(std::forward<Args>(args)...))) {
+        return adopt(this->try_create(std::forward<Args>(args)...));
+    }
+    /// As try_make, but throws exhausted.
+    template <class... Args>
+        requires std::is_object_v<T>
+    owner make(Args &&...args) {
+        return adopt(this->create(std::forward<Args>(args)...));
+    }
+    /// Take over what was created in, or released from an owner of this pool.
+    owner adopt(T *object) noexcept { return owner(object, deleter(*this)); }
 
     /// Objects in the pool, those in caches included. Exact while no thread is in a call; walks the depot.
-    std::uint64_t available() const noexcept {
-        std::uint64_t n = depot_.count().objects;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) n += caches_[s].objects();
-        return n;
+    std::uint64_t available() const noexcept { return exchange().available(); }
+    /// Whether the address lies in the memory of the objects. Wait-free.
+    bool owns(const void *address) const noexcept { return memory_.contains(address); }
+    /// What the pool was asked to be, with what it settled itself filled in.
+    const pool_options &options() const noexcept { return options_; }
+    const object_layout &layout() const noexcept { return layout_; }
+    /// The memory of the objects: report() reads back what it lies on, remerge() puts it on huge pages again.
+    const mapping &memory() const noexcept { return memory_; }
+
+    /// While no thread is in a call; walks the depots.
+    pool_statistics statistics() const noexcept {
+        const auto &e = exchange();
+        const numa_counters crossings = e.crossings();
+        pool_statistics s{.objects = options_.objects,
+                          .object_stride = layout_.stride,
+                          .region_bytes = memory_.size() * memory_.regions(),
+                          .nodes = e.nodes(),
+                          .fallback_gets = crossings.fallback_gets,
+                          .foreign_puts = crossings.foreign_puts};
+        for (std::uint32_t i = 0; i < e.nodes(); ++i) {
+            const auto &one = e.on(i);
+            s.available += one.available();
+            s.cached += one.available() - one.census().objects;
+            s.magazine = one.options().magazine;
+            s.magazines += one.magazines();
+            s.cache_limit += one.cached_at_most();
+            s.exchanges += one.counters().exchanges;
+            s.steals += one.counters().steals;
+            s.reclaims += one.counters().reclaims;
+        }
+        return s;
     }
 
-    /// Every object lies in it; its size is rounded up to whole pages.
-    const mapping &region() const noexcept { return region_; }
+    /// checking::leaks: report objects that are out, as the end of the pool will. While no thread is in a
+    /// call.
+    void report_leaks()
+        requires checked
+    {
+        checker_.ending(options_.objects - available());
+    }
 
-    const pool_options &options() const noexcept { return options_; }
-    const pool_layout &layout() const noexcept { return layout_; }
-    /// Most objects that one thread keeps from the others between its calls.
-    std::uint64_t cached_at_most() const noexcept { return options_.caching ? 2ull * layout_.magazine : 0; }
-    /// What is in the depot, caches excluded. Exact while no thread is in a call.
-    depot::census census() const noexcept { return depot_.count(); }
-    /// Since the pool was made, of all threads. Exact while no thread is in a call.
-    depot_counters counters() const noexcept {
-        depot_counters sum;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
-            sum.exchanges += caches_[s].counters().exchanges;
-            sum.steals += caches_[s].counters().steals;
-        }
-        return sum;
+    /// checking::overwrite: look at the guards of every object, wherever it is, and report those that are
+    /// damaged; how many. While no other thread uses the pool.
+    std::uint64_t audit()
+        requires checked
+    {
+        return checker_.audit();
     }
 
   private:
-    pool(const pool_options &options, const pool_layout &layout)
-        : options_(options), layout_(layout), region_(affordable(layout), options.pages),
-          depot_(options.objects, layout.magazine, options.max_threads),
-          caches_(std::make_unique<cache[]>(options.max_threads)) {
-        depot_.stock(region_.data(), layout.stride, options.objects);
+    friend operations<pool, T, checked>;
+    struct prepared {};
+
+    pool(const pool_options &options, prepared)
+        : options_(options), layout_(options, checking_policy::spare),
+          memory_(numa_policy::memory(layout_, options, of_exchange(options))), root_(memory_),
+          checker_(memory_, layout_, options),
+          route_(of_exchange(options), memory_, layout_.stride, options) {}
+
+    static exchange_options of_exchange(const pool_options &o) noexcept {
+        return {
+            .objects = o.objects, .magazine = o.magazine, .max_threads = o.max_threads, .caching = o.caching};
     }
 
-    static std::uint64_t affordable(const pool_layout &layout) {
-        require_memory(layout.total_bytes);
-        return layout.region_bytes;
+    static pool_options fit(pool_options o) {
+        if constexpr (std::is_object_v<T>) {
+            if (o.object_size != 0 && o.object_size != sizeof(T))
+                throw invalid_options("object_size is " + std::to_string(o.object_size) +
+                                      ", not 0: a pool of a type has objects of its size, " +
+                                      std::to_string(sizeof(T)));
+            o.object_size = sizeof(T);
+            if (o.alignment != 0) o.alignment = std::max<std::uint64_t>(o.alignment, alignof(T));
+        }
+        if (o.alignment != 0) o.alignment = std::max(o.alignment, checking_policy::alignment);
+        if (o.max_threads == 0) o.max_threads = threading_policy::default_threads();
+        o.caching = o.caching && caching_policy::allowed;
+        page_policy::apply(o);
+        numa_policy::apply(o);
+        return o;
+    }
+
+    auto &exchange() noexcept { return route_.exchange(); }
+    const auto &exchange() const noexcept { return route_.exchange(); }
+
+    // The pool as the door of a thread that has no handle.
+    bool take(void **objects, std::uint32_t n) noexcept(!checked) {
+        if constexpr (checked)
+            return take_checked(route_, lease_of(), objects, n);
+        else
+            return route_.get_bulk(objects, n);
+    }
+    template <std::uint32_t N> bool take(void **objects) noexcept(!checked) {
+        if constexpr (checked)
+            return take(objects, N);
+        else
+            return route_.template get_bulk<N>(objects);
+    }
+    std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept(!checked) {
+        if constexpr (checked)
+            return take_up_to_checked(route_, lease_of(), objects, n);
+        else
+            return route_.get_up_to(objects, n);
+    }
+    void give(void *const *objects, std::uint32_t n) noexcept(!checked) {
+        if constexpr (checked)
+            give_checked(route_, lease_of(), objects, n);
+        else
+            route_.put_bulk(objects, n);
+    }
+    template <std::uint32_t N> void give(void *const *objects) noexcept(!checked) {
+        if constexpr (checked)
+            give(objects, N);
+        else
+            route_.template put_bulk<N>(objects);
+    }
+    bool is_out(const void *object) { return checker_.is_out(object); }
+
+    // The same with checks, over a cache or the route.
+    template <class Source>
+    bool take_checked(Source &source, const lease &holds, void **objects, std::uint32_t n) {
+        holds.require_pool();
+        if (!source.get_bulk(objects, n)) return false;
+        look_at(source, objects, n);
+        return true;
+    }
+    template <class Source>
+    std::uint32_t take_up_to_checked(Source &source, const lease &holds, void **objects, std::uint32_t n) {
+        holds.require_pool();
+        const std::uint32_t taken = source.get_up_to(objects, n);
+        look_at(source, objects, taken);
+        return taken;
+    }
+    template <class Source> void look_at(Source &source, void **objects, std::uint32_t n) {
+        try {
+            checker_.got(objects, n);
+        } catch (...) {
+            for (std::uint32_t i = 0; i < n; ++i) {
+                if (checker_.putting(objects[i])) source.put_bulk(objects + i, 1);
+            }
+            throw;
+        }
+    }
+    template <class Target>
+    void give_checked(Target &target, const lease &holds, void *const *objects, std::uint32_t n) {
+        holds.require_pool();
+        for (std::uint32_t i = 0; i < n; ++i) {
+            if (checker_.putting(objects[i])) target.put_bulk(objects + i, 1);
+        }
+    }
+
+    lease lease_of() const noexcept {
+        if constexpr (checked)
+            return checker_.given_lease();
+        else
+            return {};
     }
 
     pool_options options_;
-    pool_layout layout_;
-    mapping region_;
-    depot depot_;
-    std::unique_ptr<cache[]> caches_;
+    object_layout layout_;
+    mapping memory_;
+    [[no_unique_address]] instrument::leak_root<mapping> root_;
+    [[no_unique_address]] typename checking_policy::checker checker_;
+    route route_;
+};
+
+/// A deleter without state, for a pool with static storage duration: its owners are one pointer wide.
+///
+///     inline turbomem::pool<packet, turbomem::threads::per_thread> packets({.objects = 65'535});
+///     std::unique_ptr<packet, turbomem::static_deleter<packets>> p(packets.create());
+template <auto &Pool> struct static_deleter {
+    void operator()(typename std::remove_reference_t<decltype(Pool)>::value_type *object) const noexcept {
+        if constexpr (std::is_void_v<typename std::remove_reference_t<decltype(Pool)>::value_type>)
+            Pool.deallocate(object);
+        else
+            Pool.destroy(object);
+    }
 };
 
 } // namespace turbomem

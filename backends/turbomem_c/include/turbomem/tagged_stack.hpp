@@ -2,18 +2,19 @@
 /// A lock-free stack (Treiber 1986) of nodes that are named by an index.
 #pragma once
 
+#include "turbomem/point.hpp"
+
 #include <atomic>
 #include <concepts>
 #include <cstdint>
 
 namespace turbomem {
 
-/// An array, by indices from 1, of nodes with an own index and an atomic link. Nodes are never unmapped while
-/// a stack over them is used: a stale read of a link must stay harmless.
+/// An array, by indices from 1, of nodes with an atomic link. Nodes are never unmapped while a stack over
+/// them is used: a stale read of a link must stay harmless.
 template <class T>
 concept node_array = requires(const T &nodes, std::uint32_t index) {
     { nodes[index].next } -> std::same_as<std::atomic<std::uint32_t> &>;
-    { nodes[index].index } -> std::convertible_to<std::uint32_t>;
 };
 
 /// Index and tag of the top in one word. The tag changes with every push and pop, so that a head which went
@@ -29,6 +30,7 @@ class tagged_stack {
         do {
             // relaxed: published by the release below.
             nodes[index].next.store(top(head), std::memory_order_relaxed);
+            TURBOMEM_POINT(push);
             // release: whoever pops the node sees its link and its contents. relaxed on failure: as the load.
         } while (!head_.compare_exchange_weak(head, changed(head, index), std::memory_order_release,
                                               std::memory_order_relaxed));
@@ -42,6 +44,7 @@ class tagged_stack {
             // relaxed: ordered by the acquire; when the node was popped meanwhile this is any value at all,
             // and the tag makes the exchange fail.
             const std::uint32_t below = nodes[index].next.load(std::memory_order_relaxed);
+            TURBOMEM_POINT(pop);
             // acquire: the node's contents. Every change of the head is a read-modify-write, so the release
             // sequence of the push that brought the node reaches here through any number of later changes.
             // acquire on failure: the new head's link is read in the next round.

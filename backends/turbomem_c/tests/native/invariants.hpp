@@ -3,7 +3,7 @@
 #pragma once
 
 #include "check.hpp"
-#include "turbomem/pool.hpp"
+#include "store.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 /// No thread is entered: every object and every magazine is in the depot, and few magazines are partly
 /// filled.
-inline void check_at_rest(const turbomem::pool &p) {
+inline void check_at_rest(const store &p) {
     const turbomem::depot::census c = p.census();
     CHECK(c.objects == p.options().objects);
-    CHECK(c.full + c.partial + c.empty == p.layout().magazines);
+    CHECK(c.full + c.partial + c.empty == p.magazines());
     CHECK(c.partial <= p.options().max_threads);
 }
 
 /// Take the whole pool: every object is there once, aligned, inside the region, and overlaps no other.
-inline void check_every_object(turbomem::pool &p) {
+inline void check_every_object(store &p) {
     turbomem::cache &c = p.enter(0);
     std::vector<void *> all(p.options().objects);
     CHECK(c.get_bulk(all.data(), static_cast<std::uint32_t>(all.size())));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// More threads than cores: nothing is lost, nothing is handed out twice, and no get fails that must not.
-/// Objects are stamped with plain writes, so that ThreadSanitizer sees a hand-over that the pool left
-/// unordered.
 #include "check.hpp"
 #include "invariants.hpp"
-#include "turbomem/pool.hpp"
+#include "stamps.hpp"
+#include "store.hpp"
 
 #include <algorithm>
 #include <array>
@@ -21,39 +20,8 @@ using namespace turbomem;
 
 namespace {
 
-constexpr std::uint64_t object_size = 40;
-
-struct stamp {
-    std::uint64_t first, between[3], last;
-};
-static_assert(sizeof(stamp) == object_size);
-
-void hold(void *object) {
-    auto *s = static_cast<stamp *>(object);
-    CHECK(s->first == 0 && s->last == 0); // else it is out already, or overlaps one that is
-    s->first = s->last = reinterpret_cast<std::uintptr_t>(object);
-}
-
-void release(void *object) {
-    auto *s = static_cast<stamp *>(object);
-    CHECK(s->first == reinterpret_cast<std::uintptr_t>(object) && s->last == s->first);
-    s->first = s->last = 0;
-}
-
-/// Where threads swap objects with each other, so that most are put by another thread than got them.
-class exchange {
-  public:
-    void *swap(std::uint32_t place, void *object) {
-        return places_[place % places_.size()].exchange(object, std::memory_order_acq_rel);
-    }
-    std::array<std::atomic<void *>, 64> &places() { return places_; }
-
-  private:
-    std::array<std::atomic<void *>, 64> places_{};
-};
-
 /// A slot that is free; another thread may have used it before.
-cache &enter_any(pool &p, dice &d) {
+cache &enter_any(store &p, dice &d) {
     for (;;) {
         try {
             return p.enter(d.roll(0, p.options().max_threads - 1));
@@ -79,13 +47,13 @@ void run(const shape &s, std::uint32_t steps) {
     // alone would find too few, once the exchange has filled.
     const std::uint32_t wanted = s.threads * s.most_held + 64;
     const std::uint32_t held_back = 2 * (s.caching ? s.magazine : s.magazine - 1);
-    pool p({.object_size = object_size,
+    store p({.object_size = stamped_size,
             .objects = s.ample ? wanted + held_back * (s.threads - 1) : s.most_held / 2 + 64,
             .magazine = s.magazine,
             .caching = s.caching,
             .max_threads = s.threads,
-            .pages = page_kind::base});
-    exchange ex;
+            .pages = {.kind = page_kind::base}});
+    swap_board ex;
     std::atomic<std::uint64_t> got{0}, failed{0};
     std::barrier together(s.threads);
 

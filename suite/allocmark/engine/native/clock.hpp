@@ -15,6 +15,23 @@ inline uint64_t now_ns() {
     return uint64_t(t.tv_sec) * 1'000'000'000u + uint64_t(t.tv_nsec);
 }
 
+/** Time-stamp counter, where the instructions before it are done and those behind it have not begun. */
+inline uint64_t ticks() {
+#if defined(__x86_64__)
+    // The first fence waits for loads before it, the second keeps what is timed from starting early.
+    __builtin_ia32_lfence();
+    const uint64_t now = __builtin_ia32_rdtsc();
+    __builtin_ia32_lfence();
+    return now;
+#elif defined(__aarch64__)
+    uint64_t now;
+    asm volatile("isb; mrs %0, cntvct_el0; isb" : "=r"(now)::"memory");
+    return now;
+#else
+    return now_ns();
+#endif
+}
+
 inline void cpu_relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdarg>
 #include <cstdio>
@@ -88,8 +90,10 @@ struct am_engine {
     size_t busy = 0;
     Command command = Command::kNone;
     am_phase phase = AM_SETTLE;
+    Watch watch = Watch::kNothing;
     uint64_t units = 0;
-    int only = -1; // the actor a command is for; -1: all
+    uint64_t limit_ns = 0; // of a sample
+    int only = -1;         // the actor a command is for; -1: all
     const uint8_t *unbounded = nullptr;
     struct {
         uint32_t bulk, keep, touch;
@@ -110,7 +114,8 @@ struct am_engine {
     void sample(Actor &actor);
     void reference(Actor &actor);
     void check_complete(Actor &actor, uint32_t index);
-    void order(Command what, int who = -1);
+    void order(Command what, int who = -1, uint64_t limit_ns = 0);
+    int run(am_phase what, Watch how, uint64_t n, am_actor_sample *samples, am_trouble *trouble);
     void end_threads();
     void finish();
 };
@@ -187,9 +192,9 @@ void am_engine::serve(uint32_t index) {
 void am_engine::run_phase(Actor &actor) {
     switch (phase) {
     case AM_SETTLE:
-        if (!actor.interpreter->run(actor.prologue.data())) return;
+        if (!actor.interpreter->run(actor.prologue.data(), watch)) return;
         for (uint64_t pass = 0; pass < actor.plan.settle_passes; ++pass)
-            if (!actor.interpreter->run(actor.body.data())) return;
+            if (!actor.interpreter->run(actor.body.data(), watch)) return;
         break;
     case AM_SAMPLE:
         sample(actor);
@@ -205,7 +210,9 @@ void am_engine::sample(Actor &actor) {
     interpreter.clear_counters();
     const uint64_t passes = actor.plan.passes * units;
     const am_insn *body = actor.body.data();
-    const bool may_stop = !actor.plan.coupled;
+    // In turns nobody runs while another waits for nothing, and every run must do the same.
+    const Watch how = watch;
+    const bool may_stop = !actor.plan.coupled && how != Watch::kTrace;
 
     // relaxed: they agree on a time and hand over no data; what a phase needs came with the order.
     if (arrived.fetch_add(1, std::memory_order_relaxed) + 1 == actors.size())
@@ -216,10 +223,12 @@ void am_engine::sample(Actor &actor) {
     // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
     const uint64_t switches = involuntary_switches();
     while (now_ns() < start) cpu_relax();
+    const uint32_t index = uint32_t(interpreter.actor());
+    if (how == Watch::kTrace) shared.trace->turns.join(index);
 
     uint64_t pass = 0;
     for (; pass < passes; ++pass) {
-        if (!interpreter.run(body)) break;
+        if (!interpreter.run(body, how)) break;
         // relaxed: a hint to stop together; one pass more or less is counted, not lost.
         if (may_stop && shared.stop.load(std::memory_order_relaxed)) {
             ++pass;
@@ -227,6 +236,7 @@ void am_engine::sample(Actor &actor) {
         }
     }
     const uint64_t end = now_ns();
+    if (how == Watch::kTrace) shared.trace->turns.leave(index);
     if (may_stop) shared.stop.store(true, std::memory_order_relaxed);
 
     actor.sample.ns = end - start - interpreter.idle_ns();
@@ -286,15 +296,35 @@ void am_engine::check_complete(Actor &actor, uint32_t index) {
     }
 }
 
-/** Tells the actors what to do and waits until all have done it. */
-void am_engine::order(Command what, int who) {
+/** Tells the actors what to do and waits until all have done it; after `limit_ns`, those that may stop are
+ * told. */
+void am_engine::order(Command what, int who, uint64_t limit_ns) {
     std::unique_lock lock(mutex);
     command = what;
     only = who;
     busy = actors.size();
     ++generation;
     wake.notify_all();
-    if (what != Command::kExit) done.wait(lock, [&] { return busy == 0; });
+    if (what == Command::kExit) return;
+    const auto all_done = [&] { return busy == 0; };
+    // relaxed: as when an actor says so itself.
+    if (limit_ns && !done.wait_for(lock, std::chrono::nanoseconds(limit_ns), all_done))
+        shared.stop.store(true, std::memory_order_relaxed);
+    done.wait(lock, all_done);
+}
+
+int am_engine::run(am_phase what, Watch how, uint64_t n, am_actor_sample *samples, am_trouble *trouble) {
+    phase = what;
+    watch = how;
+    units = n;
+    arrived.store(0, std::memory_order_relaxed); // the order() below publishes all of these
+    start_ns.store(0, std::memory_order_relaxed);
+    shared.stop.store(false, std::memory_order_relaxed);
+    order(Command::kPhase, -1, what == AM_SAMPLE ? limit_ns : 0);
+    for (size_t a = 0; samples && a < actors.size(); ++a) samples[a] = actors[a]->sample;
+    const std::lock_guard lock(shared.trouble_mutex);
+    *trouble = shared.trouble;
+    return trouble->kind == AM_NONE ? 0 : -1;
 }
 
 void am_engine::end_threads() {
@@ -417,6 +447,7 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) try {
     }
     engine->shared.ledger = engine->ledger.get();
     engine->shared.stall_ns = plan->stall_ns;
+    engine->limit_ns = plan->limit_ns;
 
     std::vector<Queue *> queues;
     for (uint32_t q = 0; q < plan->n_queues; ++q) {
@@ -469,16 +500,65 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) try {
 
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
                   am_trouble *trouble) {
-    engine->phase = phase;
-    engine->units = units;
-    engine->arrived.store(0, std::memory_order_relaxed); // the order() below publishes all of these
-    engine->start_ns.store(0, std::memory_order_relaxed);
-    engine->shared.stop.store(false, std::memory_order_relaxed);
-    engine->order(Command::kPhase);
-    for (size_t a = 0; samples && a < engine->actors.size(); ++a) samples[a] = engine->actors[a]->sample;
-    const std::lock_guard lock(engine->shared.trouble_mutex);
-    *trouble = engine->shared.trouble;
-    return trouble->kind == AM_NONE ? 0 : -1;
+    return engine->run(phase, engine->ledger ? Watch::kVerify : Watch::kNothing, units, samples, trouble);
+}
+
+int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *every, am_actor_sample *samples,
+                         uint64_t *counts, am_trouble *trouble) {
+    for (const auto &actor : engine->actors)
+        for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
+            actor->interpreter->timer(call).start(every[call], uint32_t(actor->interpreter->actor()) + 1);
+    const int result = engine->run(AM_SAMPLE, Watch::kCalls, units, samples, trouble);
+    std::fill_n(counts, size_t(AM_CALLS) * AM_BUCKETS, 0);
+    for (const auto &actor : engine->actors)
+        for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
+            actor->interpreter->timer(call).histogram().add_to(counts + size_t(call) * AM_BUCKETS);
+    return result;
+}
+
+int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *events, uint64_t capacity,
+                    uint64_t *recorded, am_trouble *trouble) {
+    Trace trace(uint32_t(engine->actors.size()), skip, events, capacity);
+    engine->shared.trace = &trace;
+    const int result = engine->run(AM_SAMPLE, Watch::kTrace, units, nullptr, trouble);
+    engine->shared.trace = nullptr;
+    *recorded = trace.recorded();
+    return result;
+}
+
+uint64_t am_bucket_top(uint32_t bucket) {
+    return Histogram::top(bucket);
+}
+
+double am_tick_ns(void) {
+    static const double tick_ns = [] {
+        const uint64_t begin_ns = now_ns(), begin = ticks();
+        uint64_t end_ns;
+        do end_ns = now_ns();
+        while (end_ns - begin_ns < 5'000'000);
+        return double(end_ns - begin_ns) / double(ticks() - begin);
+    }();
+    return tick_ns;
+}
+
+uint64_t am_clock_ticks(void) {
+    std::array<uint64_t, 1001> readings;
+    for (uint64_t &reading : readings) {
+        const uint64_t begin = ticks();
+        reading = ticks() - begin;
+    }
+    std::nth_element(readings.begin(), readings.begin() + readings.size() / 2, readings.end());
+    return readings[readings.size() / 2];
+}
+
+uint64_t am_clock_step(void) {
+    uint64_t step = 0, before = ticks(); // of 0 and n the divisor is n
+    for (int reading = 0; reading < 1000; ++reading) {
+        const uint64_t now = ticks();
+        if (now > before) step = std::gcd(step, now - before);
+        before = now;
+    }
+    return step;
 }
 
 double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,

@@ -50,9 +50,22 @@ typedef struct am_plan {
     uint32_t n_options, n_pools, n_queues, n_actors;
     uint32_t verify;   /* stamp and check every object */
     uint64_t stall_ns; /* give up when a get or a queue made no progress for this long */
+    uint64_t limit_ns; /* a sample of actors that are not coupled ends early when it lasts longer; 0: never */
 } am_plan;
 
 typedef enum am_phase { AM_SETTLE, AM_SAMPLE, AM_DRAIN } am_phase;
+
+/** What is timed one by one. */
+typedef enum am_call { AM_CALL_GET, AM_CALL_PUT, AM_CALLS } am_call;
+
+enum { AM_BUCKETS = 2240 }; /* of a histogram: see am_bucket_top */
+
+/** One object that changed hands. */
+typedef struct am_event {
+    uint64_t object;
+    uint16_t actor, pool;
+    uint32_t put; /* 0: got */
+} am_event;
 
 typedef struct am_actor_sample {
     uint64_t ns;          /* from the common start to this actor's end, idle time taken off */
@@ -99,6 +112,34 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
  */
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
                   am_trouble *trouble);
+
+/**
+ * One AM_SAMPLE in which one get in every[AM_CALL_GET] is timed, and one put in every[AM_CALL_PUT], at random
+ * distances and with retries; the same draws each time. `counts` has AM_CALLS times AM_BUCKETS entries: all
+ * actors' calls by their ticks. For engines that do not verify. Returns as am_engine_run.
+ */
+int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *every, am_actor_sample *samples,
+                         uint64_t *counts, am_trouble *trouble);
+
+/**
+ * One AM_SAMPLE in which the actors take turns, a call each, so that it is the same in every run. The objects
+ * that change hands after the first `skip` gets of one go to `events`, as many as there is room for;
+ * `*recorded` says how many. For engines that do not verify. Returns as am_engine_run.
+ */
+int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *events, uint64_t capacity,
+                    uint64_t *recorded, am_trouble *trouble);
+
+/** The largest number of ticks in a bucket; none in it is more than 1/64 below. */
+uint64_t am_bucket_top(uint32_t bucket);
+
+/** Nanoseconds of a tick, measured once a process, in 5 ms. */
+double am_tick_ns(void);
+
+/** What timing a call adds to its figure, in ticks: the median of two readings with nothing between. */
+uint64_t am_clock_ticks(void);
+
+/** The smallest step of the time-stamp counter, in ticks: some processors count in coarser ones than one. */
+uint64_t am_clock_step(void);
 
 /**
  * Burst as a person would write it by hand, on the first actor's thread and pool: ns an object, to be

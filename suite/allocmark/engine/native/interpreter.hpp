@@ -9,11 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "call_timer.hpp"
 #include "clock.hpp"
 #include "ledger.hpp"
 #include "queue.hpp"
 #include "ring.hpp"
 #include "touch.hpp"
+#include "trace.hpp"
 
 namespace allocmark {
 
@@ -25,6 +27,14 @@ struct alignas(128) PoolView {
     Ring held;
 };
 
+/** What is done beside the workload. Each has a loop of its own, so that the measured one pays for none. */
+enum class Watch {
+    kNothing, // the measured loop
+    kVerify,  // every object is stamped and checked; touches nothing else
+    kCalls,   // some gets and puts are timed
+    kTrace    // actors take turns, gets and puts are written down
+};
+
 /** What all actors of an engine share. The flags are read once a pass, or while waiting. */
 struct Shared {
     alignas(128) std::atomic<bool> stop{false};  // an uncoupled actor is done: the others stop as well
@@ -32,6 +42,7 @@ struct Shared {
     std::mutex trouble_mutex;
     am_trouble trouble{};
     Ledger *ledger = nullptr;
+    Trace *trace = nullptr; // while an engine traces
     uint64_t stall_ns = 0;
 
     /** Keeps the first trouble only, and makes everyone leave. */
@@ -52,45 +63,96 @@ class alignas(128) Interpreter {
           pools_(std::move(pools)), queues_(std::move(queues)), indices_(indices) {}
 
     /** Runs `tape` up to AM_HALT. False when the engine is to stop: trouble, here or elsewhere. */
-    bool run(const am_insn *tape) { return shared_.ledger ? run_as<true>(tape) : run_as<false>(tape); }
+    bool run(const am_insn *tape, Watch watch) {
+        switch (watch) {
+        case Watch::kNothing:
+            return run_as<Watch::kNothing>(tape);
+        case Watch::kVerify:
+            return run_as<Watch::kVerify>(tape);
+        case Watch::kCalls:
+            return run_as<Watch::kCalls>(tape);
+        case Watch::kTrace:
+            return run_as<Watch::kTrace>(tape);
+        }
+        __builtin_unreachable();
+    }
 
     /** Puts back everything held. */
     bool drain() {
         static constexpr uint32_t kBulk = 32;
         for (uint32_t pool = 0; pool < pools_.size(); ++pool)
             while (const uint32_t n = std::min(pools_[pool].held.size(), kBulk))
-                if (!(shared_.ledger ? put_oldest<true>(pool, n, 1, 0) : put_oldest<false>(pool, n, 1, 0)))
+                if (!(shared_.ledger ? put_oldest<Watch::kVerify>(pool, n, 1, 0)
+                                     : put_oldest<Watch::kNothing>(pool, n, 1, 0)))
                     return false;
         return true;
     }
 
+    int32_t actor() const { return actor_; }
     std::vector<PoolView> &pools() { return pools_; }
     uint64_t idle_ns() const { return idle_ns_; }
     uint64_t failed_gets() const { return failed_gets_; }
     void clear_counters() { idle_ns_ = failed_gets_ = 0; }
+    CallTimer &timer(am_call call) { return timers_[call]; }
 
   private:
     enum class Touch { kNone, kRead, kWrite };
 
-    template <bool kVerify> bool run_as(const am_insn *tape);
+    template <Watch kWatch> bool run_as(const am_insn *tape);
+
+    /** Before whatever others can see. */
+    template <Watch kWatch> void others_first() const {
+        if constexpr (kWatch == Watch::kTrace) shared_.trace->turns.pass_on(uint32_t(actor_));
+    }
+
+    /** One bulk from a pool. */
+    template <Watch kWatch>
+    [[gnu::always_inline]] bool take(int (*get)(void *, void *, void **, uint32_t), PoolView &view,
+                                     void *pool, void *local, void **objects, uint32_t n,
+                                     const am_insn &insn) {
+        others_first<kWatch>();
+        const bool timed = kWatch == Watch::kCalls && timers_[AM_CALL_GET].due();
+        const uint64_t begin = timed ? ticks() : 0;
+        if (get(pool, local, objects, n) != 0) [[unlikely]]
+            if (!get_again<kWatch>(view, objects, insn)) return false;
+        if (timed) timers_[AM_CALL_GET].add(begin, ticks());
+        if constexpr (kWatch == Watch::kTrace) shared_.trace->got(uint32_t(actor_), insn.target, objects, n);
+        if constexpr (kWatch == Watch::kVerify) {
+            am_trouble trouble;
+            if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, n, trouble))
+                return failed(trouble);
+        }
+        return true;
+    }
+
+    /** One bulk back. */
+    template <Watch kWatch>
+    [[gnu::always_inline]] bool give(void (*put)(void *, void *, void *const *, uint32_t), void *pool,
+                                     void *local, void *const *objects, uint32_t n, uint32_t target,
+                                     uint32_t step) {
+        if (kWatch == Watch::kVerify && !leaves(target, objects, n, step)) return false;
+        if constexpr (kWatch == Watch::kTrace) {
+            others_first<kWatch>();
+            shared_.trace->putting(uint32_t(actor_), target, objects, n);
+        }
+        const bool timed = kWatch == Watch::kCalls && timers_[AM_CALL_PUT].due();
+        const uint64_t begin = timed ? ticks() : 0;
+        put(pool, local, objects, n);
+        if (timed) timers_[AM_CALL_PUT].add(begin, ticks());
+        return true;
+    }
 
     // Everything a loop needs is in locals: after a call into the backend, members would be read again.
-    template <bool kVerify, Touch kTouch> bool get(const am_insn &insn) {
+    template <Watch kWatch, Touch kTouch> bool get(const am_insn &insn) {
         PoolView &view = pools_[insn.target];
         void *const pool = view.pool, *const local = view.local;
         const auto get = get_;
         const uint32_t n = insn.n, bytes = insn.aux;
         void **objects = view.held.room();
         for (uint32_t times = insn.arg; times > 0; --times, objects += n) {
-            if (get(pool, local, objects, n) != 0) [[unlikely]]
-                if (!get_again(view, objects, insn)) return false;
-            if constexpr (kVerify) {
-                am_trouble trouble;
-                if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, n, trouble))
-                    return failed(trouble);
-            } else {
-                touch<kTouch>(objects, n, bytes);
-            }
+            if (!take<kWatch>(get, view, pool, local, objects, n, insn)) [[unlikely]]
+                return false;
+            if constexpr (kWatch != Watch::kVerify) touch<kTouch>(objects, n, bytes);
         }
         view.held.grow(n * insn.arg);
         return true;
@@ -101,73 +163,74 @@ class alignas(128) Interpreter {
         if constexpr (kTouch == Touch::kRead) allocmark::touch::read(objects, n, bytes);
     }
 
-    template <bool kVerify, Touch kTouch> bool touch_newest(const am_insn &insn) {
+    template <Watch kWatch, Touch kTouch> bool touch_newest(const am_insn &insn) {
         void **objects = pools_[insn.target].held.newest(insn.n);
-        if constexpr (kVerify) return still_held(insn.target, objects, insn.n, insn.step);
+        if constexpr (kWatch == Watch::kVerify) return still_held(insn.target, objects, insn.n, insn.step);
         touch<kTouch>(objects, insn.n, insn.arg);
         return true;
     }
 
-    template <bool kVerify> bool put_oldest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
+    template <Watch kWatch> bool put_oldest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
         PoolView &view = pools_[target];
         void *const pool = view.pool, *const local = view.local;
         const auto put = put_;
         void **objects = view.held.oldest();
         for (uint32_t left = times; left > 0; --left, objects += n) {
-            if (kVerify && !leaves(target, objects, n, step)) return false;
-            put(pool, local, objects, n);
+            if (!give<kWatch>(put, pool, local, objects, n, target, step)) return false;
         }
         view.held.drop_oldest(n * times);
         return true;
     }
 
-    template <bool kVerify> bool put_newest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
+    template <Watch kWatch> bool put_newest(uint32_t target, uint32_t n, uint32_t times, uint32_t step) {
         PoolView &view = pools_[target];
         void *const pool = view.pool, *const local = view.local;
         const auto put = put_;
         void **objects = view.held.newest(n * times) + size_t(n) * (times - 1); // the youngest first
         for (uint32_t left = times; left > 0; --left, objects -= n) {
-            if (kVerify && !leaves(target, objects, n, step)) return false;
-            put(pool, local, objects, n);
+            if (!give<kWatch>(put, pool, local, objects, n, target, step)) return false;
         }
         view.held.drop_newest(n * times);
         return true;
     }
 
     /** Brings the chosen ones to the old end one after the other, then puts them as a bulk. */
-    template <bool kVerify> bool put_random(const am_insn &insn) {
+    template <Watch kWatch> bool put_random(const am_insn &insn) {
         void **objects = pools_[insn.target].held.oldest();
         const uint32_t *index = indices_ + insn.arg;
         for (uint32_t i = 0; i < insn.n; ++i) std::swap(objects[i], objects[i + index[i]]);
-        return put_oldest<kVerify>(insn.target, insn.n, 1, insn.step);
+        return put_oldest<kWatch>(insn.target, insn.n, 1, insn.step);
     }
 
-    template <bool kVerify> bool send(const am_insn &insn) {
+    template <Watch kWatch> bool send(const am_insn &insn) {
         Ring &held = pools_[insn.aux].held;
         void **objects = held.oldest();
-        if (kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
+        if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
+        others_first<kWatch>();
         if (!queues_[insn.target]->send(objects, insn.n)) [[unlikely]]
-            if (!keep_trying([&] { return queues_[insn.target]->send(objects, insn.n); }, AM_BLOCKED,
-                             insn.aux, insn))
+            if (!keep_trying<kWatch>([&] { return queues_[insn.target]->send(objects, insn.n); }, AM_BLOCKED,
+                                     insn.aux, insn))
                 return false;
         held.drop_oldest(insn.n);
         return true;
     }
 
-    template <bool kVerify> bool receive(const am_insn &insn) {
+    template <Watch kWatch> bool receive(const am_insn &insn) {
         Ring &held = pools_[insn.aux].held;
         void **objects = held.room();
+        others_first<kWatch>();
         if (!queues_[insn.target]->receive(objects, insn.n)) [[unlikely]]
-            if (!keep_trying([&] { return queues_[insn.target]->receive(objects, insn.n); }, AM_BLOCKED,
-                             insn.aux, insn))
+            if (!keep_trying<kWatch>([&] { return queues_[insn.target]->receive(objects, insn.n); },
+                                     AM_BLOCKED, insn.aux, insn))
                 return false;
-        if (kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
+        if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
         held.grow(insn.n);
         return true;
     }
 
+    template <Watch kWatch>
     [[gnu::noinline]] bool get_again(PoolView &view, void **objects, const am_insn &insn) {
-        return keep_trying(
+        return keep_trying<kWatch>(
             [&] {
                 ++failed_gets_;
                 return get_(view.pool, view.local, objects, insn.n) == 0;
@@ -175,13 +238,14 @@ class alignas(128) Interpreter {
             AM_EXHAUSTED, insn.target, insn);
     }
 
-    template <class Try>
+    template <Watch kWatch, class Try>
     [[gnu::noinline]] bool keep_trying(Try attempt, am_trouble_kind kind, uint32_t pool,
                                        const am_insn &insn) {
         Patience patience(shared_.stall_ns);
         while (!attempt()) {
             // acquire: pairs with Shared::fail.
             if (shared_.abort.load(std::memory_order_acquire)) return false;
+            others_first<kWatch>();
             if (!patience.lost()) continue;
             am_trouble trouble{};
             trouble.kind = kind;
@@ -228,9 +292,10 @@ class alignas(128) Interpreter {
     std::vector<Queue *> queues_;
     const uint32_t *const indices_;
     uint64_t idle_ns_ = 0, failed_gets_ = 0;
+    CallTimer timers_[AM_CALLS];
 };
 
-template <bool kVerify> bool Interpreter::run_as(const am_insn *tape) {
+template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {
     // A jump at the end of each instruction, not one for all: the processor learns what follows what.
     static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read, &&write,
                                                 &&put_oldest, &&put_newest, &&put_random, &&send, &&receive,
@@ -243,47 +308,47 @@ template <bool kVerify> bool Interpreter::run_as(const am_insn *tape) {
 
     goto *kLabels[insn->op];
 get:
-    if (!get<kVerify, Touch::kNone>(*insn)) [[unlikely]]
+    if (!get<kWatch, Touch::kNone>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 get_read:
-    if (!get<kVerify, Touch::kRead>(*insn)) [[unlikely]]
+    if (!get<kWatch, Touch::kRead>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 get_write:
-    if (!get<kVerify, Touch::kWrite>(*insn)) [[unlikely]]
+    if (!get<kWatch, Touch::kWrite>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 read:
-    if (!touch_newest<kVerify, Touch::kRead>(*insn)) [[unlikely]]
+    if (!touch_newest<kWatch, Touch::kRead>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 write:
-    if (!touch_newest<kVerify, Touch::kWrite>(*insn)) [[unlikely]]
+    if (!touch_newest<kWatch, Touch::kWrite>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 put_oldest:
-    if (!put_oldest<kVerify>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
+    if (!put_oldest<kWatch>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 put_newest:
-    if (!put_newest<kVerify>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
+    if (!put_newest<kWatch>(insn->target, insn->n, insn->arg, insn->step)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 put_random:
-    if (!put_random<kVerify>(*insn)) [[unlikely]]
+    if (!put_random<kWatch>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 send:
-    if (!send<kVerify>(*insn)) [[unlikely]]
+    if (!send<kWatch>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 receive:
-    if (!receive<kVerify>(*insn)) [[unlikely]]
+    if (!receive<kWatch>(*insn)) [[unlikely]]
         return false;
     ALLOCMARK_NEXT();
 idle:
-    idle(insn->n);
+    if constexpr (kWatch != Watch::kTrace) idle(insn->n); // no clock is read there
     ALLOCMARK_NEXT();
 loop:
     left[depth++] = insn->arg;

@@ -13,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "call_timer.hpp"
 #include "check.hpp"
 #include "ledger.hpp"
 #include "ring.hpp"
 #include "touch.hpp"
+#include "trace.hpp"
 
 using namespace allocmark;
 
@@ -228,9 +230,67 @@ void core_distance_of_cpus_that_may_be_used() {
     CHECK(threads_become(before));
 }
 
+void histogram_keeps_values_apart_as_promised() {
+    uint32_t before = 0;
+    for (uint64_t value = 0; value < 1'000'000; ++value) {
+        const uint32_t bucket = Histogram::bucket(value);
+        CHECK(bucket == before || bucket == before + 1); // no gap, no step back
+        CHECK(Histogram::top(bucket) >= value && (bucket == 0 || Histogram::top(bucket - 1) < value));
+        CHECK((Histogram::top(bucket) - value) * Histogram::kSteps <= value);
+        before = bucket;
+    }
+    CHECK(Histogram::bucket(~uint64_t(0)) == AM_BUCKETS - 1);
+    Histogram histogram;
+    for (const uint64_t value : {0, 5, 5, 1000}) histogram.add(value);
+    std::vector<uint64_t> counts(AM_BUCKETS, 1);
+    histogram.add_to(counts.data());
+    CHECK(counts[0] == 2 && counts[5] == 3 && counts[Histogram::bucket(1000)] == 2 && counts[6] == 1);
+}
+
+void calls_are_timed_as_often_as_asked_at_irregular_distances() {
+    for (const uint32_t every : {1u, 2u, 64u, 1000u}) {
+        CallTimer timer;
+        timer.start(every, 1);
+        uint64_t timed = 0, last = 0, in_step = 0;
+        constexpr uint64_t kCalls = 2'000'000;
+        for (uint64_t call = 1; call <= kCalls; ++call) {
+            if (!timer.due()) continue;
+            timer.add(7, call % 2 ? 9 : 5); // the second ends before it begins: another CPU's counter
+            ++timed;
+            in_step += call - last == every;
+            last = call;
+        }
+        CHECK(timed > 0.9 * kCalls / every && timed < 1.1 * kCalls / every);
+        CHECK(every == 1 || in_step < timed * 3 / 4);
+        std::vector<uint64_t> counts(AM_BUCKETS, 0);
+        timer.histogram().add_to(counts.data());
+        CHECK(counts[0] + counts[2] == timed && counts[2] > 0);
+    }
+}
+
+void turns_go_round() {
+    std::vector<uint32_t> order; // unguarded: whoever has the turn may write
+    Turns turns(3);
+    std::vector<std::thread> actors;
+    for (uint32_t actor = 0; actor < 3; ++actor)
+        actors.emplace_back([&, actor] {
+            turns.join(actor);
+            for (uint32_t i = 0; i <= actor; ++i) {
+                order.push_back(actor);
+                turns.pass_on(actor);
+            }
+            turns.leave(actor);
+        });
+    for (std::thread &actor : actors) actor.join();
+    CHECK((order == std::vector<uint32_t>{0, 1, 2, 1, 2, 2}));
+}
+
 } // namespace
 
 int main() {
+    histogram_keeps_values_apart_as_promised();
+    calls_are_timed_as_often_as_asked_at_irregular_distances();
+    turns_go_round();
     ring_runs_across_its_end();
     ring_restarts_when_empty();
     ring_outlives_its_positions();

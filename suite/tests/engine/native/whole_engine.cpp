@@ -6,7 +6,11 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -62,7 +66,7 @@ struct Plan {
     std::vector<am_queue> queues;
     std::vector<Actor> actors;
     bool verify = false;
-    uint64_t stall_ns = 20'000'000'000;
+    uint64_t stall_ns = 20'000'000'000, limit_ns = 0;
 
     am_engine *start(allocmark_error &error) const {
         std::vector<am_actor> rows;
@@ -80,6 +84,7 @@ struct Plan {
         plan.n_actors = uint32_t(rows.size());
         plan.verify = verify;
         plan.stall_ns = stall_ns;
+        plan.limit_ns = limit_ns;
         return am_engine_new(&plan, &error);
     }
     am_engine *start() const {
@@ -252,6 +257,87 @@ void uncoupled_actors_stop_together() {
     CHECK(everything_given_back());
 }
 
+void calls_are_timed() {
+    Plan plan;
+    plan.pools = {pool("p", 100)};
+    plan.actors = {loner(1), loner(1)};
+    am_engine *engine = plan.start();
+    run(engine, AM_SETTLE, 2);
+    std::vector<am_actor_sample> samples(2);
+    std::vector<uint64_t> counts(size_t(AM_CALLS) * AM_BUCKETS);
+    am_trouble trouble{};
+    const auto counted = [&](am_call call) {
+        const auto first = counts.begin() + call * std::ptrdiff_t(AM_BUCKETS);
+        return std::accumulate(first, first + AM_BUCKETS, uint64_t(0));
+    };
+    for (int round = 0; round < 2; ++round) { // each begins anew
+        const uint32_t all[] = {1, 1};
+        CHECK(am_engine_time_calls(engine, 50, all, samples.data(), counts.data(), &trouble) == 0);
+        const uint64_t passes = (samples[0].objects + samples[1].objects) / 29;
+        CHECK(counted(AM_CALL_GET) == passes * 7 && counted(AM_CALL_PUT) == passes * 10);
+    }
+    const uint32_t some[] = {10, 1'000'000'000};
+    CHECK(am_engine_time_calls(engine, 1000, some, samples.data(), counts.data(), &trouble) == 0);
+    const uint64_t gets = (samples[0].objects + samples[1].objects) / 29 * 7;
+    CHECK(counted(AM_CALL_GET) > gets / 20 && counted(AM_CALL_GET) < gets / 5);
+    CHECK(counted(AM_CALL_PUT) == 0);
+    CHECK(am_tick_ns() > 0 && am_clock_ticks() * am_tick_ns() < 10'000 && am_clock_step() > 0);
+    drain_and_free(engine, 2, 1);
+    CHECK(everything_given_back());
+}
+
+/// What changed hands, by object's place in the order of first appearance: addresses differ between runs.
+std::vector<std::array<uint64_t, 3>> traced(const Plan &plan, uint64_t units, uint64_t skip) {
+    const size_t actors = plan.actors.size();
+    am_engine *engine = plan.start();
+    run(engine, AM_SETTLE, actors);
+    std::vector<am_event> events(5000);
+    uint64_t recorded = 0;
+    am_trouble trouble{};
+    CHECK(am_engine_trace(engine, units, skip, events.data(), events.size(), &recorded, &trouble) == 0);
+    std::map<uint64_t, uint64_t> places;
+    std::vector<std::array<uint64_t, 3>> found;
+    for (uint64_t i = 0; i < recorded; ++i)
+        found.push_back(
+            {places.emplace(events[i].object, places.size()).first->second, events[i].actor, events[i].put});
+    drain_and_free(engine, actors, 1);
+    return found;
+}
+
+void traces_are_the_same_every_time() {
+    for (const Plan &plan : {coupled(1, 1, false), coupled(2, 1, false), coupled(2, 2, false), [] {
+                                 Plan alone;
+                                 alone.pools = {pool("p", 100)};
+                                 alone.actors = {loner(1), loner(2)};
+                                 return alone;
+                             }()}) {
+        const auto first = traced(plan, 20, 0);
+        uint64_t wanted = 0;
+        for (const Actor &actor : plan.actors) wanted += 20 * actor.passes * actor.objects;
+        const auto is_get = [](const auto &event) { return event[2] == 0; };
+        CHECK(uint64_t(std::count_if(first.begin(), first.end(), is_get)) == wanted); // nobody stops early
+        for (int again = 0; again < 3; ++again) CHECK(traced(plan, 20, 0) == first);
+        const auto later = traced(plan, 20, wanted / 2);
+        CHECK(later.size() < first.size() && later.size() > first.size() / 3);
+        CHECK(traced(plan, 200, 0).size() == 5000); // as many as there is room for
+    }
+}
+
+void a_long_sample_is_ended() {
+    Plan plan;
+    plan.pools = {pool("p", 100)};
+    plan.actors = {loner(1), loner(1)};
+    plan.limit_ns = 20'000'000;
+    am_engine *engine = plan.start();
+    run(engine, AM_SETTLE, 2);
+    const uint64_t begun = allocmark::now_ns();
+    const auto samples = run(engine, AM_SAMPLE, 2, uint64_t(1) << 40);
+    CHECK(allocmark::now_ns() - begun < 10'000'000'000);
+    CHECK(samples[0].ns >= 10'000'000 && samples[0].objects > 0 && samples[0].objects % 29 == 0);
+    CHECK(run(engine, AM_SAMPLE, 2, 1)[0].objects == 29); // the next one is not
+    drain_and_free(engine, 2, 1);
+}
+
 void backend_is_asked() {
     Plan plan;
     plan.pools = {pool("p", 32, 128)};
@@ -422,6 +508,9 @@ int main() {
     floor_counts();
     actors_work_side_by_side();
     uncoupled_actors_stop_together();
+    calls_are_timed();
+    traces_are_the_same_every_time();
+    a_long_sample_is_ended();
     backend_is_asked();
     completeness_is_checked();
     failures_leave_nothing_behind();

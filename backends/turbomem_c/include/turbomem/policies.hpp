@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Policies: types that settle at compile time how a pool does one thing. At most one of a family, any order.
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+
+namespace turbomem {
+
+/// The families. A policy names its own as its member type `family`.
+namespace policy {
+struct threading {}; ///< how a thread finds its cache: threads::slots, per_thread, per_cpu, single
+struct paging {};    ///< what the objects lie on: pages::thp, base, hugetlb_2m, hugetlb_1g, require<>, chosen
+struct placement {}; ///< on which NUMA nodes: numa::any_node, preferred, strict
+struct caching {};   ///< what a thread keeps between its calls: caching::magazines, uncached
+struct checking {};  ///< which misuse is found: checking::none, checked<>
+} // namespace policy
+
+namespace caching {
+/// Two magazines a thread, unless the options say otherwise. The default.
+struct magazines {
+    using family = policy::caching;
+    static constexpr bool allowed = true;
+};
+/// Nothing: every call goes to the depot, and no object is ever held back from other threads.
+struct uncached {
+    using family = policy::caching;
+    static constexpr bool allowed = false;
+};
+} // namespace caching
+
+namespace detail {
+
+template <class Family, class Policy> consteval bool is_in() {
+    if constexpr (requires { typename Policy::family; })
+        return std::is_same_v<typename Policy::family, Family>;
+    else
+        return false;
+}
+
+template <class Policy>
+inline constexpr bool is_policy = is_in<policy::threading, Policy>() || is_in<policy::paging, Policy>() ||
+                                  is_in<policy::placement, Policy>() || is_in<policy::caching, Policy>() ||
+                                  is_in<policy::checking, Policy>();
+
+template <class Family, class... Policies>
+inline constexpr std::size_t how_many = (std::size_t{0} + ... + std::size_t{is_in<Family, Policies>()});
+
+/// Whether the list can be used; when not, the compiler's message says what is wrong with it.
+template <class... Policies> consteval bool sound() {
+    static_assert((is_policy<Policies> && ...),
+                  "what follows the object type must be policies: see policies.hpp");
+    static_assert(how_many<policy::threading, Policies...> <= 1,
+                  "two threading policies: take one of threads::slots, per_thread, per_cpu, single");
+    static_assert(
+        how_many<policy::paging, Policies...> <= 1,
+        "two page policies: take one of pages::thp, base, hugetlb_2m, hugetlb_1g, chosen, require<…>");
+    static_assert(how_many<policy::placement, Policies...> <= 1,
+                  "two NUMA policies: take one of numa::any_node, preferred, strict");
+    static_assert(how_many<policy::caching, Policies...> <= 1,
+                  "two caching policies: take one of caching::magazines, uncached");
+    static_assert(how_many<policy::checking, Policies...> <= 1,
+                  "two checking policies: take one, checking::checked<a | b>");
+    return true;
+}
+
+template <class Family, class Default, class... Policies> struct first_of {
+    using type = Default;
+};
+template <class Family, class Default, class First, class... Rest>
+struct first_of<Family, Default, First, Rest...>
+    : std::conditional_t<is_in<Family, First>(), std::type_identity<First>,
+                         first_of<Family, Default, Rest...>> {};
+
+} // namespace detail
+
+/// The policy of that family in the list, or the default.
+template <class Family, class Default, class... Policies>
+using policy_of = typename detail::first_of<Family, Default, Policies...>::type;
+
+} // namespace turbomem

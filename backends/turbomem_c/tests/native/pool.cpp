@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The pool and its policies.
+#include "turbomem/pool.hpp"
+
+#include "check.hpp"
+#include "refusals.hpp"
+#include "turbomem/per_thread.hpp"
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+using namespace turbomem;
+
+namespace {
+
+const pool_options small{
+    .objects = 600, .magazine = 16, .max_threads = 4, .pages = {.kind = page_kind::base}};
+
+/// Counts the living; throws when told to.
+struct thing {
+    static inline std::atomic<int> alive{0};
+    int value;
+    explicit thing(int v) : value(v) {
+        if (v < 0) throw std::invalid_argument("negative");
+        ++alive;
+    }
+    ~thing() { --alive; }
+};
+
+struct plain {
+    int a, b;
+};
+struct alignas(256) wide {
+    char bytes[300];
+};
+
+void defaults_are_what_the_documentation_says() {
+    using p = pool<thing>;
+    static_assert(std::is_same_v<p::threading_policy, threads::slots>);
+    static_assert(std::is_same_v<p::page_policy, pages::thp>);
+    static_assert(std::is_same_v<p::numa_policy, numa::any_node>);
+    static_assert(std::is_same_v<p::caching_policy, caching::magazines>);
+    static_assert(std::is_same_v<p::checking_policy, checking::none>);
+    static_assert(!p::checked);
+    // Nothing but what they need: a handle is a pool and a cache, an owner an object and a pool.
+    static_assert(sizeof(p::local) == 2 * sizeof(void *) && sizeof(p::owner) == 2 * sizeof(void *));
+}
+
+void policies_are_taken_in_any_order() {
+    using a = pool<plain, threads::single, pages::require<pages::base>, checking::checked<checking::leaks>>;
+    using b = pool<plain, checking::checked<checking::leaks>, pages::require<pages::base>, threads::single>;
+    static_assert(std::is_same_v<a::threading_policy, b::threading_policy>);
+    static_assert(std::is_same_v<a::page_policy, b::page_policy>);
+    static_assert(std::is_same_v<a::checking_policy, b::checking_policy>);
+    a p({.objects = 10});
+    CHECK(p.memory().kind() == page_kind::base && p.options().pages.require);
+}
+
+/// Everything that `operations` offers, through a pool or a handle.
+template <class Door> void every_operation_works(Door &door) {
+    using T = std::remove_pointer_t<decltype(door.allocate())>;
+    T *one = door.try_allocate();
+    CHECK(one != nullptr);
+    door.deallocate(one);
+    one = door.allocate();
+    door.deallocate(one);
+
+    std::vector<T *> some(100);
+    CHECK(door.try_allocate(some));
+    CHECK((std::set<T *>(some.begin(), some.end()).size() == some.size()));
+    door.deallocate(some);
+
+    std::array<T *, 32> fixed{};
+    CHECK(door.try_allocate(fixed));
+    door.deallocate(fixed);
+    T *c_array[8];
+    CHECK(door.try_allocate(c_array));
+    door.deallocate(c_array);
+    CHECK((door.try_allocate(std::span<T *, 32>(fixed))));
+    door.deallocate(std::span<T *const, 32>(fixed));
+    CHECK(door.try_allocate(std::span<T *>()));
+
+    // All or nothing, and best effort, at the end of the pool.
+    std::vector<T *> all(601);
+    CHECK(!door.try_allocate(all));
+    CHECK(door.allocate_up_to(all) == 600);
+    CHECK(door.try_allocate() == nullptr && door.allocate_up_to(std::span(all).last(1)) == 0);
+    bool thrown = false;
+    try {
+        (void)door.allocate();
+    } catch (const std::bad_alloc &e) {
+        thrown = std::string(e.what()) == "the pool has no object left";
+    }
+    CHECK(thrown);
+    door.deallocate(std::span(all).first(600));
+}
+
+void operations_are_the_same_everywhere() {
+    pool<plain, pages::chosen> p(small);
+    every_operation_works(p); // as a thread that has not entered
+    {
+        auto mine = p.enter();
+        every_operation_works(mine);
+        decltype(p)::session burst(mine);
+        every_operation_works(burst);
+    }
+    CHECK(p.available() == 600);
+    pool<plain, pages::chosen, threads::per_thread> implicit(small);
+    every_operation_works(implicit);
+    pool<plain, pages::chosen, threads::single> alone(small);
+    every_operation_works(alone);
+    pool<plain, pages::chosen, caching::uncached> uncached(small);
+    auto mine = uncached.enter();
+    every_operation_works(mine);
+    CHECK(uncached.statistics().cached == 0 && uncached.statistics().cache_limit == 0);
+    pool_options o = small;
+    o.object_size = 100;
+    pool<void, pages::chosen> untyped(o);
+    every_operation_works(untyped);
+}
+
+void objects_live_and_die() {
+    pool<thing, pages::chosen> things({.objects = 3, .max_threads = 2, .pages = {.kind = page_kind::base}});
+    {
+        auto mine = things.enter();
+        thing *a = mine.create(1);
+        CHECK(a->value == 1 && thing::alive == 1);
+        mine.destroy(a);
+        CHECK(thing::alive == 0);
+        bool thrown = false;
+        try {
+            (void)mine.create(-1);
+        } catch (const std::invalid_argument &) {
+            thrown = true;
+        }
+        CHECK(thrown && things.available() == 3);
+        thing *three[] = {mine.create(1), mine.create(2), mine.create(3)};
+        CHECK(mine.try_create(4) == nullptr);
+        for (thing *t : three) mine.destroy(t);
+    }
+    {
+        auto a = things.make(5), b = std::move(a);
+        CHECK(!a && b->value == 5);
+        auto c = things.adopt(b.release());
+        std::thread([&] { c.reset(); }).join(); // ends elsewhere
+        CHECK(thing::alive == 0);
+        auto d = things.try_make(6), e = things.make(7), f = things.make(8), g = things.try_make(9);
+        CHECK(d && e && f && !g);
+    }
+    CHECK(thing::alive == 0 && things.available() == 3);
+
+    pool<plain> aggregates({.objects = 10});
+    plain *p = aggregates.create(1, 2), *q = aggregates.create(7);
+    CHECK(p->a == 1 && p->b == 2 && q->a == 7 && q->b == 0);
+    aggregates.destroy(p);
+    aggregates.destroy(q);
+
+    pool<wide, pages::base> aligned({.objects = 10});
+    wide *w = aligned.allocate();
+    CHECK(reinterpret_cast<std::uintptr_t>(w) % 256 == 0 && aligned.layout().stride == 512);
+    aligned.deallocate(w);
+}
+
+pool<thing, threads::per_thread, pages::base> global_things({.objects = 100, .magazine = 4});
+
+void an_owner_of_a_global_pool_is_one_pointer() {
+    using owner = std::unique_ptr<thing, static_deleter<global_things>>;
+    static_assert(sizeof(owner) == sizeof(void *));
+    {
+        const owner p(global_things.create(3));
+        CHECK(p->value == 3 && thing::alive == 1);
+    }
+    CHECK(thing::alive == 0 && global_things.available() == 100);
+}
+
+void handles_move_and_leave() {
+    pool<plain, pages::chosen> p(small);
+    auto a = p.enter(1);
+    CHECK(refusal([&] { (void)p.enter(1); }).first == EBUSY);
+    CHECK(refusal([&] { (void)p.enter(4); }).first == EINVAL);
+    auto b = std::move(a);
+    plain *object = b.allocate();
+    b.deallocate(object);
+    a = p.enter(2);
+    b = std::move(a); // leaves slot 1
+    auto again = p.enter(1);
+    auto three = p.enter(), four = p.enter();
+    const auto [code, text] = refusal([&] { (void)p.enter(); });
+    CHECK(code == EBUSY && has(text, "all 4 slots"));
+
+    auto &bare = three.release();
+    auto resumed = p.resume(bare);
+    object = resumed.allocate();
+    resumed.deallocate(object);
+}
+
+void threads_find_their_caches() {
+    auto p = std::make_unique<pool<plain, pages::chosen, threads::per_thread>>(small);
+    // More pools than a thread remembers at a glance, more threads than slots.
+    std::vector<std::unique_ptr<pool<plain, pages::chosen, threads::per_thread>>> others;
+    for (int i = 0; i < 20; ++i)
+        others.push_back(std::make_unique<pool<plain, pages::chosen, threads::per_thread>>(small));
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 7; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 300; ++i) {
+                for (auto &q : others) {
+                    std::array<plain *, 8> objects{};
+                    CHECK(p->try_allocate(objects));
+                    for (plain *o : objects) *o = {i, i};
+                    plain *const one = q->create(i, i);
+                    q->destroy(one);
+                    p->deallocate(objects);
+                }
+            }
+        });
+    }
+    for (std::thread &t : threads) t.join();
+    // All have left: nothing is cached but by this thread, which has not called.
+    CHECK(p->available() == 600 && p->statistics().cached == 0);
+    for (auto &q : others) CHECK(q->available() == 600 && q->statistics().cached == 0);
+
+    plain *const mine = p->allocate();
+    p->deallocate(mine);
+    CHECK(p->statistics().cached != 0);
+    p->detach();
+    CHECK(p->statistics().cached == 0 && p->available() == 600);
+    plain *const again = p->allocate();
+    p->deallocate(again);
+    CHECK(p->statistics().cached != 0);
+}
+
+void threads_and_pools_end_in_any_order() {
+    std::atomic<int> step{0};
+    std::thread late;
+    {
+        pool<plain, pages::chosen, threads::per_thread> p(small);
+        late = std::thread([&] {
+            plain *const object = p.allocate();
+            p.deallocate(object);
+            step = 1;
+            while (step != 2) std::this_thread::yield();
+            // Ends after the pool; and sees that its entry is of no use when it calls another.
+            pool<plain, pages::chosen, threads::per_thread> q(small);
+            plain *const other = q.allocate();
+            q.deallocate(other);
+        });
+        while (step != 1) std::this_thread::yield();
+    }
+    step = 2;
+    late.join();
+}
+
+/// A thread-local object that is destroyed after the thread's caches are gone.
+void a_thread_that_ends_is_still_served() {
+    static pool<plain, pages::chosen, threads::per_thread> *p = nullptr;
+    pool<plain, pages::chosen, threads::per_thread> here(small);
+    p = &here;
+    struct late {
+        plain *held = nullptr;
+        ~late() {
+            p->deallocate(held);
+            plain *const object = p->allocate();
+            p->deallocate(object);
+        }
+    };
+    std::thread([&] {
+        thread_local late l; // made before the caches, so destroyed after them
+        l.held = p->allocate();
+    }).join();
+    CHECK(here.available() == 600 && here.statistics().cached == 0);
+}
+
+void statistics_add_up() {
+    pool<plain, pages::chosen> p(small);
+    auto mine = p.enter(0);
+    std::array<plain *, 40> held{};
+    CHECK(mine.try_allocate(held));
+    pool_statistics s = p.statistics();
+    CHECK(s.objects == 600 && s.available == 560 && s.object_stride == 64 && s.magazine == 16);
+    CHECK(s.cache_limit == 32 && s.exchanges >= 3 && s.nodes == 1 && s.fallback_gets + s.foreign_puts == 0);
+    CHECK(s.region_bytes == p.memory().size() && s.region_bytes >= 600 * 64 && s.cached <= 32);
+    mine.deallocate(held);
+    s = p.statistics();
+    CHECK(s.available == 600 && s.cached != 0);
+    const page_report report = p.memory().report();
+    CHECK(report.bytes == s.region_bytes && report.base == s.region_bytes && report.huge() == 0);
+    plain *const one = mine.allocate();
+    int elsewhere = 0;
+    CHECK(p.owns(one) && !p.owns(&elsewhere) && !p.owns(nullptr));
+    mine.deallocate(one);
+}
+
+template <class Policy> void objects_go_home(numa_mode mode) {
+    pool_options o = small;
+    o.numa = mode;
+    // Two nodes of which this machine knows nothing: CPU 0 is the first's.
+    o.nodes =
+        std::make_shared<const topology>(topology::pretend({{.id = 0, .cpus = {0}}, {.id = 1, .cpus = {1}}}));
+    pool<plain, pages::chosen, Policy> p(o);
+    CHECK(p.memory().regions() == 2 && p.statistics().nodes == 2 && p.available() == 600);
+    const pin here(0);
+    auto mine = p.enter();
+    std::vector<plain *> held(600);
+    CHECK(mine.try_allocate(std::span(held).first(300)));
+    for (std::size_t i = 0; i < 300; ++i) CHECK(p.memory().region_of(held[i]) == 0);
+    const bool more = mine.try_allocate(std::span(held).last(300));
+    CHECK(more == (mode == numa_mode::preferred));
+    CHECK(p.statistics().fallback_gets == (more ? 300 : 0));
+    mine.deallocate(std::span(held).first(more ? 600 : 300));
+    CHECK(p.statistics().foreign_puts == (more ? 300 : 0) && p.available() == 600);
+
+    o.node = 1;
+    pool<plain, pages::chosen, Policy> one(o);
+    CHECK(one.memory().regions() == 1 && one.available() == 600);
+    o.node = 7;
+    CHECK(refusal([&] { pool<plain, pages::chosen, Policy> none(o); }).first == ENODEV);
+}
+
+void impossible_options_are_refused() {
+    auto refused = [](auto change, int code, const char *says) {
+        pool_options o = small;
+        o.object_size = 24;
+        change(o);
+        const auto [found, text] = refusal([&] { pool<void, pages::chosen> p(o); });
+        return found == code && has(text, says) && !has(text, "\n");
+    };
+    constexpr std::uint64_t most = UINT64_MAX;
+    CHECK(refused([](auto &o) { o.object_size = 0; }, EINVAL, "object_size is 0"));
+    CHECK(refused([](auto &o) { o.object_size = most; }, EINVAL, "object_size"));
+    CHECK(refused([](auto &o) { o.objects = 0; }, EINVAL, "objects is 0"));
+    CHECK(refused([](auto &o) { o.objects = most; }, EINVAL, "objects"));
+    CHECK(refused([](auto &o) { o.objects = most / 64; }, EINVAL, "objects"));
+    CHECK(refused([](auto &o) { o.alignment = 0; }, EINVAL, "alignment is 0"));
+    CHECK(refused([](auto &o) { o.alignment = 48; }, EINVAL, "alignment is 48"));
+    CHECK(refused([](auto &o) { o.alignment = huge_page * 2; }, EINVAL, "alignment"));
+    CHECK(refused([](auto &o) { o.magazine = 0; }, EINVAL, "magazine is 0"));
+    CHECK(refused([](auto &o) { o.max_threads = 65537; }, EINVAL, "max_threads is 65537"));
+    CHECK(refused([](auto &o) { o.node = 4711; }, ENODEV, "4711"));
+    CHECK(refused([](auto &o) { o.objects = std::uint64_t{1} << 24, o.object_size = 1 << 16; }, ENOMEM,
+                  "available"));
+    pool_options o = small;
+    o.object_size = 7;
+    const auto [code, text] = refusal([&] { pool<plain, pages::chosen> p(o); });
+    CHECK(code == EINVAL && has(text, "object_size is 7"));
+    o.object_size = 0;
+    o.numa = numa_mode::any_node;
+    CHECK(refusal([&] { pool<plain, pages::chosen, numa::chosen> p(o); }).first == EINVAL);
+}
+
+void what_fails_leaves_nothing() {
+    const std::size_t before = mappings();
+    for (int i = 0; i < 50; ++i) {
+        pool_options o = small;
+        o.max_threads = 65537; // refused after the memory of the objects was mapped
+        CHECK(refusal([&] { pool<plain, pages::chosen, threads::per_thread> p(o); }).first == EINVAL);
+    }
+    CHECK(mappings() < before + 10); // what malloc kept
+}
+
+} // namespace
+
+int main() {
+    defaults_are_what_the_documentation_says();
+    policies_are_taken_in_any_order();
+    operations_are_the_same_everywhere();
+    objects_live_and_die();
+    an_owner_of_a_global_pool_is_one_pointer();
+    handles_move_and_leave();
+    threads_find_their_caches();
+    threads_and_pools_end_in_any_order();
+    a_thread_that_ends_is_still_served();
+    statistics_add_up();
+    objects_go_home<numa::chosen>(numa_mode::preferred);
+    objects_go_home<numa::chosen>(numa_mode::strict);
+    objects_go_home<numa::preferred>(numa_mode::preferred);
+    objects_go_home<numa::strict>(numa_mode::strict);
+    impossible_options_are_refused();
+    what_fails_leaves_nothing();
+}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How test programs are compiled and run: plain, and under the sanitizers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NATIVE = ROOT / "tests" / "native"
+CC = os.environ.get("CC", "gcc")
+CXX = os.environ.get("CXX", "g++")
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]
+BUILDS = {
+    "plain": ["-O2", "-g"],
+    "thread": ["-O1", "-g", "-fsanitize=thread"],
+    "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+}
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+class Build(NamedTuple):
+    """A way to compile, and the folder that takes what is compiled."""
+
+    name: str
+    flags: list[str]
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, folder: Path, *more: str) -> Build:
+        """The build of that name; skips the test where this machine's compiler lacks its sanitizer."""
+        if shutil.which(CXX) is None:
+            pytest.skip(f"{CXX} is not installed: apt install g++")
+        flags = [*BUILDS[name], *more]
+        probe = folder / "probe.cpp"
+        probe.write_text("int main() {}\n")
+        if subprocess.run([CXX, *flags, probe, "-o", folder / "probe"], capture_output=True).returncode:
+            pytest.skip(f"{CXX} cannot link {' '.join(flags)} here")
+        return cls(name, flags, folder)
+
+
+def compiled(name: str, build: Build) -> Path:
+    """tests/native/NAME.cpp as a program."""
+    program = build.folder / name
+    run(CXX, "-std=c++20", *WARNINGS, *build.flags, NATIVE / f"{name}.cpp", "-o", program)
+    return program

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The DPDK driver: its promises, DPDK's own tests with it, and packets through testpmd."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import allocmark_turbomem
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DRIVER = Path(allocmark_turbomem.__file__).parent / "librte_mempool_turbomem.so"
+HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+NO_HUGE = ["--no-huge", "--no-shconf", "-m", "1024", "--iova-mode=va"]
+EAL = ["--no-pci", "--no-telemetry", "--log-level=pmd.mempool.turbomem:debug"]
+
+pytestmark = pytest.mark.skipif(
+    not DRIVER.exists(), reason="built without DPDK: apt-get install libdpdk-dev pkg-config && make setup"
+)
+
+
+def dpdk_program(name: str) -> str:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed: apt-get install dpdk-dev")
+    return name
+
+
+def lcores(n: int) -> str:
+    """So many lcores, on the CPUs that there are in turn."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return ",".join(f"{lcore}@{cpus[lcore % len(cpus)]}" for lcore in range(n))
+
+
+def run(*command: str | Path, say: str = "") -> str:
+    done = subprocess.run(
+        command, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, text=True, errors="replace"
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def compiled(source: Path, folder: Path) -> Path:
+    flags = [
+        shlex.split(subprocess.run(["pkg-config", what, "libdpdk"], check=True, capture_output=True, text=True).stdout)
+        for what in ("--cflags", "--libs")
+    ]
+    program = folder / source.stem
+    run(
+        *(os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags[0]),
+        *(f"-I{ROOT / 'driver'}", source, DRIVER, f"-Wl,-rpath,{DRIVER.parent}", "-pthread"),
+        *("-Wl,--as-needed", *flags[1], "-o", program),
+    )
+    return program
+
+
+@pytest.fixture(scope="module")
+def handler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(ROOT / "tests" / "driver" / "handler.c", tmp_path_factory.mktemp("handler"))
+
+
+@pytest.mark.parametrize("case", ["threads", "nothing_is_stranded", "count", "no_memory", "forked"])
+def test_promises(handler: Path, case: str) -> None:
+    run(handler, case, *EAL, *NO_HUGE, "--lcores", lcores(2))
+
+
+def test_a_refusal_says_why(handler: Path) -> None:
+    said = run(handler, "no_memory", *EAL, *NO_HUGE, "--lcores", lcores(2))
+    assert re.search(r"turbomem: mempool 'none': .*bytes of metadata: Cannot allocate memory", said)
+
+
+def transparent_huge_pages() -> None:
+    mode = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not mode.exists() or "[never]" in mode.read_text():
+        pytest.skip(f"transparent huge pages are off: echo madvise > {mode}")
+
+
+def test_transparent_huge_pages(handler: Path) -> None:
+    transparent_huge_pages()
+    said = run(handler, "thp", *EAL, *NO_HUGE, "--lcores", lcores(1), "--mbuf-pool-ops-name=turbomem")
+    assert "mempool 'packets': it has memory already" in said
+    assert "all on transparent huge pages" in said
+
+
+@contextmanager
+def huge_pages(wanted: int) -> Iterator[None]:
+    """So many pages of 2 MB can be mapped: surplus ones, which go when they are unmapped."""
+    limit = HUGE_PAGES / "nr_overcommit_hugepages"
+    if not os.access(limit, os.W_OK):
+        pytest.skip("huge pages may not be borrowed: needs root, and a writable /sys")
+    with limit.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = limit.read_text()
+        try:
+            limit.write_text(str(int((HUGE_PAGES / "surplus_hugepages").read_text()) + wanted))
+            yield
+        finally:
+            limit.write_text(before)
+
+
+def test_physical_addresses_are_refused(handler: Path) -> None:
+    with huge_pages(64):  # without, DPDK has virtual ones only
+        eal = [*EAL, "--in-memory", "--iova-mode=pa", "--lcores", lcores(1)]
+        said = run(handler, "physical_addresses", *eal)
+    assert "start with --iova-mode=va" in said
+
+
+def test_a_secondary_process_is_refused(handler: Path, tmp_path: Path) -> None:
+    """In a mount name space of its own, for processes share memory through files on huge pages."""
+    inside = f'mount -t hugetlbfs none {tmp_path} && exec "$@"'
+    unshare = ["unshare", "--mount", "sh", "-c", inside, "sh"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this user may not mount hugetlbfs")
+    prefix = f"turbomem{os.getpid()}"
+    eal = [*EAL, "--proc-type=auto", f"--file-prefix={prefix}", f"--huge-dir={tmp_path}", "--iova-mode=va"]
+    try:
+        with huge_pages(64):
+            said = run(*unshare, handler, "primary", *eal, "--lcores", lcores(1))
+    finally:
+        shutil.rmtree(f"/var/run/dpdk/{prefix}", ignore_errors=True)
+    assert "mempool 'shared' belongs to another process" in said
+    assert "--mbuf-pool-ops-name=ring_mp_mc" in said
+
+
+@pytest.mark.parametrize(
+    ("test", "pools"), [("mempool_autotest", "default_pool"), ("mbuf_autotest", "test_pktmbuf_pool")]
+)
+def test_dpdk_s_own_test(test: str, pools: str) -> None:
+    choice = ["-d", str(DRIVER), "--mbuf-pool-ops-name=turbomem"]
+    said = run(*(dpdk_program("dpdk-test"), *EAL, *NO_HUGE, "--lcores", lcores(2), *choice), say=f"{test}\nquit\n")
+    assert "Test OK" in said
+    assert "Test Failed" not in said
+    assert f"turbomem: mempool '{pools}'" in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "devices"),
+    [
+        ("io", ["net_null0"]),
+        ("mac", ["net_null0,copy=1", "net_null1,copy=1"]),
+        ("mac", ["net_null0", "net_ring0"]),  # the one core gets, the other puts
+    ],
+    ids=["null", "null-2-cores", "null-to-ring-2-cores"],
+)
+def test_testpmd_forwards(mode: str, devices: list[str]) -> None:
+    cores = len(devices)
+    said = run(
+        *("sh", "-c", '(echo start; sleep 2; echo stop; echo quit) | "$@"', "sh"),
+        *(dpdk_program("dpdk-testpmd"), *EAL, *NO_HUGE, "--lcores", lcores(1 + cores), "-d", DRIVER),
+        *("--mbuf-pool-ops-name=turbomem", *(f"--vdev={device}" for device in devices)),
+        *("--", "-i", f"--nb-cores={cores}", f"--forward-mode={mode}", "--total-num-mbufs=8191"),
+    )
+    assert "turbomem: mempool 'mb_pool_0': 8191 objects" in said
+    sent = re.findall(r"Forward statistics for port \d +-+\s+RX.*\s+TX-packets: (\d+)", said)
+    assert len(sent) == cores
+    assert all(int(packets) > 1_000 for packets in sent)
+
+
+def test_the_example(tmp_path: Path) -> None:
+    transparent_huge_pages()
+    program = compiled(ROOT / "driver" / "example" / "thp_pool.c", tmp_path)
+    said = run(program, *EAL, "--no-huge", "--iova-mode=va", "--mbuf-pool-ops-name=turbomem", "--lcores", lcores(1))
+    assert re.search(r"65535 buffers by the handler turbomem, 1\d\d MB on huge pages", said)

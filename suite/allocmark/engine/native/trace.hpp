@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** A run that is the same every time: actors take turns, and what changes hands is written down. */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "engine.h"
+
+namespace allocmark {
+
+/**
+ * Lets one actor run at a time, in the order of their numbers. Whoever has the turn may touch what all share:
+ * handing it on orders everything before with everything after. Blocking by design; nothing here is measured.
+ */
+class Turns {
+  public:
+    explicit Turns(uint32_t actors) : seats_(actors) {
+        seats_[0].turn.store(true, std::memory_order_relaxed);
+    }
+
+    /** Waits for the first turn. */
+    void join(uint32_t actor) {
+        // acquire: pairs with `hand_to`.
+        while (!seats_[actor].turn.load(std::memory_order_acquire))
+            seats_[actor].turn.wait(false, std::memory_order_acquire);
+    }
+
+    /** Has the turn: lets every other actor have one, and waits for the next. */
+    void pass_on(uint32_t actor) {
+        const uint32_t next = after(actor);
+        if (next == actor) return;
+        seats_[actor].turn.store(false, std::memory_order_relaxed);
+        hand_to(next);
+        join(actor);
+    }
+
+    /** Has the turn and needs no more. */
+    void leave(uint32_t actor) {
+        seats_[actor].present = false;
+        const uint32_t next = after(actor);
+        if (next != actor) hand_to(next);
+    }
+
+  private:
+    struct alignas(128) Seat {
+        std::atomic<bool> turn{false};
+        bool present = true; // read and written by whoever has the turn
+    };
+
+    /** The next one that is still there; `actor` itself when there is no other. */
+    uint32_t after(uint32_t actor) const {
+        uint32_t next = actor;
+        do next = (next + 1) % uint32_t(seats_.size());
+        while (next != actor && !seats_[next].present);
+        return next;
+    }
+
+    void hand_to(uint32_t actor) {
+        // release: what was done in this turn is there in the next.
+        seats_[actor].turn.store(true, std::memory_order_release);
+        seats_[actor].turn.notify_one();
+    }
+
+    std::vector<Seat> seats_;
+};
+
+/** The events of a run in turns, after the first `skip` objects that were got, as far as there is room. */
+class Trace {
+  public:
+    Trace(uint32_t actors, uint64_t skip, am_event *events, uint64_t capacity)
+        : turns(actors), skip_(skip), events_(events), capacity_(capacity) {}
+
+    Turns turns;
+
+    void got(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n) {
+        if (seen_ >= skip_) add(actor, pool, objects, n, 0);
+        seen_ += n;
+    }
+    void putting(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n) {
+        if (seen_ > skip_) add(actor, pool, objects, n, 1);
+    }
+    uint64_t recorded() const { return recorded_; }
+
+  private:
+    void add(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n, uint32_t put) {
+        for (uint32_t i = 0; i < n && recorded_ < capacity_; ++i)
+            events_[recorded_++] = {reinterpret_cast<uintptr_t>(objects[i]), uint16_t(actor), uint16_t(pool),
+                                    put};
+    }
+
+    uint64_t skip_, seen_ = 0, recorded_ = 0;
+    am_event *events_;
+    uint64_t capacity_;
+};
+
+} // namespace allocmark

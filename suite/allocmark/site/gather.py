@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a site shows: the runs and the history there are, and a line for each that had to be left out."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocmark.errors import AllocmarkError, RunFileError
+from allocmark.run.store import FILE_NAME, Run, read_run
+from allocmark.site.history import History, commits_of, histories
+from allocmark.site.results import read_results
+
+RUNS = ("runs/*",)  #: where runs are looked for unless asv.conf.json says otherwise
+MOST_RUNS = 20  #: that a site shows when none are named, the newest
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What goes into a site. ``notes`` are lines about what does not."""
+
+    runs: tuple[Run, ...] = ()
+    history: tuple[History, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: Contents) -> Contents:
+        return Contents(self.runs + other.runs, self.history + other.history, self.notes + other.notes)
+
+
+def runs(patterns: Sequence[str]) -> Contents:
+    """The newest runs among the folders that match; those that only verified have no figures to show."""
+    found: list[Run] = []
+    notes: list[str] = []
+    for path in sorted({path for pattern in patterns for path in glob.glob(pattern)}):
+        if Path(path).is_dir() and not Path(path, FILE_NAME).exists():
+            continue
+        try:
+            run = read_run(path)
+        except RunFileError as error:
+            notes.append(f"{error}; left out")
+            continue
+        if run.torn is not None:
+            notes.append(f"{run.path}:{run.torn}: cut off here: the groups before it are shown")
+        if run.groups and not run.header.settings.get("verify"):
+            found.append(run)
+    found.sort(key=lambda run: run.header.created, reverse=True)
+    if len(found) > MOST_RUNS:
+        notes.append(f"{len(found) - MOST_RUNS} older runs are left out: name the runs that are to be shown")
+    return Contents(runs=tuple(found[:MOST_RUNS]), notes=tuple(notes))
+
+
+def history(results: Path, repository: Path, branches: Sequence[str], show_url: str | None) -> Contents:
+    """The histories in asv's folder ``results`` along ``branches`` of ``repository``; see `commits_of`."""
+    read = read_results(results)
+    notes = list(read.notes)
+    try:
+        commits = commits_of(repository, branches, show_url)
+    except AllocmarkError as error:
+        return Contents(notes=(*notes, f"{error}: history is left out"))
+    shown = histories(read, commits)
+    notes += [note for each in shown for note in each.notes]
+    return Contents(history=tuple(each for each in shown if each.series), notes=tuple(notes))

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark report``: its options, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from allocmark.errors import UsageError
+
+
+def add_report(commands: Any) -> None:
+    """Add the command to the parser's sub-commands."""
+    parser = commands.add_parser("report", help="one HTML file about a run, for a browser or an e-mail")
+    parser.set_defaults(command=_report)
+    parser.add_argument("run", metavar="RUN", help="run file or its folder")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default report.html beside the run)")
+    parser.add_argument("--before", metavar="RUN", help="an earlier run to compare with")
+    parser.add_argument(
+        "--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with (default the baseline of the run)"
+    )
+    parser.add_argument(
+        "--conformance",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `allocmark conform NAME --json` printed; may be repeated",
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    from allocmark.run.store import read_run
+    from allocmark.site import write_report
+
+    run = read_run(options.run)
+    before = read_run(options.before) if options.before else None
+    rows = [row for file in options.conformance for row in _conformance(Path(file))]
+    path = Path(options.output) if options.output else run.path.with_name("report.html")
+    if path.is_dir():
+        raise UsageError(f"--output {path}: is a folder, expected a file")
+    if path.resolve() in {each.path.resolve() for each in (run, before) if each}:
+        raise UsageError(f"--output {path}: is the run file itself, choose another name")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    write_report(run, path, before=before, baseline=options.baseline, conformance=rows)
+    status = 0
+    for each in (run, before):
+        if each and each.torn is not None:
+            done = f"the {len(each.groups)} of {len(each.header.plan)} groups before it are shown"
+            print(f"allocmark: {each.path}:{each.torn}: cut off here; {done}", file=sys.stderr)
+            status = 2
+    print(f"report: {path}")
+    return status
+
+
+def _conformance(file: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not JSON"
+        raise UsageError(f"--conformance {file}: {why}: give what `allocmark conform NAME --json` printed") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "verdict" in row for row in rows):
+        raise UsageError(f"--conformance {file}: no verdicts in it: give what `allocmark conform NAME --json` printed")
+    return rows

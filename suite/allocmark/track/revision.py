@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Revisions of a git repository, as folders. The repository, its index and its working tree stay as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from allocmark.errors import AllocmarkError
+
+
+def resolve(repository: Path, name: str) -> str:
+    """The full hash of the commit that ``name`` stands for (a hash, a branch, ``HEAD~3``).
+
+    Raises AllocmarkError when ``repository`` is in no git repository, or has no such commit.
+    """
+    git(repository, "rev-parse", "--git-dir")
+    found = _run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if found.returncode:
+        raise AllocmarkError(f"{repository} has no commit {name!r}: see `git log`; a shallow clone lacks older ones")
+    return found.stdout.strip()
+
+
+@contextmanager
+def checked_out(repository: Path, name: str) -> Iterator[Path]:
+    """A folder with all files of a commit, for as long as the context lasts. Raises as `resolve` does."""
+    commit = resolve(repository, name)
+    with TemporaryDirectory(prefix="allocmark-") as folder:
+        files = Path(folder, "files")
+        files.mkdir()
+        # An index of its own: nothing is left in the repository, even by a process that is killed.
+        environ = {
+            "GIT_DIR": git(repository, "rev-parse", "--absolute-git-dir").strip(),
+            "GIT_WORK_TREE": str(files),
+            "GIT_INDEX_FILE": os.path.join(folder, "index"),
+        }
+        git(files, "read-tree", commit, environ=environ)
+        git(files, "checkout-index", "--all", environ=environ)
+        yield files
+
+
+def git(repository: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+    """What a git command prints. Raises AllocmarkError with what it says when it fails."""
+    done = _run(repository, *arguments, environ=environ)
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise AllocmarkError(f"git {arguments[0]} failed in {repository}: {said}")
+    return done.stdout
+
+
+def _run(
+    repository: Path, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=repository,
+            env={**os.environ, "LC_ALL": "C", **(environ or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        what = "git is not installed" if repository.is_dir() else f"there is no folder {repository}"
+        raise AllocmarkError(f"no revision can be read: {what}") from error
+    except OSError as error:
+        raise AllocmarkError(f"no revision can be read from {repository}: {error}") from error

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One wheel from one source folder, kept under everything it is made from.
+
+Standard library only: under asv this runs in an environment that has little else yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from allocmark.errors import AllocmarkError
+
+BUILD_SECONDS = 900  #: a build that takes longer is given up
+
+#: What builds leave behind in a working tree; a commit has none of them.
+ignore_products = shutil.ignore_patterns(
+    "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.o", "_native.c", "_native.cpp", "_engine.cpp"
+)
+
+# What compilers and build tools read from the environment.
+_FLAGS = re.compile(r"(CC|CXX|LD|AR|(C|CXX|CPP|LD)FLAGS|PKG_CONFIG.*|C(PLUS)?_INCLUDE_PATH|LIBRARY_PATH|DIST_.*)\Z")
+_ASK = """
+import importlib.metadata, json, sys, sysconfig
+print(json.dumps({
+    "cc": sysconfig.get_config_var("CC"),
+    "cxx": sysconfig.get_config_var("CXX"),
+    "flags": sysconfig.get_config_var("CFLAGS"),
+    "python": [sys.implementation.cache_tag, sysconfig.get_platform()],
+    "tools": [importlib.metadata.version(name) for name in ("cffi", "setuptools")],
+}))
+"""
+
+
+def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
+    """Builds what ``lay_out`` copies to a path into the folder ``kept``, which appears whole or not at all.
+
+    Returns None, or in one line why there is no wheel; ``log`` has everything that was said. Nothing is fetched.
+    """
+    with TemporaryDirectory(prefix="building-", dir=kept.parent) as work:
+        source = Path(work, kept.name)
+        lay_out(source)
+        options = ["--no-build-isolation", "--no-index", "--no-deps", "--wheel-dir", f"{work}/wheel"]
+        with log.open("wb") as output:
+            try:
+                done = subprocess.run(
+                    [str(python), "-m", "pip", "wheel", *options, str(source)],
+                    cwd=work,
+                    env=pip_environ(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=BUILD_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"its build took more than {BUILD_SECONDS} s"
+        if done.returncode:
+            return _cause(log.read_text(errors="replace")).replace(f"{source}/", "")
+        try:
+            os.rename(f"{work}/wheel", kept)
+        except OSError:
+            if not kept.is_dir():  # else another process was faster, with the same
+                raise
+    return None
+
+
+def find_wheel(kept: Path) -> Path | None:
+    """The wheel in a folder that `make_wheel` made."""
+    return next(kept.glob("*.whl"), None)
+
+
+def pip_environ() -> dict[str, str]:
+    """For a pip that asks nothing, says nothing of itself, and sees the packages of its own Python only."""
+    environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "LC_ALL": "C"}
+    environ.pop("PYTHONPATH", None)
+    return environ
+
+
+def digest(folder: Path) -> str:
+    """Of the names, modes and contents of all files under ``folder`` but those that a build leaves there."""
+    total = hashlib.sha256()
+    for path in sorted(_files(folder)):
+        content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        mode = path.lstat().st_mode & 0o120100  # as git: is it a link, can it be executed
+        total.update(f"{path.relative_to(folder)}\0{mode:o}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
+
+
+def short_digest(*parts: str) -> str:
+    """For the name of a folder: 16 hexadecimal digits."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def toolchain(python: Path) -> str:
+    """What a wheel depends on beside its sources: ``python``, the compilers, their flags, the libraries here.
+
+    Raises AllocmarkError when ``python`` cannot build one.
+    """
+    tools = json.loads(ask(python, _ASK))
+    compilers = [_version(os.environ.get(key.upper()) or tools[key]) for key in ("cc", "cxx")]
+    flags = {key: value for key, value in os.environ.items() if _FLAGS.match(key)}
+    return json.dumps([tools, compilers, flags, _libraries()], sort_keys=True)
+
+
+def ask(python: Path, code: str) -> str:
+    """What ``code`` prints under ``python``. Raises AllocmarkError when it fails: something is not installed."""
+    # -P: a file in the current folder must not stand in for a module.
+    asked = subprocess.run([str(python), "-P", "-c", code], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        said = (asked.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise AllocmarkError(f"{python} cannot build backends: {said}; it needs allocmark, cffi and setuptools")
+    return asked.stdout
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, names, files in os.walk(folder):
+        drop = ignore_products(parent, [*names, *files])
+        links = [name for name in names if Path(parent, name).is_symlink()]
+        names[:] = [name for name in names if name not in drop and name not in links]
+        yield from (Path(parent, name) for name in [*files, *links] if name not in drop)
+
+
+def _cause(log: str) -> str:
+    """The line of a log that says most: the first of a compiler's errors, else the last of Python's, else the last."""
+    lines = [" ".join(line.split()) for line in log.splitlines() if line.strip()]
+    compilers = [line for line in lines if re.match(r"\S+:\d+:.*\berror:", line)]
+    pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
+    return next(iter(compilers + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
+
+
+def _version(compiler: str) -> str:
+    try:
+        asked = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "missing"
+    return asked.stdout.partition("\n")[0]
+
+
+def _libraries() -> list[str]:
+    """The packages that pkg-config finds, with what tells an update: a wheel may hold one's inlined code."""
+    query = [os.environ.get("PKG_CONFIG", "pkg-config"), "--variable", "pc_path", "pkg-config"]
+    try:
+        path = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return []
+    folders = [*os.environ.get("PKG_CONFIG_PATH", "").split(os.pathsep), *path.split(os.pathsep)]
+    files = {file for folder in folders if folder for file in Path(folder).glob("*.pc")}
+    return sorted(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file())
