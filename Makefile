@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-dev bench bench-dpdk bench-harness report asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-harness report asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List the targets
@@ -21,6 +21,9 @@ bench: setup ## Run the default comparison and print its table (options: ARGS='â
 
 bench-dpdk: setup ## Compare TurboMem with every DPDK handler; says which targets hold (ARGS='--quick')
 	$(BIN)/python tools/against_dpdk.py $(ARGS)
+
+bench-testpmd: setup ## Packets per second in testpmd with each mempool handler (options: ARGS='â€¦')
+	$(BIN)/python tools/testpmd.py $(ARGS)
 
 bench-harness: setup ## Show what the harness itself costs
 	$(BIN)/python tools/harness.py

@@ -9,7 +9,7 @@ begin with another one every time, so that a drift of the machine meets all alik
 Nothing of this has a device: net_null makes packets out of nothing and drops them, net_ring hands them from one core
 to another. So the mempool has a larger part in it than with any real device, and no larger one can be had.
 
-The column `handler` is the part of its time that the busiest forwarding core spends in the handler's enqueue and
+The column `in handler` is the part of its time that the busiest forwarding core spends in the handler's enqueue and
 dequeue, by a clock around them (testpmd_timed.c). It bounds what any other handler can gain: with a part p, no more
 than 1 / (1 - p), plus what its choice of objects saves in cache misses elsewhere. rte_mempool's own per-lcore cache,
 which is the same for all handlers, is not in it. `disturbed` counts the samples during which a forwarding thread had
@@ -321,7 +321,14 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     print()
     confidence = f"{100 * stats.RATIO_CONFIDENCE:.0f} %"
-    headers = ["scene", "handler", "million packets/s [95 %]", f"x {BASELINE} [{confidence}]", "handler", "disturbed"]
+    headers = [
+        "scene",
+        "handler",
+        "million packets/s [95 %]",
+        f"x {BASELINE} [{confidence}]",
+        "in handler",
+        "disturbed",
+    ]
     print(tabulate(rows, headers, disable_numparse=True))
     return 0
 

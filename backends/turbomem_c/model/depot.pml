@@ -139,7 +139,9 @@ inline get() {
     :: loaded != NONE && loaded != 0 -> found = 1
     :: else ->
         take_from_depot();
+#ifndef ONE_PASS
         moved = true;
+#endif
         do
         :: found == 0 && moved ->
             before(FULL_OF(0)); before(FULL_OF(1)); before(PARTIAL); before(LOOSE);

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,18 +150,31 @@ def test_dpdk_s_own_test(test: str, pools: str) -> None:
     ],
     ids=["null", "null-2-cores", "null-to-ring-2-cores"],
 )
-def test_testpmd_forwards(mode: str, devices: list[str]) -> None:
-    cores = len(devices)
-    said = run(
-        *("sh", "-c", '(echo start; sleep 2; echo stop; echo quit) | "$@"', "sh"),
-        *(dpdk_program("dpdk-testpmd"), *EAL, *NO_HUGE, "--lcores", lcores(1 + cores), "-d", DRIVER),
+def test_testpmd_forwards(mode: str, devices: list[str], tmp_path: Path) -> None:
+    cores, log = len(devices), tmp_path / "log"
+    command = [
+        *("stdbuf", "-oL", dpdk_program("dpdk-testpmd"), *EAL, *NO_HUGE, "--lcores", lcores(1 + cores), "-d", DRIVER),
         *("--mbuf-pool-ops-name=turbomem", *(f"--vdev={device}" for device in devices)),
         *("--", "-i", f"--nb-cores={cores}", f"--forward-mode={mode}", "--total-num-mbufs=8191"),
-    )
+    ]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True) as testpmd,
+    ):
+        assert testpmd.stdin is not None
+        print("start", file=testpmd.stdin, flush=True)
+        patience = time.monotonic() + 60
+        while "nb forwarding cores" not in log.read_text() and testpmd.poll() is None:
+            assert time.monotonic() < patience, log.read_text()
+            time.sleep(0.05)
+        time.sleep(1)
+        testpmd.communicate("stop\nquit\n", timeout=60)
+    said = log.read_text()
+    assert testpmd.returncode == 0, said
     assert "turbomem: mempool 'mb_pool_0': 8191 objects" in said
     sent = re.findall(r"Forward statistics for port \d +-+\s+RX.*\s+TX-packets: (\d+)", said)
-    assert len(sent) == cores
-    assert all(int(packets) > 1_000 for packets in sent)
+    assert len(sent) == cores, said
+    assert all(int(packets) > 100 for packets in sent)
 
 
 def test_the_example(tmp_path: Path) -> None:

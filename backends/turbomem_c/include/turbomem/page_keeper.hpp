@@ -10,7 +10,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>

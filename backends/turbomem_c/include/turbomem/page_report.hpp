@@ -25,7 +25,7 @@ struct page_report {
         bool operator==(const on_node &) const = default;
     };
 
-    std::uint64_t bytes = 0; ///< of the range; the rest, up to the sum of the kinds, is not resident
+    std::uint64_t bytes = 0; ///< of the range; what the kinds lack of it is not resident
     std::uint64_t base = 0;
     std::uint64_t thp = 0;
     std::uint64_t hugetlb_2m = 0;

@@ -9,9 +9,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <memory>
 #include <numeric>
 #include <string>
 #include <utility>
