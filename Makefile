@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-harness report asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List the targets
@@ -24,6 +24,9 @@ bench-dpdk: setup ## Compare TurboMem with every DPDK handler; says which target
 
 bench-testpmd: setup ## Packets per second in testpmd with each mempool handler (options: ARGS='…')
 	$(BIN)/python tools/testpmd.py $(ARGS)
+
+bench-create: setup ## Time pool creation on huge pages beside DPDK's
+	$(BIN)/python backends/turbomem_c/bench/create.py $(ARGS)
 
 bench-harness: setup ## Show what the harness itself costs
 	$(BIN)/python tools/harness.py

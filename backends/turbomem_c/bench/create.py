@@ -10,6 +10,7 @@ medians with 95 % intervals and the ratio to DPDK, paired round by round, with i
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ NEEDED = 1250
 def reserved(pages: int) -> Iterator[None]:
     """At least that many free pages. Raises SystemExit where they cannot be had."""
     total, free = HUGEPAGES / "nr_hugepages", HUGEPAGES / "free_hugepages"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("create: ended by a signal"))  # and given back all the same
     missing = max(0, pages - int(free.read_text()))
     added = 0
     try:

@@ -36,7 +36,7 @@ def functions(compiled: Path, objdump: str) -> dict[str, list[Instruction]]:
             if body:
                 body[-1] = body[-1]._replace(target=relocation[1])
         elif instruction := re.match(r"\s+[0-9a-f]+:\s+(\S.*)", line):
-            text = " ".join(instruction[1].split())
+            text = " ".join(re.sub(r"\s(#|//)\s.*", "", instruction[1]).split())
             if not re.match(r"(data16 |cs )*(nop|xchg %ax,%ax)", text):
                 body.append(Instruction(text, ""))
     return found

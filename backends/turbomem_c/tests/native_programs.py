@@ -49,8 +49,10 @@ class Build(NamedTuple):
         return cls(name, flags, folder)
 
 
-def compiled(name: str, build: Build) -> Path:
-    """tests/native/NAME.cpp as a program."""
+def compiled(name: str, build: Build, *, quick: bool = False) -> Path:
+    """tests/native/NAME.cpp as a program. One that runs for a moment is `quick`: under a sanitizer, optimising it takes
+    longer than it saves."""
     program = build.folder / name
-    run(CXX, "-std=c++20", *WARNINGS, *build.flags, NATIVE / f"{name}.cpp", "-o", program)
+    more = ["-O0"] if quick and build.name != "plain" else []
+    run(CXX, "-std=c++20", *WARNINGS, *build.flags, *more, NATIVE / f"{name}.cpp", "-o", program)
     return program

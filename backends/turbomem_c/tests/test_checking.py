@@ -19,12 +19,12 @@ FAULTS = {
 
 
 def test_every_misuse_is_found(build: Build) -> None:
-    run(compiled("checks", build))
+    run(compiled("checks", build, quick=True))
 
 
 @pytest.fixture(scope="module")
 def asan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled("faults", Build.of("address", tmp_path_factory.mktemp("asan")))
+    return compiled("faults", Build.of("address", tmp_path_factory.mktemp("asan")), quick=True)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -7,15 +7,17 @@ To record what this compiler makes now: TURBOMEM_RECORD=1 pytest backends/turbom
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from machine_code import FORBIDDEN, Instruction, functions, mix
-from native_programs import CXX, NATIVE, ROOT, WARNINGS, run
+from native_programs import CXX, NATIVE, WARNINGS, run
 
 GOLDEN = Path(__file__).parent / "golden"
 RECORD = "TURBOMEM_RECORD=1 pytest backends/turbomem_c/tests/test_machine_code.py"
@@ -38,25 +40,31 @@ class Compiler:
         if self.objdump is None:
             pytest.skip("objdump is not installed: apt install binutils")
 
-    def code(self, folder: Path, *flags: str) -> dict[str, list[Instruction]]:
-        out = folder / "fast_path.o"
-        source = NATIVE / "fast_path.cpp"
-        run(self.command, "-std=c++20", "-O2", *WARNINGS, *flags, "-c", source, "-o", out)
+    @functools.cache  # noqa: B019 - as few as there are compilers
+    def code(self, *flags: str) -> dict[str, list[Instruction]]:
         assert self.objdump is not None
-        found = functions(out, self.objdump)
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "fast_path.o"
+            source = NATIVE / "fast_path.cpp"
+            run(self.command, "-std=c++20", "-O2", *WARNINGS, *flags, "-c", source, "-o", out)
+            found = functions(out, self.objdump)
         return {name: found[name] for name in NAMES}
 
-    def mixes(self, folder: Path, *flags: str) -> dict[str, dict[str, int]]:
-        return {name: mix(body, self.machine) for name, body in self.code(folder, *flags).items()}
+    def mixes(self, *flags: str) -> dict[str, dict[str, int]]:
+        return {name: mix(body, self.machine) for name, body in self.code(*flags).items()}
 
 
-@pytest.fixture(scope="module", params=[CXX, *PACKAGES])
-def compiler(request: pytest.FixtureRequest) -> Compiler:
-    versions = [request.param, *(f"{request.param}-{n}" for n in range(22, 12, -1))]
-    command = next((c for c in versions if shutil.which(c)), None)
+@functools.cache
+def compiler_of(name: str) -> Compiler:
+    command = next((c for c in (name, *(f"{name}-{n}" for n in range(22, 12, -1))) if shutil.which(c)), None)
     if command is None:
-        pytest.skip(f"{request.param} is not installed: apt install {PACKAGES.get(request.param, 'g++')}")
+        pytest.skip(f"{name} is not installed: apt install {PACKAGES.get(name, 'g++')}")
     return Compiler(command)
+
+
+@pytest.fixture(params=[CXX, *PACKAGES])
+def compiler(request: pytest.FixtureRequest) -> Compiler:
+    return compiler_of(request.param)
 
 
 def faults(mixes: dict[str, dict[str, int]]) -> list[str]:
@@ -73,8 +81,8 @@ def differences(recorded: dict[str, dict[str, int]], found: dict[str, dict[str, 
     ]
 
 
-def test_fast_path_is_as_recorded(compiler: Compiler, tmp_path: Path) -> None:
-    found = compiler.mixes(tmp_path)
+def test_fast_path_is_as_recorded(compiler: Compiler) -> None:
+    found = compiler.mixes()
     assert faults(found) == []
     for name, kinds in found.items():
         assert kinds["slow path"] >= 1, f"{name}: the slow path is inlined"
@@ -89,46 +97,26 @@ def test_fast_path_is_as_recorded(compiler: Compiler, tmp_path: Path) -> None:
     assert changed == [], f"recorded -> found, {compiler.name}; if it is meant to be so: {RECORD}"
 
 
-PLANTS = {
-    "locked": "static int planted; __atomic_fetch_add(&planted, 1, __ATOMIC_RELAXED)",
-    "call": "extern void planted(); planted()",
-    "thread-local": "static thread_local volatile int planted; planted = 1",
-}
+def test_what_must_not_be_there_is_found(compiler: Compiler) -> None:
+    # gcc for Arm would call a function for the atomic increment, which is a fault of the other kind.
+    inline = ["-mno-outline-atomics"] if compiler.machine == "aarch64" else []
+    found = compiler.mixes("-DPLANTED", *inline)
+    for name, kind in {"cache_get_1": "locked", "cache_put_1": "call", "cache_get_32": "thread-local"}.items():
+        assert any(re.fullmatch(rf"{name}: \d+ {kind}", fault) for fault in faults(found)), name
+    changed = differences(compiler.mixes(), found)
+    assert {line.split(":")[0] for line in changed} == {"cache_get_1", "cache_put_1", "cache_get_32", "cache_put_32"}
+    assert any(re.match(r"cache_put_32: store \d+ -> ", line) for line in changed)
 
 
-@pytest.mark.parametrize("kind", PLANTS)
-def test_what_must_not_be_there_is_found(compiler: Compiler, kind: str, tmp_path: Path) -> None:
-    if kind == "locked" and compiler.machine == "aarch64":
-        found = compiler.mixes(tmp_path, f"-DPLANT={PLANTS[kind]}", "-mno-outline-atomics")
-    else:
-        found = compiler.mixes(tmp_path, f"-DPLANT={PLANTS[kind]}")
-    for name in ("cache_get_1", "cache_put_1"):
-        assert any(re.fullmatch(rf"{name}: \d+ {kind}", fault) for fault in faults(found))
-
-
-def test_a_changed_mix_is_told(compiler: Compiler, tmp_path: Path) -> None:
-    plain = compiler.mixes(tmp_path)
-    planted = compiler.mixes(tmp_path, "-DPLANT=static volatile int planted; planted = 1")
-    told = differences(plain, planted)
-    assert any(line.startswith("cache_put_1: store ") for line in told)
-    assert all(line.startswith(("cache_get_1", "cache_put_1")) for line in told)
-
-
-def bare(code: dict[str, list[Instruction]]) -> dict[str, list[str]]:
-    """Without the names of what is referred to: templates differ in theirs."""
-    return {name: [re.sub(r" <.*>| [0-9a-f]+$", "", i.text) for i in body] for name, body in code.items()}
-
-
-def test_checks_that_are_off_leave_no_trace(compiler: Compiler, tmp_path: Path) -> None:
-    plain = bare(compiler.code(tmp_path))
-    assert bare(compiler.code(tmp_path, "-DPOLICIES=, turbomem::checking::none")) == plain
-    checked = bare(compiler.code(tmp_path, "-DPOLICIES=, turbomem::checking::checked<>"))
+def test_checks_that_are_off_leave_no_trace() -> None:
+    compiler = compiler_of(CXX)
+    plain = bare(compiler.code())
+    assert bare(compiler.code("-DPOLICIES=, turbomem::checking::none")) == plain
+    checked = bare(compiler.code("-DPOLICIES=, turbomem::checking::checked<>"))
     assert checked["pool_put_1"] != plain["pool_put_1"]
     assert checked["cache_put_1"] == plain["cache_put_1"]
 
 
-def test_points_of_tests_leave_no_trace(compiler: Compiler, tmp_path: Path) -> None:
-    text = (ROOT / "include" / "turbomem" / "point.hpp").read_text()
-    assert "static_cast<void>(0)" in text
-    hooked = compiler.mixes(tmp_path, "-DTURBOMEM_POINT(name)=asm volatile(\"nop\" ::: \"memory\")")
-    assert sum(hooked["cache_get_1"].values()) >= sum(compiler.mixes(tmp_path)["cache_get_1"].values())
+def bare(code: dict[str, list[Instruction]]) -> dict[str, list[str]]:
+    """Without addresses and the names of what is referred to, which differ between templates."""
+    return {name: [re.sub(r" [0-9a-f]+ <.*>$", "", i.text) for i in body] for name, body in code.items()}

@@ -193,7 +193,7 @@ template <kinds Kinds = all> struct checked {
                 out_ = std::make_unique<std::atomic<bool>[]>(per_region_ * memory.regions());
             lease_.gone_ = std::make_shared<std::atomic<bool>>(false);
             regions_.emplace(memory, layout.object_size);
-            if constexpr (Kinds & use_after_free) instrument::pool_made(this);
+            if constexpr (Kinds & use_after_free) instrument::pool_made(this, guard);
             for_each([&](std::byte *o) {
                 mend(o);
                 if constexpr (Kinds & overwrite)

@@ -88,10 +88,10 @@ inline void uninitialised([[maybe_unused]] void *start, [[maybe_unused]] std::si
 }
 
 /// Valgrind counts the objects of `pool` as heap blocks from here on: with the stack that got each of them,
-/// and those that nobody points to as leaks.
-inline void pool_made([[maybe_unused]] const void *pool) noexcept {
+/// and those that nobody points to as leaks. `guard` bytes around an object are nobody's.
+inline void pool_made([[maybe_unused]] const void *pool, [[maybe_unused]] std::size_t guard) noexcept {
 #ifdef TURBOMEM_VALGRIND
-    VALGRIND_CREATE_MEMPOOL(pool, 0, 0);
+    VALGRIND_CREATE_MEMPOOL(pool, guard, 0);
 #endif
 }
 

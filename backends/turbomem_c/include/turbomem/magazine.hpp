@@ -18,8 +18,9 @@ inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t no_sharing = 2 * cache_line;
 
 /// Copy n object pointers between arrays that do not overlap. Forward and in blocks of one cache line, which
-/// the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes.
-inline void copy_objects(void **to, void *const *from, std::uint32_t n) noexcept {
+/// the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes. Always
+/// inlined: a program with many pools would else get a call here.
+[[gnu::always_inline]] inline void copy_objects(void **to, void *const *from, std::uint32_t n) noexcept {
     static_assert(cache_line == 8 * sizeof(void *));
     auto copy = [&](std::uint32_t objects) {
         std::memcpy(to, from, objects * sizeof(void *)); // moves, not a call: `objects` is a constant

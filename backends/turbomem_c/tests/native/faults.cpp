@@ -16,6 +16,12 @@ struct item {
     volatile char bytes[40];
 };
 
+/// A byte of or around an object, by a distance that the compiler does not know.
+volatile char &byte(item *o, int offset) {
+    volatile int at = offset;
+    return reinterpret_cast<volatile char *>(o)[at];
+}
+
 using checked_pool = pool<item, checking::checked<>, threads::single, pages::base>;
 
 void fault(const std::string &name) {
@@ -27,16 +33,16 @@ void fault(const std::string &name) {
         p.deallocate(o);
     } else if (name == "read_after_put") {
         p.deallocate(o);
-        std::printf("%d\n", o->bytes[3]);
+        std::printf("%d\n", byte(o, 3));
     } else if (name == "write_after_put") {
         p.deallocate(o);
-        o->bytes[3] = 1;
+        byte(o, 3) = 1;
     } else if (name == "write_behind") {
-        o->bytes[40] = 1;
+        byte(o, 40) = 1;
     } else if (name == "write_before") {
-        (before < o ? o : before)->bytes[-1] = 1;
+        byte(before < o ? o : before, -1) = 1;
     } else if (name == "read_uninitialised") {
-        if (o->bytes[7] == 3) std::puts("three");
+        if (byte(o, 7) == 3) std::puts("three");
     } else {
         CHECK(!"a fault of that name");
     }

@@ -347,7 +347,7 @@ void impossible_options_are_refused() {
     CHECK(refused([](auto &o) { o.magazine = 0; }, EINVAL, "magazine is 0"));
     CHECK(refused([](auto &o) { o.max_threads = 65537; }, EINVAL, "max_threads is 65537"));
     CHECK(refused([](auto &o) { o.node = 4711; }, ENODEV, "4711"));
-    CHECK(refused([](auto &o) { o.objects = std::uint64_t{1} << 24, o.object_size = 1 << 16; }, ENOMEM,
+    CHECK(refused([](auto &o) { o.objects = std::uint64_t{1} << 22, o.object_size = 1 << 16; }, ENOMEM,
                   "available"));
     pool_options o = small;
     o.object_size = 7;

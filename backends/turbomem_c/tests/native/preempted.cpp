@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Threads that are interrupted where it hurts: more of them than cores, a yield or a signal at any marked point
-/// of the library, sessions, threads without a slot, threads that die without leaving. At every rest all objects
-/// are found by one who has cached none of them: nothing is lost, doubled or stranded.
+/// Threads that are interrupted where it hurts: more of them than cores, a yield or a signal at any marked
+/// point of the library, sessions, threads without a slot, threads that die without leaving. At every rest
+/// all objects are found by one who has cached none of them: nothing is lost, doubled or stranded.
 namespace {
 void point() noexcept;
 }
@@ -220,7 +220,7 @@ void run(const shape &s, std::uint32_t rounds, std::uint32_t steps) {
 int main(int argc, char **argv) {
     const auto rounds = static_cast<std::uint32_t>(argc > 1 ? std::stoul(argv[1]) : 10);
     const auto steps = static_cast<std::uint32_t>(argc > 2 ? std::stoul(argv[2]) : 2'000);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = interrupted;
     action.sa_flags = SA_RESTART;
     CHECK(::sigaction(SIGUSR1, &action, nullptr) == 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Every schedule of a few calls with a bounded number of preemptions: threads are coroutines that may be
-/// switched at each marked point of the library, so each interleaving of its steps is run, again and again, in
-/// one thread and in a known order. What it does not show is the processor's reordering of memory accesses;
-/// the library's comments argue about that, and the stress program runs it.
+/// switched at each marked point of the library, so each interleaving of its steps is run, again and again,
+/// in one thread and in a known order. What it does not show is the processor's reordering of memory
+/// accesses; the library's comments argue about that, and the stress program runs it.
 #include <functional>
 
 namespace {
@@ -29,8 +29,8 @@ using namespace turbomem;
 
 namespace {
 
-/// Runs coroutines under one schedule after the other: depth first over all choices of whom to run at a point,
-/// with at most `preemptions` switches away from one that could have gone on.
+/// Runs coroutines under one schedule after the other: depth first over all choices of whom to run at a
+/// point, with at most `preemptions` switches away from one that could have gone on.
 class scheduler {
   public:
     explicit scheduler(unsigned preemptions) : preemptions_(preemptions) {}
@@ -228,37 +228,140 @@ void explore(const scenario &s, unsigned preemptions) {
 int main(int argc, char **argv) {
     const unsigned preemptions = argc > 1 ? static_cast<unsigned>(std::stoul(argv[1])) : 2;
     const scenario scenarios[] = {
-        {"get against reclaim", 4, 4, 2, [](world &w) { CHECK(w.get(0, 1)); w.put(0, 1); },
+        {"get against reclaim",
+         4,
+         4,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 1));
+             w.put(0, 1);
+         },
          {[](world &w) { (void)w.get(0, 2); }, [](world &w) { (void)w.get(1, 1); }}},
-        {"gets and puts against reclaim", 4, 4, 2, [](world &w) { CHECK(w.get(0, 2)); },
-         {[](world &w) { w.put(0, 1); (void)w.get(0, 2); w.put(0, 1); },
-          [](world &w) { if (w.get(1, 1)) w.put(1, 1); (void)w.get(1, 2); }}},
-        {"exchange against reclaim", 6, 2, 2, [](world &w) { CHECK(w.get(0, 5)); w.put(0, 3); },
-         {[](world &w) { w.put(0, 2); (void)w.get(0, 3); }, [](world &w) { (void)w.get(1, 2); }}},
-        {"leave against reclaim", 6, 2, 2, [](world &w) { CHECK(w.get(0, 6)); w.put(0, 3); },
+        {"gets and puts against reclaim",
+         4,
+         4,
+         2,
+         [](world &w) { CHECK(w.get(0, 2)); },
+         {[](world &w) {
+              w.put(0, 1);
+              (void)w.get(0, 2);
+              w.put(0, 1);
+          },
+          [](world &w) {
+              if (w.get(1, 1)) w.put(1, 1);
+              (void)w.get(1, 2);
+          }}},
+        {"exchange against reclaim",
+         6,
+         2,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 5));
+             w.put(0, 3);
+         },
+         {[](world &w) {
+              w.put(0, 2);
+              (void)w.get(0, 3);
+          },
+          [](world &w) { (void)w.get(1, 2); }}},
+        {"leave against reclaim",
+         6,
+         2,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 6));
+             w.put(0, 3);
+         },
          {[](world &w) { w.leave(0); }, [](world &w) { (void)w.get(1, 3); }}},
-        {"leave and enter against reclaim", 6, 2, 2, [](world &w) { CHECK(w.get(0, 6)); w.put(0, 3); },
-         {[](world &w) { w.leave(0); w.in[0] = &w.ex.enter(0); (void)w.get(0, 1); },
+        {"leave and enter against reclaim",
+         6,
+         2,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 6));
+             w.put(0, 3);
+         },
+         {[](world &w) {
+              w.leave(0);
+              w.in[0] = &w.ex.enter(0);
+              (void)w.get(0, 1);
+          },
           [](world &w) { (void)w.get(1, 3); }}},
-        {"session against reclaim", 6, 2, 2, [](world &w) { CHECK(w.get(0, 6)); w.put(0, 3); },
+        {"session against reclaim",
+         6,
+         2,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 6));
+             w.put(0, 3);
+         },
          {[](world &w) {
               std::array<void *, 2> some{};
               cache_session s(*w.in[0]);
               if (s.get_bulk<2>(some.data())) s.put_bulk<2>(some.data());
           },
           [](world &w) { (void)w.get(1, 3); }}},
-        {"two reclaimers", 4, 4, 3, [](world &w) { CHECK(w.get(0, 1)); w.put(0, 1); },
+        {"two reclaimers",
+         4,
+         4,
+         3,
+         [](world &w) {
+             CHECK(w.get(0, 1));
+             w.put(0, 1);
+         },
          {[](world &w) { (void)w.get(0, 1); }, [](world &w) { (void)w.get(1, 1); },
           [](world &w) { (void)w.get(2, 1); }}},
-        {"two reclaimers, puts", 6, 3, 3, [](world &w) { CHECK(w.get(0, 6)); w.put(0, 2); },
-         {[](world &w) { w.put(0, 1); w.put(0, 1); w.put(0, 1); }, [](world &w) { (void)w.get(1, 1); },
-          [](world &w) { (void)w.get(2, 1); }}},
-        {"guests", 4, 2, 2, [](world &w) { CHECK(w.get(0, 2)); w.put(0, 1); },
+        {"two reclaimers, puts",
+         6,
+         3,
+         3,
+         [](world &w) {
+             CHECK(w.get(0, 6));
+             w.put(0, 2);
+         },
+         {[](world &w) {
+              w.put(0, 1);
+              w.put(0, 1);
+              w.put(0, 1);
+          },
+          [](world &w) { (void)w.get(1, 1); }, [](world &w) { (void)w.get(2, 1); }}},
+        {"guests",
+         4,
+         2,
+         2,
+         [](world &w) {
+             CHECK(w.get(0, 2));
+             w.put(0, 1);
+         },
          {[](world &w) { w.put(0, 1); }, [](world &w) { (void)w.guest_get(2); },
-          [](world &w) { if (w.get(1, 1)) w.put(1, 1); }}},
-        {"no caches", 4, 2, 2, [](world &w) { CHECK(w.get(0, 1) && w.get(1, 1)); },
-         {[](world &w) { w.put(0, 1); (void)w.get(0, 1); }, [](world &w) { w.put(1, 1); (void)w.get(1, 1); },
-          [](world &w) { (void)w.guest_get(1); }}, false},
+          [](world &w) {
+              if (w.get(1, 1)) w.put(1, 1);
+          }}},
+        {"pop against pop, pop and push",
+         8,
+         1,
+         2,
+         [](world &w) { CHECK(w.get(1, 4)); },
+         {[](world &w) { (void)w.get(0, 2); },
+          [](world &w) {
+              w.put(1, 3);
+              if (w.get(1, 3)) w.put(1, 3);
+          }}},
+        {"no caches",
+         4,
+         2,
+         2,
+         [](world &w) { CHECK(w.get(0, 1) && w.get(1, 1)); },
+         {[](world &w) {
+              w.put(0, 1);
+              (void)w.get(0, 1);
+          },
+          [](world &w) {
+              w.put(1, 1);
+              (void)w.get(1, 1);
+          },
+          [](world &w) { (void)w.guest_get(1); }},
+         false},
     };
     for (const scenario &s : scenarios) explore(s, preemptions);
 }

@@ -48,11 +48,11 @@ void run(const shape &s, std::uint32_t steps) {
     const std::uint32_t wanted = s.threads * s.most_held + 64;
     const std::uint32_t held_back = 2 * (s.caching ? s.magazine : s.magazine - 1);
     store p({.object_size = stamped_size,
-            .objects = s.ample ? wanted + held_back * (s.threads - 1) : s.most_held / 2 + 64,
-            .magazine = s.magazine,
-            .caching = s.caching,
-            .max_threads = s.threads,
-            .pages = {.kind = page_kind::base}});
+             .objects = s.ample ? wanted + held_back * (s.threads - 1) : s.most_held / 2 + 64,
+             .magazine = s.magazine,
+             .caching = s.caching,
+             .max_threads = s.threads,
+             .pages = {.kind = page_kind::base}});
     swap_board ex;
     std::atomic<std::uint64_t> got{0}, failed{0};
     std::barrier together(s.threads);
