@@ -25,7 +25,7 @@ BUILTIN = "allocmark"  #: the name under which the host's own plugin is register
 
 @dataclass(frozen=True)
 class Registered:
-    """A backend variant, and who brought it. ``prefix``: the folder its plugin is installed in, "" for the environment."""
+    """A backend variant, and who brought it. ``prefix``: the folder its plugin is in; "": the environment."""
 
     backend: Backend
     plugin: str

@@ -8,7 +8,8 @@ int main() {
     // Transparent huge pages as far as there are any: the default.
     turbomem::pool<void> buffers({.object_size = 2'048, .objects = 8'192});
     const turbomem::page_report lies_on = buffers.memory().report();
-    std::printf("%lu bytes: %lu on 2 MB pages, %lu on base pages\n", lies_on.bytes, lies_on.thp, lies_on.base);
+    std::printf("%lu bytes: %lu on 2 MB pages, %lu on base pages\n", lies_on.bytes, lies_on.thp,
+                lies_on.base);
 
     // Reserved huge pages or nothing.
     try {

@@ -18,6 +18,6 @@ def every_case() -> Iterator[Any]:
             yield pytest.param(case, marks=marks, id=f"{backend.variant} {case}")
 
 
-@pytest.mark.parametrize("case", every_case())
+@pytest.mark.parametrize("case", list(every_case()))
 def test_conformance(case: Case) -> None:
     case.check()

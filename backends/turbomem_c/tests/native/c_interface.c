@@ -131,7 +131,7 @@ static void impossible_options_are_refused(void) {
     REFUSED(bad.max_threads = 65537, -EINVAL, "max_threads is 65537");
     REFUSED((bad.one_node = 1, bad.node = 12345), -ENODEV, "12345");
     REFUSED((bad.one_node = 1, bad.node = -1), -EINVAL, "node is -1");
-    REFUSED((bad.objects = 1 << 24, bad.object_size = 1 << 16), -ENOMEM, "available");
+    REFUSED((bad.objects = 1 << 22, bad.object_size = 1 << 16), -ENOMEM, "available");
     REFUSED(bad.size = 0, -EINVAL, "size is 0");
     CHECK(turbomem_create(NULL, &pool, &error) == -EINVAL && strstr(error.message, "NULL") != NULL);
     CHECK(turbomem_pin(1 << 20, &error) == -EINVAL && strstr(error.message, "CPU 1048576") != NULL);
