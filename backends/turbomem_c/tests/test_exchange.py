@@ -36,8 +36,8 @@ def explore(plain: Build, preemptions: int) -> dict[str, int]:
 def test_every_schedule_with_two_preemptions(plain: Build) -> None:
     found = explore(plain, 2)
     assert len(found) >= 10
-    assert min(found.values()) > 20
-    assert sum(found.values()) > 5_000
+    assert min(found.values()) > 10
+    assert sum(found.values()) > 2_000
 
 
 @pytest.mark.long

@@ -49,17 +49,19 @@ inline constexpr std::uint64_t guests_provided_for = 4;
 /// so   floor(N / M) + T + 4 (T - 1) + 3 + 1  =  floor(N / M) + 5 T   leave at least one.
 ///
 /// A thread that died counts for as long as nobody took over its slot; what it had in its hands in the middle
-/// of a call is gone for good. When all that goes beyond the count, puts go on with loose objects.
+/// of a call is gone for good. When all that goes beyond the count, puts go on with loose objects, and a
+/// thread that has no magazine of its own finds none to reclaim into.
 constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity,
                                          std::uint64_t threads) {
     return objects / capacity + 5 * (threads + guests_provided_for);
 }
 
 /// Shards, each with a stack of full and one of empty magazines; as many as threads, but not more than can
-/// run at once. A thread pushes to its own shard only and pops there first, so the compare-and-swap of an
-/// exchange is uncontended as long as what it frees is what it takes; when its own shard is empty it steals
-/// from the others, so nothing is stranded in them. Partly filled magazines are rare (threads that left,
-/// uncached ones) and share one stack; loose objects are rarer still.
+/// run at once. A thread pushes full magazines to its own shard and pops there first, so the compare-and-swap
+/// of an exchange is uncontended as long as what it frees is what it takes; when its own shard is empty it
+/// steals from the others, from the one that had some the last time first, so nothing is stranded in them.
+/// Partly filled magazines are rare (threads that left, uncached ones) and share one stack; loose objects are
+/// rarer still.
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {

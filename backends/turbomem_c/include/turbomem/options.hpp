@@ -25,9 +25,8 @@ struct pool_options {
     std::uint64_t alignment = 64;  ///< a power of two, at most 2 MB; raised to what T needs
     std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1; a thread caches up to two
     bool caching = true;           ///< else nothing stays with a thread between two calls
-    std::uint32_t max_threads =
-        0;                   ///< slots: threads that may have a cache at once; 0: see the threading policy
-    page_options pages = {}; ///< `kind` and `require` count for pages::chosen, the other policies set them
+    std::uint32_t max_threads = 0; ///< threads that may have a cache at once; 0: see the threading policy
+    page_options pages = {};       ///< `kind` and `require` are for pages::chosen; other policies set them
     int node = -1; ///< NUMA node for all of the pool, by the kernel's number; -1: see the NUMA policy
     numa_mode numa = numa_mode::preferred; ///< for numa::chosen: preferred or strict
     /// The nodes there are; null: the system's.

@@ -162,7 +162,7 @@ struct per_thread {
         std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
             if (cache *const c = find()) [[likely]]
                 return c->get_up_to(objects, n);
-            return detail::get_up_to(exchange(), objects, n);
+            return exchange().get_up_to(objects, n);
         }
         void put_bulk(void *const *objects, std::uint32_t n) noexcept {
             if (cache *const c = find()) [[likely]]

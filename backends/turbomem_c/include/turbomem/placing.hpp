@@ -15,7 +15,7 @@ namespace turbomem {
 
 namespace detail {
 
-/// The nodes that the options allow. Throws invalid_options: none of that number.
+/// The nodes that the options allow. Throws error (ENODEV): none of that number.
 inline topology nodes_for(const pool_options &o) {
     const topology all = o.nodes != nullptr ? *o.nodes : topology::system();
     return o.node < 0 ? all : all.only(o.node);

@@ -197,7 +197,10 @@ class pool : public operations<pool<T, Policies...>, T,
             return session_.template get_bulk<N>(objects);
         }
         std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept {
-            return detail::get_up_to(session_, objects, n);
+            if (session_.get_bulk(objects, n)) return n;
+            std::uint32_t got = 0;
+            while (got < n && session_.template get_bulk<1>(objects + got)) ++got;
+            return got;
         }
         void give(void *const *objects, std::uint32_t n) noexcept { session_.put_bulk(objects, n); }
         template <std::uint32_t N> void give(void *const *objects) noexcept {

@@ -17,15 +17,6 @@ namespace turbomem::detail {
 template <class Exchange>
 using cache_of = std::remove_reference_t<decltype(std::declval<Exchange &>().enter(std::uint32_t{}))>;
 
-/// Best effort for a thread that has no cache.
-template <class Exchange>
-std::uint32_t get_up_to(Exchange &exchange, void **objects, std::uint32_t n) noexcept {
-    if (exchange.get_bulk(objects, n)) return n;
-    std::uint32_t got = 0;
-    while (got < n && exchange.get_bulk(objects + got, 1)) ++got;
-    return got;
-}
-
 } // namespace turbomem::detail
 
 namespace turbomem::threads {
@@ -51,7 +42,7 @@ struct slots {
 
         bool get_bulk(void **objects, std::uint32_t n) noexcept { return exchange_.get_bulk(objects, n); }
         std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
-            return detail::get_up_to(exchange_, objects, n);
+            return exchange_.get_up_to(objects, n);
         }
         void put_bulk(void *const *objects, std::uint32_t n) noexcept { exchange_.put_bulk(objects, n); }
         template <std::uint32_t N> bool get_bulk(void **objects) noexcept {
