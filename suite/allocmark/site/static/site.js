@@ -261,22 +261,25 @@ addEventListener("DOMContentLoaded", () => {
   // Cost over commits, with the steps that were detected.
   const history = (figure, data) => {
     const last = data.commits.length - 1;
+    const name = data.commits[0].date === data.commits[last].date ? "hash" : "date"; // of one day: dates tell nothing
     panels(figure, data.panels.map((panel) => [panel.title, panel]), ({ points, steps }, width) => {
       const rows = points.map(([at, v, low, high]) => ({ at, v, low, high, commit: data.commits[at] }));
       const covered = rows.filter((row) => row.low != null && row.high != null);
-      const ends = [...rows.map((row) => row.v), ...covered.flatMap((row) => [row.low, row.high])];
+      // The interval of a few samples may span everything: it is cut off at twice the highest value, and at 0.
+      const most = 2 * d3.max(rows, (row) => row.v);
+      const ends = [...rows.map((row) => row.v), ...covered.flatMap((row) => [Math.max(0, row.low), Math.min(most, row.high)])];
       const found = steps.map(([at, before, after]) => ({ at: at - 0.5, before, after, commit: data.commits[at] }));
-      const ticks = last > 1 ? [[0, "start"], [Math.round(last / 2), "middle"], [last, "end"]] : [[0, "middle"]];
+      const ticks = last > 0 ? [[0, "start"], [last, "end"]] : [[0, "middle"]];
       return Plot.plot(base(width, 170, {
         marginLeft: 48, marginRight: 14, marginTop: 10, marginBottom: 24,
         x: { domain: [-0.5, last + 0.5] }, y: { domain: d3.extent(ends), nice: true },
         marks: [
           Plot.gridY({ ticks: 4, stroke: "var(--grid)", strokeOpacity: 1 }),
           Plot.axisY({ ticks: 4, text: tick, tickSize: 0, color: "var(--soft)", label: null }),
-          ticks.map(([at, textAnchor]) => Plot.axisX([at], { textAnchor, tickSize: 0, color: "var(--soft)", label: null, text: (i) => data.commits[i].date })),
+          ticks.map(([at, textAnchor]) => Plot.axisX([at], { textAnchor, tickSize: 0, color: "var(--soft)", label: null, text: (i) => data.commits[i][name] })),
           Plot.ruleX(found, { x: "at", stroke: (step) => (step.after > step.before ? "var(--dearer)" : "var(--cheaper)"), strokeWidth: 1.5 }),
           Plot.text(found, { x: "at", frameAnchor: "top", dy: -8, text: (step) => `${d3.format("+.0%")(step.after / step.before - 1)}`, fill: "var(--soft)", fontSize: 11 }),
-          Plot.ruleX(covered, { x: "at", y1: "low", y2: "high", stroke: "var(--s1)", strokeOpacity: 0.45 }),
+          Plot.ruleX(covered, { x: "at", y1: "low", y2: "high", stroke: "var(--s1)", strokeOpacity: 0.45, clip: true }),
           Plot.line(rows, { x: "at", y: "v", stroke: "var(--s1)", strokeWidth: 1, strokeOpacity: 0.5 }),
           Plot.dot(rows, { x: "at", y: "v", fill: "var(--s1)", r: rows.length > 80 ? 1.6 : 2.6, href: (row) => row.commit.url ?? null }),
           Plot.tip(rows, Plot.pointerX({ ...TIP, x: "at", y: "v", title: (row) => `${row.commit.hash} ${row.commit.date}\n${row.commit.subject}\n${fig(row.v)} ${row.low == null ? "" : span([row.v, row.low, row.high])} ${data.unit}` })),
