@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -31,7 +32,8 @@ def test_a_lost_cell_says_why_and_the_rest_goes_on(allocmark_command, mutants, v
     assert result.returncode == 1, result.stderr
     cells = {cell["variant"]: cell for cell in json.loads(result.stdout)["cells"]}
     assert cells[variant]["status"] == "failed"
-    assert words in cells[variant]["reason"].replace("set-up", "sample")
+    # At whichever of its passes it is met first.
+    assert words in re.sub("set-up|reuse|latency", "sample", cells[variant]["reason"])
     assert cells["none"]["status"] == "ok"
     assert len(cells["none"]["samples"]) == 8
     assert len(cells["default"]["samples"]) == 8  # the floor

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,13 @@ def compiled(source: Path, folder: Path) -> Path:
         *("-Wl,--as-needed", *flags[1], "-o", program),
     )
     return program
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[Path]:
+    """The driver where DPDK loads it from, wherever this tree is: no folder above may be writable by everyone."""
+    with tempfile.TemporaryDirectory(prefix=".turbomem-", dir=Path.home()) as folder:
+        yield Path(shutil.copy(DRIVER, folder))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +141,8 @@ def test_a_secondary_process_is_refused(handler: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("test", "pools"), [("mempool_autotest", "default_pool"), ("mbuf_autotest", "test_pktmbuf_pool")]
 )
-def test_dpdk_s_own_test(test: str, pools: str) -> None:
-    choice = ["-d", str(DRIVER), "--mbuf-pool-ops-name=turbomem"]
+def test_dpdk_s_own_test(test: str, pools: str, plugin: Path) -> None:
+    choice = ["-d", str(plugin), "--mbuf-pool-ops-name=turbomem"]
     said = run(*(dpdk_program("dpdk-test"), *EAL, *NO_HUGE, "--lcores", lcores(2), *choice), say=f"{test}\nquit\n")
     assert "Test OK" in said
     assert "Test Failed" not in said
@@ -150,10 +158,10 @@ def test_dpdk_s_own_test(test: str, pools: str) -> None:
     ],
     ids=["null", "null-2-cores", "null-to-ring-2-cores"],
 )
-def test_testpmd_forwards(mode: str, devices: list[str], tmp_path: Path) -> None:
+def test_testpmd_forwards(mode: str, devices: list[str], plugin: Path, tmp_path: Path) -> None:
     cores, log = len(devices), tmp_path / "log"
     command = [
-        *("stdbuf", "-oL", dpdk_program("dpdk-testpmd"), *EAL, *NO_HUGE, "--lcores", lcores(1 + cores), "-d", DRIVER),
+        *("stdbuf", "-oL", dpdk_program("dpdk-testpmd"), *EAL, *NO_HUGE, "--lcores", lcores(1 + cores), "-d", plugin),
         *("--mbuf-pool-ops-name=turbomem", *(f"--vdev={device}" for device in devices)),
         *("--", "-i", f"--nb-cores={cores}", f"--forward-mode={mode}", "--total-num-mbufs=8191"),
     ]
