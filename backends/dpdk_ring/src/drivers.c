@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "drivers.h"
 
+#include "dpdk_ring.h"
+
 #include <rte_eal.h>
 #include <rte_mempool.h>
 
@@ -34,12 +36,18 @@ void drivers_find(const char *handler, char *path, size_t size) {
     globfree(&found);
 }
 
+bool drivers_load(const char *path, allocmark_error *error) {
+    if (dlopen(path, RTLD_NOW) != NULL) return true; /* until the process ends, as DPDK's own */
+    say(error, "the driver does not load: %s", dlerror());
+    return false;
+}
+
 int (*drivers_populate_thp(const char *path))(struct rte_mempool *) {
     void *driver = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
     if (driver == NULL) return NULL;
     int (*populate)(struct rte_mempool *) = NULL;
     *(void **)&populate = dlsym(driver, "turbomem_dpdk_populate_thp"); /* as POSIX shows it */
-    dlclose(driver);                                                   /* DPDK holds it too */
+    dlclose(driver);                                                   /* drivers_load holds it */
     return populate;
 }
 

@@ -3,6 +3,8 @@
 #ifndef ALLOCMARK_DPDK_DRIVERS_H
 #define ALLOCMARK_DPDK_DRIVERS_H
 
+#include <allocmark/backend.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,8 +17,14 @@ struct rte_mempool;
 void drivers_find(const char *handler, char *path, size_t size);
 
 /**
- * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`, which DPDK
- * has loaded; NULL: it has not, or that is not TurboMem's.
+ * Load a driver that is not DPDK's; its handlers are registered by that. Not with -d: DPDK refuses files
+ * below a folder that everyone may write to, as a tree under a temporary folder is. False: `error` says why.
+ */
+bool drivers_load(const char *path, allocmark_error *error);
+
+/**
+ * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`, which
+ * drivers_load has loaded; NULL: it has not, or that is not TurboMem's.
  */
 int (*drivers_populate_thp(const char *path))(struct rte_mempool *);
 

@@ -77,13 +77,12 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     cpu_set_t allowed;
     pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed);
 
-    char lcores[32], megabytes[24], driver[4096];
+    const char *own = option(init, "driver");
+    if (own[0] != '\0' && !drivers_load(own, error)) return -ENOENT;
+    char lcores[32], megabytes[24], driver[4096] = "";
     snprintf(lcores, sizeof lcores, "0@%d", main_cpu(init, &allowed));
     snprintf(megabytes, sizeof megabytes, "%" PRIu64, no_huge_mb(init->pool_bytes));
-    if (option(init, "driver")[0] != '\0')
-        snprintf(driver, sizeof driver, "%s", option(init, "driver"));
-    else
-        drivers_find(dpdk.handler, driver, sizeof driver);
+    if (own[0] == '\0') drivers_find(dpdk.handler, driver, sizeof driver);
 
     char *argv[20];
     int argc = 0;
