@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from allocmark import __version__
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.export.command import add_export
+from allocmark.report.terminal import columns
 from allocmark.site.command import add_publish
 from allocmark.site.report_command import add_report
 from allocmark.track.command import add_track
@@ -220,7 +221,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json == "-":
         sys.stdout.write(whole)
     else:
-        print(verified(run) if request.verify else render(run, baseline, _width()))
+        print(verified(run) if request.verify else render(run, baseline, columns()))
         print(f"\nrun file: {run.path}")
         if options.json:
             Path(options.json).write_text(whole)
@@ -304,13 +305,6 @@ def _fresh_directory() -> Path:
         number += 1
         path = base.with_name(f"{base.name}-{number}")
     return path
-
-
-def _width() -> int | None:
-    """Columns of the terminal; None for a pipe or a file, which have as many as a table needs."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _note(text: str) -> None:
@@ -422,7 +416,7 @@ def _show(options: argparse.Namespace) -> int:
     elif run.header.settings.get("verify"):
         print(verified(run))
     else:
-        print(render(run, baseline, _width()))
+        print(render(run, baseline, columns()))
     return status
 
 
@@ -432,7 +426,7 @@ def _compare(options: argparse.Namespace) -> int:
     if len(options.runs) > 2:
         raise UsageError(f"compare takes one or two runs, and {len(options.runs)} were given")
     read = [_read(path) for path in options.runs]
-    print(compare([run for run, _ in read], options.baseline, _width()))
+    print(compare([run for run, _ in read], options.baseline, columns()))
     return max(status for _, status in read)
 
 

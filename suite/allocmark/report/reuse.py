@@ -5,33 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocmark.report.figures import Names, layout, numeric, said_once, varied, wrapped
+from allocmark.report.beside import table_beside
+from allocmark.report.figures import Names
 from allocmark.run.summary import CellSummary, GroupSummary
 
-_COLUMNS = ["backend", "2 MB pages", "4 KB pages", "lines", "objects", "2 MB in all", "objects in all", "foreign puts"]
+_COLUMNS = ["2 MB pages", "4 KB pages", "lines", "objects", "2 MB in all", "objects in all", "foreign puts"]
 
 
 def reuse_table(groups: Sequence[GroupSummary], names: Names, width: int) -> str:
     """Distinct pages, lines and objects, of the groups of one workload; empty when none were counted."""
-    if not any(cell.reuse for group in groups for cell in group.cells):
-        return ""
-    parameters = [group.planned.parameters for group in groups]
-    varying, _ = varied(parameters)
-    rows = [
-        [*shown, names[cell.cell.label], *_figures(cell)]
-        for group in groups
-        for shown, cell in zip(
-            said_once(group.planned.parameters, varying), [c for c in group.cells if c.reuse], strict=False
-        )
-    ]
-    title = f"{groups[0].planned.workload}: memory reused, distinct per 1,000 objects got by one actor"
-    table = layout([*varying, *_COLUMNS], rows, {*_COLUMNS[1:]} | numeric(parameters, varying), width, _COLUMNS[:2:-1])
-    gets = min(cell.reuse["gets"] for group in groups for cell in group.cells if cell.reuse)
-    note = (
-        f"Counted in runs that are the same each time, over {gets:,} objects got or more (in all). "
-        "lines: of the bytes that the workload touches. foreign puts: by another actor than got the object."
+    return table_beside(
+        groups,
+        names,
+        width,
+        title="memory reused, distinct per 1,000 objects got by one actor",
+        columns=_COLUMNS,
+        spare=_COLUMNS[:1:-1],
+        found=lambda cell: bool(cell.reuse),
+        figures=_figures,
+        note=_note,
     )
-    return "\n".join([title, "", table, "", *wrapped(note, width)])
 
 
 def _figures(cell: CellSummary) -> list[str]:
@@ -44,3 +37,11 @@ def _figures(cell: CellSummary) -> list[str]:
         f"{every['objects']:,}",
         "" if foreign is None else f"{foreign:.0%}",
     ]
+
+
+def _note(cells: Sequence[CellSummary]) -> str:
+    gets = min(cell.reuse["gets"] for cell in cells if cell.reuse)
+    return (
+        f"Counted in runs that are the same each time, over {gets:,} objects got or more (in all). "
+        "lines: of the bytes that the workload touches. foreign puts: by another actor than got the object."
+    )

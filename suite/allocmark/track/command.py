@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import UsageError
+from allocmark.report.terminal import columns
 from allocmark.site.command import add_publish
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _compare(options: argparse.Namespace) -> int:
     rows, notes = compare_stored(options.repository, results_folder(options.repository), options.base, options.head)
     for note in notes:
         print(f"allocmark: {note}", file=sys.stderr)
-    print(render_stored(rows, _width()), end="")
+    print(render_stored(rows, columns()), end="")
     return 0
 
 
@@ -158,7 +159,7 @@ def _gate(options: argparse.Namespace) -> int:
             minutes=options.budget,
             unchanged=options.unchanged,
         )
-    print(render_gate(done, _width()), end="")
+    print(render_gate(done, columns()), end="")
     return done.status
 
 
@@ -179,15 +180,9 @@ def _bisect(options: argparse.Namespace) -> int:
             minutes=options.budget,
         )
     if isinstance(found, Bisection):
-        print(render_bisection(found, _width()), end="")
+        print(render_bisection(found, columns()), end="")
         return FOUND if found.first_bad else NOT_FOUND
-    print(render_gate(found, _width()), end="")
+    print(render_gate(found, columns()), end="")
     if found.status == CANNOT_TELL:
         return NOT_FOUND
     raise UsageError(f"{options.bad} is not slower than {options.good}: there is nothing to bisect")
-
-
-def _width() -> int | None:
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
