@@ -26,8 +26,12 @@
 #define M 2
 #define SHARDS 2
 #define OBJECTS 4
+#define SPARES_KEPT 2
+#ifndef SPARES_MOVED
+#define SPARES_MOVED 1
+#endif
 #ifndef MAGAZINES
-#define MAGAZINES (OBJECTS / M + 5 * THREADS) /* magazines_needed() */
+#define MAGAZINES (OBJECTS / M + (5 + SPARES_KEPT) * THREADS) /* magazines_needed() */
 #define ENOUGH
 #endif
 #define NONE 3 /* no magazine */
@@ -70,12 +74,20 @@ inline before(stack) { changed[me] = changed[me] & ~(stack) }
 inline now(stack) { moved = moved || (changed[me] & (stack)) }
 
 inline push_full(s) { d_step { fulls[s]++; note(FULL_OF(s)) } }
-inline push_empty(s) { d_step { empties[s]++; note(EMPTY_OF(s)) } }
+inline push_empty(s, n) { d_step { empties[s] = empties[s] + n; note(EMPTY_OF(s)) } }
 inline pop_full(s) {
     d_step { if :: fulls[s] > 0 -> fulls[s]--; got = true; source = s; note(FULL_OF(s)) :: else -> got = false fi }
 }
-inline pop_empty_of(s) {
-    d_step { if :: empties[s] > 0 -> empties[s]--; got = true; note(EMPTY_OF(s)) :: else -> got = false fi }
+inline pop_empty_of(s) { /* up to SPARES_MOVED */
+    d_step {
+        got = empties[s] > 0;
+        if
+        :: empties[s] > SPARES_MOVED -> spares = SPARES_MOVED
+        :: else -> spares = empties[s]
+        fi;
+        empties[s] = empties[s] - spares;
+        if :: got -> note(EMPTY_OF(s)) :: else fi
+    }
 }
 
 inline pop_empty() {
@@ -102,6 +114,31 @@ inline pop_empty() {
 #endif
 }
 
+/* spares.hpp */
+inline take() {
+    if
+    :: spares == 0 -> pop_empty()
+    :: else -> got = true
+    fi;
+    if
+    :: got -> spares--
+    :: else
+    fi
+}
+inline keep() {
+    if
+    :: spares == SPARES_KEPT -> push_empty(source, SPARES_MOVED); spares = spares - SPARES_MOVED
+    :: else
+    fi;
+    spares++
+}
+inline give_back() {
+    if
+    :: spares != 0 -> push_empty(own, spares); spares = 0
+    :: else
+    fi
+}
+
 /* 1: a magazine was loaded, 2: a loose object was got, 0: neither. */
 inline take_from_depot() {
     found = 0;
@@ -123,7 +160,7 @@ inline take_from_depot() {
     :: got ->
         POINT(loaded);
         if
-        :: loaded != NONE -> push_empty(source)
+        :: loaded != NONE -> keep()
         :: else
         fi;
         d_step { loaded = n; found = 1; n = 0; source = 0 }
@@ -169,7 +206,7 @@ inline put() {
         if
         :: previous == 0 -> got = true
         :: else ->
-            pop_empty();
+            take();
             if
             :: got && previous == M -> push_full(own)
             :: else
@@ -202,7 +239,7 @@ inline retire() {
     :: got ->
         push_full(own);
 #ifndef LOST_REST
-        push_empty(own)
+        push_empty(own, 1)
 #endif
     :: else ->
         d_step { partial++; assert(partial <= THREADS); note(PARTIAL) }
@@ -212,22 +249,23 @@ inline retire() {
 inline unload() {
     if
     :: previous == M -> push_full(own)
-    :: previous == 0 -> push_empty(own)
+    :: previous == 0 -> push_empty(own, 1)
     :: else
     fi;
     previous = NONE;
     if
     :: loaded == M -> push_full(own)
-    :: loaded == 0 -> push_empty(own)
+    :: loaded == 0 -> push_empty(own, 1)
     :: loaded == 1 -> retire()
     :: else
     fi;
-    loaded = NONE
+    loaded = NONE;
+    give_back()
 }
 
 active [THREADS] proctype thread() {
     byte me = _pid, own = _pid % SHARDS, source, loaded = NONE, previous = NONE;
-    byte held = 0, left = OPERATIONS, n, t, found;
+    byte spares = 0, held = 0, left = OPERATIONS, n, t, found;
     bool got, moved;
     stocked;
     do

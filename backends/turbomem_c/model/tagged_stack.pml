@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tagged_stack.hpp: no node lost, none in two hands, no waiting.
  *
- * THREADS threads push and pop OPERATIONS times each, in every order and interleaving, holding up to HAND nodes
- * meanwhile. TAGS is how many values the tag has: the code's 2^32 cannot wrap between a load and its
+ * THREADS threads push and pop OPERATIONS times each, one node or two at once, in every order and interleaving,
+ * holding up to HAND nodes meanwhile. TAGS is how many values the tag has: the code's 2^32 cannot wrap between a load and its
  * compare-and-swap in any run worth the name, so here it is larger than the changes that can happen.
  *
  * Accesses are sequentially consistent here; the orders that the code asks for are ThreadSanitizer's to check.
@@ -56,8 +56,11 @@ inline load_head() {
     d_step { seen_index = head_index; seen_tag = head_tag }
 }
 
-inline push(node) {
+/* node goes below, second on top of it; 0: one node alone */
+inline push(node, second) {
     LOCK;
+    upper = node;
+    if :: second != 0 -> next[second] = node; upper = second :: else fi;
     load_head();
     done = false;
     do
@@ -65,9 +68,12 @@ inline push(node) {
         next[node] = seen_index;
         POINT(push);
         atomic {
-            exchange_head(node, done);
+            exchange_head(upper, done);
             if
-            :: done -> holder[node] = 0; held--
+            :: done ->
+                holder[node] = 0;
+                held--;
+                if :: second != 0 -> holder[second] = 0; held-- :: else fi
             :: else
             fi
         }
@@ -76,22 +82,32 @@ inline push(node) {
     UNLOCK
 }
 
-inline pop() {
+inline take(node) {
+    assert(holder[node] == 0); /* else two have it */
+    holder[node] = 1 + _pid;
+    held++
+}
+
+inline pop(two) {
     LOCK;
     load_head();
     done = false;
     do
     :: !done && seen_index != 0 ->
         node = seen_index;
+        second = 0;
         below = next[node];
+        if
+        :: two && below != 0 -> second = below; below = next[second]
+        :: else
+        fi;
         POINT(pop);
         atomic {
             exchange_head(below, done);
             if
             :: done ->
-                assert(holder[node] == 0); /* else two have it */
-                holder[node] = 1 + _pid;
-                held++
+                take(node);
+                if :: second != 0 -> take(second) :: else fi
             :: else
             fi
         }
@@ -101,11 +117,12 @@ inline pop() {
 }
 
 active [THREADS] proctype thread() {
-    byte seen_index, seen_tag, node, below, held = 0, left = OPERATIONS;
+    byte seen_index, seen_tag, node, second, upper, below, held = 0, left = OPERATIONS;
     bool done;
     stocked;
     do
-    :: left > 0 && held < HAND -> left--; pop()
+    :: left > 0 && held < HAND -> left--; pop(false)
+    :: left > 0 && held + 1 < HAND -> left--; pop(true)
     :: left > 0 && held > 0 ->
         left--;
         if
@@ -113,7 +130,14 @@ active [THREADS] proctype thread() {
         :: holder[2] == 1 + _pid -> node = 2
         :: holder[3] == 1 + _pid -> node = 3
         fi;
-        push(node)
+        second = 0;
+        if
+        :: node != 1 && holder[1] == 1 + _pid -> second = 1
+        :: node != 2 && holder[2] == 1 + _pid -> second = 2
+        :: node != 3 && holder[3] == 1 + _pid -> second = 3
+        :: true
+        fi;
+        push(node, second)
     :: left == 0 -> break
     od;
     ended++;

@@ -11,17 +11,19 @@ from native_programs import ROOT
 from spin import MODEL, verify
 
 HOLDS = {
-    "two threads on a stack": ("tagged_stack", []),
+    "two threads on a stack": ("tagged_stack", ["OPERATIONS=3"]),
     "owner and reclaimer": ("claim", ["OPERATIONS=2"]),
     "owner and reclaimer, weakly ordered": ("claim", ["WEAK", "OPERATIONS=1"]),
     "depot, two threads": ("depot", ["OPERATIONS=6"]),
+    "depot, spares in twos": ("depot", ["OPERATIONS=5", "SPARES_MOVED=2"]),
     "depot, a thread and a guest": ("depot", ["OPERATIONS=4", "GUESTS=1"]),
     "depot, too few magazines": ("depot", ["OPERATIONS=4", "GUESTS=1", "MAGAZINES=3"]),
 }
 
 #: more threads; some minutes, some gigabytes
 HOLDS_LONG = {
-    "three threads on a stack": ("tagged_stack", ["THREADS=3", "OPERATIONS=3"]),
+    "two threads on a stack, longer": ("tagged_stack", []),
+    "three threads on a stack": ("tagged_stack", ["THREADS=3", "OPERATIONS=2"]),
     "owner and two reclaimers": ("claim", ["THREADS=3", "OPERATIONS=1"]),
     "owner and reclaimer, longer": ("claim", []),
     "owner and reclaimer, weakly ordered, longer": ("claim", ["WEAK"]),
@@ -127,7 +129,8 @@ def test_models_name_what_the_code_has() -> None:
     code = "".join(h.read_text() for h in (ROOT / "include" / "turbomem").glob("*.hpp"))
     for model, names in {
         "claim": ["settle", "abandon", "request", "surrender", "move_out", "open", "close", "leave", "set_previous"],
-        "depot": ["pop_empty", "push_full", "push_empty", "take_from_depot", "retire", "unload", "magazines_needed"],
+        "depot": ["pop_empty", "push_full", "push_empty", "take_from_depot", "retire", "unload", "magazines_needed",
+                  "take", "keep", "give_back"],
         "tagged_stack": ["push", "pop"],
     }.items():
         text = (MODEL / f"{model}.pml").read_text()
@@ -138,5 +141,5 @@ def test_models_name_what_the_code_has() -> None:
 
 def test_model_of_depot_has_as_many_magazines_as_the_code() -> None:
     code = (ROOT / "include" / "turbomem" / "depot.hpp").read_text()
-    assert "return objects / capacity + 5 * (threads + guests_provided_for);" in code
-    assert "(OBJECTS / M + 5 * THREADS)" in (MODEL / "depot.pml").read_text()  # its guests are among THREADS
+    assert "return objects / capacity + (5 + spares_kept) * (threads + guests_provided_for);" in code
+    assert "(OBJECTS / M + (5 + SPARES_KEPT) * THREADS)" in (MODEL / "depot.pml").read_text()  # its guests are among THREADS

@@ -30,8 +30,8 @@ BUGS = {
     ),
     "push without release": Bug(
         "tagged_stack.hpp",
-        "changed(head, index), std::memory_order_release,",
-        "changed(head, index), std::memory_order_relaxed,",
+        "changed(head, indices.back()), std::memory_order_release,",
+        "changed(head, indices.back()), std::memory_order_relaxed,",
         "stress",
         "thread",
         STRESS,

@@ -5,6 +5,7 @@
 #include "turbomem/claim.hpp"
 #include "turbomem/depot.hpp"
 #include "turbomem/process_barrier.hpp"
+#include "turbomem/spares.hpp"
 
 #include <algorithm>
 #include <array>
@@ -117,6 +118,7 @@ class alignas(no_sharing) cache {
         } else {
             if (claim_.settle().copying) claim_.abandon();
             forget();
+            spares_.forget();
         }
         unload();
         close();
@@ -217,17 +219,14 @@ class alignas(no_sharing) cache {
     /// it.
     void move_out(std::uint32_t gone) noexcept {
         magazine &old = *loaded();
-        magazine *fresh = here_ == gone ? nullptr : depot_->pop_empty(visitor_);
+        magazine *fresh = here_ == gone ? nullptr : spares_.take(*depot_, visitor_);
         const std::uint32_t rest = here_ - gone;
         if (fresh != nullptr)
             copy_objects(fresh->slots(), slots_ + gone, rest);
         else
             for (std::uint32_t i = gone; i < here_; ++i) depot_->put_loose(slots_[i]);
         forget();
-        if (fresh != nullptr) {
-            fresh->count = rest;
-            load(*fresh);
-        }
+        if (fresh != nullptr) load(*fresh, rest);
         if (!claim_.abandon()) depot_->push_empty(visitor_, old);
     }
 
@@ -260,9 +259,9 @@ class alignas(no_sharing) cache {
     void take_from_depot(void **&objects, std::uint32_t &n) noexcept {
         while (n != 0) {
             if (magazine *m = depot_->pop_filled(visitor_)) {
-                if (loaded() != nullptr) depot_->return_empty(visitor_, *loaded());
+                if (loaded() != nullptr) spares_.keep(*depot_, visitor_, *loaded());
                 if (m->user != visitor_.thread) expect_reads(*m, m->count);
-                load(*m);
+                load(*m, m->count);
                 take(objects, n);
             } else if (void *object = depot_->get_loose()) {
                 *objects++ = object;
@@ -290,13 +289,11 @@ class alignas(no_sharing) cache {
     /// Load a magazine that is not full: false when there is none to be had.
     bool make_room() noexcept {
         magazine *empty = full_behind() ? nullptr : previous();
-        if (empty == nullptr) empty = depot_->pop_empty(visitor_);
+        if (empty == nullptr) empty = spares_.take(*depot_, visitor_);
         if (empty == nullptr) return false;
-        if (empty->user != visitor_.thread) expect_writes(*empty, depot_->capacity());
         if (full_behind()) depot_->push_full(visitor_, *previous());
         set_previous(loaded(), room_); // full, or there was none
-        empty->count = 0;
-        load(*empty);
+        load(*empty, 0);
         return true;
     }
 
@@ -343,11 +340,12 @@ class alignas(no_sharing) cache {
         depot_->give(visitor_, *m);
     }
 
-    /// Give both magazines to the depot.
+    /// Give all magazines to the depot.
     void unload() noexcept {
         give(previous(), previous_count_.load(std::memory_order_relaxed));
         give(loaded(), here_);
         forget();
+        if (!spares_.empty()) spares_.give_back(*depot_, visitor_);
     }
 
     /// The magazines are somebody else's.
@@ -358,19 +356,19 @@ class alignas(no_sharing) cache {
         here_ = room_ = limit_ = 0;
     }
 
-    void load(magazine &m) noexcept {
+    void load(magazine &m, std::uint32_t count) noexcept {
         set_loaded(&m);
         slots_ = m.slots();
-        here_ = m.count;
+        here_ = count;
         room_ = depot_->capacity();
         limit_ = puts_unseen_ ? room_ : 0;
     }
 
+    /// All that was loaded is got, and the magazine behind is full.
     void swap() noexcept {
         magazine *const p = previous();
-        p->count = previous_count_.load(std::memory_order_relaxed);
-        set_previous(loaded(), here_);
-        load(*p);
+        set_previous(loaded(), 0);
+        load(*p, depot_->capacity());
     }
 
     bool full_behind() const noexcept { return previous_count_.load(std::memory_order_relaxed) != 0; }
@@ -397,6 +395,7 @@ class alignas(no_sharing) cache {
     bool puts_unseen_ = false; ///< caching_, and no derived class looks at them
     std::atomic<bool> entered_{false};
     depot_visitor visitor_;
+    spares spares_;
     depot *depot_ = nullptr;
     cache_group *group_ = nullptr;
 };

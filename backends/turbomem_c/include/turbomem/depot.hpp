@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace turbomem {
 
@@ -36,6 +37,9 @@ struct depot_visitor {
 /// its objects one by one.
 inline constexpr std::uint64_t guests_provided_for = 4;
 
+/// Empty magazines that a thread keeps, see spares, and how many it moves at once.
+inline constexpr std::uint32_t spares_kept = 8, spares_moved = 4;
+
 /// How many magazines an exchange needs so that a thread that wants an empty one finds one.
 ///
 /// Count the magazines that cannot be empty ones in the depot, M objects each, N objects, T threads, guests
@@ -43,17 +47,17 @@ inline constexpr std::uint64_t guests_provided_for = 4;
 ///   full ones, wherever they are                              <= floor(N / M)
 ///   partial ones in the depot                                 <= T      (see depot::retire)
 ///   others in the hands of T - 1 threads: loaded, previous,
-///     and while reclaiming those of another cache, whose
-///     thread may have got new ones since                      <= 4 (T - 1)
+///     S spares, and while reclaiming those of another cache,
+///     whose thread may have got new ones since                <= (4 + S) (T - 1)
 ///   others in the hands of the thread that wants one          <= 3
-/// so   floor(N / M) + T + 4 (T - 1) + 3 + 1  =  floor(N / M) + 5 T   leave at least one.
+/// so   floor(N / M) + T + (4 + S) (T - 1) + 3 + 1  <=  floor(N / M) + (5 + S) T   leave at least one.
 ///
 /// A thread that died counts for as long as nobody took over its slot; what it had in its hands in the middle
 /// of a call is gone for good. When all that goes beyond the count, puts go on with loose objects, and a
 /// thread that has no magazine of its own finds none to reclaim into.
 constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity,
                                          std::uint64_t threads) {
-    return objects / capacity + 5 * (threads + guests_provided_for);
+    return objects / capacity + (5 + spares_kept) * (threads + guests_provided_for);
 }
 
 /// Shards, each with a stack of full and one of empty magazines; as many as threads, but not more than can
@@ -65,7 +69,7 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
-    /// Both heads on one line: a thread that hands over a full magazine takes an empty one at once.
+    /// Both heads on one line: a thread that hands over a full magazine is about to want empty ones.
     struct alignas(no_sharing) shard {
         tagged_stack full, empty;
     };
@@ -118,17 +122,26 @@ class depot {
         return &magazines_[i];
     }
 
-    /// An empty magazine; null when there was an instant during the call at which the depot had none. That
-    /// takes more guests or deaths than magazines_needed() provides for.
-    magazine *pop_empty(depot_visitor &v) noexcept {
-        magazine *m = pop(v, &shard::empty);
-        for (std::uint64_t before = 0, now = 1; m == nullptr && before != now;) {
+    /// As many empty magazines as `out` has room for, fewer where a shard has fewer; how many. 0 when there
+    /// was an instant during the call at which the depot had none: that takes more guests or deaths than
+    /// magazines_needed() provides for.
+    std::size_t pop_empty(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
+        std::size_t n = pop(v, &shard::empty, out);
+        for (std::uint64_t before = 0, now = 1; n == 0 && before != now;) {
             before = changes(&shard::empty);
-            m = pop(v, &shard::empty);
+            n = pop(v, &shard::empty, out);
             now = changes(&shard::empty);
         }
-        return m;
+        return n;
     }
+
+    /// One; null for 0.
+    magazine *pop_empty(depot_visitor &v) noexcept {
+        std::uint32_t index;
+        return pop_empty(v, {&index, 1}) == 0 ? nullptr : &magazines_[index];
+    }
+
+    magazine &operator[](std::uint32_t index) const noexcept { return magazines_[index]; }
 
     void push_full(const depot_visitor &v, magazine &m) noexcept {
         m.count = capacity_;
@@ -136,12 +149,16 @@ class depot {
         shards_[v.shard].full.push(magazines_, m.index);
     }
 
-    void push_empty(const depot_visitor &v, magazine &m) noexcept { push_empty(v, m, v.shard); }
+    void push_empty(const depot_visitor &v, magazine &m) noexcept {
+        m.count = 0;
+        m.user = v.thread;
+        push_empty(v.shard, {&m.index, 1});
+    }
 
-    /// Give an empty magazine for the full one that was popped last, to the shard it came from: with one-way
-    /// flow the thread that fills magazines then finds empty ones in its own shard, and one line changes
-    /// hands for both.
-    void return_empty(const depot_visitor &v, magazine &m) noexcept { push_empty(v, m, v.source); }
+    /// Several at once, whose counts are 0.
+    void push_empty(std::uint32_t to, std::span<const std::uint32_t> indices) noexcept {
+        shards_[to].empty.push(magazines_, indices);
+    }
 
     /// Hand over a magazine whose count is right, however much is in it.
     void give(const depot_visitor &v, magazine &m) noexcept {
@@ -213,32 +230,33 @@ class depot {
         partial_.push(magazines_, rest->index);
     }
 
-    void push_empty(const depot_visitor &v, magazine &m, std::uint32_t to) noexcept {
-        m.count = 0;
-        m.user = v.thread;
-        shards_[to].empty.push(magazines_, m.index);
+    magazine *pop(depot_visitor &v, tagged_stack shard::*kind) noexcept {
+        std::uint32_t index;
+        return pop(v, kind, {&index, 1}) == 0 ? nullptr : &magazines_[index];
     }
 
-    magazine *pop(depot_visitor &v, tagged_stack shard::*kind) noexcept {
-        if (magazine *m = pop(v, kind, v.shard)) return m;
-        if (magazine *m = pop(v, kind, v.victim)) return m;
+    /// From the first shard that has any.
+    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out) noexcept {
+        if (const std::size_t n = pop(v, kind, out, v.shard)) return n;
+        if (const std::size_t n = pop(v, kind, out, v.victim)) return n;
         for (std::uint32_t s = v.victim;;) {
             s = s + 1 == shards_n_ ? 0 : s + 1;
-            if (s == v.victim) return nullptr;
-            if (magazine *m = pop(v, kind, s)) {
+            if (s == v.victim) return 0;
+            if (const std::size_t n = pop(v, kind, out, s)) {
                 v.victim = s;
-                return m;
+                return n;
             }
         }
     }
 
-    magazine *pop(depot_visitor &v, tagged_stack shard::*kind, std::uint32_t from) noexcept {
-        const std::uint32_t i = (shards_[from].*kind).pop(magazines_);
-        if (i == 0) return nullptr;
-        ++v.counters.exchanges;
-        v.counters.steals += from != v.shard;
+    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out,
+                    std::uint32_t from) noexcept {
+        const std::size_t n = (shards_[from].*kind).pop(magazines_, out);
+        if (n == 0) return 0;
+        v.counters.exchanges += n;
+        v.counters.steals += from != v.shard ? n : 0;
         v.source = from;
-        return &magazines_[i];
+        return n;
     }
 
     std::uint64_t changes(tagged_stack shard::*kind) const noexcept {

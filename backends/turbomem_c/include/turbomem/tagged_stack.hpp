@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace turbomem {
 
@@ -25,32 +27,53 @@ concept node_array = requires(const T &nodes, std::uint32_t index) {
 class tagged_stack {
   public:
     template <node_array Nodes> void push(const Nodes &nodes, std::uint32_t index) noexcept {
+        push(nodes, std::span<const std::uint32_t>(&index, 1));
+    }
+
+    /// Several at once, the last of them on top.
+    template <node_array Nodes>
+    void push(const Nodes &nodes, std::span<const std::uint32_t> indices) noexcept {
+        // relaxed: published by the release below.
+        for (std::size_t i = 1; i < indices.size(); ++i)
+            nodes[indices[i]].next.store(indices[i - 1], std::memory_order_relaxed);
         // relaxed: the value is only compared; nothing is read through it.
         std::uint64_t head = head_.load(std::memory_order_relaxed);
         do {
-            // relaxed: published by the release below.
-            nodes[index].next.store(top(head), std::memory_order_relaxed);
+            // relaxed: as above.
+            nodes[indices.front()].next.store(top(head), std::memory_order_relaxed);
             TURBOMEM_POINT(push);
-            // release: whoever pops the node sees its link and its contents. relaxed on failure: as the load.
-        } while (!head_.compare_exchange_weak(head, changed(head, index), std::memory_order_release,
+            // release: whoever pops a node sees its link and its contents. relaxed on failure: as the load.
+        } while (!head_.compare_exchange_weak(head, changed(head, indices.back()), std::memory_order_release,
                                               std::memory_order_relaxed));
     }
 
     /// The index of the node that was on top, or 0 when there was none.
     template <node_array Nodes> std::uint32_t pop(const Nodes &nodes) noexcept {
+        std::uint32_t index;
+        return pop(nodes, std::span<std::uint32_t>(&index, 1)) == 0 ? 0 : index;
+    }
+
+    /// Up to as many as `out` has room for, at once, the topmost first; how many. The rest of `out` is
+    /// undefined.
+    template <node_array Nodes> std::size_t pop(const Nodes &nodes, std::span<std::uint32_t> out) noexcept {
         // acquire: the link read next must be at least as new as the push that put the node on top.
         std::uint64_t head = head_.load(std::memory_order_acquire);
-        while (const std::uint32_t index = top(head)) {
-            // relaxed: ordered by the acquire; when the node was popped meanwhile this is any value at all,
-            // and the tag makes the exchange fail.
-            const std::uint32_t below = nodes[index].next.load(std::memory_order_relaxed);
+        while (top(head) != 0) {
+            std::uint32_t below = top(head);
+            std::size_t n = 0;
+            do {
+                out[n++] = below;
+                // relaxed: ordered by the acquire; when a node was popped meanwhile this is any link it ever
+                // had, and the tag makes the exchange fail.
+                below = nodes[below].next.load(std::memory_order_relaxed);
+            } while (n < out.size() && below != 0);
             TURBOMEM_POINT(pop);
             // acquire: the node's contents. Every change of the head is a read-modify-write, so the release
             // sequence of the push that brought the node reaches here through any number of later changes.
             // acquire on failure: the new head's link is read in the next round.
             if (head_.compare_exchange_weak(head, changed(head, below), std::memory_order_acquire,
                                             std::memory_order_acquire))
-                return index;
+                return n;
         }
         return 0;
     }

@@ -36,6 +36,7 @@
 #include "turbomem/process_barrier.hpp"
 #include "turbomem/size_classes.hpp"
 #include "turbomem/sized_source.hpp"
+#include "turbomem/spares.hpp"
 #include "turbomem/tagged_stack.hpp"
 #include "turbomem/threading.hpp"
 #include "turbomem/topology.hpp"

@@ -181,7 +181,7 @@ void a_dead_thread_strands_nothing() {
     std::thread([&] { s.ex.enter(0).put_bulk(nullptr, 0); }).join();
     bool full = false;
     try {
-        s.ex.enter();
+        (void)s.ex.enter();
     } catch (const invalid_slot &) {
         full = true;
     }
@@ -227,8 +227,8 @@ void puts_go_on_without_magazines() {
     depot_visitor greedy;
     std::vector<magazine *> gone;
     while (magazine *m = d.pop_empty(greedy)) gone.push_back(m);
-    c.put_bulk(held.data(), n); // the loaded magazine full, the rest without
-    CHECK(d.count().loose == n - 4 && c.objects() == 4);
+    c.put_bulk(held.data(), n); // the cache's own magazines full, the rest without
+    CHECK(d.count().loose != 0 && d.count().objects + c.objects() == n);
     void *none = nullptr;
     CHECK(c.get_bulk(held.data(), n) && !c.get_bulk(&none, 1));
     std::sort(held.begin(), held.end());
@@ -347,8 +347,10 @@ int main() {
     a_get_that_fails_takes_nothing();
     puts_go_on_without_magazines();
     one_way_flow_keeps_magazines_at_the_putting_end();
-    without_membarrier_caches_are_private_and_it_says_so();
-    membarrier_may_go_away();
+    if (!emulated) {
+        without_membarrier_caches_are_private_and_it_says_so();
+        membarrier_may_go_away();
+    }
     a_child_goes_on_with_its_copy();
     the_last_object_is_found_wherever_it_lies();
     a_session_is_a_long_call();
