@@ -20,6 +20,7 @@ from allocmark.report.figures import plain
 from allocmark.run.store import Run
 from allocmark.site import backend as backends
 from allocmark.site import chart, cost, evidence, latency, memory, method, overview, sources, trade_offs
+from allocmark.site import newest as commits
 from allocmark.site.assets import LICENCES, asset
 from allocmark.site.texts import workload_text
 from allocmark.site.view import View, Workload, slugs
@@ -82,6 +83,8 @@ def site(
         ("overview", ""),
         {
             **_overview(newest, writer.link("")),
+            "commits": [] if newest else commits.newest(history),
+            "steps": commits.steps(history, writer.link("")),
             "older": older,
             "notes": [plain(note) for note in (*notes, *(note for each in history for note in each.notes))],
         },
@@ -278,8 +281,10 @@ def _nav(map_: _Map, link: overview.Link) -> list[tuple[str, list[tuple[tuple[st
 
 def _overview(view: View | None, link: overview.Link) -> dict[str, Any]:
     if view is None:
-        return {"headline": "History over commits", "older": [], "notes": []}
+        return {"headline": "History over commits"}
     return {
+        "commits": [],
+        "steps": None,
         "older": [],
         "notes": [],
         "headline": overview.headline(view),

@@ -130,14 +130,20 @@ def _is_of_asv(folder: Path) -> bool:
 
 
 def _stage(results: Results, folder: Path) -> Path:
-    """A results folder with links to the good files of ``results``, for asv stops at some of the bad ones."""
+    """A results folder with links to the good files of ``results``, for asv stops at some of the bad ones, and with the
+    benchmarks that have figures there.
+    """
     for machine in results.machines:
         place = folder / machine.name
         place.mkdir(parents=True)
         (place / MACHINE).symlink_to((machine.folder / MACHINE).absolute())
         for file in machine.files:
             (place / file.path.name).symlink_to(file.path.absolute())
-    (folder / BENCHMARKS).symlink_to((results.machines[0].folder.parent / BENCHMARKS).absolute())
+    # Benchmarks that were never measured, such as the full set, would be empty panels.
+    known = json.loads((results.machines[0].folder.parent / BENCHMARKS).read_text(encoding="utf-8"))
+    measured = {row.benchmark for machine in results.machines for file in machine.files for row in file.rows}
+    kept = {name: entry for name, entry in known.items() if name in measured or not isinstance(entry, dict)}
+    (folder / BENCHMARKS).write_text(json.dumps(kept), encoding="utf-8")
     return folder
 
 

@@ -198,6 +198,12 @@ def test_history_without_a_run(tmp_path: Path, open_page: Callable[..., Any]) ->
     build_site([], tmp_path, history=[_history()])
     opened = open_page(tmp_path / "index.html")
     assert "No run is published here" in opened.page.locator("main").inner_text()
+    newest, steps = opened.page.locator("table").all()
+    assert f"Change <b>{COMMITS - 1}</b>, on" in newest.locator("caption").inner_text()
+    assert newest.locator("tbody tr").count() == 2
+    assert steps.locator("tbody tr").count() == 2
+    assert f"Change <b>{STEP}</b>" in steps.locator("tbody tr").first.inner_text()
+    assert "+20.0" in steps.locator("tbody tr").first.inner_text()
     opened.page.get_by_role("link", name="turbomem", exact=True).click()
     opened.page.locator("figure[data-kind=history] svg").first.wait_for()
     assert opened.complaints == []

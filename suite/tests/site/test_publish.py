@@ -106,6 +106,15 @@ def test_the_pages_tell_the_history(project: Path) -> None:
     assert "Change 5" in page
 
 
+def test_what_was_never_measured_has_no_panel(project: Path) -> None:
+    known = project / ".asv/results/benchmarks.json"
+    members = json.loads(known.read_text())
+    never = members["burst.time_object"] | {"name": "full.burst.time_object"}
+    known.write_text(json.dumps(members | {"full.burst.time_object": never}))
+    site, _ = site_of(project)
+    assert set(json.loads((site / "index.json").read_text())["benchmarks"]) == set(members) - {"version"}
+
+
 def test_without_a_configuration_runs_are_published(
     tmp_path: Path, simulate: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
