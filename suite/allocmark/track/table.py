@@ -19,7 +19,7 @@ _SAID = {
     PASSED: "Passed: nothing is {limit:g} % slower.",
     SLOWER: "Slower.",
     NOT_MEASURED: "Could not be measured.",
-    CANNOT_TELL: "Cannot tell: the budget is spent. A quieter machine or a larger --budget may tell.",
+    CANNOT_TELL: "Cannot tell: rounds or budget are spent. A quieter machine, a larger --budget or --limit may tell.",
 }
 _COLUMNS = ("ratio", "interval", "verdict", "base", "head", "rounds", "backend", "workload")
 _RIGHT = frozenset(("ratio", "interval", "base", "head", "rounds"))
