@@ -69,6 +69,8 @@ _VARIANTS = [
     _Variant("hugetlb_2m", "hugetlb pages of 2 MB", Pages.HUGETLB, option="hugetlb_2m", obstacle=hugetlb_unavailable),
     _Variant("per_thread", "caches found by the thread, transparent huge pages", Pages.THP, "per_thread",
              obstacle=thp_unavailable),
+    _Variant("per_cpu", "caches of CPUs by restartable sequences, transparent huge pages", Pages.THP, "per_cpu",
+             obstacle=thp_unavailable),
     _Variant("checked", "every check on, base pages", Pages.BASE, "checked", option="base"),
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@
 
 #include "errors.hpp"
 #include "hugepage_window.hpp"
+#include "turbomem/per_cpu.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/pool.hpp"
 #include "turbomem/turbomem.h"
@@ -144,6 +145,11 @@ template <class Pool> void facts(void *p, allocmark_fact_fn emit, void *context)
     say("depot_exchanges", std::to_string(s.exchanges));
     say("depot_steals", std::to_string(s.steals));
     say("reclaims", std::to_string(s.reclaims));
+    if constexpr (Pool::by_cpu) {
+        say("caches", pool.threading_fallback() == nullptr ? "per CPU" : "per thread");
+        if (pool.threading_fallback() != nullptr) say("caches_fallback", pool.threading_fallback());
+        say("restarts", std::to_string(s.restarts));
+    }
 }
 
 /// A thread works through its cache, with nothing in between.
@@ -186,7 +192,7 @@ template <class Pool> struct through_handle {
     }
 };
 
-/// A thread just calls the pool, which finds the thread's cache.
+/// A thread just calls the pool, which finds the cache of the thread or of the CPU.
 template <class Pool> struct through_pool {
     using pool = Pool;
 
@@ -228,5 +234,6 @@ const void *allocmark_turbomem_table(const char *kind) {
     if (wanted == "plain") return &table<through_cache>;
     if (wanted == "checked") return &table<through_handle<pool<void, pages::chosen, checking::checked<>>>>;
     if (wanted == "per_thread") return &table<through_pool<pool<void, pages::chosen, threads::per_thread>>>;
+    if (wanted == "per_cpu") return &table<through_pool<pool<void, pages::chosen, threads::per_cpu>>>;
     return nullptr;
 }

@@ -2,5 +2,5 @@
 #pragma once
 
 /// The address of the `allocmark_backend` of that kind, which lives as long as the process: "plain",
-/// "checked" or "per_thread"; else null.
+/// "checked", "per_thread" or "per_cpu"; else null.
 extern "C" const void *allocmark_turbomem_table(const char *kind);

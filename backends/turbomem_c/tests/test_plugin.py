@@ -25,6 +25,7 @@ def test_variants_are_sound():
         "base": allocmark.Pages.BASE,
         "hugetlb_2m": allocmark.Pages.HUGETLB,
         "per_thread": allocmark.Pages.THP,
+        "per_cpu": allocmark.Pages.THP,
         "checked": allocmark.Pages.BASE,
     }
     assert {label.removeprefix("turbomem:"): b.pages for label, b in backends.items()} == pages
@@ -32,7 +33,7 @@ def test_variants_are_sound():
     assert [label for label, b in backends.items() if b.default] == ["turbomem:thp"]
     tables = {b.variant: b.table for b in backends.values()}
     assert tables["thp"] == tables["base"] == tables["hugetlb_2m"]
-    assert len({tables["base"], tables["per_thread"], tables["checked"]}) == 3
+    assert len({tables[name] for name in ("base", "per_thread", "per_cpu", "checked")}) == 4
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ template <class Cache = cache> class basic_exchange {
     }
 
     /// The calling thread takes a slot. Lock-free. Throws invalid_slot: EINVAL, EBUSY.
-    Cache &enter(std::uint32_t slot) {
+    [[nodiscard]] Cache &enter(std::uint32_t slot) {
         if (slot >= options_.max_threads)
             throw invalid_slot(EINVAL, "slot " + std::to_string(slot) + " of a pool made for " +
                                            std::to_string(options_.max_threads) + " threads");
@@ -69,7 +69,7 @@ template <class Cache = cache> class basic_exchange {
     }
 
     /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
-    Cache &enter() {
+    [[nodiscard]] Cache &enter() {
         for (std::uint32_t slot = 0; slot < options_.max_threads; ++slot) {
             if (enter_if_free(slot)) return caches_[slot];
         }
@@ -87,12 +87,12 @@ template <class Cache = cache> class basic_exchange {
     void leave(Cache &c) noexcept { static_cast<cache &>(c).leave(); }
 
     /// For threads without a slot, any number of them: as the cache's, with nothing kept. Lock-free.
-    bool get_bulk(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         cache guest;
         attach(guest);
         return guest.get_bulk(objects, n);
     }
-    std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
         cache guest;
         attach(guest);
         return guest.get_up_to(objects, n);
@@ -111,6 +111,8 @@ template <class Cache = cache> class basic_exchange {
     }
 
     const exchange_options &options() const noexcept { return options_; }
+    /// For a layer that exchanges whole magazines by itself.
+    depot &shared() const noexcept { return group_.shared; }
     std::uint32_t magazines() const noexcept { return depot_.magazines(); }
     /// Most objects that one thread keeps between its calls.
     std::uint64_t cached_at_most() const noexcept {

@@ -34,13 +34,15 @@ struct pool_statistics {
     std::uint64_t region_bytes = 0;  ///< memory that the objects lie in, whole pages
     std::uint64_t magazine = 0;      ///< objects in a magazine
     std::uint64_t magazines = 0;     ///< of the pool
-    std::uint64_t cache_limit = 0;   ///< most objects one thread keeps between its calls
+    std::uint64_t cache_limit = 0;   ///< most objects one thread (or CPU) keeps between its calls
     std::uint64_t exchanges = 0;     ///< magazines that threads took from a depot so far
     std::uint64_t steals = 0;        ///< of these, from another slot's shard
     std::uint64_t reclaims = 0;      ///< caches that a get emptied because the depot had too few
     std::uint64_t nodes = 0;         ///< sub-pools, one a NUMA node
     std::uint64_t fallback_gets = 0; ///< objects got from another node than the thread's
     std::uint64_t foreign_puts = 0;  ///< objects sent home to another node than the thread's
+    std::uint64_t cpus = 0;          ///< that have a cache; 0: threads have them
+    std::uint64_t restarts = 0;      ///< calls that began anew because the thread was interrupted in them
 };
 
 /// A pool of `objects` Ts in one region of memory, shared by threads without a lock.
@@ -84,6 +86,8 @@ class pool : public operations<pool<T, Policies...>, T,
 
     /// How a call on the pool itself reaches the exchange.
     using route = typename threading_policy::template route<typename numa_policy::exchange_type>;
+    /// Whether caches are to be of CPUs rather than of threads.
+    static constexpr bool by_cpu = requires(const route &r) { r.fallback(); };
 
     /// Throws invalid_options, out_of_memory, unmet_requirement, or error with the kernel's errno; nothing
     /// stays behind.
@@ -251,20 +255,25 @@ class pool : public operations<pool<T, Policies...>, T,
     /// A new T; null when there is no storage. What T's constructor throws passes through.
     template <class... Args>
         requires std::is_object_v<T>
-    owner try_make(Args &&...args) noexcept(noexcept(this->try_create(std::forward<Args>(args)...))) {
+    [[nodiscard]] owner
+    try_make(Args &&...args) noexcept(noexcept(this->try_create(std::forward<Args>(args)...))) {
         return adopt(this->try_create(std::forward<Args>(args)...));
     }
     /// As try_make, but throws exhausted.
     template <class... Args>
         requires std::is_object_v<T>
-    owner make(Args &&...args) {
+    [[nodiscard]] owner make(Args &&...args) {
         return adopt(this->create(std::forward<Args>(args)...));
     }
     /// Take over what was created in, or released from an owner of this pool.
-    owner adopt(T *object) noexcept { return owner(object, deleter(*this)); }
+    [[nodiscard]] owner adopt(T *object) noexcept { return owner(object, deleter(*this)); }
 
     /// Objects in the pool, those in caches included. Exact while no thread is in a call; walks the depot.
-    std::uint64_t available() const noexcept { return exchange().available(); }
+    std::uint64_t available() const noexcept {
+        std::uint64_t n = exchange().available();
+        if constexpr (by_cpu) n += route_.objects();
+        return n;
+    }
     /// Whether the address lies in the memory of the objects. Wait-free.
     bool owns(const void *address) const noexcept { return memory_.contains(address); }
     /// What the pool was asked to be, with what it settled itself filled in.
@@ -294,7 +303,24 @@ class pool : public operations<pool<T, Policies...>, T,
             s.steals += one.counters().steals;
             s.reclaims += one.counters().reclaims;
         }
+        if constexpr (by_cpu) {
+            const auto sum = route_.counters();
+            s.available += route_.objects();
+            s.cached += route_.objects();
+            s.exchanges += sum.depot.exchanges;
+            s.steals += sum.depot.steals;
+            s.reclaims += sum.depot.reclaims;
+            s.cpus = route_.cpus();
+            s.restarts = sum.restarts;
+        }
         return s;
+    }
+
+    /// threads::per_cpu: why threads have the caches instead, one line for a person; null: CPUs have them.
+    const char *threading_fallback() const noexcept
+        requires by_cpu
+    {
+        return route_.fallback();
     }
 
     /// checking::leaks: report objects that are out, as the end of the pool will. While no thread is in a
