@@ -16,6 +16,11 @@ NATIVE = ROOT / "tests" / "native"
 CC = os.environ.get("CC", "gcc")
 CXX = os.environ.get("CXX", "g++")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]
+#: the programs of native/, with arguments that make each the work of a moment
+PROGRAMS = {
+    "unit": (), "exchange": (), "schedules": ("1",), "stress": ("2000",), "preempted": ("4", "500"),
+    "per_cpu": ("500",), "numa": ("500",), "memory": (), "pool": (), "adapters": (), "checks": (),
+}  # fmt: skip
 BUILDS = {
     "plain": ["-O2", "-g"],
     "thread": ["-O1", "-g", "-fsanitize=thread"],
@@ -35,6 +40,8 @@ class Build(NamedTuple):
     name: str
     flags: list[str]
     folder: Path
+    cc: str = CC
+    cxx: str = CXX
 
     @classmethod
     def of(cls, name: str, folder: Path, *more: str) -> Build:
@@ -54,5 +61,15 @@ def compiled(name: str, build: Build, *, quick: bool = False) -> Path:
     longer than it saves."""
     program = build.folder / name
     more = ["-O0"] if quick and build.name != "plain" else []
-    run(CXX, "-std=c++20", *WARNINGS, *build.flags, *more, NATIVE / f"{name}.cpp", "-o", program)
+    run(build.cxx, "-std=c++20", *WARNINGS, *build.flags, *more, NATIVE / f"{name}.cpp", "-o", program)
+    return program
+
+
+def compiled_from_c(build: Build) -> Path:
+    """native/c_interface.c, by a C compiler, on the library."""
+    objects, program = [build.folder / "c_interface.o", build.folder / "turbomem.o"], build.folder / "c_interface"
+    flags = [*WARNINGS, *build.flags, "-O0", *(["-DSANITIZED"] if build.name == "address" else [])]
+    run(build.cc, "-std=c11", "-pedantic", *flags, "-c", NATIVE / "c_interface.c", "-o", objects[0])
+    run(build.cxx, "-std=c++20", *flags, "-c", ROOT / "src" / "turbomem.cpp", "-o", objects[1])
+    run(build.cxx, *flags, *objects, "-o", program)
     return program

@@ -129,8 +129,10 @@ def test_models_name_what_the_code_has() -> None:
     code = "".join(h.read_text() for h in (ROOT / "include" / "turbomem").glob("*.hpp"))
     for model, names in {
         "claim": ["settle", "abandon", "request", "surrender", "move_out", "open", "close", "leave", "set_previous"],
-        "depot": ["pop_empty", "push_full", "push_empty", "take_from_depot", "retire", "unload", "magazines_needed",
-                  "take", "keep", "give_back"],
+        "depot": [
+            *("pop_empty", "push_full", "push_empty", "take_from_depot", "retire", "unload", "magazines_needed"),
+            *("take", "keep", "give_back"),
+        ],
         "tagged_stack": ["push", "pop"],
     }.items():
         text = (MODEL / f"{model}.pml").read_text()
@@ -142,4 +144,5 @@ def test_models_name_what_the_code_has() -> None:
 def test_model_of_depot_has_as_many_magazines_as_the_code() -> None:
     code = (ROOT / "include" / "turbomem" / "depot.hpp").read_text()
     assert "return objects / capacity + (5 + spares_kept) * (threads + guests_provided_for);" in code
-    assert "(OBJECTS / M + (5 + SPARES_KEPT) * THREADS)" in (MODEL / "depot.pml").read_text()  # its guests are among THREADS
+    model = (MODEL / "depot.pml").read_text()
+    assert "(OBJECTS / M + (5 + SPARES_KEPT) * THREADS)" in model  # its guests are among THREADS

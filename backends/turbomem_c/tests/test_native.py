@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_programs import CC, CXX, NATIVE, ROOT, WARNINGS, Build, compiled, run
+from native_programs import CXX, ROOT, WARNINGS, Build, compiled, compiled_from_c, run
 
 import allocmark
 
@@ -57,12 +57,7 @@ def test_threads_lose_nothing(build: Build) -> None:
 
 
 def test_c_interface_from_c(build: Build) -> None:
-    objects = [build.folder / "c_interface.o", build.folder / "turbomem.o"]
-    flags = [*WARNINGS, *build.flags, "-O0", *(["-DSANITIZED"] if build.name == "address" else [])]
-    run(CC, "-std=c11", "-pedantic", *flags, "-c", NATIVE / "c_interface.c", "-o", objects[0])
-    run(CXX, "-std=c++20", *flags, "-c", ROOT / "src" / "turbomem.cpp", "-o", objects[1])
-    run(CXX, *flags, *objects, "-o", build.folder / "c_interface")
-    run(build.folder / "c_interface")
+    run(compiled_from_c(build))
 
 
 def test_shared_library_exports_its_interface_and_nothing_else(tmp_path: Path) -> None:

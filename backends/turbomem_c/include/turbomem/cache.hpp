@@ -353,7 +353,8 @@ class alignas(no_sharing) cache {
         set_loaded(nullptr);
         set_previous(nullptr, 0);
         slots_ = nullptr;
-        here_ = room_ = limit_ = 0;
+        here_ = room_ = 0;
+        limit_ = 0;
     }
 
     void load(magazine &m, std::uint32_t count) noexcept {

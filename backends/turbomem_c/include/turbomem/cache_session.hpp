@@ -27,7 +27,7 @@ class cache_session {
     cache_session &operator=(const cache_session &) = delete;
 
     /// As the cache's, with the same progress.
-    bool get_bulk(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         if (n > count_) [[unlikely]]
             return get_slowly(objects, n);
         count_ -= n;
@@ -40,7 +40,9 @@ class cache_session {
         copy_objects(slots_ + count_, objects, n);
         count_ += n;
     }
-    template <std::uint32_t N> bool get_bulk(void **objects) noexcept { return get_bulk(objects, N); }
+    template <std::uint32_t N> [[nodiscard]] bool get_bulk(void **objects) noexcept {
+        return get_bulk(objects, N);
+    }
     template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
 
   private:

@@ -7,6 +7,8 @@
 
 namespace turbomem {
 
+static_assert(sizeof(void *) == 8, "TurboMem is for 64-bit systems");
+
 /// What creating or entering a pool throws: one line for a person, and a positive errno value.
 class error : public std::runtime_error {
   public:

@@ -51,7 +51,7 @@ class loose_objects {
     }
 
     /// Null when there was an instant during the call at which there was none.
-    void *get() noexcept {
+    [[nodiscard]] void *get() noexcept {
         const std::uint32_t i = used_.pop(cells_);
         if (i == 0) return nullptr;
         void *object = cells_[i].object;

@@ -62,12 +62,12 @@ class numa_cache : private cache {
     /// Take n objects, all or none, from the thread's node. preferred: when that has too few, from there and
     /// from other nodes, the nearest first; while such a get collects, another's may fail for what it gives
     /// back if even that is too little. strict: false.
-    bool get_bulk(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         return get_at_once(objects, n) || get_otherwise(objects, n);
     }
 
     /// As many as there are, up to n.
-    std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
         const std::uint32_t got = cache::get_up_to(objects, n);
         return got == n || !fall_back_ ? got : got + get_from_others(objects + got, n - got);
     }
@@ -77,7 +77,7 @@ class numa_cache : private cache {
         if (!put_at_once(objects, n, limit())) put_otherwise(objects, n);
     }
 
-    template <std::uint32_t N> bool get_bulk(void **objects) noexcept {
+    template <std::uint32_t N> [[nodiscard]] bool get_bulk(void **objects) noexcept {
         return get_at_once(objects, N) || get_otherwise(objects, N);
     }
     template <std::uint32_t N> void put_bulk(void *const *objects) noexcept {
@@ -94,7 +94,7 @@ class numa_cache : private cache {
     std::uint32_t node() const noexcept { return node_; }
     /// The thread runs on another node from now on and goes on with what this returns. What it has cached
     /// stays where it is and is found there.
-    numa_cache &move_to(std::uint32_t node) noexcept { return *caches_[node]; }
+    [[nodiscard]] numa_cache &move_to(std::uint32_t node) noexcept { return *caches_[node]; }
 
     numa_counters counters() const noexcept {
         // relaxed: sums for people.
@@ -230,15 +230,15 @@ class numa_exchange {
 
     /// The calling thread takes a slot, on the node where it runs at this moment (pin it first) or on one
     /// that it names. Lock-free. Throws invalid_slot: EINVAL, EBUSY.
-    numa_cache &enter(std::uint32_t slot) { return enter(slot, current_node()); }
-    numa_cache &enter(std::uint32_t slot, std::uint32_t node) {
+    [[nodiscard]] numa_cache &enter(std::uint32_t slot) { return enter(slot, current_node()); }
+    [[nodiscard]] numa_cache &enter(std::uint32_t slot, std::uint32_t node) {
         if (node >= nodes_)
             throw invalid_slot(EINVAL, "node " + std::to_string(node) + " of a pool made for " +
                                            std::to_string(nodes_) + " nodes");
         return furnish(exchanges_[0].enter(slot), slot, node);
     }
     /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
-    numa_cache &enter() {
+    [[nodiscard]] numa_cache &enter() {
         numa_cache &first = exchanges_[0].enter();
         return furnish(first, exchanges_[0].slot_of(first), current_node());
     }
@@ -252,14 +252,14 @@ class numa_exchange {
 
     /// For threads without a slot. A get takes all from one node: its own, or, preferred, the nearest that
     /// has as many.
-    bool get_bulk(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         for (std::uint32_t node : orders_[current_node()]) {
             if (exchanges_[node].get_bulk(objects, n)) return true;
             if (!falls_back_) break;
         }
         return false;
     }
-    std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
         std::uint32_t got = 0;
         for (std::uint32_t node : orders_[current_node()]) {
             got += exchanges_[node].get_up_to(objects + got, n - got);
@@ -300,8 +300,7 @@ class numa_exchange {
 
   private:
     static exchange_options share(exchange_options o, std::uint32_t i, std::uint32_t nodes) noexcept {
-        // A node without objects has an exchange all the same: a thread may be
-        // there.
+        // A node without objects has an exchange all the same: a thread may be there.
         if (o.objects != 0) o.objects = std::max<std::uint64_t>(1, objects_on_node(o.objects, i, nodes));
         return o;
     }

@@ -33,12 +33,12 @@ class exhausted : public std::bad_alloc {
 template <class Door, class T, bool Checked> class operations {
   public:
     /// Storage for one T, not constructed; null when there is none.
-    T *try_allocate() noexcept(!Checked) {
+    [[nodiscard]] T *try_allocate() noexcept(!Checked) {
         void *storage = nullptr;
         return door().template take<1>(&storage) ? static_cast<T *>(storage) : nullptr;
     }
     /// As try_allocate, but throws exhausted.
-    T *allocate() {
+    [[nodiscard]] T *allocate() {
         if (T *const storage = try_allocate()) [[likely]]
             return storage;
         throw exhausted();
@@ -51,23 +51,23 @@ template <class Door, class T, bool Checked> class operations {
 
     /// Fill the span, or take nothing and return false; what is in the span is then undefined. At most
     /// 2^32 - 1 objects.
-    bool try_allocate(std::span<T *> objects) noexcept(!Checked) {
+    [[nodiscard]] bool try_allocate(std::span<T *> objects) noexcept(!Checked) {
         return objects.size() <= UINT32_MAX && door().take(bare(objects.data()), count(objects));
     }
     /// The same with a length known when compiling, which saves the loop of the copy.
     template <std::size_t N>
         requires(N != std::dynamic_extent && N <= UINT32_MAX)
-    bool try_allocate(std::span<T *, N> objects) noexcept(!Checked) {
+    [[nodiscard]] bool try_allocate(std::span<T *, N> objects) noexcept(!Checked) {
         return door().template take<static_cast<std::uint32_t>(N)>(bare(objects.data()));
     }
-    template <std::size_t N> bool try_allocate(std::array<T *, N> &objects) noexcept(!Checked) {
+    template <std::size_t N> [[nodiscard]] bool try_allocate(std::array<T *, N> &objects) noexcept(!Checked) {
         return try_allocate(std::span<T *, N>(objects));
     }
-    template <std::size_t N> bool try_allocate(T *(&objects)[N]) noexcept(!Checked) {
+    template <std::size_t N> [[nodiscard]] bool try_allocate(T *(&objects)[N]) noexcept(!Checked) {
         return try_allocate(std::span<T *, N>(objects));
     }
     /// Best effort: fill the span from its start as far as objects are found; how many. At most 2^32 - 1.
-    std::size_t allocate_up_to(std::span<T *> objects) noexcept(!Checked) {
+    [[nodiscard]] std::size_t allocate_up_to(std::span<T *> objects) noexcept(!Checked) {
         const std::size_t most = objects.size() < UINT32_MAX ? objects.size() : UINT32_MAX;
         return door().take_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
     }
@@ -92,7 +92,8 @@ template <class Door, class T, bool Checked> class operations {
     /// back then.
     template <class... Args>
         requires std::is_object_v<T>
-    T *try_create(Args &&...args) noexcept(!Checked && std::is_nothrow_constructible_v<T, Args...>) {
+    [[nodiscard]] T *try_create(Args &&...args) noexcept(!Checked &&
+                                                         std::is_nothrow_constructible_v<T, Args...>) {
         T *const storage = try_allocate();
         if (storage == nullptr) return nullptr;
         if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
@@ -109,7 +110,7 @@ template <class Door, class T, bool Checked> class operations {
     /// As try_create, but throws exhausted.
     template <class... Args>
         requires std::is_object_v<T>
-    T *create(Args &&...args) {
+    [[nodiscard]] T *create(Args &&...args) {
         if (T *const object = try_create(std::forward<Args>(args)...)) [[likely]]
             return object;
         throw exhausted();

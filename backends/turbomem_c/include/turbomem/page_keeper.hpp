@@ -59,7 +59,7 @@ class split_watch {
 
 /// A thread that tends a mapping every `period` for as long as this lives. It takes no signals. In a child of
 /// fork there is no such thread, and destroying the keeper there does nothing.
-class page_keeper {
+class [[nodiscard]] page_keeper {
   public:
     /// Throws out_of_memory when no thread can be had.
     page_keeper(const mapping &memory, std::chrono::milliseconds period)

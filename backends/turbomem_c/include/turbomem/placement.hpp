@@ -42,7 +42,7 @@ class node_mask {
 /// already stay. strict: there or not at all; else there if it has room. Returns 0 or the kernel's errno:
 /// EPERM (a sandbox forbids it), ENOSYS (no NUMA in the kernel), EINVAL (no such node). `start` on a page
 /// boundary.
-inline int bind_memory(void *start, std::size_t bytes, int node, numa_mode mode) {
+[[nodiscard]] inline int bind_memory(void *start, std::size_t bytes, int node, numa_mode mode) {
     const detail::node_mask mask(node);
     const int policy = mode == numa_mode::strict ? detail::mpol_bind : detail::mpol_preferred;
     return ::syscall(SYS_mbind, start, bytes, policy, mask.data(), mask.max_node(), 0u) == 0 ? 0 : errno;
@@ -62,7 +62,7 @@ inline std::optional<int> node_of(const void *address) noexcept {
 
 /// While it lives, what the calling thread touches first comes to lie on a node if that has room. For the
 /// small things beside the objects. Best effort: where the kernel refuses, nothing changes.
-class allocate_near {
+class [[nodiscard]] allocate_near {
   public:
     explicit allocate_near(int node) {
         const detail::node_mask mask(node);

@@ -20,7 +20,7 @@ class process_barrier {
 
     /// When this returns true, every other thread has passed a full barrier between the call and the return;
     /// false: no barrier was made. Wait-free; a few microseconds, less in a process of one thread.
-    bool operator()() const noexcept {
+    [[nodiscard]] bool operator()() const noexcept {
         if (!available_) return false;
         // The intent to use it is the process's: a child of fork may have to declare its own.
         return issue() || (enrol() && issue());

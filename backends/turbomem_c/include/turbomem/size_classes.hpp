@@ -101,11 +101,11 @@ template <class... Policies> class size_classes {
     }
 
     /// Of up to `bytes` bytes; null when no class is that large, or that class is empty.
-    void *try_allocate(std::size_t bytes) noexcept(!checked) {
+    [[nodiscard]] void *try_allocate(std::size_t bytes) noexcept(!checked) {
         return bytes <= largest() ? of(bytes).try_allocate() : nullptr;
     }
     /// As try_allocate, but throws exhausted.
-    void *allocate(std::size_t bytes) {
+    [[nodiscard]] void *allocate(std::size_t bytes) {
         if (void *const object = try_allocate(bytes)) [[likely]]
             return object;
         throw exhausted();

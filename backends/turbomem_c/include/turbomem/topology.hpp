@@ -160,7 +160,7 @@ class topology {
 
 /// Keeps the calling thread on some CPUs for as long as it lives; then it may run where it might before.
 /// To be destroyed by the thread that made it.
-class pin {
+class [[nodiscard]] pin {
   public:
     /// Throws error: EINVAL when this process may use none of these CPUs, or the kernel's errno.
     explicit pin(const std::vector<int> &cpus) : before_(get()) {

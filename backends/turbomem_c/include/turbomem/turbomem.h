@@ -143,8 +143,7 @@ TURBOMEM_API int turbomem_leave(turbomem_cache *cache);
  */
 TURBOMEM_API int turbomem_get_bulk(turbomem_cache *cache, void **objects, uint32_t n);
 
-/** Take up to n objects: how many, or a negative errno value as above. Wait-free within a magazine, else
- * lock-free. */
+/** Take up to n objects: how many, or a negative errno value as above. Lock-free. */
 TURBOMEM_API int64_t turbomem_get_up_to(turbomem_cache *cache, void **objects, uint32_t n);
 
 /**

@@ -51,9 +51,12 @@ void classes_grow_geometrically() {
     CHECK((geometric_classes(64, 512, 2, 4096) == classes{{64, 64}, {128, 32}, {256, 16}, {512, 8}}));
     CHECK((geometric_classes(100, 150, 1.25, 10) == classes{{100, 1}, {125, 1}, {150, 1}}));
     CHECK((geometric_classes(7, 7, 2, 70) == classes{{7, 10}}));
-    for (auto [from, to, ratio] :
-         {std::tuple{0ul, 8ul, 2.0}, {9ul, 8ul, 2.0}, {8ul, 64ul, 1.0}, {8ul, 64ul, 0.0 / 0.0}})
-        CHECK(refusal([&] { (void)geometric_classes(from, to, ratio, 1); }).first == EINVAL);
+    struct {
+        std::uint64_t from, to;
+        double ratio;
+    } const wrong[] = {{0, 8, 2}, {9, 8, 2}, {8, 64, 1}, {8, 64, 0.0 / 0.0}};
+    for (const auto &w : wrong)
+        CHECK(refusal([&] { (void)geometric_classes(w.from, w.to, w.ratio, 1); }).first == EINVAL);
 }
 
 void the_smallest_class_that_fits_serves() {

@@ -15,6 +15,14 @@
         }                                                                                                    \
     } while (false)
 
+/// Whether a user-mode emulator runs the program. It keeps no RLIMIT_AS, installs no seccomp filter, binds no
+/// memory, makes up what /proc/self/smaps says, and has no room for terabytes of addresses.
+#ifdef EMULATED
+inline constexpr bool emulated = true;
+#else
+inline constexpr bool emulated = false;
+#endif
+
 /// Random numbers that are the same in every run.
 class dice {
   public:

@@ -235,7 +235,7 @@ void sizes_that_cannot_be_are_refused() {
         }
     }
     CHECK(says(refusal<out_of_memory>([] { mapping m(1024 * gigantic_page, page_kind::thp); }), "available"));
-    CHECK(sanitized_threads || areas() <= before + 3); // malloc's own
+    CHECK(areas() <= before + 3); // malloc's own
 }
 
 void hugetlb_says_how_to_reserve() {
@@ -351,12 +351,15 @@ int main() {
     lists_are_read_as_the_kernel_writes_them();
     every_processor_has_a_home_with_memory();
     a_pin_holds_and_lets_go();
-    this_machine_is_described();
     limits_of_a_control_group_count();
+    if (emulated) return 0; // what follows reads smaps, and asks for more addresses than an emulator can keep
+    this_machine_is_described();
     a_region_is_accounted_alone_and_fenced();
     regions_are_told_apart_by_a_shift();
-    sizes_that_cannot_be_are_refused();
-    hugetlb_says_how_to_reserve();
+    if (!sanitized_threads) { // which leaves room for a terabyte of addresses only at times
+        sizes_that_cannot_be_are_refused();
+        hugetlb_says_how_to_reserve();
+    }
     huge_pages_are_had_or_refused();
     what_was_split_is_merged_again();
     a_fork_splits_unless_it_does_not_inherit();

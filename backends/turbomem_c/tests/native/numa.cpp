@@ -98,11 +98,12 @@ void bad_options_and_slots_are_refused() {
     CHECK(make({.objects = 128}, 64, row(3)) == EINVAL);
 
     fixture f(2, numa_mode::strict, 100, 8, 2);
-    CHECK(code_of([&] { f.pool.enter(2, 0); }) == EINVAL && code_of([&] { f.pool.enter(0, 2); }) == EINVAL);
+    CHECK(code_of([&] { (void)f.pool.enter(2, 0); }) == EINVAL &&
+          code_of([&] { (void)f.pool.enter(0, 2); }) == EINVAL);
     numa_cache &a = f.pool.enter(1, 0);
-    CHECK(code_of([&] { f.pool.enter(1, 1); }) == EBUSY);
+    CHECK(code_of([&] { (void)f.pool.enter(1, 1); }) == EBUSY);
     numa_cache &b = f.pool.enter();
-    CHECK(code_of([&] { f.pool.enter(); }) == EBUSY);
+    CHECK(code_of([&] { (void)f.pool.enter(); }) == EBUSY);
     f.pool.leave(a);
     f.pool.leave(f.pool.enter(1, 1));
     f.pool.leave(b);

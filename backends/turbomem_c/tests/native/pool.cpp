@@ -294,7 +294,8 @@ void statistics_add_up() {
     s = p.statistics();
     CHECK(s.available == 600 && s.cached != 0);
     const page_report report = p.memory().report();
-    CHECK(report.bytes == s.region_bytes && report.base == s.region_bytes && report.huge() == 0);
+    CHECK(report.bytes == s.region_bytes && report.huge() == 0);
+    CHECK(emulated || report.base == s.region_bytes);
     plain *const one = mine.allocate();
     int elsewhere = 0;
     CHECK(p.owns(one) && !p.owns(&elsewhere) && !p.owns(nullptr));
@@ -347,8 +348,9 @@ void impossible_options_are_refused() {
     CHECK(refused([](auto &o) { o.magazine = 0; }, EINVAL, "magazine is 0"));
     CHECK(refused([](auto &o) { o.max_threads = 65537; }, EINVAL, "max_threads is 65537"));
     CHECK(refused([](auto &o) { o.node = 4711; }, ENODEV, "4711"));
-    CHECK(refused([](auto &o) { o.objects = std::uint64_t{1} << 22, o.object_size = 1 << 16; }, ENOMEM,
-                  "available"));
+    // An emulator keeps books of addresses, page by page.
+    CHECK(emulated || refused([](auto &o) { o.objects = std::uint64_t{1} << 22, o.object_size = 1 << 16; },
+                              ENOMEM, "available"));
     pool_options o = small;
     o.object_size = 7;
     const auto [code, text] = refusal([&] { pool<plain, pages::chosen> p(o); });
