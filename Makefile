@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report conform asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List the targets
@@ -42,6 +42,10 @@ gate: setup ## Is HEAD slower than BASE? 0 no, 1 yes, 2 not measured, 3 cannot t
 
 gate-power: setup ## Show what the gate finds on this machine, and what it imagines
 	$(BIN)/python tools/gate_power.py $(ARGS)
+
+conform: setup ## Run the acceptance kit on every backend; a case that fails is a verdict, which the site shows
+	mkdir -p conformance
+	$(foreach name,turbomem dpdk_ring glibc,$(BIN)/allocmark conform '$(name):*' --json > conformance/$(name).json || true;)
 
 publish: setup ## Write the site: asv's history, our pages (options: ARGS='-o DIR')
 	$(BIN)/allocmark publish $(ARGS)

@@ -312,7 +312,7 @@ def _note(text: str) -> None:
 
 
 def _conform(options: argparse.Namespace) -> int:
-    from allocmark import conformance
+    from allocmark import conformance, plugins
     from allocmark.report.listing import render
     from allocmark.report.progress import reporter
     from allocmark.run.schedule import Progress
@@ -324,7 +324,9 @@ def _conform(options: argparse.Namespace) -> int:
             report(Progress(number, len(cases), case.backend, str(case), 0, 1))
             result = case.run()
             rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
-    print(json.dumps(rows, indent=1) if options.json else render(rows))
+    versions = {each.backend.label: each.backend.version for each in plugins.load().backends}
+    told = [{"backend": row["backend"], "version": versions[row["backend"]], **row} for row in rows]
+    print(json.dumps(told, indent=1) if options.json else render(rows))
     verdicts = {row["verdict"] for row in rows}
     return OK if "passed" in verdicts and "failed" not in verdicts else FAILED
 

@@ -2,7 +2,8 @@
 """The plugin of asv that puts our pages into what ``asv publish`` writes: ``.allocmark.site.asv_plugin``.
 
 asv.conf.json may have, beside asv's own keys, ``runs``: patterns of the folders of runs that are shown
-(``["runs/*"]``), and ``notes``: lines about what is left out.
+(``["runs/*"]``), ``conformance``: those of the files that ``allocmark conform NAME --json`` printed
+(``["conformance/*.json"]``), and ``notes``: lines about what is left out.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class AllocmarkPages(OutputPublisher):  # type: ignore[misc]
                 None if conf.show_commit_url == "#" else conf.show_commit_url,
             )
             found += gather.runs(getattr(conf, "runs", gather.RUNS))
+            found += gather.conformance(getattr(conf, "conformance", gather.CONFORMANCE))
             notes = gather.Contents(notes=tuple(getattr(conf, "notes", ())))
             publish.write_pages(html, notes + found, asv_page.PAGE)
         except AllocmarkError as error:

@@ -191,7 +191,9 @@ def conformance(rows: Sequence[Mapping[str, Any]], backend: str) -> tuple[str, T
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     rest = len(own) - passed - failed
     line = f"{passed} of {counted(len(own), 'case')} passed" + (f", {failed} failed" if failed else "")
-    line += f", {rest} not run." if rest else "."
+    line += f", {rest} not run" if rest else ""
+    versions = dict.fromkeys(plain(str(row["version"])) for row in own if row.get("version"))
+    line += f" (version {', '.join(versions)})." if versions else "."
     tones = {"passed": "good", "failed": "bad"}
     table = Table.of(
         "Acceptance kit",

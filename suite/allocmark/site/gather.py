@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from allocmark.errors import AllocmarkError, RunFileError
+from allocmark.errors import AllocmarkError, RunFileError, UsageError
 from allocmark.run.store import FILE_NAME, Run, read_run
 from allocmark.site.history import History, commits_of, histories
 from allocmark.site.results import read_results
+from allocmark.site.verdicts import read_verdicts
 
-RUNS = ("runs/*",)  #: where runs are looked for unless asv.conf.json says otherwise
+# Where things are looked for unless asv.conf.json says otherwise.
+RUNS = ("runs/*",)
+CONFORMANCE = ("conformance/*.json",)
 MOST_RUNS = 20  #: that a site shows when none are named, the newest
 
 
@@ -24,16 +28,22 @@ class Contents:
     runs: tuple[Run, ...] = ()
     history: tuple[History, ...] = ()
     notes: tuple[str, ...] = ()
+    conformance: tuple[Mapping[str, Any], ...] = ()
 
     def __add__(self, other: Contents) -> Contents:
-        return Contents(self.runs + other.runs, self.history + other.history, self.notes + other.notes)
+        return Contents(
+            self.runs + other.runs,
+            self.history + other.history,
+            self.notes + other.notes,
+            self.conformance + other.conformance,
+        )
 
 
 def runs(patterns: Sequence[str]) -> Contents:
     """The newest runs among the folders that match; those that only verified have no figures to show."""
     found: list[Run] = []
     notes: list[str] = []
-    for path in sorted({path for pattern in patterns for path in glob.glob(pattern)}):
+    for path in _matching(patterns):
         if Path(path).is_dir() and not Path(path, FILE_NAME).exists():
             continue
         try:
@@ -49,6 +59,22 @@ def runs(patterns: Sequence[str]) -> Contents:
     if len(found) > MOST_RUNS:
         notes.append(f"{len(found) - MOST_RUNS} older runs are left out: name the runs that are to be shown")
     return Contents(runs=tuple(found[:MOST_RUNS]), notes=tuple(notes))
+
+
+def conformance(patterns: Sequence[str]) -> Contents:
+    """The verdicts of the acceptance kit in the files that match; see `read_verdicts`."""
+    rows: list[Mapping[str, Any]] = []
+    notes: list[str] = []
+    for path in _matching(patterns):
+        try:
+            rows += read_verdicts(Path(path))
+        except UsageError as error:
+            notes.append(f"{error}; left out")
+    return Contents(notes=tuple(notes), conformance=tuple(rows))
+
+
+def _matching(patterns: Sequence[str]) -> list[str]:
+    return sorted({path for pattern in patterns for path in glob.glob(pattern)})
 
 
 def history(results: Path, repository: Path, branches: Sequence[str], show_url: str | None) -> Contents:

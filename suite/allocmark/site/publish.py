@@ -53,7 +53,7 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
     results = read_results(folder)
     notes = results.notes if folder.exists() else ()
     tracked = any(machine.files for machine in results.machines)
-    contents = Contents(notes=notes) + gather.runs(patterns)
+    contents = Contents(notes=notes) + gather.runs(patterns) + gather.conformance(settings["conformance"])
     if not tracked and not contents.runs:
         raise AllocmarkError(
             f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), no results of "
@@ -75,7 +75,14 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
 
 def write_pages(html: Path, contents: Contents, asv: str | None = None) -> None:
     """Add our pages to the folder ``html``; ``asv`` is asv's own page in it."""
-    build_site(contents.runs, html, history=contents.history, asv=asv, notes=contents.notes)
+    build_site(
+        contents.runs,
+        html,
+        history=contents.history,
+        conformance=contents.conformance,
+        asv=asv,
+        notes=contents.notes,
+    )
     # GitHub Pages would otherwise run the files through its own generator.
     (html / ".nojekyll").touch()
     told = {"allocmark": __version__, "notes": list(contents.notes)}
@@ -105,6 +112,7 @@ def _settings(config: Path | None) -> dict[str, Any]:
     if (base / members.get("repo", ".")).exists():
         members["repo"] = str(base / members.get("repo", "."))
     members["runs"] = [str(base / pattern) for pattern in members.get("runs", gather.RUNS)]
+    members["conformance"] = [str(base / pattern) for pattern in members.get("conformance", gather.CONFORMANCE)]
     members["plugins"] = [name for name in members.get("plugins", []) if name != _PLUGIN] + [_PLUGIN]
     members["base"] = str(base)
     return members

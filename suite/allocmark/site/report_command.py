@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,11 @@ def add_report(commands: Any) -> None:
 def _report(options: argparse.Namespace) -> int:
     from allocmark.run.store import read_run
     from allocmark.site import write_report
+    from allocmark.site.verdicts import read_verdicts
 
     run = read_run(options.run)
     before = read_run(options.before) if options.before else None
-    rows = [row for file in options.conformance for row in _conformance(Path(file))]
+    rows = [row for file in options.conformance for row in read_verdicts(Path(file))]
     path = Path(options.output) if options.output else run.path.with_name("report.html")
     if path.is_dir():
         raise UsageError(f"--output {path}: is a folder, expected a file")
@@ -54,14 +54,3 @@ def _report(options: argparse.Namespace) -> int:
             status = 2
     print(f"report: {path}")
     return status
-
-
-def _conformance(file: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not JSON"
-        raise UsageError(f"--conformance {file}: {why}: give what `allocmark conform NAME --json` printed") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "verdict" in row for row in rows):
-        raise UsageError(f"--conformance {file}: no verdicts in it: give what `allocmark conform NAME --json` printed")
-    return rows

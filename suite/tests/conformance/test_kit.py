@@ -35,6 +35,7 @@ def test_a_correct_pool_passes(allocmark_command, mutants):
     (refused,) = [row for row in rows if row["verdict"] != "passed"]
     assert refused == {
         "backend": "mutant:none",
+        "version": "1",
         "case": "alignments alignment=4096",
         "verdict": "refused",
         "why": "objects lie on 64 bytes, no more",

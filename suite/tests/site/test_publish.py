@@ -106,6 +106,17 @@ def test_the_pages_tell_the_history(project: Path) -> None:
     assert "Change 5" in page
 
 
+def test_verdicts_of_the_acceptance_kit_are_shown(with_run: Path) -> None:
+    folder = with_run / "conformance"
+    folder.mkdir()
+    rows = [{"backend": "turbomem:thp", "version": "0.1.0", "case": "whole_pool", "verdict": "passed", "why": ""}]
+    (folder / "turbomem.json").write_text(json.dumps(rows))
+    (folder / "glibc.json").write_text("cut o")
+    site, notes = site_of(with_run)
+    assert "1 of 1 case passed (version 0.1.0)" in (site / "backend/turbomem.html").read_text()
+    assert len([note for note in notes if "glibc.json: not JSON" in note]) == 1
+
+
 def test_what_was_never_measured_has_no_panel(project: Path) -> None:
     known = project / ".asv/results/benchmarks.json"
     members = json.loads(known.read_text())
