@@ -81,6 +81,8 @@ def test_a_gate_that_is_ended_goes_on_where_it_was(track, history, ending):
         env={**os.environ, "PYTHONPATH": ""},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # A shell starts what runs in the background with it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journals = history.folder / ".allocmark" / "gates"
     deadline = time.monotonic() + 120
