@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,17 +184,34 @@ def _scaled(value: float | None, scale: float) -> float | None:
 
 
 def steps_in(points: Sequence[Point]) -> tuple[Step, ...]:
-    """The changes of level by more than `STEP` in a line, by asv's step detection (``asv.step_detect``)."""
+    """The changes of level by more than `STEP` in a line, by asv's step detection (``asv.step_detect``).
+
+    Where both sides have intervals these must not overlap: the detection alone makes steps of noise where commits are
+    few.
+    """
     from asv.step_detect import detect_steps  # type: ignore[import-untyped]
 
     pieces = detect_steps([point.value for point in points], [_weight(point) for point in points])
     steps = []
     level = pieces[0][2] if pieces else 0.0
-    for left, _, value, _, _ in pieces[1:]:
-        if abs(value - level) > STEP * min(abs(value), abs(level)):
+    begin = 0
+    for left, right, value, _, _ in pieces[1:]:
+        if abs(value - level) > STEP * min(abs(value), abs(level)) and _apart(points[begin:left], points[left:right]):
             steps.append(Step(points[left].commit, level, value))
-            level = value
+            level, begin = value, left
     return tuple(steps)
+
+
+def _apart(before: Sequence[Point], after: Sequence[Point]) -> bool:
+    """Whether the usual intervals of two stretches lie apart, or one has none."""
+    usual: list[tuple[float, float]] = []
+    for points in (before, after):
+        ends = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
+        if not ends:
+            return True
+        usual.append((statistics.median(low for low, _ in ends), statistics.median(high for _, high in ends)))
+    (low, high), (later_low, later_high) = usual
+    return high < later_low or later_high < low
 
 
 def _weight(point: Point) -> float | None:

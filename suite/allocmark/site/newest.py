@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocmark.report.figures import assignments, counted, figure, interval, plain
+from allocmark.report.figures import assignments, counted, figure, interval, plain, varied
 from allocmark.site.history import Commit, History, Point, Series
 from allocmark.site.overview import Link
 from allocmark.site.tables import Column, Datum, Table, number, text, unbroken
@@ -22,15 +22,17 @@ def newest(histories: Sequence[History]) -> list[Table]:
 
 def _newest(history: History) -> Table | None:
     last = len(history.commits) - 1
+    timed = [series for series in history.series if series.measure == TIMED]
     cells: dict[tuple[str, str], dict[str, Point]] = {}
-    backends: dict[str, str] = {}
-    for series in history.series:
+    for series in timed:
         point = next((p for p in series.points if p.commit == last), None)
-        if series.measure == TIMED and point is not None:
-            backends.setdefault(_label(series), series.backend)
-            cells.setdefault((series.workload, assignments(series.parameters)), {})[_label(series)] = point
+        if point is not None:
+            varying, _ = varied([each.parameters for each in timed if each.workload == series.workload])
+            place = (series.workload, assignments(series.parameters, varying))
+            cells.setdefault(place, {})[_label(series)] = point
     if not cells:
         return None
+    backends = list(dict.fromkeys(label for points in cells.values() for label in points))
     return Table.of(
         f"ns/object at the newest commit, {_name(history.commits[last])}, on {plain(history.machine)}",
         (
@@ -70,7 +72,9 @@ def steps(histories: Sequence[History], link: Link) -> Table | None:
         ),
         [
             [
-                Datum(_name(commit), commit.date, href=commit.url),
+                Datum(
+                    commit.hash[:8], commit.date, href=commit.url, note=f"{commit.date[:10]} {plain(commit.subject)}"
+                ),
                 unbroken(plain(_label(series)), href=link("backend", series.backend)),
                 text(f"{plain(series.workload)} {plain(assignments(series.parameters))}".strip()),
                 text(f"{plain(series.measure)}, {plain(series.unit)}"),

@@ -57,6 +57,14 @@ def test_a_small_step_is_none() -> None:
     assert [step.commit for step in steps_in(line(1.04))] == [10]
 
 
+def test_noise_that_the_intervals_cover_is_no_step() -> None:
+    def line(half: float) -> list[Point]:
+        return [Point(i, v, v - half, v + half, 10) for i, v in enumerate([1.0, 1.0, 1.0, 1.4, 1.4, 1.4])]
+
+    assert steps_in(line(0.3)) == ()
+    assert [step.commit for step in steps_in(line(0.1))] == [3]
+
+
 def test_figures_of_another_version_are_left_out_and_told(tmp_path: Path) -> None:
     synthetic.project(tmp_path, 4)
     listed = tmp_path / ".asv/results/benchmarks.json"
