@@ -20,7 +20,7 @@ TOOLS = {
     "qemu-aarch64": "qemu-user",
     "prlimit": "util-linux",
 }
-QUICK = ("unit", "exchange", "stress", "preempted")
+QUICK = ("unit", "exchange")
 #: bytes: an emulator that runs wild is not to take the machine with it
 MOST_MEMORY = 8 << 30
 #: the one has compare-and-swap as an instruction; the other builds it from exclusive loads and stores

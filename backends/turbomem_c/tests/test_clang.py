@@ -38,10 +38,6 @@ def test_headers_and_what_uses_them_compile_without_a_warning(compiler: str, sta
         run(found(compiler), standard, "-fsyntax-only", *WARNINGS, *STRICT, ROOT / "examples" / example)
 
 
-def test_exchange_passes(clang: Build) -> None:
-    run(compiled("exchange", clang))
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_passes(clang: Build, name: str) -> None:

@@ -58,7 +58,8 @@ def test_under_valgrind_threads_have_the_caches(plain: Build) -> None:
     assert not registered() or "Valgrind" in first_line(output)
 
 
-@pytest.mark.parametrize("name", ["address", pytest.param("thread", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["address", "thread"])
 def test_under_a_sanitizer(name: str, tmp_path: Path) -> None:
     output = run(compiled("per_cpu", Build.of(name, tmp_path), quick=True), "3000")
     assert (first_line(output) == "CPUs") == (registered() and name != "thread")
