@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from allocmark.report.figures import assignments, counted, figure, interval, plain, varied
 from allocmark.site.history import Commit, History, Point, Series
@@ -23,12 +24,15 @@ def newest(histories: Sequence[History]) -> list[Table]:
 def _newest(history: History) -> Table | None:
     last = len(history.commits) - 1
     timed = [series for series in history.series if series.measure == TIMED]
+    parameters: dict[str, list[Mapping[str, Any]]] = {}
+    for series in timed:
+        parameters.setdefault(series.workload, []).append(series.parameters)
+    varying = {workload: varied(each)[0] for workload, each in parameters.items()}
     cells: dict[tuple[str, str], dict[str, Point]] = {}
     for series in timed:
         point = next((p for p in series.points if p.commit == last), None)
         if point is not None:
-            varying, _ = varied([each.parameters for each in timed if each.workload == series.workload])
-            place = (series.workload, assignments(series.parameters, varying))
+            place = (series.workload, assignments(series.parameters, varying[series.workload]))
             cells.setdefault(place, {})[_label(series)] = point
     if not cells:
         return None
