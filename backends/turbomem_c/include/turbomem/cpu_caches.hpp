@@ -39,25 +39,11 @@ class cpu_caches {
 
     /// At most `patience` sequences. false: nothing happened, and gather() of n follows.
     bool get_at_once(void **objects, std::uint32_t n) noexcept {
-        for (int i = 0; i < patience; ++i) {
-            const sequence s = cpu_get(view_, objects, n);
-            if (s == sequence::done) [[likely]]
-                return true;
-            if (s == sequence::refused) return false;
-            count_restart();
-        }
-        return false;
+        return insist([&] { return cpu_get(view_, objects, n); });
     }
     /// The same for a put; false: put_slowly() follows.
     bool put_at_once(void *const *objects, std::uint32_t n) noexcept {
-        for (int i = 0; i < patience; ++i) {
-            const sequence s = cpu_put(view_, objects, n);
-            if (s == sequence::done) [[likely]]
-                return true;
-            if (s == sequence::refused) return false;
-            count_restart();
-        }
-        return false;
+        return insist([&] { return cpu_put(view_, objects, n); });
     }
 
     /// Take up to n objects: from the CPU, from the depot, then from other CPUs. Every object is found that
@@ -221,10 +207,11 @@ class cpu_caches {
     };
 
     /// Whether the sequence ended well, before patience did.
-    template <class Sequence> bool insist(Sequence run) noexcept {
+    template <class Sequence> [[gnu::always_inline]] bool insist(Sequence run) noexcept {
         for (int i = 0; i < patience; ++i) {
             const sequence s = run();
-            if (s != sequence::restarted) return s == sequence::done;
+            if (s != sequence::restarted) [[likely]]
+                return s == sequence::done;
             count_restart();
         }
         return false;
