@@ -2,7 +2,6 @@
 """Builds ``allocmark_dpdk._native``. Python sees two functions; the engine calls the table directly."""
 
 import os
-import platform
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,9 +12,6 @@ import allocmark
 
 INCLUDE = Path(allocmark.get_include())
 SOURCES = Path("src")  # setuptools wants paths relative to the project
-
-# For this very processor, as DPDK's own build does by default; packages of it ask for less.
-MACHINE = [f"-march={os.environ.get('ALLOCMARK_MARCH', 'native')}"] if platform.machine() == "x86_64" else []
 
 FUNCTIONS = """
     const void *allocmark_dpdk_table(void);
@@ -39,8 +35,8 @@ ffibuilder.set_source(
     include_dirs=[str(INCLUDE)],
     extra_compile_args=[
         *pkg_config("--cflags"),
-        *MACHINE,  # the last one counts
-        *["-std=gnu11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
+        *allocmark.get_compile_args(),  # of two -march the last counts: native, as DPDK's own build is by default
+        *["-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
     ],
     # pkg-config names every library of DPDK: only those that are used become dependencies.
     extra_link_args=["-Wl,--as-needed", *pkg_config("--libs")],

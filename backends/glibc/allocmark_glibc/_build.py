@@ -22,6 +22,6 @@ ffibuilder.set_source(
     sources=["src/glibc_table.c"],
     depends=[str(INCLUDE / "allocmark" / "backend.h")],
     include_dirs=[str(INCLUDE)],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"],
+    extra_compile_args=[*allocmark.get_compile_args(), "-std=gnu11", "-Wall", "-Wextra", "-Werror"],
     libraries=["dl"],  # dlopen lives there before glibc 2.34
 )

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from pathlib import Path
 
 from cffi import FFI
@@ -12,9 +10,6 @@ from cffi import FFI
 import allocmark
 
 _ROOT = Path(__file__).resolve().parents[1]
-
-# For this very processor, whose widest moves copy the pointers; the dpdk_ring backend is compiled so, too.
-MACHINE = [f"-march={os.environ.get('ALLOCMARK_MARCH', 'native')}"] if platform.machine() == "x86_64" else []
 
 ffi = FFI()
 ffi.cdef(
@@ -34,5 +29,8 @@ ffi.set_source(
     sources=["src/turbomem.cpp", "src/allocmark_table.cpp"],
     include_dirs=["include", "src", allocmark.get_include()],
     depends=sorted(str(p.relative_to(_ROOT)) for folder in ("include", "src") for p in (_ROOT / folder).rglob("*.h*")),
-    extra_compile_args=["-std=c++20", "-O3", *MACHINE, "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
+    extra_compile_args=[
+        *allocmark.get_compile_args(),
+        *["-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],
+    ],
 )

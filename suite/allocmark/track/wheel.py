@@ -26,7 +26,9 @@ ignore_products = shutil.ignore_patterns(
 )
 
 # What compilers and build tools read from the environment.
-_FLAGS = re.compile(r"(CC|CXX|LD|AR|(C|CXX|CPP|LD)FLAGS|PKG_CONFIG.*|C(PLUS)?_INCLUDE_PATH|LIBRARY_PATH|DIST_.*)\Z")
+_FLAGS = re.compile(
+    r"(ALLOCMARK_MARCH|CC|CXX|LD|AR|(C|CXX|CPP|LD)FLAGS|PKG_CONFIG.*|C(PLUS)?_INCLUDE_PATH|LIBRARY_PATH|DIST_.*)\Z"
+)
 _ASK = """
 import importlib.metadata, json, sys, sysconfig
 print(json.dumps({

@@ -43,9 +43,10 @@ def test_what_was_built_is_taken_from_the_cache(history, cache):
     assert other.wheel != first.wheel
 
 
-def test_other_flags_make_another_wheel(history, cache, monkeypatch):
+@pytest.mark.parametrize(("name", "value"), [("CFLAGS", "-O1"), ("ALLOCMARK_MARCH", "x86-64-v2")])
+def test_other_flags_make_another_wheel(history, cache, monkeypatch, name, value):
     (plain,) = build(history, history.fast, cache)
-    monkeypatch.setenv("CFLAGS", "-O1")
+    monkeypatch.setenv(name, value)
     (flagged,) = build(history, history.fast, cache)
     assert flagged.wheel != plain.wheel
 

@@ -18,6 +18,6 @@ ffibuilder.set_source(
     sources=["src/freelist.c"],
     depends=[str(INCLUDE / "allocmark" / "backend.h")],
     include_dirs=[str(INCLUDE)],
-    extra_compile_args=["-std=c11", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror"],
+    extra_compile_args=[*allocmark.get_compile_args(), "-std=c11", "-pthread", "-Wall", "-Wextra", "-Werror"],
     extra_link_args=["-pthread"],
 )
