@@ -270,7 +270,7 @@ int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
                       .region_bytes = s.region_bytes,
                       .magazine = s.magazine,
                       .magazines = s.magazines,
-                      .cache = s.cache_limit,
+                      .cache_limit = s.cache_limit,
                       .depot_exchanges = s.exchanges,
                       .depot_steals = s.steals,
                       .reclaims = s.reclaims,

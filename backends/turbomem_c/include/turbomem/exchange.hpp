@@ -115,7 +115,7 @@ template <class Cache = cache> class basic_exchange {
     depot &shared() const noexcept { return group_.shared; }
     std::uint32_t magazines() const noexcept { return depot_.magazines(); }
     /// Most objects that one thread keeps between its calls.
-    std::uint64_t cached_at_most() const noexcept {
+    std::uint64_t cache_limit() const noexcept {
         return options_.caching ? 2 * std::uint64_t{options_.magazine} : 0;
     }
     /// Whether a get finds what idle threads cache. False where the kernel lacks membarrier.

@@ -139,7 +139,7 @@ namespace threads {
 struct per_thread {
     using family = policy::threading;
     /// Slots of a pool whose options do not say: four a CPU.
-    static std::uint32_t default_threads() noexcept { return 4 * cpus(); }
+    static std::uint32_t default_threads() noexcept { return 4 * detail::cpus(); }
 
     template <class Exchange> class route {
       public:

@@ -81,6 +81,8 @@ class pool : public operations<pool<T, Policies...>, T,
     static constexpr bool checked = checking_policy::enabled;
     /// What a thread that entered works through.
     using cache_type = detail::cache_of<typename numa_policy::exchange_type>;
+    /// Sessions are for pools that do not check, and of one node.
+    static constexpr bool has_sessions = !checked && std::is_same_v<cache_type, turbomem::cache>;
     /// Empty unless the pool is checked.
     using lease = typename checking_policy::lease;
 
@@ -175,7 +177,9 @@ class pool : public operations<pool<T, Policies...>, T,
             else
                 cache_->template put_bulk<N>(objects);
         }
-        bool is_out(const void *object) {
+        bool is_out(const void *object)
+            requires checked
+        {
             lease_.require_pool();
             return pool_->is_out(object);
         }
@@ -187,12 +191,12 @@ class pool : public operations<pool<T, Policies...>, T,
 
     /// A run of operations of one thread with its cache's state in registers. One long call as far as other
     /// threads can tell: let it span a burst, not a thread's life. Meanwhile the handle is not to be used.
+    /// Only where has_sessions.
     class session : public operations<session, T, false> {
-        static_assert(!checked && std::is_same_v<cache_type, turbomem::cache>,
-                      "sessions are for pools that do not check, and of one node");
-
       public:
-        explicit session(local &through) noexcept : session_(through.cache()) {}
+        explicit session(local &through) noexcept
+            requires has_sessions
+            : session_(through.cache()) {}
 
       private:
         friend operations<session, T, false>;
@@ -298,7 +302,7 @@ class pool : public operations<pool<T, Policies...>, T,
             s.cached += one.available() - one.census().objects;
             s.magazine = one.options().magazine;
             s.magazines += one.magazines();
-            s.cache_limit += one.cached_at_most();
+            s.cache_limit += one.cache_limit();
             s.exchanges += one.counters().exchanges;
             s.steals += one.counters().steals;
             s.reclaims += one.counters().reclaims;
@@ -405,7 +409,11 @@ class pool : public operations<pool<T, Policies...>, T,
         else
             route_.template put_bulk<N>(objects);
     }
-    bool is_out(const void *object) { return checker_.is_out(object); }
+    bool is_out(const void *object)
+        requires checked
+    {
+        return checker_.is_out(object);
+    }
 
     // The same with checks, over a cache or the route.
     template <class Source>

@@ -11,28 +11,31 @@
 
 namespace turbomem {
 
-class process_barrier {
+/// One of the commands of membarrier(2), for the calling process.
+template <int Register, int Issue> class membarrier {
   public:
-    process_barrier() noexcept : available_(enrol()) {}
+    membarrier() noexcept : available_(call(Register)) {}
 
-    /// Whether the kernel has it (Linux 4.14, and no filter in the way).
+    /// Whether the kernel has it, and no filter is in the way.
     bool available() const noexcept { return available_; }
 
-    /// When this returns true, every other thread has passed a full barrier between the call and the return;
+    /// When this returns true, every other thread has passed the barrier between the call and the return;
     /// false: no barrier was made. Wait-free; a few microseconds, less in a process of one thread.
     [[nodiscard]] bool operator()() const noexcept {
         if (!available_) return false;
         // The intent to use it is the process's: a child of fork may have to declare its own.
-        return issue() || (enrol() && issue());
+        return call(Issue) || (call(Register) && call(Issue));
     }
 
   private:
-    static bool command(int what) noexcept { return ::syscall(SYS_membarrier, what, 0, 0) == 0; }
-    static bool enrol() noexcept { return command(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED); }
-    static bool issue() noexcept { return command(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
+    static bool call(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
 
     bool available_;
 };
+
+/// A full memory barrier (Linux 4.14).
+using process_barrier =
+    membarrier<MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED>;
 
 /// The cheap half: keeps the compiler, not the processor, from moving memory accesses across it.
 inline void light_barrier() noexcept {

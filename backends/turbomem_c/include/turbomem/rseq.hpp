@@ -8,8 +8,8 @@
 #pragma once
 
 #include "turbomem/proc.hpp"
+#include "turbomem/process_barrier.hpp"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,29 +73,9 @@ inline std::uint32_t possible_cpus() {
     return static_cast<std::uint32_t>(std::max(1l, counted));
 }
 
-/// Restarts the sequences of others.
-class barrier {
-  public:
-    barrier() noexcept : available_(enrol()) {}
-
-    /// Whether the kernel has it (Linux 5.10, and no filter in the way).
-    bool available() const noexcept { return available_; }
-
-    /// When this returns true, every section that another thread of the process was in when it was called has
-    /// either taken effect, which the caller sees, or begins anew; false: nothing is known. Wait-free; a few
-    /// microseconds.
-    [[nodiscard]] bool operator()() const noexcept {
-        // The intent to use it is the process's: a child of fork may have to declare its own.
-        return issue() || (enrol() && issue());
-    }
-
-  private:
-    static bool command(int what) noexcept { return ::syscall(SYS_membarrier, what, 0, 0) == 0; }
-    // Numbers: the headers of older kernels lack the names.
-    static bool enrol() noexcept { return command(1 << 8); } // REGISTER_PRIVATE_EXPEDITED_RSEQ
-    static bool issue() noexcept { return command(1 << 7); } // PRIVATE_EXPEDITED_RSEQ
-
-    bool available_;
-};
+/// Restarts the sequences of others: every section that another thread of the process was in when it was
+/// called has either taken effect, which the caller sees, or begins anew (Linux 5.10). Numbers: the headers
+/// of older kernels lack the names, REGISTER_PRIVATE_EXPEDITED_RSEQ and PRIVATE_EXPEDITED_RSEQ.
+using barrier = membarrier<1 << 8, 1 << 7>;
 
 } // namespace turbomem::rseq

@@ -17,20 +17,20 @@ namespace turbomem::detail {
 template <class Exchange>
 using cache_of = std::remove_reference_t<decltype(std::declval<Exchange &>().enter(std::uint32_t{}))>;
 
-} // namespace turbomem::detail
-
-namespace turbomem::threads {
-
 inline std::uint32_t cpus() noexcept {
     return std::max(1u, std::thread::hardware_concurrency());
 }
+
+} // namespace turbomem::detail
+
+namespace turbomem::threads {
 
 /// Threads enter the pool and work through the handle they get: nothing is looked up. A call without a handle
 /// works too, as one of a thread that has no cache. The default.
 struct slots {
     using family = policy::threading;
     /// Slots of a pool whose options do not say: one a CPU.
-    static std::uint32_t default_threads() noexcept { return cpus(); }
+    static std::uint32_t default_threads() noexcept { return detail::cpus(); }
 
     /// Owns the exchange; every function as the exchange's of that name.
     template <class Exchange> class route {

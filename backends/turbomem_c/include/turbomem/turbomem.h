@@ -85,7 +85,7 @@ typedef struct turbomem_stats {
     uint64_t region_bytes;    /* memory the objects lie in, whole pages */
     uint64_t magazine;        /* objects in a magazine */
     uint64_t magazines;       /* of the pool */
-    uint64_t cache;           /* most objects one thread keeps from the others between its calls */
+    uint64_t cache_limit;     /* most objects one thread keeps from the others between its calls */
     uint64_t depot_exchanges; /* magazines that threads took from a depot so far */
     uint64_t depot_steals;    /* of these, from the shard of another slot */
     uint64_t reclaims;        /* caches that a get emptied because the depot had too few */

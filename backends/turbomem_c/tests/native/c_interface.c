@@ -74,7 +74,7 @@ static void two_threads_share_a_pool(void) {
 
     turbomem_stats stats = stats_of(pool);
     CHECK(stats.objects == 1000 && stats.available == 0 && stats.object_stride == 128);
-    CHECK(stats.region_bytes == region.length && stats.magazine == 16 && stats.cache == 32 &&
+    CHECK(stats.region_bytes == region.length && stats.magazine == 16 && stats.cache_limit == 32 &&
           stats.nodes == 1);
     CHECK(stats.depot_exchanges != 0 && stats.depot_steals != 0); /* the other slot's objects, too */
     CHECK(region.thp + region.hugetlb_2m + region.hugetlb_1g == 0);
@@ -236,7 +236,7 @@ static void other_kinds_of_pool_work_alike(void) {
             void *objects[100];
             CHECK(turbomem_enter(pool, 0, &cache, NULL) == 0);
             CHECK(turbomem_get_bulk(cache, objects, 100) == 0 && turbomem_put_bulk(cache, objects, 100) == 0);
-            CHECK((stats_of(pool).cache == 0) == (checks != 0));
+            CHECK((stats_of(pool).cache_limit == 0) == (checks != 0));
             CHECK(turbomem_leave(cache) == 0 && stats_of(pool).available == 1000 &&
                   turbomem_destroy(pool) == 0);
         }

@@ -149,7 +149,7 @@ void what_is_freed_elsewhere_goes_home_in_batches() {
     for (void *&o : held) far.put_bulk(&o, 1); // one at a time
     CHECK(f.pool.counters().foreign_puts == 160);
     CHECK(exchanges() - before <= 2 * 160 / M); // but a visit to the depot is of whole magazines
-    CHECK(far.objects() <= f.pool.on(0).cached_at_most());
+    CHECK(far.objects() <= f.pool.on(0).cache_limit());
 
     // Mixed: each goes to its own.
     std::array<void *, 40> mixed{};

@@ -21,6 +21,11 @@
 
 using namespace turbomem;
 
+// A pool can be compiled once, with all of its functions, for others that declare it extern.
+template class turbomem::pool<std::string>;
+template class turbomem::pool<void, threads::single, numa::strict>;
+template class turbomem::pool<int, threads::per_thread, caching::uncached, checking::checked<>>;
+
 namespace {
 
 const pool_options small{

@@ -22,7 +22,7 @@ class store {
     turbomem::depot::census census() const noexcept { return exchange_.census(); }
     turbomem::depot_counters counters() const noexcept { return exchange_.counters(); }
     std::uint32_t magazines() const noexcept { return exchange_.magazines(); }
-    std::uint64_t cached_at_most() const noexcept { return exchange_.cached_at_most(); }
+    std::uint64_t cache_limit() const noexcept { return exchange_.cache_limit(); }
     const turbomem::pool_options &options() const noexcept { return options_; }
     const turbomem::mapping &region() const noexcept { return memory_; }
     turbomem::exchange &exchange() noexcept { return exchange_; }

@@ -200,7 +200,7 @@ void a_failed_get_takes_nothing() {
     CHECK(a.objects() == 3);
     for (std::uint32_t n : {87u, 100u, 101u, UINT32_MAX}) {
         CHECK(!a.get_bulk(held.data() + 14, n));
-        CHECK(p.available() == 86 && a.objects() <= p.cached_at_most());
+        CHECK(p.available() == 86 && a.objects() <= p.cache_limit());
     }
     CHECK(a.get_bulk(held.data() + 14, 86));
     CHECK(p.available() == 0 && !a.get_bulk(held.data(), 1));
@@ -267,7 +267,7 @@ void every_outcome_is_exact(std::uint64_t objects, std::uint32_t magazine, std::
         }
         CHECK(p.available() + out == objects);
         if (!caching) CHECK(in[slot] == nullptr || in[slot]->objects() == 0);
-        CHECK(in[slot] == nullptr || in[slot]->objects() <= p.cached_at_most());
+        CHECK(in[slot] == nullptr || in[slot]->objects() <= p.cache_limit());
     }
     CHECK(failures != 0);
     if (in[0] == nullptr) in[0] = &p.enter(0);
