@@ -16,7 +16,7 @@ from allocmark.run.schedule import GroupRun
 from allocmark.workload.load import Scalar
 
 #: Raised when engine or schedule come to measure another thing, so that older figures are not compared with new ones.
-MEASURING_VERSION = 1
+MEASURING_VERSION = 2
 
 
 class UnavailableError(AllocmarkError):

@@ -11,6 +11,7 @@
 
 #include "call_timer.hpp"
 #include "clock.hpp"
+#include "half_wait.hpp"
 #include "ledger.hpp"
 #include "queue.hpp"
 #include "ring.hpp"
@@ -60,7 +61,8 @@ class alignas(128) Interpreter {
     Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::vector<PoolView> pools,
                 std::vector<Queue *> queues, const uint32_t *indices)
         : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), shared_(shared),
-          pools_(std::move(pools)), queues_(std::move(queues)), indices_(indices) {}
+          pools_(std::move(pools)), queues_(std::move(queues)), half_waits_(queues_.size()),
+          indices_(indices) {}
 
     /** Runs `tape` up to AM_HALT. False when the engine is to stop: trouble, here or elsewhere. */
     bool run(const am_insn *tape, Watch watch) {
@@ -207,10 +209,12 @@ class alignas(128) Interpreter {
         void **objects = held.oldest();
         if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
         others_first<kWatch>();
-        if (!queues_[insn.target]->send(objects, insn.n)) [[unlikely]]
-            if (!keep_trying<kWatch>([&] { return queues_[insn.target]->send(objects, insn.n); }, AM_BLOCKED,
-                                     insn.aux, insn))
+        Queue &queue = *queues_[insn.target];
+        if (!queue.send(objects, insn.n)) [[unlikely]] {
+            if (kWatch != Watch::kTrace) half_waits_[insn.target]([&] { return queue.room(); }, queue.half());
+            if (!keep_trying<kWatch>([&] { return queue.send(objects, insn.n); }, AM_BLOCKED, insn.aux, insn))
                 return false;
+        }
         held.drop_oldest(insn.n);
         return true;
     }
@@ -219,10 +223,14 @@ class alignas(128) Interpreter {
         Ring &held = pools_[insn.aux].held;
         void **objects = held.room();
         others_first<kWatch>();
-        if (!queues_[insn.target]->receive(objects, insn.n)) [[unlikely]]
-            if (!keep_trying<kWatch>([&] { return queues_[insn.target]->receive(objects, insn.n); },
-                                     AM_BLOCKED, insn.aux, insn))
+        Queue &queue = *queues_[insn.target];
+        if (!queue.receive(objects, insn.n)) [[unlikely]] {
+            if (kWatch != Watch::kTrace)
+                half_waits_[insn.target]([&] { return queue.filled(); }, queue.half());
+            if (!keep_trying<kWatch>([&] { return queue.receive(objects, insn.n); }, AM_BLOCKED, insn.aux,
+                                     insn))
                 return false;
+        }
         if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
         held.grow(insn.n);
         return true;
@@ -290,6 +298,7 @@ class alignas(128) Interpreter {
     Shared &shared_;
     std::vector<PoolView> pools_;
     std::vector<Queue *> queues_;
+    std::vector<HalfWait> half_waits_; // one a queue
     const uint32_t *const indices_;
     uint64_t idle_ns_ = 0, failed_gets_ = 0;
     CallTimer timers_[AM_CALLS];

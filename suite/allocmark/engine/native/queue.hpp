@@ -53,6 +53,16 @@ class Queue {
         return true;
     }
 
+    /** Objects in it, and room for more: as of a moment ago, for any thread. */
+    uint32_t filled() const {
+        // acquire: read before the senders', and so never above it. relaxed: no object is read on its
+        // strength.
+        const uint64_t received = receiver_.tail.load(std::memory_order_acquire);
+        return uint32_t(sender_.tail.load(std::memory_order_relaxed) - received);
+    }
+    uint32_t room() const { return mask_ + 1 - std::min(filled(), mask_ + 1); }
+    uint32_t half() const { return (mask_ + 1) / 2; }
+
   private:
     static constexpr size_t kLine = 128; // neighbouring lines are fetched in pairs
 

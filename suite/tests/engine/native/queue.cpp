@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "half_wait.hpp"
 
 using allocmark::Queue;
 
@@ -75,6 +76,7 @@ void all_or_nothing() {
         Queue queue(5, alone, alone); // rounded up to 8
         CHECK(!queue.receive(out, 1));
         CHECK(queue.send(in, 6));
+        CHECK(queue.filled() == 6 && queue.room() == 2 && queue.half() == 4);
         CHECK(!queue.send(in, 3));
         CHECK(queue.send(in + 6, 2));
         CHECK(!queue.send(in, 1));
@@ -87,11 +89,37 @@ void all_or_nothing() {
     }
 }
 
+/** A wait for half of a queue is over when half is there, or when nothing comes; then fewer waits look at all. */
+void waits_for_half_end() {
+    allocmark::HalfWait wait;
+    uint32_t looks = 0;
+    const auto growing = [&] { return looks++; };
+    wait(growing, 10);
+    CHECK(looks == 11);
+
+    uint32_t tried = 0;
+    const auto still = [&] { return looks++, 3u; };
+    for (int i = 0; i < 4096; ++i) {
+        looks = 0;
+        wait(still, 10);
+        CHECK(looks == 0 || looks == 2);
+        tried += looks != 0;
+    }
+    CHECK(tried == 13); // the 1st, the 3rd, the 7th, …, at last every 1,024th
+
+    for (int i = 0; i < 1024; ++i) { // where it pays again, all do
+        looks = 0;
+        wait(growing, 10);
+    }
+    CHECK(looks == 11);
+}
+
 } // namespace
 
 int main(int, char **arguments) {
     const uint32_t per_sender = 336 * uint32_t(std::atoi(arguments[1])); // divides by all bulks and receivers
     all_or_nothing();
+    waits_for_half_end();
     for (uint32_t senders = 1; senders <= 3; ++senders)
         for (uint32_t receivers = 1; receivers <= 3; ++receivers)
             for (const uint32_t send : {1, 7, 8})
