@@ -97,12 +97,12 @@ def _groups(
     groups: list[GroupPlan] = []
     too_large: list[int] = []  # cores that each cell wants of which there are fewer
     for cell in cells:
-        program = compile_workload(cell.workload, request.seed, str(template.path))
-        actors = len(program.actors)
+        actors = sum(actor.count for actor in cell.workload.actors.values())
         wanted = min(cell.workload.cpus or actors, actors)
         if request.pin and wanted > len(usable):
             too_large.append(wanted)
             continue
+        program = compile_workload(cell.workload, request.seed, str(template.path))
         plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
         _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
         record = PlannedGroup(

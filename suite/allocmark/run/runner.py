@@ -15,7 +15,7 @@ from typing import Any
 from allocmark import doctor, machine
 from allocmark.errors import RunFileError
 from allocmark.plugins import BUILTIN, Host
-from allocmark.run.plan import Plan, make_plan
+from allocmark.run.plan import Plan, make_plan, select_backends
 from allocmark.run.records import Header, PlannedGroup
 from allocmark.run.request import Request
 from allocmark.run.schedule import GroupRun, Progress
@@ -29,10 +29,10 @@ def start(
     request: Request, host: Host, directory: Path, argv: Sequence[str], baseline: str | None
 ) -> tuple[Plan, RunWriter]:
     """Plan a request and open its run file. Nothing is written when the request cannot be run."""
-    plan = make_plan(request, host)
     if baseline and not request.verify:
-        labels = [cell.backend.label for group in plan.groups for cell in group.cells]
+        labels = [registered.backend.label for registered in select_backends(host, request.backends)]
         check_baseline(baseline, labels, "one of what is measured")
+    plan = make_plan(request, host)
     header = Header(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -27,7 +27,7 @@
 #endif
 #endif
 
-/// Whether there are sections for this processor in cpu_cache.hpp.
+/// Whether there are sections for this processor in cpu_cell.hpp.
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 #define TURBOMEM_RSEQ 1
 extern "C" {
