@@ -40,7 +40,7 @@ CELLS = Request(short=False, blocks=16, sample_ms=8.0, latency=False, reuse=Fals
 PARTS = {
     "burst": replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}),
     "mixed_sizes": replace(CELLS, workloads=["mixed_sizes"]),
-    # Many blocks: whether the queue between the two cores runs full or empty changes from one to the next.
+    # Many blocks: those in which the distance between the cores changed are set aside.
     "cross_core_free": replace(CELLS, workloads=["cross_core_free"], overrides=ONE_CORE_EACH, blocks=40),
     # Long blocks: objects come back after half a second, and a core changes hands every few milliseconds.
     "big_pool": replace(CELLS, workloads=["big_pool"], blocks=20, sample_ms=25.0, reuse=True, timeout=120.0),

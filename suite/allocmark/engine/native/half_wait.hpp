@@ -21,8 +21,7 @@ namespace allocmark {
  */
 class HalfWait {
   public:
-    /** `part`: how much of the queue this end could use now. Ends: it grows from look to look, or that was
-     * it. */
+    /** `part`: what this end could use of the queue now. Returns when that is half, or grows no more. */
     template <class Part> void operator()(Part part, uint32_t half) {
         if (skip_ > 0) {
             --skip_;
