@@ -89,7 +89,7 @@ void all_or_nothing() {
     }
 }
 
-/** A wait for half of a queue is over when half is there, or when nothing comes; then fewer waits look at all. */
+/** A wait for half of a queue is over when half is there, or nothing comes; then fewer waits look at all. */
 void waits_for_half_end() {
     allocmark::HalfWait wait;
     uint32_t looks = 0;
