@@ -41,6 +41,7 @@ def test_examples_are_all_listed() -> None:
     assert {p.stem for p in (ROOT / "examples").iterdir() if p.suffix in (".c", ".cpp")} == set(SAYS)
 
 
+@pytest.mark.long
 def test_examples_build_on_the_installed_package_and_work(prefix: Path, tmp_path: Path) -> None:
     configure = ["cmake", "-S", ROOT / "examples", "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}"]
     flags = "-Wall -Wextra -Werror"

@@ -23,7 +23,7 @@ using namespace turbomem;
 
 // A pool can be compiled once, with all of its functions, for others that declare it extern. Not by clang,
 // which (14) compiles even those whose constraints do not hold.
-#ifndef __clang__
+#if !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // once is enough
 template class turbomem::pool<std::string>;
 template class turbomem::pool<void, threads::single, numa::strict>;
 template class turbomem::pool<int, threads::per_thread, caching::uncached, checking::checked<>>;
