@@ -83,9 +83,7 @@ def test_a_call_is_one_sequence_without_a_locked_instruction(tmp_path: Path) -> 
 
 #: What the program must notice: file, what it says, what a careless hand would write.
 MUTANTS = {
-    "what was taken is touched without a barrier": (
-        "rseq.hpp", "return issue() || (enrol() && issue());", "return true;",
-    ),
+    "what was taken is touched without a barrier": ("cpu_caches.hpp", "settled = barrier_();", "settled = true;"),
     "magazines taken out without a compare": (
         "cpu_cell.hpp", "lock cmpxchgq %%rcx, (%%rdx)", "movq %%rcx, (%%rdx)",
     ),
