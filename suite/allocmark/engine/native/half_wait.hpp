@@ -18,8 +18,10 @@ namespace allocmark {
  *
  * Where the other end stands still, because it waits for this one, the wait is over after one look, and tried
  * ever more rarely.
+ *
+ * Aligned, because it is written: beside it on the heap may lie what another actor reads at each step.
  */
-class HalfWait {
+class alignas(128) HalfWait {
   public:
     /** `part`: what this end could use of the queue now. Returns when that is half, or grows no more. */
     template <class Part> void operator()(Part part, uint32_t half) {
