@@ -29,7 +29,7 @@ bench-create: setup ## Time pool creation on huge pages beside DPDK's
 	$(BIN)/python backends/turbomem_c/bench/create.py $(ARGS)
 
 bench-harness: setup ## Show what the harness itself costs
-	$(BIN)/python tools/harness.py
+	PYTHONPATH=suite $(BIN)/python -m proofs.harness
 
 report: setup ## Write a run as one HTML page (make report RUN=runs/…; none: the newest)
 	$(BIN)/allocmark report $(or $(RUN),$(shell ls -td runs/*/ 2>/dev/null | head -n 1))
@@ -41,7 +41,7 @@ gate: setup ## Is HEAD slower than BASE? 0 no, 1 yes, 2 not measured, 3 cannot t
 	$(BIN)/allocmark track gate $(or $(BASE),HEAD~1) HEAD $(ARGS)
 
 gate-power: setup ## Show what the gate finds on this machine, and what it imagines
-	$(BIN)/python tools/gate_power.py $(ARGS)
+	PYTHONPATH=suite $(BIN)/python -m proofs.gate_power $(ARGS)
 
 conform: setup ## Run the acceptance kit on every backend; a case that fails is a verdict, which the site shows
 	mkdir -p conformance

@@ -21,13 +21,13 @@ from tabulate import tabulate
 
 from allocmark import plugins, stats
 from allocmark.errors import AllocmarkError
-from allocmark.report.figures import assignments, figure, interval
-from allocmark.report.progress import reporter
-from allocmark.run import runner
-from allocmark.run.latency import PERCENTILES
-from allocmark.run.request import Request
-from allocmark.run.store import FILE_NAME, Run, read_run
-from allocmark.run.summary import CellSummary, GroupSummary, summarise
+from allocmark.measuring import runner
+from allocmark.measuring.request import Request
+from allocmark.output.text.figures import assignments, figure, interval
+from allocmark.output.text.progress import reporter
+from allocmark.passes.latency import PERCENTILES
+from allocmark.results.store import FILE_NAME, Run, read_run
+from allocmark.results.summary import CaseSummary, CellSummary, summarise
 from allocmark.stats import Estimate
 
 OURS = "turbomem:thp"
@@ -69,7 +69,7 @@ BIG_POOL_RIVALS = ("ring_mp_mc-hugetlb", "stack-hugetlb", "lf_stack-hugetlb")
 class Row:
     """One cell of TurboMem's: how many times cheaper it is than the best handler there, and which targets hold."""
 
-    group: GroupSummary
+    case: CaseSummary
     cell: CellSummary
     gross: Estimate | None
     net: Estimate | None
@@ -131,15 +131,15 @@ def measured(part: str, folder: Path, host: plugins.Host, quick: bool) -> Run:
 def rows_of(run: Run) -> list[Row]:
     """TurboMem's cells, against the best handler of each."""
     found = []
-    for group in summarise(run):
-        values = {cell.cell.label: cell.values for cell in group.cells}
-        floor, theirs = values.get(group.floor or "", {}), values.get(group.baseline or "", {})
-        for cell in group.cells:
+    for case in summarise(run):
+        values = {cell.cell.label: cell.values for cell in case.cells}
+        floor, theirs = values.get(case.floor or "", {}), values.get(case.baseline or "", {})
+        for cell in case.cells:
             if cell.cell.label == OURS:
                 gross_holds = holds(cell.values, theirs, GROSS)
                 net_holds = holds(stats.net(cell.values, floor), stats.net(theirs, floor), NET)
                 gross, net = times_cheaper(cell.ratio), times_cheaper(cell.net_ratio)
-                found.append(Row(group, cell, gross, net, gross_holds, net_holds))
+                found.append(Row(case, cell, gross, net, gross_holds, net_holds))
     return found
 
 
@@ -155,7 +155,7 @@ def cells(rows: Sequence[Row]) -> Iterator[str]:
             interval(row.gross),
             row.gross_holds,
             figure(row.cell.median),
-            (row.group.baseline or row.cell.cell.reason or row.group.no_baseline or "").removeprefix("dpdk_ring:"),
+            (row.case.baseline or row.cell.cell.reason or row.case.no_baseline or "").removeprefix("dpdk_ring:"),
             row.place,
         ]
         for row in worst
@@ -183,8 +183,8 @@ def targets(rows: Sequence[Row]) -> Iterator[str]:
 def tail(run: Run) -> Iterator[str]:
     """Gets of TurboMem and of each handler with more threads than cores."""
     table = []
-    for group in summarise(run):
-        by_label = {cell.cell.label: cell for cell in group.cells}
+    for case in summarise(run):
+        by_label = {cell.cell.label: cell for cell in case.cells}
         ours = by_label[OURS].latency
         for label, cell in by_label.items():
             theirs = cell.latency
@@ -196,7 +196,7 @@ def tail(run: Run) -> Iterator[str]:
                 ratio = stats.paired_ratio(theirs.get.blocks["99.9"], ours.get.blocks["99.9"])
             table.append(
                 [
-                    assignments(group.planned.parameters, ["keep"]),
+                    assignments(case.planned.parameters, ["keep"]),
                     label.removeprefix("dpdk_ring:"),
                     figure(cell.median),
                     *("few" if ns is None else f"{ns:,.0f}" for ns in shown),
@@ -213,13 +213,13 @@ def pages(run: Run) -> Iterator[str]:
     """Distinct pages and objects per 1,000 objects got."""
     table = [
         [
-            assignments(group.planned.parameters, ["live", "lifetime"]),
+            assignments(case.planned.parameters, ["live", "lifetime"]),
             cell.cell.label.removeprefix("dpdk_ring:"),
             *(f"{cell.reuse[name]:.1f}" for name in ("pages_2m", "pages_4k", "lines", "objects")),
             f"{cell.reuse['all']['pages_2m']:,}",
         ]
-        for group in summarise(run)
-        for cell in group.cells
+        for case in summarise(run)
+        for cell in case.cells
         if cell.reuse
     ]
     heads = ["", "backend", "2 MB pages", "4 KB pages", "lines", "objects", "2 MB in all"]

@@ -39,7 +39,8 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from allocmark import machine, stats
+from allocmark import stats
+from allocmark.system import machine
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build" / "testpmd"  # not a temporary folder: DPDK loads nothing from below a public one

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from allocmark.backend import Backend, Capabilities, Pages, Unavailable
     from allocmark.errors import AllocmarkError
     from allocmark.hookspecs import hookimpl
+    from allocmark.measuring.single import MEASURING_VERSION, UnavailableError, measure, measure_cell
     from allocmark.probes import Probe, ProbeContext
-    from allocmark.run.measure import MEASURING_VERSION, UnavailableError, measure, measure_cell
-    from allocmark.workload.find import find_workload
+    from allocmark.workload.language.find import find_workload
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "MEASURING_VERSION": "allocmark.run.measure",
+    "MEASURING_VERSION": "allocmark.measuring.single",
     "AllocmarkError": "allocmark.errors",
     "Backend": "allocmark.backend",
     "Capabilities": "allocmark.backend",
@@ -35,11 +35,11 @@ _EXPORTS = {
     "Probe": "allocmark.probes",
     "ProbeContext": "allocmark.probes",
     "Unavailable": "allocmark.backend",
-    "UnavailableError": "allocmark.run.measure",
-    "find_workload": "allocmark.workload.find",
+    "UnavailableError": "allocmark.measuring.single",
+    "find_workload": "allocmark.workload.language.find",
     "hookimpl": "allocmark.hookspecs",
-    "measure": "allocmark.run.measure",
-    "measure_cell": "allocmark.run.measure",
+    "measure": "allocmark.measuring.single",
+    "measure_cell": "allocmark.measuring.single",
 }
 
 __all__ = [

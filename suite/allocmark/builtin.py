@@ -36,6 +36,8 @@ def allocmark_workload_dirs() -> list[Path]:
 
 @hookimpl
 def allocmark_probes() -> list[Probe]:
-    from allocmark.probes.bundled import probes
+    from allocmark.probes.nodes import NUMA
+    from allocmark.probes.page_kinds import PAGES
+    from allocmark.probes.resident import MEMORY
 
-    return probes()
+    return [PAGES, MEMORY, NUMA]

@@ -9,8 +9,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from allocmark import AllocmarkError, plugins
-from allocmark.track.harness import is_current
-from allocmark.track.install import status_file
+from allocmark.asv.harness import is_current
+from allocmark.asv.install import status_file
 
 REPOSITORY = Path(__file__).parents[2]
 LOG_LINES = 20  #: of a failed build's log that are shown
@@ -35,7 +35,7 @@ def check_harness() -> None:
 def why_missing(label: str, error: AllocmarkError) -> Exception:
     """What to raise for ``error``, which was raised when ``label`` was asked for.
 
-    NotImplementedError, an empty cell, when the commit does not have it; RuntimeError, a failed cell, when it should;
+    NotImplementedError, an empty case, when the commit does not have it; RuntimeError, a failed case, when it should;
     ``error`` when it is here, or when this is no environment of a commit.
     """
     host = plugins.load()

@@ -10,7 +10,7 @@ from typing import Any
 import allocmark
 
 # What a sample imports; here the server does it once, for every process that it forks.
-import allocmark.run.measure
+import allocmark.measuring.single
 from allocmark.errors import UsageError
 
 from .backends import BACKENDS, REPOSITORY, check_harness, why_missing
@@ -26,9 +26,9 @@ LEFT_OUT = {
 
 
 class _Measure:
-    """A figure of every cell of a workload. asv makes an instance in a process of its own for every sample."""
+    """A figure of every case of a workload. asv makes an instance in a process of its own for every sample."""
 
-    cells: Sequence[Parameters]
+    cases: Sequence[Parameters]
     workload: str
     params: list[list[Any]]
     param_names: list[str]
@@ -36,9 +36,9 @@ class _Measure:
     timeout = 120
 
     def setup(self, backend: str, *values: Any) -> None:
-        """Measures; here, because only here asv takes NotImplementedError for a cell that stays empty."""
+        """Measures; here, because only here asv takes NotImplementedError for a case that stays empty."""
         parameters = dict(zip(self.param_names[1:], values, strict=True))
-        if parameters not in self.cells:  # asv makes every combination, and not all are tracked
+        if parameters not in self.cases:  # asv makes every combination, and not all are tracked
             raise NotImplementedError("not in the tracked set")
         check_harness()
         try:
@@ -112,21 +112,21 @@ class _Pages(_Track):
 
 
 def _objects(workload: str, parameters: Parameters) -> dict[str, int]:
-    """The objects of each pool that the one cell of these parameters asks for."""
-    (cell,) = allocmark.find_workload(workload).cells({key: [str(value)] for key, value in parameters.items()})
-    return {name: pool.objects for name, pool in cell.workload.pools.items()}
+    """The objects of each pool that the one case of these parameters asks for."""
+    (case,) = allocmark.find_workload(workload).cases({key: [str(value)] for key, value in parameters.items()})
+    return {name: pool.objects for name, pool in case.workload.pools.items()}
 
 
-def _benchmark(kind: type[_Measure], name: str, template: Any, cells: Sequence[Parameters]) -> type[_Measure]:
+def _benchmark(kind: type[_Measure], name: str, template: Any, cases: Sequence[Parameters]) -> type[_Measure]:
     """The class that asv finds. Its history is kept under ``name``, not under that of this file."""
 
     def run(self: _Measure, *parameters: Any) -> Any:
         return kind.run(self, *parameters)
 
     run.benchmark_name = name
-    values = [list(dict.fromkeys(each[key] for each in cells)) for key in template.sweep]
+    values = [list(dict.fromkeys(each[key] for each in cases)) for key in template.sweep]
     members = {
-        "cells": cells,
+        "cases": cases,
         "workload": str(template.path),
         "params": [list(BACKENDS), *values],
         "param_names": ["backend", *template.sweep],
@@ -138,19 +138,19 @@ def _benchmark(kind: type[_Measure], name: str, template: Any, cells: Sequence[P
 
 def _benchmarks(file: Path) -> list[type[_Measure]]:
     template = allocmark.find_workload(str(file))
-    every = [cell.parameters for cell in template.cells()]
+    every = [case.parameters for case in template.cases()]
     found = [_benchmark(_Time, f"full.{template.name}.time_object", template, every)]
     if template.default:
-        short = [cell.parameters for cell in template.cells(short=True) if not _is_left_out(template.name, cell)]
+        short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
         found.append(_benchmark(_Time, f"{template.name}.time_object", template, short))
         found.append(_benchmark(_Pages, f"{template.name}.track_pages_2m", template, short))
-        # The pools are the same in every cell of the short form: one stands for all.
+        # The pools are the same in every case of the short form: one stands for all.
         found.append(_benchmark(_Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))
     return found
 
 
-def _is_left_out(workload: str, cell: Any) -> bool:
-    return workload in LEFT_OUT and LEFT_OUT[workload].items() <= cell.parameters.items()
+def _is_left_out(workload: str, case: Any) -> bool:
+    return workload in LEFT_OUT and LEFT_OUT[workload].items() <= case.parameters.items()
 
 
 for _file in sorted((REPOSITORY / "workloads").glob("*.yaml")):

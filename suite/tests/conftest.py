@@ -15,6 +15,11 @@ from support import make_plugin
 
 import allocmark
 
+# Fixtures of several folders.
+from fixtures.browser import browser, open_page, scripts, small_run  # noqa: F401
+from fixtures.simulated import simulate  # noqa: F401
+from fixtures.tracked import history, track  # noqa: F401
+
 COMMAND = [sys.executable, "-m", "allocmark"]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from allocmark.cli import _parser
-from allocmark.workload.compile import compile_workload
-from allocmark.workload.expand import Template
+from allocmark.workload.language.expand import Template
+from allocmark.workload.tape.compile import compile_workload
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -47,7 +47,7 @@ def test_links_lead_somewhere(path):
 
 def test_the_workload_of_the_readme_compiles():
     (text,) = blocks(ROOT / "README.md", "yaml")
-    cells = Template.parse(text, Path("README.md")).cells()
-    assert len(cells) == 4
-    for cell in cells:
-        compile_workload(cell.workload, 1)
+    cases = Template.parse(text, Path("README.md")).cases()
+    assert len(cases) == 4
+    for case in cases:
+        compile_workload(case.workload, 1)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from allocmark import plugins
-from allocmark.run.plan import GroupPlan, make_plan
-from allocmark.run.request import Request
-from allocmark.run.schedule import GroupRun
+from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.request import Request
+from allocmark.measuring.schedule import CaseRun
 
 WORKLOADS = tuple(sorted(Path(__file__).parent.glob("*.yaml")))
 
@@ -34,7 +34,7 @@ Status = Literal["passed", "failed", "refused", "unavailable"]
 
 
 @dataclass(frozen=True)
-class Result:
+class KitResult:
     """What became of a case; ``reason`` is one line, "" when it passed.
 
     "refused": the backend would not make such a pool, which is its right in this case. "unavailable": it cannot run
@@ -46,31 +46,31 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Case:
+class KitCase:
     """One workload with one set of parameters, for one backend variant. ``str`` is its name, unique for a variant."""
 
     backend: str
     name: str
-    _plan: GroupPlan
+    _plan: CasePlan
     _request: Request
 
     def __str__(self) -> str:
         return self.name
 
-    def run(self) -> Result:
+    def run(self) -> KitResult:
         """Run the case in a process of its own. Whatever the backend does there, even crash, is the result."""
-        running = GroupRun(self._plan, self._request, probe_plugins=[], stopping=lambda: False)
-        group = running.run(lambda cell, block: None)
-        assert group  # only a run that is stopped has none
-        (cell,) = group.cells
+        running = CaseRun(self._plan, self._request, probe_plugins=[], stopping=lambda: False)
+        case = running.run(lambda cell, block: None)
+        assert case  # only a run that is stopped has none
+        (cell,) = case.cells
         reason = cell.reason or ""
         if cell.status == "ok":
-            return Result("passed", "")
+            return KitResult("passed", "")
         if running.refused:
-            return Result("refused" if self._plan.record.workload in MAY_REFUSE else "failed", reason)
+            return KitResult("refused" if self._plan.record.workload in MAY_REFUSE else "failed", reason)
         if cell.status == "unavailable":
-            return Result("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
-        return Result("failed", reason)
+            return KitResult("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
+        return KitResult("failed", reason)
 
     def check(self) -> None:
         """For test suites: raises AssertionError when the case failed, and skips the test when it cannot be run."""
@@ -81,7 +81,7 @@ class Case:
             raise unittest.SkipTest(f"{result.status}: {result.reason}")
 
 
-def cases(backend: str) -> list[Case]:
+def cases(backend: str) -> list[KitCase]:
     """Every case for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards; nothing is run yet.
 
     Raises UsageError when nobody registered such a backend, or when it is the floor, which has no objects to keep.
@@ -89,7 +89,7 @@ def cases(backend: str) -> list[Case]:
     # Actors are left free: threads that move between cores find more, and the cases need no number of cores.
     request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
     return [
-        Case(plan.backend.label, group.record.title, replace(group, cells=(plan,)), request)
-        for group in make_plan(request, plugins.load()).groups
-        for plan in group.cells
+        KitCase(plan.backend.label, case.record.title, replace(case, cells=(plan,)), request)
+        for case in make_plan(request, plugins.load()).cases
+        for plan in case.cells
     ]

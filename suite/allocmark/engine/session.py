@@ -11,8 +11,8 @@ from typing import Any
 from allocmark.engine._engine import ffi, lib
 from allocmark.engine.trouble import describe
 from allocmark.errors import EngineError, RefusedError
-from allocmark.workload.program import Program, ProgramActor
-from allocmark.workload.tape import LAYOUT
+from allocmark.workload.tape.instructions import LAYOUT
+from allocmark.workload.tape.program import Program, ProgramActor
 
 _EVENT = struct.Struct("=QHHI")  # am_event
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from allocmark.engine._engine import lib
-from allocmark.workload.program import Program
+from allocmark.workload.tape.program import Program
 
 
 def describe(trouble: Any, program: Program, stall_seconds: float) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from support import assert_refused
 
-from allocmark.conformance import MAY_REFUSE, WORKLOADS, Case, Result, cases
+from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cases
 
-Mutant = Callable[[str], dict[str, Case]]
+Mutant = Callable[[str], dict[str, KitCase]]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_broken_pool_fails(mutant, variant, case, words):
 
 
 def test_a_get_that_fails_must_take_nothing(mutant):
-    assert mutant("none")["exhausted"].run() == Result("passed", "")
+    assert mutant("none")["exhausted"].run() == KitResult("passed", "")
     result = mutant("partial")["exhausted"].run()
     assert result.status == "failed"
     assert "pool 'objects'" in result.reason
@@ -77,7 +77,7 @@ def test_what_every_backend_must_serve_cannot_be_refused(mutant, variant):
 
 def test_what_a_backend_declares_it_cannot_do_is_not_asked_of_it(mutant):
     result = mutant("alone")["handover senders=1 receivers=1 cache=0"].run()
-    assert result == Result("unavailable", "for at most 1 actor a pool, and 2 use 'objects'")
+    assert result == KitResult("unavailable", "for at most 1 actor a pool, and 2 use 'objects'")
 
 
 def test_check_is_for_test_suites(mutant):

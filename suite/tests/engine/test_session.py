@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from allocmark import machine
 from allocmark.engine import core_distance, null_table, table_problem
 from allocmark.engine._engine import ffi
 from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
-from allocmark.workload.compile import compile_workload
-from allocmark.workload.expand import Template
+from allocmark.system import machine
+from allocmark.workload.language.expand import Template
+from allocmark.workload.tape.compile import compile_workload
 
 HEAD = "format: 1\nname: w\nsummary: s\nsource: s\npools: {p: {object_size: 256, objects: 4000}}\n"
 CPUS = machine.usable_cpus()
 
 
 def engine(text: str, pin: bool = True, **options) -> tuple[Engine, int]:
-    (cell,) = Template.parse(HEAD + text, Path("w.yaml")).cells()
-    program = compile_workload(cell.workload, 1)
+    (case,) = Template.parse(HEAD + text, Path("w.yaml")).cases()
+    program = compile_workload(case.workload, 1)
     cpus = [(CPUS[i] if pin else -1, -1) for i in range(len(program.actors))]
     return Engine(null_table(), {}, program, cpus, **options), len(program.actors)
 
@@ -165,9 +165,9 @@ def test_actors_side_by_side_show_the_cost_of_one():
 
 
 def test_a_cpu_that_does_not_exist_is_an_error():
-    (cell,) = Template.parse(HEAD + "actors: {w: [{get: {from: p}}, {put: all}]}\n", Path("w.yaml")).cells()
+    (case,) = Template.parse(HEAD + "actors: {w: [{get: {from: p}}, {put: all}]}\n", Path("w.yaml")).cases()
     with pytest.raises(EngineError, match="cannot pin an actor to CPU 1000"):
-        Engine(null_table(), {}, compile_workload(cell.workload, 1), [(1000, -1)])
+        Engine(null_table(), {}, compile_workload(case.workload, 1), [(1000, -1)])
 
 
 def test_the_floor_has_a_good_table():

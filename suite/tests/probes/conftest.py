@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from allocmark.machine import THP, chosen, read
+from allocmark.system.machine import THP, chosen, read
 
 PRELUDE = """
 import ctypes, dataclasses, json, mmap, os
 from allocmark.probes import PoolMemory, ProbeContext
-from allocmark.probes import memory, numa, pages, vmas
+from allocmark.probes import resident as memory
+from allocmark.probes import nodes as numa
+from allocmark.probes import page_kinds as pages
+from allocmark.system import mappings as vmas
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p

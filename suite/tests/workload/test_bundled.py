@@ -9,14 +9,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from allocmark.workload import schema
-from allocmark.workload.distributions import KINDS
-from allocmark.workload.expand import Template
-from allocmark.workload.find import BUNDLED, find_workload
-from allocmark.workload.load import load
-from allocmark.workload.parts import Part
-from allocmark.workload.schema import json_schema
-from allocmark.workload.steps import STEPS
+from allocmark.workload.language import schema
+from allocmark.workload.language.distributions import KINDS
+from allocmark.workload.language.expand import Template
+from allocmark.workload.language.find import BUNDLED, find_workload
+from allocmark.workload.language.load import load
+from allocmark.workload.language.parts import Part
+from allocmark.workload.language.schema import json_schema
+from allocmark.workload.language.steps import STEPS
 
 NAMES = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
 
@@ -30,16 +30,16 @@ def test_the_three_that_the_comparison_needs_are_there() -> None:
     assert {"burst", "mixed_sizes", "cross_core_free"} <= set(NAMES)
 
 
-def test_every_cell_is_valid(template: Template) -> None:
-    assert len(template.cells()) == prod(map(len, template.sweep.values()))
+def test_every_case_is_valid(template: Template) -> None:
+    assert len(template.cases()) == prod(map(len, template.sweep.values()))
 
 
 def test_the_default_comparison_is_short_and_fits_two_cores() -> None:
     templates = [template for name in NAMES if (template := find_workload(name)).default]
     assert {template.name for template in templates} == {"burst", "mixed_sizes", "cross_core_free"}
-    cells = [cell for template in templates for cell in template.cells(short=True)]
-    assert 8 <= len(cells) <= 10
-    assert all(sum(actor.count for actor in cell.workload.actors.values()) <= 2 for cell in cells)
+    cases = [case for template in templates for case in template.cases(short=True)]
+    assert 8 <= len(cases) <= 10
+    assert all(sum(actor.count for actor in case.workload.actors.values()) <= 2 for case in cases)
 
 
 def test_each_says_where_its_shape_comes_from(template: Template) -> None:
@@ -54,7 +54,7 @@ def test_editors_accept_it(template: Template) -> None:
 
 def test_the_schema_for_editors_is_up_to_date() -> None:
     written = json.loads((BUNDLED / "schema.json").read_text(encoding="utf-8"))
-    assert written == json_schema(), "run: python -m allocmark.workload.schema > workloads/schema.json"
+    assert written == json_schema(), "run: python -m allocmark.workload.language.schema > workloads/schema.json"
 
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
@@ -62,12 +62,12 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
 
 def test_the_example_of_the_reference_is_valid() -> None:
     [example] = re.findall(r"^```yaml\n(.*?)^```$", REFERENCE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(Template.parse(example, REFERENCE).cells()) == 8
+    assert len(Template.parse(example, REFERENCE).cases()) == 8
 
 
 def test_the_reference_names_every_key() -> None:
     text = REFERENCE.read_text(encoding="utf-8").replace("```", "")
     words = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"[a-z_]+", code)}
-    models = (schema.Header, schema.Workload, schema.Pool, schema.Queue, schema.Actor, *STEPS, *KINDS)
+    models = (schema.FileHeader, schema.Workload, schema.Pool, schema.Queue, schema.Actor, *STEPS, *KINDS)
     keys = {key for model in models if issubclass(model, Part) for key in model.allowed()}
     assert keys | {model.kind for model in (*STEPS, *KINDS)} <= words

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""asv's plugin: an environment that is installed anew when the harness was edited, and a default set of benchmarks.
+
+Both reach into asv where it offers no way, so asv is pinned to the version that this was written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asv.benchmarks import Benchmarks  # type: ignore[import-untyped]
+from asv.plugins.virtualenv import Virtualenv  # type: ignore[import-untyped]
+
+from allocmark.asv.harness import fingerprint
+
+FULL = "full"  #: benchmarks whose name begins so run only when ``--bench`` names it
+
+
+class AllocmarkEnvironment(Virtualenv):  # type: ignore[misc]  # asv has no types
+    """asv takes a commit for installed until one of its checksums changes: here the harness is in them."""
+
+    tool_name = "allocmark"
+
+    def __init__(self, conf: Any, *arguments: Any) -> None:
+        # The harness is the working tree that the benchmarks lie in, at suite/benchmarks.
+        self._repository = Path(conf.benchmark_dir).absolute().parents[1]
+        super().__init__(conf, *arguments)
+
+    def _get_install_checksum(self) -> list[Any]:
+        return [*super()._get_install_checksum(), fingerprint(self._repository)]
+
+
+def _leave_out_full(discover: Any) -> Any:
+    def discover_wanted(
+        cls: type[Any], *arguments: Any, regex: str | Sequence[str] | None = None, **options: Any
+    ) -> Benchmarks:
+        found = discover(cls, *arguments, regex=regex, **options)
+        if any(FULL in each for each in ([regex] if isinstance(regex, str) else regex or [])):
+            return found
+        return found.filter_out({name for name in found if name.startswith(f"{FULL}.")})
+
+    return discover_wanted
+
+
+Benchmarks.discover = classmethod(_leave_out_full(Benchmarks.discover.__func__))

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Commits times cells: what asv stored, as one line a cell with its intervals and the steps found in it."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from allocmark.asv.stored_results import Benchmark, Machine, Results, StoredCell, figures
+from allocmark.errors import AllocmarkError
+from allocmark.output.text.figures import counted
+
+STEP = 0.03  #: smaller changes of level are not called a step: they drown in what a machine does between two days
+_NS = 1e9
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the history. ``date`` is ISO 8601 in UTC; ``url`` shows it, None where nothing does."""
+
+    hash: str
+    date: str
+    subject: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A figure at ``History.commits[commit]``, with its 99 % interval where ``n`` samples sufficed for one."""
+
+    commit: int
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class LevelStep:
+    """The level changed from ``before`` to ``after``, first seen at ``History.commits[commit]``."""
+
+    commit: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """A cell over the commits, oldest first.
+
+    ``measure`` is what asv calls the figure (``time_object``); ``unit`` is ``ns/object`` for it, else asv's.
+    """
+
+    workload: str
+    measure: str
+    parameters: Mapping[str, Any]
+    backend: str
+    variant: str
+    unit: str
+    version: str
+    points: tuple[Point, ...]
+    steps: tuple[LevelStep, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """What one machine measured. ``commits`` are those with a figure, oldest first; ``notes`` tell what is left out."""
+
+    machine: str
+    facts: Mapping[str, str]
+    commits: tuple[Commit, ...]
+    series: tuple[Series, ...]
+    notes: tuple[str, ...]
+
+
+def commits_of(repository: Path, branches: Sequence[str], show_url: str | None = None) -> list[Commit]:
+    """The commits of ``branches`` (first parents, as asv follows them), oldest first. AllocmarkError from git.
+
+    ``show_url`` followed by a hash is the page of a commit.
+    """
+    command = ["git", "-C", str(repository), "log", "--first-parent", "--topo-order", "--reverse", "-z"]
+    try:
+        done = subprocess.run([*command, "--format=%H%x1f%ct%x1f%s", *branches, "--"], capture_output=True, check=True)
+    except OSError as error:
+        raise AllocmarkError(f"git cannot be run: {error.strerror}") from error
+    except subprocess.CalledProcessError as error:
+        told = error.stderr.decode(errors="replace").strip().splitlines()
+        raise AllocmarkError(f"{repository}: git log: {told[-1] if told else 'failed'}") from error
+    commits = []
+    for entry in filter(None, done.stdout.decode(errors="replace").split("\0")):
+        name, seconds, subject = entry.split("\x1f", 2)
+        date = datetime.fromtimestamp(int(seconds), UTC).isoformat()
+        commits.append(Commit(name, date, subject, show_url + name if show_url else None))
+    return commits
+
+
+def histories(results: Results, commits: Sequence[Commit]) -> list[History]:
+    """A history for each machine that has figures; ``commits`` is the line they lie on, oldest first."""
+    place = {commit.hash: index for index, commit in enumerate(commits)}
+    found = [_history(machine, results.benchmarks, commits, place) for machine in results.machines]
+    return [history for history in found if history.series or history.notes]
+
+
+_Key = tuple[str, str, tuple[Any, ...]]  # workload, measure, values of the parameters
+
+
+def _history(
+    machine: Machine, benchmarks: Mapping[str, Benchmark], commits: Sequence[Commit], place: Mapping[str, int]
+) -> History:
+    newest: dict[tuple[_Key, int], tuple[float, StoredCell, Benchmark]] = {}
+    stale: set[str] = set()
+    for file in machine.files:
+        if file.commit not in place:
+            continue
+        rows = list(figures(file, benchmarks))
+        stale |= {row.benchmark for row in file.rows} - {row.benchmark for _, row in rows}
+        for benchmark, row in rows:
+            # A set of benchmarks may stand before the workload: full.burst.time_object is burst's as well.
+            *_, workload, measure = ["", *row.benchmark.split(".")]
+            for cell in row.cells:
+                if cell.value is None or len(cell.values) != len(benchmark.parameters):
+                    continue
+                # One figure a commit: the latest, when several environments have measured it.
+                slot = ((workload, measure, cell.values), place[file.commit])
+                if slot not in newest or newest[slot][0] <= row.started:
+                    newest[slot] = (row.started, cell, benchmark)
+    shown = sorted({at for _, at in newest})
+    index = {at: number for number, at in enumerate(shown)}
+    lines: dict[_Key, list[tuple[int, StoredCell]]] = {}
+    latest: dict[_Key, Benchmark] = {}
+    for (key, at), (_, cell, benchmark) in sorted(newest.items(), key=lambda item: item[0][1]):
+        lines.setdefault(key, []).append((index[at], cell))
+        latest[key] = benchmark
+    series = tuple(_series(key, latest[key], lines[key]) for key in sorted(lines, key=_order))
+    notes = _left_out(machine, place, stale)
+    return History(machine.name, machine.facts, tuple(commits[i] for i in shown), series, notes)
+
+
+def _order(key: _Key) -> tuple[str, str, list[tuple[bool, float, str]]]:
+    """By workload and measure, then by parameters: numbers by their value, before texts."""
+    workload, measure, values = key
+    return workload, measure, [(False, v, "") if isinstance(v, int | float) else (True, 0, str(v)) for v in values]
+
+
+def _left_out(machine: Machine, place: Mapping[str, int], stale: set[str]) -> tuple[str, ...]:
+    notes = []
+    gone = list(dict.fromkeys(file.commit[:8] for file in machine.files if file.commit not in place))
+    if gone:
+        few = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+        notes.append(
+            f"{machine.name}: {counted(len(gone), 'commit')} with results left out, not in this history (rewritten, or "
+            f"of another branch): {few}"
+        )
+    if stale:
+        notes.append(
+            f"{machine.name}: figures of {', '.join(sorted(stale))} are left out where they are of another version: "
+            "measure those commits again"
+        )
+    return tuple(notes)
+
+
+def _series(key: _Key, benchmark: Benchmark, line: Sequence[tuple[int, StoredCell]]) -> Series:
+    workload, measure, values = key
+    parameters = dict(zip(benchmark.parameters, values, strict=True))
+    backend, _, variant = str(parameters.pop("backend", "")).partition(":")
+    timed = benchmark.unit == "seconds"
+    scale = _NS if timed else 1.0
+    points = tuple(
+        Point(index, cell.value * scale, _scaled(cell.low, scale), _scaled(cell.high, scale), cell.n)
+        for index, cell in line
+        if cell.value is not None
+    )
+    unit = "ns/object" if timed else benchmark.unit
+    return Series(workload, measure, parameters, backend, variant, unit, benchmark.version, points, steps_in(points))
+
+
+def _scaled(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
+
+
+def steps_in(points: Sequence[Point]) -> tuple[LevelStep, ...]:
+    """The changes of level by more than `STEP` in a line, by asv's step detection (``asv.step_detect``).
+
+    Where both sides have intervals these must not overlap: the detection alone makes steps of noise where commits are
+    few.
+    """
+    from asv.step_detect import detect_steps  # type: ignore[import-untyped]
+
+    pieces = detect_steps([point.value for point in points], [_weight(point) for point in points])
+    steps = []
+    level = pieces[0][2] if pieces else 0.0
+    begin = 0
+    for left, right, value, _, _ in pieces[1:]:
+        if abs(value - level) > STEP * min(abs(value), abs(level)) and _apart(points[begin:left], points[left:right]):
+            steps.append(LevelStep(points[left].commit, level, value))
+            level, begin = value, left
+    return tuple(steps)
+
+
+def _apart(before: Sequence[Point], after: Sequence[Point]) -> bool:
+    """Whether the usual intervals of two stretches lie apart, or one has none."""
+    usual: list[tuple[float, float]] = []
+    for points in (before, after):
+        ends = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
+        if not ends:
+            return True
+        usual.append((statistics.median(low for low, _ in ends), statistics.median(high for _, high in ends)))
+    (low, high), (later_low, later_high) = usual
+    return high < later_low or later_high < low
+
+
+def _weight(point: Point) -> float | None:
+    """As asv weighs: the inverse of the interval's half width; None where it has none."""
+    if point.low is None or point.high is None or point.high == point.low:
+        return None
+    return 2 / abs(point.high - point.low)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""asv's install step: ``python -m allocmark.asv.install BUILD_DIR COMMIT CACHE``, run in an asv environment.
+
+Makes the environment hold the harness of the working tree that this file lies in, and the backends of the commit
+that is checked out in BUILD_DIR; nothing else of another commit stays. What became of each backend is written to
+`status_file`, for the benchmarks, and to ``CACHE/commits/COMMIT.json``, for people.
+
+Standard library only: this runs before anything of the harness is installed. It goes through pip alone.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from allocmark.asv.harness import build_harness, installed_from
+from allocmark.errors import AllocmarkError
+from allocmark.gate.build_backends import Built, build_backends, find_backends
+from allocmark.gate.wheel import pip_environ
+
+REPOSITORY = Path(__file__).parents[3]
+HARNESS = "allocmark"
+
+
+def status_file() -> Path:
+    """Where an environment says which backends it holds, and why it lacks others."""
+    return Path(sys.prefix, "allocmark-backends.json")
+
+
+def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
+    """Installs; returns what `status_file` then says. Raises AllocmarkError when there is nothing to measure with."""
+    python = Path(sys.executable)
+    requirements = _bring(_requirements(REPOSITORY, build_dir))
+    status_file().unlink(missing_ok=True)  # what follows may be interrupted
+    harness = build_harness(REPOSITORY, cache, python)
+    if _origins().get(HARNESS) != harness.as_uri():
+        _say("the harness of the working tree")
+        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", str(harness))
+        _pip("install", "--quiet", str(harness))  # what it needs
+    built = build_backends(build_dir, cache, python=python)
+    _install_backends(built)
+    status = {"commit": commit, "backends": [asdict(each) for each in built], "requirements": requirements}
+    text = json.dumps(status, indent=1, default=str) + "\n"
+    commits = cache / "commits"
+    commits.mkdir(exist_ok=True)
+    for file in (commits / f"{commit}.json", status_file()):
+        file.write_text(text)
+    return status
+
+
+def _bring(requirements: list[str]) -> list[str]:
+    """Installs what is required and returns it; none when that failed: whose build needed it will say so."""
+    try:
+        if json.loads(status_file().read_text()).get("requirements") == requirements:
+            return requirements
+    except (FileNotFoundError, ValueError):
+        pass  # new, or interrupted
+    try:
+        _pip("install", "--quiet", *requirements)
+    except AllocmarkError as error:
+        _say(str(error))
+        return []
+    return requirements
+
+
+def _install_backends(built: Sequence[Built]) -> None:
+    wheels = {each.wheel.as_uri(): each.wheel for each in built if each.wheel}
+    there = {name: origin for name, origin in _origins().items() if name != HARNESS}
+    gone = [name for name, origin in there.items() if origin not in wheels]
+    if gone:
+        _pip("uninstall", "--quiet", "--yes", *gone)
+    new = [str(wheel) for origin, wheel in wheels.items() if origin not in there.values()]
+    if new:
+        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", *new)
+    for each in built:
+        _say(f"{each.name}: {each.reason or 'ready'}")
+    if not built:
+        _say("this commit has no backends")
+
+
+def _origins() -> dict[str, str]:
+    """Of the harness and of every distribution here that brings a plugin: where it was installed from."""
+
+    def is_ours(found: Distribution) -> bool:
+        return found.name == HARNESS or bool(found.entry_points.select(group="allocmark"))
+
+    # The site folder alone: the working tree, from where this runs, holds metadata of its own.
+    found = distributions(path=list({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    return {each.name: installed_from(each) for each in found if is_ours(each)}
+
+
+def _requirements(repository: Path, build_dir: Path) -> list[str]:
+    """What harness and backends need to build, and backends to run; the harness is ours to bring."""
+    wanted: set[str] = set()
+    for folder in (repository, *find_backends(build_dir)):
+        try:
+            project = tomllib.loads((folder / "pyproject.toml").read_text())
+        except ValueError:
+            continue  # its build will say so
+        wanted |= set(project.get("build-system", {}).get("requires", []))
+        if folder != repository:
+            wanted |= set(project.get("project", {}).get("dependencies", []))
+    return sorted(each for each in wanted if not each.startswith(HARNESS))
+
+
+def _pip(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments], env=pip_environ(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
+
+
+def _say(line: str) -> None:
+    print(f"allocmark: {line}", flush=True)  # asv takes a long silence for a hang
+
+
+def main() -> int:
+    """The command. Exit status 2, with one line, when nothing can be measured."""
+    build_dir, commit, cache = sys.argv[1:]
+    try:
+        install(Path(build_dir), commit, Path(cache))
+    except AllocmarkError as error:
+        print(f"allocmark: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""asv's own page, made local: what it loads from content networks comes from copies beside it.
+
+It moves from index.html to asv.html, for the front page of a site is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from allocmark.errors import AllocmarkError
+from allocmark.output.html.assets import LICENCES, asset
+
+PAGE = "asv.html"
+FOLDER = "vendor"
+
+# By the last part of the address that asv 0.6.6 names.
+_COPIES = {
+    "bootstrap.min.css": "bootstrap.min.css",
+    "bootstrap.min.js": "bootstrap.min.js",
+    "jquery-3.3.1.min.js": "jquery.min.js",
+    "jquery.flot.categories.min.js": "jquery.flot.categories.js",
+    "jquery.flot.min.js": "jquery.flot.js",
+    "jquery.flot.orderBars.js": "jquery.flot.orderBars.js",
+    "jquery.flot.selection.min.js": "jquery.flot.selection.js",
+    "jquery.flot.time.min.js": "jquery.flot.time.js",
+    "md5.min.js": "md5.min.js",
+    "stupidtable.min.js": "stupidtable.min.js",
+}
+_ELEMENT = re.compile(r"<(?:script|link)\b[^>]*\b(?:src|href)=\"(https?://[^\"]*/([^\"/]+))\"[^>]*>")
+# Of no use for a file of one's own, and the hashes are those of other builds of the same code.
+_REMOTE_ONLY = re.compile(r"\s(?:integrity|crossorigin|referrerpolicy)=\"[^\"]*\"")
+
+
+def make_local(html: Path) -> None:
+    """Turn asv's output folder ``html`` into one that asks no other host for anything.
+
+    Raises AssetError when the copies have not been fetched, AllocmarkError for a page that this does not know.
+    """
+    page = html / "index.html"
+    text = _ELEMENT.sub(_local, page.read_text(encoding="utf-8"))
+    text = text.replace('<li id="nav-li-"', '<li><a href="index.html">Overview</a></li>\n\t<li id="nav-li-"', 1)
+    folder = html / FOLDER
+    folder.mkdir()
+    for name in (*_COPIES.values(), LICENCES):
+        (folder / name).write_bytes(asset(name))
+    (html / PAGE).write_text(text, encoding="utf-8")
+    page.unlink()
+    # The feed's entries point to the page.
+    feed = html / "regressions.xml"
+    if feed.exists():
+        feed.write_text(feed.read_text(encoding="utf-8").replace("index.html#", f"{PAGE}#"), encoding="utf-8")
+
+
+def _local(found: re.Match[str]) -> str:
+    address, name = found.groups()
+    if name not in _COPIES:
+        raise AllocmarkError(f"asv's page loads {address}, of which there is no copy here: install asv==0.6.6")
+    return _REMOTE_ONLY.sub("", found.group().replace(address, f"{FOLDER}/{_COPIES[name]}"))

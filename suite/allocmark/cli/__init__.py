@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: parses, calls, prints. One file per command; what is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from allocmark import __version__
+from allocmark.cli.arguments import INTERRUPTED, OK, USAGE, Parser
+from allocmark.cli.compare import add_compare
+from allocmark.cli.conform import add_conform
+from allocmark.cli.doctor import add_doctor
+from allocmark.cli.export import add_export
+from allocmark.cli.list import add_list
+from allocmark.cli.publish import add_publish
+from allocmark.cli.report import add_report
+from allocmark.cli.run import add_run
+from allocmark.cli.show import add_show
+from allocmark.cli.track import add_track
+from allocmark.cli.workloads import add_workloads
+from allocmark.errors import AllocmarkError
+
+#: In the order of `allocmark --help`.
+COMMANDS = (
+    add_run,
+    add_conform,
+    add_list,
+    add_workloads,
+    add_show,
+    add_compare,
+    add_track,
+    add_report,
+    add_export,
+    add_publish,
+    add_doctor,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 1 something that was measured failed, 2 it cannot be done as asked."""
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
+    try:
+        _prepare_streams()
+        options = _parser().parse_args(arguments)
+        options.argv = arguments
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except AllocmarkError as error:
+        print(f"allocmark: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        print(f"allocmark: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _prepare_streams() -> None:
+    """A stream may be closed, or not know a character of a file's name: neither is worth a traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # lives as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="allocmark",
+        description="Measures memory allocators and memory pools with workloads written in YAML.",
+    )
+    parser.add_argument("--version", action="version", version=f"allocmark {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    return parser

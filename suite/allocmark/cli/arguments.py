@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What several commands take: argument types, options, and the exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from allocmark.errors import UsageError
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+BASELINE = "what the ratios compare with; with wildcards or commas: the fastest of those, in each case"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def positive(text: str) -> int:
+    value = int(text) if text.isdecimal() and len(text) < 7 else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to 999999")
+    return value
+
+
+def seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of at most 18 digits")
+    return int(text)
+
+
+def assignments(items: Sequence[str]) -> dict[str, list[str]]:
+    """What ``--set KEY=VALUE[,VALUE...]`` asks for. Raises UsageError."""
+    overrides: dict[str, list[str]] = {}
+    for item in items:
+        key, equals, values = item.partition("=")
+        if not equals or not key or not values:
+            raise UsageError(f"--set {item}: expected KEY=VALUE, or KEY=VALUE,VALUE,... for several cells")
+        if key in overrides:
+            raise UsageError(f"--set {item}: {key} is set already; give several values as {key}=VALUE,VALUE")
+        overrides[key] = values.split(",")
+    return overrides
+
+
+def workload_names(names: Sequence[str]) -> list[str]:
+    """Names as they are, paths made absolute: a run or a gate that was interrupted can go on from any folder."""
+    from allocmark.workload.language.find import is_path
+
+    return [os.path.abspath(name) if is_path(name) else name for name in names]
+
+
+def note(text: str) -> None:
+    """A line to whoever waits, beside the output."""
+    print(f"allocmark: {text}", file=sys.stderr)

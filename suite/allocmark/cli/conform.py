@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark conform``: the acceptance kit on one backend."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from allocmark.cli.arguments import FAILED, OK
+
+
+def add_conform(commands: Any) -> None:
+    """Add the command to the parser's sub-commands."""
+    parser = commands.add_parser("conform", help="check that a backend keeps the contract of every backend")
+    parser.set_defaults(command=_conform)
+    parser.add_argument("backend", metavar="NAME[:VARIANT]", help="VARIANT may have wildcards; none: the default one")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _conform(options: argparse.Namespace) -> int:
+    from allocmark import conformance, plugins
+    from allocmark.measuring.schedule import Progress
+    from allocmark.output.text.listing import render
+    from allocmark.output.text.progress import reporter
+
+    cases = conformance.cases(options.backend)
+    rows = []
+    with reporter(sys.stderr) as report:
+        for number, case in enumerate(cases):
+            report(Progress(number, len(cases), case.backend, str(case), 0, 1))
+            result = case.run()
+            rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
+    versions = {each.backend.label: each.backend.version for each in plugins.load().backends}
+    told = [{"backend": row["backend"], "version": versions[row["backend"]], **row} for row in rows]
+    print(json.dumps(told, indent=1) if options.json else render(rows))
+    verdicts = {row["verdict"] for row in rows}
+    return OK if "passed" in verdicts and "failed" not in verdicts else FAILED

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark list``: what there is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from allocmark.cli.arguments import OK
+
+
+def add_list(commands: Any) -> None:
+    """Add the command to the parser's sub-commands."""
+    parser = commands.add_parser("list", help="what there is: backends, workloads, probes")
+    parser.set_defaults(command=_list)
+    parser.add_argument("what", choices=["backends", "workloads", "probes"])
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from allocmark import plugins
+    from allocmark.output.text import listing
+
+    host = plugins.load()
+    rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
+    print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
+    return OK

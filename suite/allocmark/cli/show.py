@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark show``: the table of a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from allocmark.cli.arguments import BASELINE
+from allocmark.cli.reading import read
+from allocmark.output.text.terminal import columns
+
+
+def add_show(commands: Any) -> None:
+    """Add the command to the parser's sub-commands."""
+    parser = commands.add_parser("show", help="the table of a run")
+    parser.set_defaults(command=_show)
+    parser.add_argument("run", metavar="RUN", help="run file or its folder")
+    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
+    parser.add_argument("--json", action="store_true", help="the whole run as one JSON document")
+
+
+def _show(options: argparse.Namespace) -> int:
+    from allocmark.output.text.run_table import render
+    from allocmark.output.text.verified import verified
+    from allocmark.results.summary import document
+
+    run, status = read(options.run)
+    baseline = options.baseline or run.header.baseline
+    if options.json:
+        print(json.dumps(document(run, baseline), indent=1))
+    elif run.header.settings.get("verify"):
+        print(verified(run))
+    else:
+        print(render(run, baseline, columns()))
+    return status

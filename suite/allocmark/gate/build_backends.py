@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds the backends of a checkout, each by itself, against the ABI header of the harness that is installed.
+
+A wheel is kept by what it is made from, so a commit builds only what no commit before it had. A failure is not
+kept: it may have been the machine's, and what fails does so quickly.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocmark.gate.wheel import ask, digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+
+
+@dataclass(frozen=True)
+class Built:
+    """One backend of a checkout: its wheel, or the reason why there is none."""
+
+    name: str  #: of its folder under ``backends/``
+    distribution: str  #: as its pyproject.toml says; the folder's name where that cannot be read
+    wheel: Path | None
+    log: Path  #: everything the build said
+    reason: str | None  #: one line; None exactly when there is a wheel
+
+
+def find_backends(checkout: Path) -> list[Path]:
+    """The folders of a checkout's backends, ``backends/NAME/`` with a pyproject.toml, sorted."""
+    return sorted(file.parent for file in checkout.glob("backends/*/pyproject.toml"))
+
+
+def build_backends(checkout: Path, cache: Path, *, python: Path) -> list[Built]:
+    """Builds every backend of ``checkout``, sorted by name; an empty list where there are none.
+
+    Nothing is written into ``checkout``. Wheels and logs go to ``cache``, which processes may share. ``python``
+    must have the harness, setuptools, cffi, and whatever else the backends need to build: nothing is fetched.
+    Raises AllocmarkError when it has not; a backend that does not build is an entry with its ``reason``.
+    """
+    folders = find_backends(checkout)
+    if not folders:
+        return []
+    include = Path(ask(python, "import allocmark; print(allocmark.get_include(), end='')"))
+    surroundings = digest(include) + toolchain(python)
+    cache = cache.absolute()
+    cache.mkdir(parents=True, exist_ok=True)
+    return [_build(folder, cache, python, surroundings) for folder in folders]
+
+
+def _build(folder: Path, cache: Path, python: Path, surroundings: str) -> Built:
+    kept = cache / f"{folder.name}-{short_digest(digest(folder), surroundings)}"
+    log = kept.with_suffix(".log")
+
+    def lay_out(target: Path) -> None:
+        shutil.copytree(folder, target, symlinks=True, ignore=ignore_products)
+
+    reason = None if find_wheel(kept) else make_wheel(lay_out, kept, python, log)
+    return Built(folder.name, _distribution(folder), find_wheel(kept), log, reason)
+
+
+def _distribution(folder: Path) -> str:
+    try:
+        return str(tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name  # the build will say what is wrong

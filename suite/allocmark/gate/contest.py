@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures pairs in rounds until each is decided, or the budget is spent.
+
+In a round each undecided pair starts a process of either side, takes their samples in turn, block by block, and comes
+to one figure: the median of the blocks' log ratios. Where a process lies in memory is drawn anew in each round, and the
+rounds of a pair lie apart in time, so both become part of what the interval knows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from allocmark import stats
+from allocmark.gate.journal import Journal
+from allocmark.gate.pairs import Pair
+from allocmark.measuring.request import Request
+from allocmark.measuring.schedule import CaseRun, Progress
+from allocmark.results.records import Block, MeasuredCase, MeasuredCell
+from allocmark.stats import LOOKS, Estimate, look
+
+SAMPLE_MS = 2.0  #: short, so that many samples lie between two interruptions
+BLOCKS = 30  #: of a round
+LEAST_BLOCKS = 8  #: a round that keeps fewer, because the core-to-core distance moved, says nothing
+MOST_ROUNDS = 2 * LOOKS[-1]  #: of a pair, void ones included
+
+_REUSE = {"pages_2m": "2 MB pages", "pages_4k": "4 KB pages", "lines": "cache lines", "objects": "objects"}
+FACT_ROUNDS = (
+    6  #: the first rounds, in which reuse is counted too: what depends on addresses differs from one to another
+)
+
+Facts = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Round:
+    """``log``: ln(head / base), None when the round is void. ``base``, ``head``: medians in ns an object."""
+
+    log: float | None
+    base: float
+    head: float
+    distance_ns: float | None
+    facts: tuple[Facts, Facts]
+
+
+@dataclass
+class Tally:
+    """What is known of a pair. ``failure``: it cannot be measured, and why."""
+
+    pair: Pair
+    cells: int  #: that are looked at together
+    rounds: list[Round] = field(default_factory=list)
+    failure: str | None = None
+
+    def used(self) -> list[Round]:
+        """The rounds of the commonest core-to-core distance."""
+        valid = [each for each in self.rounds if each.log is not None]
+        kept = stats.dominant_distance([Block(each.distance_ns, False) for each in valid]).kept
+        return [each for index, each in enumerate(valid) if index in kept]
+
+    def ratio(self) -> Estimate | None:
+        """Head over base, at the last look."""
+        return look([each.log for each in self.used() if each.log is not None], self.cells)
+
+    def facts(self) -> dict[str, tuple[float, float]]:
+        """What differs and is no time: the medians of figures of which no process of one side reaches the other's."""
+        found = {}
+        for name in self.rounds[0].facts[0] if self.rounds else ():
+            old, new = ([each.facts[i][name] for each in self.rounds if name in each.facts[i]] for i in (0, 1))
+            if old and new and (max(old) < min(new) or max(new) < min(old)):
+                found[name] = stats.median(old), stats.median(new)
+        return found
+
+
+def request_of(**values: Any) -> Request:
+    """A request with the samples of a round."""
+    return Request(blocks=BLOCKS, sample_ms=SAMPLE_MS, latency=False, **values)
+
+
+def contest(
+    pairs: Sequence[Pair],
+    request: Request,
+    journal: Journal,
+    decided: Callable[[Estimate | None], bool],
+    seconds: float,
+    report: Callable[[Progress], None],
+) -> list[Tally]:
+    """Measures until ``decided`` says so of each pair's ratio, for ``seconds`` at most, those in the journal included.
+
+    Ctrl-C loses the round in flight; the journal has the others, and the same call goes on.
+    """
+    tallies = {pair.key: Tally(pair, len(pairs)) for pair in pairs}
+    spent = 0.0
+    for record in journal.records:
+        spent += record["seconds"]
+        _add(tallies[record["pair"]], record)
+    while open_ones := [tally for tally in tallies.values() if not _closed(tally, decided)]:
+        for tally in open_ones:
+            if spent >= seconds:
+                return list(tallies.values())
+            title = f"{tally.pair.label} {tally.pair.case.record.title}"
+            shown = Progress(len(tallies) - len(open_ones), len(tallies), title, "", len(tally.rounds), MOST_ROUNDS)
+            record = _round(tally, request, lambda what, _, p=shown: report(replace(p, cell=what)))
+            spent += record["seconds"]
+            journal.append(record)
+            _add(tally, record)
+    return list(tallies.values())
+
+
+def _closed(tally: Tally, decided: Callable[[Estimate | None], bool]) -> bool:
+    if tally.failure or len(tally.rounds) >= MOST_ROUNDS or len(tally.used()) >= LOOKS[-1]:
+        return True
+    return decided(tally.ratio())
+
+
+def _add(tally: Tally, record: Mapping[str, Any]) -> None:
+    if "failure" in record:
+        tally.failure = record["failure"]
+    else:
+        old, new = record["facts"]
+        values = {name: record[name] for name in ("log", "base", "head", "distance_ns")}
+        tally.rounds.append(Round(**values, facts=(old, new)))
+
+
+def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dict[str, Any]:
+    begun = time.monotonic()
+    # Who starts first changes from round to round; within one the blocks take turns by themselves.
+    turned = len(tally.rounds) % 2
+    cells = tally.pair.case.cells
+    case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
+    request = replace(request, reuse=len(tally.rounds) < FACT_ROUNDS)
+    finished = CaseRun(case, request, [], lambda: False).run(progress)
+    assert finished  # only a stopped run has nothing to keep
+    base, head = finished.cells[::-1] if turned else finished.cells
+    record = _failure(base, head) or _figures(finished, base, head)
+    return {"pair": tally.pair.key, "seconds": round(time.monotonic() - begun, 3), **record}
+
+
+def _failure(base: MeasuredCell, head: MeasuredCell) -> dict[str, Any] | None:
+    failed = [f"{side}: {cell.reason}" for side, cell in (("base", base), ("head", head)) if cell.status != "ok"]
+    return {"failure": "; ".join(failed)} if failed else None
+
+
+def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict[str, Any]:
+    distance = stats.dominant_distance(case.blocks)
+    old = stats.block_medians(base.samples, base.blocks, distance.kept)
+    new = stats.block_medians(head.samples, head.blocks, distance.kept)
+    logs = [math.log(new[block] / old[block]) for block in new if block in old]
+    return {
+        "log": stats.median(logs) if len(logs) >= LEAST_BLOCKS else None,
+        "base": stats.median(base.samples),
+        "head": stats.median(head.samples),
+        "distance_ns": distance.ns,
+        "samples": [list(base.samples), list(head.samples)],
+        "blocks": [vars(block) for block in case.blocks],
+        "facts": [_facts(base), _facts(head)],
+    }
+
+
+def _facts(cell: MeasuredCell) -> Facts:
+    """What the memory probe says of each pool after the samples, and what the reuse pass counted."""
+    pools = cell.probes.get("after", {}).get("memory", {}).get("pools", {})
+    memory = {
+        f"resident bytes an object over its size, in {name}": pool.get("over_size") for name, pool in pools.items()
+    }
+    reuse = {f"{_REUSE[name]} in 1,000 gets": value for name, value in cell.reuse.items() if name in _REUSE}
+    return {name: value for name, value in (memory | reuse).items() if value is not None}

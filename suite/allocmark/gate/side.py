@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One side of a comparison: a revision whose backends are built, installed in a folder of their own and described."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from allocmark.errors import AllocmarkError
+from allocmark.gate.build_backends import Built, build_backends
+from allocmark.gate.describe import describe
+from allocmark.gate.revision import checked_out, resolve
+from allocmark.gate.wheel import pip_environ, short_digest
+from allocmark.plugins import Host, Registered
+
+NOT_THERE = "not in this commit"
+
+
+@dataclass(frozen=True)
+class Side:
+    """``files`` identifies what a distribution consists of, its metadata aside: equal files cost the same."""
+
+    revision: str  #: as it was asked for
+    commit: str
+    built: tuple[Built, ...]
+    host: Host
+    files: Mapping[str, str]  #: by the distribution's canonical name
+
+    def files_of(self, registered: Registered) -> str | None:
+        """What the distribution of a backend of either side consists of on this one; None where it is not there."""
+        return self.files.get(canonical(registered.distribution))
+
+    def why_not(self, distribution: str) -> str | None:
+        """Why ``distribution`` has no backends on this side, or None when it has."""
+        name = canonical(distribution)
+        if name in self.files:
+            broken = [each.cause for each in self.host.broken if canonical(each.distribution) == name]
+            return f"its plugin is not used: it {broken[0]}" if broken else None
+        found = [each for each in self.built if canonical(each.distribution) == name]
+        return f"{found[0].reason} (log: {found[0].log})" if found else NOT_THERE
+
+
+def canonical(distribution: str) -> str:
+    """The name, without a version, as package tools compare it."""
+    return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
+
+
+def prepare(repository: Path, revision: str, state: Path) -> Side:
+    """Build and install the backends of ``revision``; what was built before is taken from ``state``.
+
+    Raises AllocmarkError when there is no such revision, or nothing at all can be built here. A backend that does not
+    build is for `Side.why_not`.
+    """
+    commit = resolve(repository, revision)
+    built = _build(repository, commit, state / "wheels")
+    wheels = {each.distribution: each.wheel for each in built if each.wheel}
+    files = {canonical(distribution): _digest(wheel) for distribution, wheel in wheels.items()}
+    prefix = state / "installed" / _name(files)
+    if not prefix.is_dir():
+        _install(list(wheels.values()), prefix)
+    return Side(revision, commit, built, describe(prefix), files)
+
+
+@cache
+def _build(repository: Path, commit: str, wheels: Path) -> tuple[Built, ...]:
+    """What failed is tried once a process."""
+    with checked_out(repository, commit) as checkout:
+        return tuple(build_backends(checkout, wheels, python=Path(sys.executable)))
+
+
+def _digest(wheel: Path) -> str:
+    total = hashlib.sha256()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            folder, _, file = name.partition("/")
+            if not folder.endswith(".dist-info") or file == "entry_points.txt":
+                content = archive.read(name)
+                total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
+
+
+def _name(files: Mapping[str, str]) -> str:
+    """Equal for equal files, and of one length for all: the length of a path can move a process's stack."""
+    return short_digest(repr(sorted(files.items())))
+
+
+def _install(wheels: list[Path], prefix: Path) -> None:
+    """The folder appears whole or not at all."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="installing-", dir=prefix.parent) as work:
+        target = Path(work, "files")
+        target.mkdir()
+        if wheels:
+            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
+            done = subprocess.run(
+                [*command, *map(str, wheels)],
+                env=pip_environ(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                said = " ".join(done.stderr.split())[-300:]
+                raise AllocmarkError(f"{', '.join(wheel.name for wheel in wheels)} cannot be installed: {said}")
+        try:
+            os.rename(target, prefix)
+        except OSError:
+            if not prefix.is_dir():  # else another process was faster, with the same
+                raise

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From what is asked to cells: which backends, which workloads, what cannot run here and why."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allocmark.backend import Backend, Unavailable
+from allocmark.errors import UsageError
+from allocmark.measuring.request import Request
+from allocmark.plugins import BUILTIN, Host, Registered
+from allocmark.results.records import PlannedCase, PlannedCell
+from allocmark.system import machine
+from allocmark.workload.language.expand import Template
+from allocmark.workload.language.find import all_workloads, find_workload
+from allocmark.workload.tape.compile import compile_workload
+from allocmark.workload.tape.program import Program
+
+MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may take together
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One variant in one case; ``unavailable`` when it cannot run there."""
+
+    registered: Registered
+    unavailable: Unavailable | None
+
+    @property
+    def backend(self) -> Backend:
+        """The variant."""
+        return self.registered.backend
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) an actor."""
+
+    record: PlannedCase
+    program: Program
+    cells: tuple[CellPlan, ...]
+    cpus: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will run. ``left_out`` says in words what was asked for and cannot run on this machine."""
+
+    cases: tuple[CasePlan, ...]
+    left_out: tuple[str, ...]
+
+
+def make_plan(request: Request, host: Host) -> Plan:
+    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here;
+    TooLargeError when it would on a larger machine."""
+    registered = select_backends(host, request.backends)
+    if request.verify:
+        registered = [r for r in registered if not r.backend.floor]
+        if not registered:
+            raise UsageError("the floor hands out the same objects again by design: name something else to verify")
+    left_out: list[str] = []
+    templates: list[Template] = []
+    if request.workloads:
+        templates = [find_workload(name, host.workload_dirs) for name in dict.fromkeys(request.workloads)]
+    else:
+        for found in all_workloads(host.workload_dirs):
+            if isinstance(found, Template):
+                templates += [found] if found.default else []
+            else:
+                left_out.append(str(found))
+    cases: list[CasePlan] = []
+    for template in templates:
+        # One that is too much for this machine costs the others nothing.
+        try:
+            planned, too_large = _cases(template, request, registered, len(cases))
+        except _NoRoomError as error:
+            planned, too_large = [], str(error)
+        cases += planned
+        if too_large:
+            left_out.append(too_large)
+    if not cases and request.workloads:
+        raise TooLargeError("; ".join(left_out))
+    if not cases:
+        raise UsageError(f"nothing can run here: {'; '.join(left_out) or 'there are no workloads'}")
+    return Plan(tuple(cases), tuple(left_out))
+
+
+def _cases(
+    template: Template, request: Request, registered: Sequence[Registered], first: int
+) -> tuple[list[CasePlan], str]:
+    """The cases of one file, numbered from ``first``, and in words which cells need more cores."""
+    usable = machine.usable_cpus()
+    cases = template.cases(request.overrides, short=request.short)
+    planned: list[CasePlan] = []
+    too_large: list[int] = []  # cores that each case wants of which there are fewer
+    for case in cases:
+        actors = sum(actor.count for actor in case.workload.actors.values())
+        wanted = min(case.workload.cpus or actors, actors)
+        if request.pin and wanted > len(usable):
+            too_large.append(wanted)
+            continue
+        program = compile_workload(case.workload, request.seed, str(template.path))
+        plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
+        _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
+        record = PlannedCase(
+            case=first + len(planned),
+            workload=template.name,
+            digest=template.digest,
+            parameters=case.parameters,
+            actors=actors,
+            cells=tuple(PlannedCell(p.backend.name, p.backend.variant, p.backend.floor) for p in plans),
+        )
+        shared = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:wanted]] if request.pin else [(-1, -1)]
+        cpus = [shared[actor % len(shared)] for actor in range(actors)]
+        planned.append(CasePlan(record, program, plans, tuple(cpus)))
+    if not too_large:
+        return planned, ""
+    needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
+    which = f"{template.name}: {len(too_large)} of {len(cases)} cases need {needs} cores"
+    return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
+
+
+def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
+    """The chosen variants, the floor first. UsageError for a name that nobody registered."""
+    floors = [r for r in host.backends if r.backend.floor]
+    others = [r for r in host.backends if not r.backend.floor]
+    if not wanted:
+        names = list(dict.fromkeys(r.backend.name for r in others))
+        return floors + [_default([r for r in others if r.backend.name == name]) for name in names]
+    chosen: list[Registered] = []
+    for spec in wanted:
+        name, _, variant = spec.partition(":")
+        same = [r for r in host.backends if r.backend.name == name]
+        if not same:
+            raise UsageError(_unknown_backend(host, name))
+        found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else [_default(same)]
+        if not found:
+            known = [r.backend.variant for r in same]
+            raise UsageError(f"backend {name!r} has no variant {variant!r}{_guess(variant, known)}")
+        chosen += [r for r in found if r not in chosen]
+    return floors + [r for r in chosen if r not in floors]
+
+
+def _default(variants: Sequence[Registered]) -> Registered:
+    return next((r for r in variants if r.backend.default), variants[0])
+
+
+def _unknown_backend(host: Host, name: str) -> str:
+    for broken in host.broken:
+        if name in (broken.plugin, broken.distribution.split(" ")[0]) or name in broken.plugin:
+            return f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}"
+    known = list(dict.fromkeys(r.backend.name for r in host.backends))
+    return f"no backend is called {name!r}{_guess(name, known)}"
+
+
+def _guess(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
+    """Why the variant cannot run this program, if it cannot."""
+    if backend.unavailable:
+        return backend.unavailable
+    has = backend.capabilities
+    for index, pool in enumerate(program.pools):
+        users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
+        if users > 1 and not has.thread_safe:
+            return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}")
+        if has.max_actors is not None and users > has.max_actors:
+            return Unavailable(f"for at most {has.max_actors} actor a pool, and {users} use {pool.name!r}")
+    if program.queues and not has.cross_thread_free:
+        return Unavailable("cannot free on another thread, which this workload does")
+    return None
+
+
+class TooLargeError(UsageError):
+    """Nothing of what was asked for by name runs here: too few cores, or too little memory."""
+
+
+class _NoRoomError(UsageError):
+    """The pools of a workload are larger than this machine's memory."""
+
+
+def _check_memory(workload: str, program: Program, processes: int) -> None:
+    available = machine.mem_available()
+    for pool in program.pools:
+        if pool.object_size * pool.objects > available:
+            raise _NoRoomError(
+                f"{workload}: pool {pool.name!r} of {pool.objects:,} objects of {pool.object_size:,} bytes is "
+                f"{_gib(pool.object_size * pool.objects)}, and {_gib(available)} of memory are available: "
+                f"make it smaller with --set pools.{pool.name}.objects=N"
+            )
+    together = program.pool_bytes * processes
+    if together > MEMORY_SHARE * available:
+        raise _NoRoomError(
+            f"{workload}: the pools of {processes} backends are {_gib(together)} together, and {_gib(available)} of "
+            "memory are available: name fewer backends with -b, or make the pools smaller with --set"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def owner(registered: Registered) -> list[str]:
+    """The plugins that the process of a cell must load."""
+    return [registered.plugin] if registered.plugin != BUILTIN else []

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parent's side of one cell's process: requests, time-outs, and what became of it when it died."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import Any
+
+LAST_LINES = 3  #: lines of a dead process's output that are shown
+MOST_OUTPUT = 8192  #: bytes of its output that are looked at
+
+
+class CellFailedError(Exception):
+    """The cell is lost; the text says what happened. Nothing else is."""
+
+
+class CellRefusedError(CellFailedError):
+    """The backend would not be set up as asked; the text is its own."""
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    read, write = os.pipe()
+    undo.callback(os.close, read)
+    undo.callback(os.close, write)
+    return read, write
+
+
+class CellProcess:
+    """A worker process. Not started when the constructor raises; always `stop` it in the end."""
+
+    def __init__(self, job: Mapping[str, Any], environ: Mapping[str, str], timeout: float) -> None:
+        """Start the process and hand it its job; the reply to it is read by `ready`. ``timeout``: seconds a reply
+        may take. Raises CellFailedError when no process can be had."""
+        self._timeout = timeout
+        self._buffer = b""
+        with contextlib.ExitStack() as undo:
+            try:
+                self._output = undo.enter_context(tempfile.TemporaryFile())
+                request_read, self._requests = _pipe(undo)
+                self._replies, reply_write = _pipe(undo)
+                with tempfile.TemporaryFile() as described:
+                    described.write(json.dumps(job).encode())
+                    described.seek(0)
+                    self._process = subprocess.Popen(
+                        # -P: a file in the current folder must not stand in for a module.
+                        [sys.executable, "-P", "-m", "allocmark.measuring.worker", str(request_read), str(reply_write)],
+                        pass_fds=(request_read, reply_write),
+                        stdin=described,
+                        stdout=self._output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **environ},
+                        # Ctrl-C is for the parent: it stops cells in its own order.
+                        start_new_session=True,
+                    )
+            except (OSError, ValueError) as error:
+                raise CellFailedError(f"its process could not be started: {error}") from error
+            undo.pop_all()
+        os.close(request_read)
+        os.close(reply_write)
+
+    def ready(self) -> dict[str, Any]:
+        """Waits until the cell is populated and settled."""
+        return self._receive("set-up")
+
+    def request(self, what: str, **values: Any) -> dict[str, Any]:
+        """Asks and waits for the reply. Raises CellFailedError when there is none."""
+        self._send({"do": what, **values})
+        return self._receive(what)
+
+    def stop(self) -> None:
+        """End the process, gently first so that it gives back what it reserved."""
+        if self._requests >= 0:
+            os.close(self._requests)
+            self._requests = -1
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._replies)
+        self._output.close()
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        data = json.dumps(request).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._requests, data) :]
+        except BrokenPipeError:
+            pass  # it is dead: _receive says how
+
+    def _receive(self, what: str) -> dict[str, Any]:
+        deadline = time.monotonic() + self._timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self._process.kill()
+                    self._process.wait()
+                    raise CellFailedError(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
+                data = os.read(self._replies, 1 << 16)
+                if not data:
+                    raise CellFailedError(self._death(what))
+                self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
+        return reply
+
+    def _death(self, what: str) -> str:
+        try:
+            code = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if code >= 0:
+            return f"ended by itself during {what}, exit status {code}{self._last_lines()}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = " (the kernel does this when memory runs out)" if name == "SIGKILL" else ""
+        return f"killed by {name} during {what}{hint}{self._last_lines()}"
+
+    def _last_lines(self) -> str:
+        end = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, end - MOST_OUTPUT))
+        lines = [" ".join(line.split()) for line in self._output.read().decode(errors="replace").splitlines()]
+        said = " | ".join([line for line in lines if line][-LAST_LINES:])
+        return f"; it said: {said}" if said else ""

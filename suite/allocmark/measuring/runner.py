@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs a request from beginning to end into a run file."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from allocmark.errors import RunFileError
+from allocmark.measuring.plan import Plan, make_plan, select_backends
+from allocmark.measuring.request import Request
+from allocmark.measuring.schedule import CaseRun, Progress
+from allocmark.plugins import BUILTIN, Host
+from allocmark.results.records import PlannedCase, RunHeader
+from allocmark.results.store import Run, RunWriter, read_run
+from allocmark.results.summary import check_baseline
+from allocmark.system import machine
+from allocmark.system import machine_checks as doctor
+
+Reporter = Callable[[Progress], None]
+
+
+def start(
+    request: Request, host: Host, directory: Path, argv: Sequence[str], baseline: str | None
+) -> tuple[Plan, RunWriter]:
+    """Plan a request and open its run file. Nothing is written when the request cannot be run."""
+    if baseline and not request.verify:
+        labels = [registered.backend.label for registered in select_backends(host, request.backends)]
+        check_baseline(baseline, labels, "one of what is measured")
+    plan = make_plan(request, host)
+    header = RunHeader(
+        id=uuid.uuid4().hex[:12],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        argv=list(argv),
+        seed=request.seed,
+        baseline=baseline,
+        environment=machine.facts() | {"doctor": doctor.as_json(doctor.checks())},
+        settings=request.to_json() | {"left_out": list(plan.left_out)},
+        plan=tuple(case.record for case in plan.cases),
+    )
+    return plan, RunWriter.create(directory, header)
+
+
+def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
+    """Open a run file to finish it, as it was asked for. What a stopped run had begun is measured again."""
+    header = read_run(directory).header
+    if machine.facts()["machine"] != header.environment.get("machine"):
+        raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
+    settings = {key: value for key, value in header.settings.items() if key != "left_out"}
+    try:
+        request = Request.from_json(settings)
+    except (TypeError, ValueError) as error:
+        raise RunFileError(f"{directory}: its settings cannot be used ({error}): start a new run") from error
+    plan = make_plan(request, host)
+    now = tuple(replace(case.record, parameters=dict(case.record.parameters)) for case in plan.cases)
+    then = tuple(replace(case, parameters=dict(case.parameters)) for case in header.plan)
+    if now != then:
+        raise RunFileError(
+            f"{directory}: cannot be resumed: its workloads, backends or this machine's cores have changed since; "
+            "start a new run"
+        )
+    return plan, RunWriter.resume(directory), request
+
+
+def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report: Reporter) -> Run:
+    """Run every case that the file does not have yet. Ctrl-C ends the run and keeps what is measured."""
+    begun = time.monotonic()
+    measured = 0.0
+    probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
+    with _Interrupt() as interrupt:
+        for case in plan.cases:
+            if interrupt.requested():
+                break
+            record = case.record
+            if record.case in writer.done:
+                continue
+            running = CaseRun(case, request, probe_plugins, interrupt.requested)
+
+            def tell(cell: str, block: int, record: PlannedCase = record) -> None:
+                report(Progress(record.case, len(plan.cases), record.title, cell, block, request.blocks))
+
+            finished = running.run(tell)
+            measured += running.measured_seconds
+            if finished:
+                writer.write_case(finished)
+    writer.end(time.monotonic() - begun, measured, interrupt.requested())
+    writer.close()
+    return read_run(writer.path)
+
+
+class _Interrupt:
+    """The first Ctrl-C asks the run to stop after the sample in hand; the second one is an exception."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._before: Any = None
+
+    def requested(self) -> bool:
+        """Whether to stop."""
+        return self._requested
+
+    def __enter__(self) -> _Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One cell from Python, for those who keep samples in their own way, as asv does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from allocmark import plugins
+from allocmark.errors import AllocmarkError, UsageError
+from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
+from allocmark.measuring.request import Request
+from allocmark.measuring.schedule import CaseRun
+from allocmark.results.records import MeasuredCell
+from allocmark.workload.language.load import Scalar
+
+#: Raised when engine or schedule come to measure another thing, so that older figures are not compared with new ones.
+MEASURING_VERSION = 2
+
+
+class UnavailableError(AllocmarkError):
+    """The variant cannot run here, or not this workload, or the machine is too small for it: nothing failed."""
+
+
+def measure(
+    workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1
+) -> list[float]:
+    """Nanoseconds an object, gross, one value a sample; each sample comes from a process of its own, warmed up.
+
+    Parameters and errors are those of `measure_cell`.
+    """
+    cells = (measure_cell(workload, parameters, backend, blocks=1, reuse=False, seed=seed) for _ in range(samples))
+    return [cell.samples[0] for cell in cells]
+
+
+def measure_cell(
+    workload: str,
+    parameters: Mapping[str, Scalar],
+    backend: str,
+    *,
+    blocks: int = 0,
+    reuse: bool = True,
+    seed: int = 1,
+) -> MeasuredCell:
+    """One cell's record, from one process: with none but the deterministic measures, or with ``blocks`` samples.
+
+    ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
+    a value for every sweep variable that has several, and for any other place of the file (``pools.mbuf.objects``).
+
+    Raises UsageError or WorkloadError for what makes no sense here, UnavailableError when the variant cannot run,
+    and AllocmarkError, with the cause, when the process failed.
+    """
+    request = Request(
+        workloads=[workload],
+        backends=[backend],
+        overrides={key: [_as_typed(value)] for key, value in parameters.items()},
+        seed=seed,
+        blocks=blocks,
+        latency=False,
+        reuse=reuse,
+    )
+    case = _one_cell(request)
+    missing = case.cells[0].unavailable
+    if missing:
+        raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
+    finished = CaseRun(case, request, [], lambda: False).run(lambda _cell, _block: None)
+    assert finished  # only a stopped run has nothing to keep
+    (cell,) = finished.cells
+    if cell.status != "ok":
+        raise AllocmarkError(f"{cell.label} failed on {cell.workload}: {cell.reason}")
+    return cell
+
+
+def _as_typed(value: Scalar) -> str:
+    """As on the command line: a word is plain, and JSON's numbers and truths are YAML's."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _one_cell(request: Request) -> CasePlan:
+    try:
+        plan = make_plan(request, plugins.load())
+    except TooLargeError as error:
+        raise UnavailableError(str(error)) from error
+    if len(plan.cases) != 1:
+        raise UsageError(f"{request.workloads[0]}: these parameters leave {len(plan.cases)} cells; expected one")
+    case = plan.cases[0]
+    return replace(case, cells=case.cells[-1:])  # every plan begins with the floor

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT``, two inherited file descriptors.
+
+Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
+JSON reply a line: ``reuse`` (the run in turns), ``sample`` (one sample), ``latency`` (one in which calls are timed) and
+``finish`` (drain, probe again, clean up). A reply with "error" is the last one.
+Standard output and error stay free for whatever a library prints.
+
+Start-up time is time in which nothing is measured: this imports only what a cell needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from allocmark import plugins
+from allocmark.backend import Backend
+from allocmark.engine.calls import CallTiming
+from allocmark.engine.session import Engine
+from allocmark.errors import AllocmarkError, RefusedError
+from allocmark.passes.reuse import measure_reuse
+from allocmark.probes import PoolMemory, Probe, ProbeContext
+from allocmark.workload.tape.program import Program
+
+
+def main() -> int:
+    """Serve one cell until its input ends."""
+    _die_first_when_memory_runs_out()
+    with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
+        try:
+            _serve(requests, replies)
+        except AllocmarkError as error:
+            _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
+            return 1
+    return 0
+
+
+def _serve(requests: TextIO, replies: TextIO) -> None:
+    begun = time.monotonic()
+    job = json.load(sys.stdin)
+    program = Program.from_json(job["program"])
+    host = plugins.load(only=job["plugins"], prefix=job["prefix"])
+    backend = _find(host, job["backend"])
+    probes = [probe for probe, _ in host.probes if not probe.unavailable]
+    assert backend.table is not None  # only available variants are planned
+    engine = Engine(
+        backend.table,
+        backend.options,
+        program,
+        job["cpus"],
+        verify=job["verify"],
+        stall_seconds=job["stall_seconds"],
+        limit_seconds=job["limit_seconds"],
+    )
+    try:
+        engine.settle()
+        phases = {"populated": _look("populated", engine, program, probes)}
+        wrong = _attest(backend, phases)
+        if wrong:
+            raise AllocmarkError(wrong)
+        _reply(replies, setup_seconds=time.monotonic() - begun)
+        timing = CallTiming(engine)
+        for line in requests:
+            request = json.loads(line)
+            match request["do"]:
+                case "sample":
+                    _sample(engine, request["units"], job["cpus"], replies)
+                case "latency":
+                    _reply(replies, **timing.sample(request["units"]))
+                case "reuse":
+                    _reply(replies, reuse=measure_reuse(engine, program))
+                case _:
+                    _finish(engine, program, backend, probes, phases, job["verify"], replies)
+                    return
+        engine.abandon()  # the parent went away: give back what would outlive this process
+    except BaseException:
+        engine.abandon()
+        raise
+
+
+def _sample(engine: Engine, units: int, cpus: list[tuple[int, int]], replies: TextIO) -> None:
+    from allocmark.system.machine import steal_ticks
+
+    used = sorted({cpu for cpu, _ in cpus if cpu >= 0})
+    stolen = steal_ticks(used)
+    sample = engine.sample(units)
+    disturbed = []
+    if steal_ticks(used) > stolen:
+        disturbed.append("steal")
+    if any(actor.switches for actor in sample.actors):
+        disturbed.append("descheduled")
+    _reply(
+        replies,
+        ns=sample.ns_per_object,
+        elapsed_ns=sample.elapsed_ns,
+        objects=sample.objects,
+        failed_gets=sum(actor.failed_gets for actor in sample.actors),
+        cpus=[actor.cpu for actor in sample.actors],
+        disturbed=disturbed,
+    )
+
+
+def _finish(
+    engine: Engine,
+    program: Program,
+    backend: Backend,
+    probes: list[Probe],
+    phases: dict[str, dict[str, Any]],
+    verify: bool,
+    replies: TextIO,
+) -> None:
+    facts = engine.facts()
+    pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
+    phases["after"] = _look("after", engine, program, probes)
+    wrong = _attest(backend, phases)
+    engine.drain()
+    stranded = engine.check_complete(backend.capabilities.any_size) if verify else {}
+    engine.close()
+    if wrong:
+        raise AllocmarkError(wrong)
+    _reply(replies, version=backend.version, facts=facts, pools=pool_facts, stranded=stranded, probes=phases)
+
+
+def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
+    """What every probe says now."""
+    import os
+
+    pools = [
+        PoolMemory(
+            name=pool.name,
+            object_size=pool.object_size,
+            objects_asked=pool.objects,
+            regions=engine.regions(i),
+            objects=engine.objects(i),
+        )
+        for i, pool in enumerate(program.pools)
+    ]
+    context = ProbeContext(phase=phase, pid=os.getpid(), pools=pools)
+    return {probe.name: _measure(probe, context) for probe in probes}
+
+
+def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
+    """A probe that fails costs its own figure and nothing else."""
+    try:
+        result = probe.measure(context)
+        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where it costs one figure
+        return dict(result)
+    except Exception as error:
+        return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
+
+
+def _attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:
+    from allocmark.measuring.attest import attest
+
+    return attest(backend, phases)
+
+
+def _find(host: plugins.Host, label: str) -> Backend:
+    for registered in host.backends:
+        if registered.backend.label == label:
+            return registered.backend
+    cause = "; ".join(broken.cause for broken in host.broken)
+    raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
+
+
+def _reply(replies: TextIO, **values: Any) -> None:
+    replies.write(json.dumps(values, allow_nan=False) + "\n")
+    replies.flush()
+
+
+def _die_first_when_memory_runs_out() -> None:
+    """When memory runs out the kernel should end this cell, not the run."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

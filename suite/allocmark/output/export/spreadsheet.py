@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""CSV (RFC 4180, with a header): a row a cell, all figures in full precision, an empty field for what is not there.
+
+Each parameter of any workload has a column ``param:NAME``. Latencies are nanoseconds a call, ``get_p99.9`` and so on;
+``reuse_…`` are distinct things in a thousand objects got. Raw samples are in the JSON export.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from allocmark.results.store import Run
+from allocmark.results.summary import document
+
+_PLAIN = (
+    *("backend", "variant", "version", "floor", "status", "reason", "unit", "median", "ci95", "net_median"),
+    *("net_ci95", "baseline", "ratio", "ratio_ci99", "net_ratio", "net_ratio_ci99", "verdict", "no_ratio"),
+    *("objects", "used", "set_aside"),
+)
+
+
+_PERCENTILES = ("50", "99", "99.9", "99.99")
+_REUSE = ("pages_2m", "pages_4k", "lines", "objects")
+
+
+def render(run: Run, baseline: str | None = None) -> str:
+    """The run's cells as CSV text. Raises UsageError for an unknown baseline."""
+    whole = document(run, baseline)
+    digests = {case["case"]: case["digest"] for case in whole["cases"]}
+    names = list(dict.fromkeys(name for cell in whole["cells"] for name in cell["parameters"]))
+    rows = []
+    for cell in whole["cells"]:
+        first = {"run": whole["id"], "created": whole["created"], "workload": cell["workload"]}
+        parameters = {f"param:{name}": _field(cell["parameters"].get(name)) for name in names}
+        rows.append(first | {"digest": digests[cell["case"]]} | parameters | _figures(cell))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0] if rows else ["run"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _figures(cell: Mapping[str, Any]) -> dict[str, Any]:
+    row = {}
+    for name in _PLAIN:
+        if "ci9" in name:
+            row[f"{name}_low"], row[f"{name}_high"] = cell[name] or (None, None)
+        else:
+            row[name] = _field(cell[name])
+    latency, reuse = cell.get("latency") or {}, cell.get("reuse") or {}
+    for call in ("get", "put"):
+        percentiles = latency.get(call, {}).get("percentiles", {})
+        row |= {f"{call}_p{p}": percentiles.get(p) for p in _PERCENTILES}
+    return row | {f"reuse_{name}": reuse.get(name) for name in _REUSE}
+
+
+def _field(value: Any) -> Any:
+    """Text as it is, anything else as JSON; None is an empty field."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)

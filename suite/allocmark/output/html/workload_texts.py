@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The workload files behind a run, as far as they are still what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from allocmark.errors import AllocmarkError
+from allocmark.output.html.view import View, WorkloadView
+
+
+@dataclass(frozen=True)
+class WorkloadText:
+    """What a workload's file says. ``note`` says why ``yaml`` is empty: it is not what was measured."""
+
+    summary: str = ""
+    source: str = ""
+    yaml: str = ""
+    note: str = ""
+
+
+def workload_text(view: View, workload: WorkloadView) -> WorkloadText:
+    """The file that a workload came from: by the paths that the run was given, or by its name.
+
+    A run file keeps a digest of the workload and not its text, so the text is shown only where the digest agrees.
+    """
+    from allocmark import plugins
+    from allocmark.workload.language.find import find_workload
+
+    dirs = plugins.load(only=()).workload_dirs
+    found = None
+    for place in _places(view, workload):
+        try:
+            template = find_workload(place, dirs)
+            text = template.path.read_text(encoding="utf-8")
+        except (AllocmarkError, OSError, ValueError):
+            continue
+        if template.name == workload.name:
+            found = WorkloadText(template.summary, template.source, text)
+            if template.digest in workload.digests:
+                return found
+    if found is None:
+        return WorkloadText(note="The workload's file was not found where this page was made.")
+    return WorkloadText(found.summary, found.source, note="The workload's file has changed since it was measured.")
+
+
+def _places(view: View, workload: WorkloadView) -> Iterator[str]:
+    given = view.run.header.settings.get("workloads")
+    if isinstance(given, list):
+        yield from (place for place in given if isinstance(place, str) and "/" in place)
+    if "/" not in workload.name:
+        yield workload.name

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Backends of one run against each other, or the same cells of two runs: the worst first."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from allocmark import stats
+from allocmark.errors import UsageError
+from allocmark.output.text.figures import (
+    Names,
+    assignments,
+    counted,
+    figure,
+    interval,
+    layout,
+    names_of,
+    plain,
+    wrapped,
+)
+from allocmark.output.text.run_table import WIDTH, heading
+from allocmark.results.records import MeasuredCell
+from allocmark.results.store import Run
+from allocmark.results.summary import CaseSummary, CellSummary, summarise
+from allocmark.stats import Estimate, Verdict
+
+_RIGHT = frozenset(("ratio", "99 %", "98 %", "net ratio", "ns/object", "before", "now"))
+_SPARE = ("net ratio", "ns/object", "99 %", "98 %", "before", "now")  # in a narrow terminal
+
+Key = tuple[str, str, str, str]  # workload, parameters as JSON, backend, variant
+
+
+def compare(runs: Sequence[Run], baseline: str | None = None, width: int | None = None) -> str:
+    """The comparison as text, for a terminal of ``width`` columns (120 when not given).
+
+    One run: every cell against the baseline of its case, in pairs. Two runs: every cell of the second
+    against the same cell of the first; with a baseline, their ratios to it are compared, which removes what
+    the machine did to both. Raises UsageError for an unknown baseline, for another number of runs, and for
+    runs of different machines.
+    """
+    if len(runs) == 1:
+        lines = _backends(runs[0], baseline, width or WIDTH)
+    elif len(runs) == 2:
+        lines = _runs(runs[0], runs[1], baseline, width or WIDTH)
+    else:
+        raise UsageError(f"{counted(len(runs), 'run')} to compare: give one or two")
+    return "\n".join(lines) + "\n"
+
+
+def _worst_first(ratio: Estimate | None) -> float:
+    return -ratio.value if ratio else 0.0
+
+
+def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
+    summaries = summarise(run, baseline)
+    names = names_of(run)
+    yield from heading(run, width)
+    yield ""
+    bases = {case.baseline for case in summaries if case.baseline}
+    ratios = [(case, cell) for case in summaries for cell in case.cells if cell.ratio]
+    ratios.sort(key=lambda found: _worst_first(found[1].ratio))
+    rows = [
+        [
+            figure(cell.ratio),
+            interval(cell.ratio),
+            str(cell.verdict),
+            figure(cell.net_ratio),
+            figure(cell.median),
+            names[cell.cell.label],
+            names[case.baseline] if case.baseline and len(bases) > 1 else "",
+            _place(cell.cell),
+        ]
+        for case, cell in ratios
+    ]
+    headers = ("ratio", "99 %", "verdict", "net ratio", "ns/object", "backend", "baseline", "workload")
+    yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: no case has two backends.")
+    yield from _means(summaries, names, width)
+    without = Counter(
+        _without(case, cell, names)
+        for case in summaries
+        for cell in case.cells
+        if not cell.ratio and not cell.cell.floor and cell.cell.label != case.baseline
+    )
+    lines = [f"{why} ({counted(times, 'case')})" for why, times in without.items()]
+    yield from _listed("Without a ratio:", lines, width)
+    yield ""
+    than = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
+    text = f"ratio: below 1 is cheaper than {than}; measured in pairs, block by block; the worst first."
+    yield from wrapped(text, width)
+
+
+def _means(summaries: Sequence[CaseSummary], names: Names, width: int) -> Iterator[str]:
+    """The geometric mean of each backend's ratios, where it has several."""
+    found: dict[str, list[CellSummary]] = {}
+    for cell in (cell for case in summaries for cell in case.cells if cell.ratio):
+        found.setdefault(names[cell.cell.label], []).append(cell)
+    rows = []
+    for name, cells in found.items():
+        gross, net = ([e for cell in cells if (e := getattr(cell, what))] for what in ("ratio", "net_ratio"))
+        means = [stats.geometric_mean(each) for each in (gross, net)]
+        rows.append([name, str(len(gross)), *(f(e) for e in means for f in (figure, interval)), str(len(net))])
+    if any(len(cells) > 1 for cells in found.values()):
+        yield ""
+        yield "Geometric means over these cases:"
+        yield ""
+        headers = ("backend", "cases", "ratio", "99 %", "net ratio", "net 99 %", "of")
+        yield layout(headers, rows, frozenset(headers[1:]), width, ("of", "net 99 %", "99 %"))
+
+
+def _without(case: CaseSummary, cell: CellSummary, names: Names) -> str:
+    status = "" if cell.cell.status == "ok" else f"{cell.cell.status}: "
+    why = cell.no_ratio or case.no_baseline or "no reason given"
+    return f"{names[cell.cell.label]} {cell.cell.workload}: {status}{plain(why)}"
+
+
+def _place(cell: MeasuredCell) -> str:
+    return f"{cell.workload} {assignments(cell.parameters)}".rstrip()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A cell and the case it was measured in."""
+
+    case: CaseSummary
+    cell: CellSummary
+
+
+def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[str]:
+    _same_machine(before, now)
+    first, second = _cells(before, baseline), _cells(now, baseline)
+    names = {**names_of(before), **names_of(now)}
+    for what, run in (("before", before), ("now", now)):
+        head = list(heading(run, width))
+        yield from wrapped(f"{what}: {head[0]}", width)
+        yield from head[1:]
+    yield ""
+    shared = [key for key in second if key in first]
+    if baseline is not None:
+        # The baseline against itself, and the floor, say nothing.
+        shared = [k for k in shared if not second[k].cell.cell.floor and not _is_baseline(second[k])]
+    rated = [(first[key], second[key], *_judge(first[key], second[key], baseline)) for key in shared]
+    rated.sort(key=lambda found: _worst_first(found[2]))
+    rows = [
+        [
+            figure(ratio),
+            interval(ratio),
+            said,
+            figure(old.cell.median if baseline is None else old.cell.ratio),
+            figure(new.cell.median if baseline is None else new.cell.ratio),
+            names[new.cell.cell.label],
+            _place(new.cell.cell),
+        ]
+        for old, new, ratio, said in rated
+    ]
+    # Each interval may miss once in a hundred, so their ratio twice.
+    headers = ("ratio", "98 %", "verdict", "before", "now", "backend", "workload")
+    yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: the runs share no cell.")
+    for what, mine, other in (("before", first, second), ("now", second, first)):
+        only: dict[str, list[str]] = {}
+        for seen in (seen for key, seen in mine.items() if key not in other):
+            only.setdefault(_place(seen.cell.cell), []).append(names[seen.cell.cell.label])
+        lines = [f"{place}: {', '.join(labels)}" for place, labels in only.items()]
+        yield from _listed(f"Only {what}:", lines, width)
+    yield ""
+    what = "ns/object" if baseline is None else f"the ratio to {baseline}"
+    yield from wrapped(
+        f"before, now: {what}. ratio: below 1 is cheaper now. The runs are not paired: a verdict needs "
+        f"intervals that do not overlap and a difference above {stats.UNPAIRED_MARGIN:.0%}.",
+        width,
+    )
+    if baseline is None and any(said.startswith(Verdict.CANNOT_TELL) for *_, said in rated):
+        yield from wrapped("A baseline that is in both runs removes the machine's own drift.", width)
+
+
+def _is_baseline(seen: _Seen) -> bool:
+    return seen.cell.cell.label == seen.case.baseline
+
+
+def _same_machine(before: Run, now: Run) -> None:
+    one, two = (run.header.environment.get("machine") for run in (before, now))
+    if not isinstance(one, Mapping) or not isinstance(two, Mapping):
+        run = before if not isinstance(one, Mapping) else now
+        raise UsageError(f"{run.path}: does not say which machine measured it: compare runs that do")
+    differing = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+    if differing:
+        said = ", ".join(f"{key} {_fact(one.get(key))} and {_fact(two.get(key))}" for key in differing)
+        raise UsageError(
+            f"{before.path} and {now.path} are of different machines ({said}): compare runs of one machine"
+        )
+
+
+def _fact(value: Any) -> str:
+    return plain(value if isinstance(value, str) else json.dumps(value))
+
+
+def _key(cell: MeasuredCell) -> Key:
+    return cell.workload, json.dumps(cell.parameters, sort_keys=True), cell.backend, cell.variant
+
+
+def _cells(run: Run, baseline: str | None) -> dict[Key, _Seen]:
+    cases = summarise(run, baseline)
+    return {_key(cell.cell): _Seen(case, cell) for case in cases for cell in case.cells}
+
+
+def _judge(before: _Seen, now: _Seen, baseline: str | None) -> tuple[Estimate | None, str]:
+    """The ratio, and the verdict with its reason where there is none."""
+    for when, seen in (("before", before), ("now", now)):
+        if not seen.cell.values:
+            status = "not measured" if seen.cell.cell.status == "ok" else seen.cell.cell.status
+            return None, f"{Verdict.CANNOT_TELL}: {status} {when}"
+    if before.case.planned.digest != now.case.planned.digest:
+        return None, f"{Verdict.CANNOT_TELL}: the workload changed"
+    if not stats.near(before.case.distance.ns, now.case.distance.ns):
+        return None, f"{Verdict.CANNOT_TELL}: distance changed"
+    old, new = (_figure(seen, baseline) for seen in (before, now))
+    if old is None or new is None:
+        return None, f"{Verdict.CANNOT_TELL}: no baseline {'before' if old is None else 'now'}"
+    ratio = stats.unpaired_ratio(new, old)
+    return ratio, stats.verdict(ratio, stats.UNPAIRED_MARGIN).value
+
+
+def _figure(seen: _Seen, baseline: str | None) -> Estimate | None:
+    if baseline is not None:
+        return seen.cell.ratio
+    return stats.estimate(list(seen.cell.values.values()), stats.RATIO_CONFIDENCE)
+
+
+def _listed(title: str, lines: Sequence[str], width: int) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield title
+        for line in lines:
+            yield from wrapped(f"  {line}", width)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What ``allocmark list`` prints: rows as dictionaries, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from allocmark.plugins import Host
+
+
+def backends(host: Host) -> list[dict[str, Any]]:
+    """A row a variant, and one for each plugin that is not used."""
+    rows = []
+    for registered in host.backends:
+        backend = registered.backend
+        missing = backend.unavailable
+        rows.append(
+            {
+                "name": backend.name,
+                "variant": backend.variant,
+                "default": backend.default,
+                "version": backend.version,
+                "pages": str(backend.pages),
+                "available": missing is None,
+                "description": backend.description,
+                "reason": missing.reason if missing else "",
+                "fix": missing.fix if missing else "",
+                "distribution": registered.distribution,
+            }
+        )
+    for broken in host.broken:
+        rows.append(
+            {
+                "name": broken.plugin,
+                "variant": "",
+                "default": False,
+                "version": "",
+                "pages": "",
+                "available": False,
+                "description": "a plugin that is not used",
+                "reason": broken.cause,
+                "fix": "",
+                "distribution": broken.distribution,
+            }
+        )
+    return rows
+
+
+def workloads(host: Host) -> list[dict[str, Any]]:
+    """A row a workload file, damaged ones included."""
+    from allocmark.errors import WorkloadError
+    from allocmark.workload.language.find import all_workloads
+
+    rows: list[dict[str, Any]] = []
+    for found in all_workloads(host.workload_dirs):
+        if isinstance(found, WorkloadError):
+            rows.append({"name": "", "cells": "", "short": "", "summary": f"cannot be used: {found}"})
+        else:
+            counts = {"cells": found.count(), "short": found.count(short=True)}
+            rows.append({"name": found.name, **counts, "summary": found.summary})
+    return rows
+
+
+def probes(host: Host) -> list[dict[str, Any]]:
+    """A row a probe."""
+    return [
+        {
+            "name": probe.name,
+            "unit": probe.unit,
+            "available": not probe.unavailable,
+            "description": probe.description,
+            "reason": probe.unavailable,
+            "plugin": plugin,
+        }
+        for probe, plugin in host.probes
+    ]
+
+
+def render(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table; columns in which nothing is said are left out."""
+    from tabulate import tabulate
+
+    columns = [
+        key for key in (rows[0] if rows else {}) if any(row[key] is not False and row[key] != "" for row in rows)
+    ]
+    table = [[_shown(row[key]) for key in columns] for row in rows]
+    return tabulate(table, columns, disable_numparse=True)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Core-to-core distances: which blocks of a case can be compared with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from allocmark.stats.estimates import median
+
+DISTANCE_TOLERANCE = 0.25  #: round trips that differ by less belong to the same core-to-core distance
+
+
+class _Block(Protocol):
+    """A block's round trip in ns, None on one core; ``changed``: it moved during the block."""
+
+    @property
+    def distance_ns(self) -> float | None: ...
+    @property
+    def changed(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The core-to-core distance that most blocks share.
+
+    ``ns`` is the median round trip of the blocks in ``kept``, None for a workload on one core. ``changed``
+    counts blocks during which it moved, ``other`` those of another or an unknown distance.
+    """
+
+    ns: float | None
+    kept: frozenset[int]
+    changed: int
+    other: int
+
+
+def near(a: float | None, b: float | None) -> bool:
+    """Whether two core-to-core round trips are one distance; None, that of one core, equals only itself."""
+    if a is None or b is None:
+        return a is b
+    return abs(a - b) <= DISTANCE_TOLERANCE * min(a, b)
+
+
+def dominant_distance(blocks: Sequence[_Block]) -> Distance:
+    """The distance that most unchanged blocks share, and which blocks those are.
+
+    The nearer of two that are equally frequent. When no block has a distance (one core), every unchanged
+    block is kept; when some have, a block without one is of unknown distance and is not.
+    """
+    steady = {index: block.distance_ns for index, block in enumerate(blocks) if not block.changed}
+    changed = len(blocks) - len(steady)
+    figures = [ns for ns in steady.values() if ns is not None]
+    if not figures:
+        return Distance(None, frozenset(steady), changed, 0)
+    centre = max(sorted(figures), key=lambda c: sum(near(c, ns) for ns in figures))
+    kept = {index: ns for index, ns in steady.items() if ns is not None and near(centre, ns)}
+    return Distance(median(kept.values()), frozenset(kept), changed, len(steady) - len(kept))

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Medians, intervals and ratios. Pure functions; docs/method.md explains the choices.
+
+The unit of every estimate is the *block*, not the sample: samples of one block lie a fraction of a second
+apart and repeat one another, so they are first condensed to their median. Values of blocks are mappings
+from the block's index to nanoseconds an object.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+MEDIAN_CONFIDENCE = 0.95  #: of a cell's median
+RATIO_CONFIDENCE = 0.99  #: of a ratio: a verdict rests on it, and identical pairs may fail one in a hundred
+
+_MOST_AUTOCORRELATION = 0.8  # a steady climb comes near 1, where the correction means nothing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median over ``n`` blocks and its interval.
+
+    ``covered`` is False when the blocks are too few for the confidence asked (6 are needed for 95 %, 8 for
+    99 %): ``low`` and ``high`` are then merely the smallest and the largest value seen.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    covered: bool
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle value, or the mean of the two middle ones. ValueError when there is none."""
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("the median of nothing")
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+@lru_cache(maxsize=1024)
+def order_rank(n: int, confidence: float) -> int:
+    """The rank k (from 1) for which the k-th smallest and k-th largest of n values enclose the median.
+
+    It is the largest k whose coverage, 1 - 2 P(B < k) with B binomial (n, 1/2), is at least ``confidence``,
+    whatever the distribution; 0 when n is too small for any. Source: W. J. Conover, Practical Nonparametric
+    Statistics, 3rd ed., section 3.2 (interval of a quantile); inverting the sign test gives the same.
+    """
+    # In whole numbers, for 2^n soon exceeds every float.
+    allowed = round((1 - confidence) * 1_000_000) * 2**n
+    tail, term, k = 0, 1, 0
+    while True:
+        tail += term
+        if 2 * tail * 1_000_000 > allowed:
+            return k
+        term = term * (n - k) // (k + 1)
+        k += 1
+
+
+def rank_autocorrelation(values: Sequence[float]) -> float:
+    """How the ranks of ``values`` resemble their neighbours': -1 to 1; 0 for fewer than 3, or all equal.
+
+    The autocorrelation at lag 1, of ranks so that one outlier neither makes nor hides it (the serial form
+    of Spearman's coefficient; A. Wald and J. Wolfowitz, Annals of Mathematical Statistics 14, 1943).
+    """
+    ordered = sorted(values)
+    middle = (len(values) - 1) / 2
+    ranks = [(bisect_left(ordered, v) + bisect_right(ordered, v) - 1) / 2 - middle for v in values]
+    power = sum(r * r for r in ranks)
+    if len(values) < 3 or power == 0:
+        return 0.0
+    return sum(a * b for a, b in pairwise(ranks)) / power
+
+
+def estimate(values: Sequence[float], confidence: float) -> Estimate:
+    """The median of ``values``, which are in the order of time, with its order-statistic interval.
+
+    Where neighbours resemble one another (autocorrelation r > 0), n values are worth only n(1-r)/(1+r)
+    independent ones (G. V. Bayley and J. M. Hammersley, J. R. Statist. Soc. Suppl. 8, 1946, for a
+    process of the first order), so the interval's arms are lengthened by the square root of the inverse.
+    """
+    n, middle = len(values), median(values)
+    ordered = sorted(values)
+    rank = order_rank(n, confidence)
+    if rank == 0:
+        return Estimate(middle, ordered[0], ordered[-1], n, covered=False)
+    r = min(max(rank_autocorrelation(values), 0.0), _MOST_AUTOCORRELATION)
+    stretch = math.sqrt((1 + r) / (1 - r))
+    low = middle - stretch * (middle - ordered[rank - 1])
+    high = middle + stretch * (ordered[n - rank] - middle)
+    return Estimate(middle, low, high, n, covered=True)
+
+
+def block_medians(samples: Sequence[float], blocks: Sequence[int], kept: Collection[int]) -> dict[int, float]:
+    """The median sample of each block in ``kept``, in their order; sample i lies in block ``blocks[i]``."""
+    found: dict[int, list[float]] = {}
+    for sample, block in zip(samples, blocks, strict=True):
+        if block in kept:
+            found.setdefault(block, []).append(sample)
+    return {block: median(found[block]) for block in sorted(found)}
+
+
+def net(values: Mapping[int, float], floor: Mapping[int, float]) -> dict[int, float]:
+    """``values`` less the floor of the same block, where there are both. May be negative: noise is kept."""
+    return {block: value - floor[block] for block, value in values.items() if block in floor}
+
+
+def paired_ratio(
+    values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = RATIO_CONFIDENCE
+) -> Estimate | None:
+    """The median ratio to the baseline over the blocks that have both, with its sign-test interval.
+
+    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. A net figure may fall to 0 or
+    below in a block: its ratio then ranks below all others (above all, when the baseline's did), which a median can
+    hold. None when no block has both, or when such ranks reach the median or an end of its interval.
+    """
+    shared = [block for block in values if block in baseline]
+    logs = [_log_ratio(values[block], baseline[block]) for block in shared]
+    middle = estimate(logs, confidence) if logs else None
+    if middle is None or not all(map(math.isfinite, (middle.value, middle.low, middle.high))):
+        return None
+    return Estimate(math.exp(middle.value), math.exp(middle.low), math.exp(middle.high), middle.n, middle.covered)
+
+
+def _log_ratio(value: float, baseline: float) -> float:
+    if value > 0 and baseline > 0:
+        return math.log(value / baseline)
+    # Both at 0 or below: nothing is known of the ratio, which is a block for neither side.
+    return 0.0 if max(value, baseline) <= 0 else -math.inf if baseline > 0 else math.inf
+
+
+def geometric_mean(ratios: Sequence[Estimate]) -> Estimate | None:
+    """The geometric mean of ratios measured apart from one another, each with an interval of `RATIO_CONFIDENCE`.
+
+    Its interval, of the same confidence, is for these very cells: it holds what noise in measuring them may have
+    done, and says nothing of other workloads. On logarithms the errors of a mean add up as their squares do, each
+    taken from the longer arm of its ratio's interval. None for no ratio; ``n`` counts ratios.
+    """
+    if not ratios:
+        return None
+    n = len(ratios)
+    middle = sum(math.log(ratio.value) for ratio in ratios) / n
+    arms = [max(math.log(r.value / r.low), math.log(r.high / r.value)) for r in ratios]
+    arm = math.sqrt(sum(each * each for each in arms)) / n
+    covered = all(ratio.covered for ratio in ratios)
+    return Estimate(math.exp(middle), math.exp(middle - arm), math.exp(middle + arm), n, covered)
+
+
+def unpaired_ratio(new: Estimate, old: Estimate) -> Estimate | None:
+    """The ratio of two medians that were measured apart: its ends are the ratios of the intervals' far ends.
+
+    It misses only when one of the two intervals does (Bonferroni), so it is wider than a paired one, and
+    excludes 1 exactly when the intervals do not overlap. None when a lower end is not above 0.
+    """
+    if new.low <= 0 or old.low <= 0:
+        return None
+    covered = new.covered and old.covered
+    return Estimate(new.value / old.value, new.low / old.high, new.high / old.low, min(new.n, old.n), covered)

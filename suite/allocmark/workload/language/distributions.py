@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Distributions of whole numbers, as a workload file writes them, and how they are drawn.
+
+A draw uses nothing but ``rng.random()``, whose sequence Python promises for a seed, so that a seed names the
+same draws everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from itertools import accumulate, cycle
+from random import Random
+from statistics import NormalDist
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import ConfigDict, Field, RootModel, model_validator
+from typing_extensions import TypeAliasType
+
+from allocmark.workload.language.parts import Keyed, OneOf, OrVariable, Part, refuse
+
+MOST_VALUES = 4096
+
+Content = TypeVar("Content")
+Sampler = Callable[[], int]
+Value = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1), OrVariable()]
+Positive = Annotated[float, Field(strict=True, gt=0, le=1e9), OrVariable()]
+Values = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_VALUES)]
+Weights = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_VALUES)]
+
+
+class Distribution(ABC):
+    """Whole numbers from ``minimum`` to ``maximum``, both included."""
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def minimum(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def maximum(self) -> int: ...
+
+    @abstractmethod
+    def sampler(self, rng: Random) -> Sampler:
+        """A function that draws the next number; each sampler has a state of its own."""
+
+
+class _Whole(RootModel[Content], Distribution, Generic[Content]):
+    """A distribution whose content is not a mapping of named settings."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _content(cls, value: Any) -> Any:
+        return value.content if isinstance(value, Keyed) else value
+
+
+class Uniform(_Whole[tuple[Value, Value]]):
+    """``uniform: [lo, hi]``: every whole number from lo to hi alike."""
+
+    kind: ClassVar[str] = "uniform"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum > self.maximum:
+            raise refuse(f"found [{self.minimum}, {self.maximum}]; expected the smaller bound first")
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return self.root[0]
+
+    @property
+    def maximum(self) -> int:
+        return self.root[1]
+
+    def sampler(self, rng: Random) -> Sampler:
+        low, high = self.root
+        span = high - low + 1
+        return lambda: min(low + int(rng.random() * span), high)  # the product may round up to span
+
+
+class Choice(_Whole[Annotated[dict[Value, Positive], Field(min_length=1, max_length=MOST_VALUES)]]):
+    """``choice: {value: weight, …}``: as often as its weight says, in proportion to all weights."""
+
+    model_config = ConfigDict(json_schema_extra={"propertyNames": {"pattern": "^[0-9]+$"}})
+    kind: ClassVar[str] = "choice"
+
+    @property
+    def minimum(self) -> int:
+        return min(self.root)
+
+    @property
+    def maximum(self) -> int:
+        return max(self.root)
+
+    def sampler(self, rng: Random) -> Sampler:
+        pairs = sorted(self.root.items())  # the order in the file is no matter of the draws
+        return _weighted([value for value, _ in pairs], [weight for _, weight in pairs], rng)
+
+
+class Cycle(_Whole[Values]):
+    """``cycle: [a, b, c]``: in turn and over again, from the beginning for each sampler."""
+
+    kind: ClassVar[str] = "cycle"
+
+    @property
+    def minimum(self) -> int:
+        return min(self.root)
+
+    @property
+    def maximum(self) -> int:
+        return max(self.root)
+
+    def sampler(self, rng: Random) -> Sampler:
+        return cycle(self.root).__next__
+
+
+class Geometric(Part, Distribution):
+    """``geometric: {mean, max}``: trials up to the first success, redrawn when beyond max.
+
+    ``mean`` is that before the redrawing, which lowers it.
+    """
+
+    kind: ClassVar[str] = "geometric"
+
+    mean: Annotated[float, Field(strict=True, ge=1, le=2**32), OrVariable()]
+    max: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1), OrVariable()]
+
+    @property
+    def minimum(self) -> int:
+        return 1
+
+    @property
+    def maximum(self) -> int:
+        return self.max
+
+    def sampler(self, rng: Random) -> Sampler:
+        if self.mean == 1:
+            return lambda: 1
+        decay = math.log1p(-1 / self.mean)
+        within = -math.expm1(self.max * decay)  # the share that does not lie beyond max
+        return lambda: min(1 + int(math.log1p(-rng.random() * within) / decay), self.max)
+
+
+class Zipf(Part, Distribution):
+    """``zipf: {exponent: s, values: [v1, v2, …]}``: the k-th value has the weight ``k ** -s``."""
+
+    kind: ClassVar[str] = "zipf"
+
+    exponent: Annotated[float, Field(strict=True, ge=0, le=16), OrVariable()]
+    values: Values
+
+    @property
+    def minimum(self) -> int:
+        return min(self.values)
+
+    @property
+    def maximum(self) -> int:
+        return max(self.values)
+
+    def sampler(self, rng: Random) -> Sampler:
+        return _weighted(self.values, [k**-self.exponent for k in range(1, len(self.values) + 1)], rng)
+
+
+class Lognormal(Part, Distribution):
+    """``lognormal: {median, sigma, min, max}``: rounded, and redrawn when outside min to max."""
+
+    kind: ClassVar[str] = "lognormal"
+
+    median: Positive
+    sigma: Annotated[float, Field(strict=True, gt=0, le=16), OrVariable()]
+    """The standard deviation of the logarithm."""
+    min: Value
+    max: Value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise refuse(f"found min {self.min} above max {self.max}; expected the smaller one as min", "min")
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return self.min
+
+    @property
+    def maximum(self) -> int:
+        return self.max
+
+    def sampler(self, rng: Random) -> Sampler:
+        log = NormalDist(math.log(self.median), self.sigma)
+        low = log.cdf(math.log(self.min - 0.5)) if self.min else 0.0
+        share = log.cdf(math.log(self.max + 0.5)) - low
+        tiny = 2.0**-60  # inv_cdf refuses 0 and 1
+
+        def draw() -> int:
+            quantile = min(max(low + rng.random() * share, tiny), 1 - 2.0**-53)
+            return min(max(round(math.exp(log.inv_cdf(quantile))), self.min), self.max)
+
+        return draw
+
+
+class Empirical(Part, Distribution):
+    """``empirical: {values: […], weights: […]}``: measured values and how often each was seen."""
+
+    kind: ClassVar[str] = "empirical"
+
+    values: Values
+    weights: Weights
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.values) != len(self.weights):
+            found = f"found {len(self.values)} values and {len(self.weights)} weights"
+            raise refuse(f"{found}; expected a weight for each value", "weights")
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return min(self.values)
+
+    @property
+    def maximum(self) -> int:
+        return max(self.values)
+
+    def sampler(self, rng: Random) -> Sampler:
+        return _weighted(self.values, self.weights, rng)
+
+
+def _weighted(values: Sequence[int], weights: Sequence[float], rng: Random) -> Sampler:
+    below = list(accumulate(weights))
+    last = len(values) - 1
+    return lambda: values[bisect(below, rng.random() * below[-1], 0, last)]
+
+
+KINDS = (Uniform, Choice, Geometric, Zipf, Lognormal, Empirical, Cycle)
+
+#: an inline or a named distribution: a mapping with one of the seven keys
+AnyDistribution = TypeAliasType("AnyDistribution", Annotated[Distribution, OneOf("distribution", lambda: KINDS)])

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Workloads by name or path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import allocmark
+from allocmark.errors import UsageError, WorkloadError
+from allocmark.workload.language.expand import Template
+from allocmark.workload.language.load import LineError
+from allocmark.workload.language.words import unknown
+
+BUNDLED = Path(allocmark.__file__).parent / "bundled"
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a file is meant, and not the name of a workload: there is a slash, or it ends in .yaml or .yml."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+
+
+def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Template:
+    """A file, when it is a path (`is_path`); else the first ``NAME.yaml`` of ``dirs``.
+
+    Raises `UsageError` when there is none, `WorkloadError` when it cannot be used.
+    """
+    if is_path(name_or_path):
+        path = Path(name_or_path)
+        if not os.path.isfile(path):  # false, too, where a folder on the way cannot be read
+            raise UsageError(f"no workload file {name_or_path}; expected a file, or one of {_listed(dirs)}")
+        return Template.load(path)
+    for path in _files(dirs):
+        if path.stem == name_or_path:
+            return Template.load(path, name=path.stem)
+    raise UsageError(unknown("workload", name_or_path, _names(dirs)))
+
+
+def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | WorkloadError]:
+    """Every ``*.yaml`` of ``dirs``, in their order and by name; a file that cannot be used as its error."""
+    found: list[Template | WorkloadError] = []
+    first: dict[str, Path] = {}
+    for path in _files(dirs):
+        try:
+            other = first.setdefault(path.stem, path)
+            if other != path:
+                raise LineError(path, 1, f"found {path.stem} again; expected one workload (first: {other})")
+            found.append(Template.load(path, name=path.stem))
+        except WorkloadError as error:
+            found.append(error)
+    return found
+
+
+def _files(dirs: Sequence[Path]) -> list[Path]:
+    return [path for each in dirs for path in sorted(each.glob("*.yaml")) if os.path.isfile(path)]
+
+
+def _names(dirs: Sequence[Path]) -> list[str]:
+    return list(dict.fromkeys(path.stem for path in _files(dirs)))
+
+
+def _listed(dirs: Sequence[Path]) -> str:
+    return ", ".join(_names(dirs)) or "none"

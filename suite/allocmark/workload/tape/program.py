@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A compiled workload: flat, self-contained, and small enough to be handed to a case's process as JSON."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProgramPool:
+    """A pool as the engine creates it. ``working_set``: see ``allocmark_pool_spec``."""
+
+    name: str
+    object_size: int
+    objects: int
+    alignment: int
+    cache: int
+    node: int
+    working_set: int
+
+
+@dataclass(frozen=True)
+class ProgramQueue:
+    """A queue between actors; ``senders`` and ``receivers`` count actors, not kinds of actors."""
+
+    name: str
+    capacity: int
+    senders: int
+    receivers: int
+
+
+@dataclass(frozen=True)
+class ProgramActor:
+    """One actor: its tapes and how often they run. See ``am_actor``."""
+
+    name: str
+    prologue: bytes
+    body: bytes
+    indices: tuple[int, ...]
+    ring_capacity: tuple[int, ...]
+    passes: int
+    settle_passes: int
+    objects: int
+    coupled: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one case does. ``steps`` names each step of the workload file, for messages."""
+
+    workload: str
+    pools: tuple[ProgramPool, ...]
+    queues: tuple[ProgramQueue, ...]
+    actors: tuple[ProgramActor, ...]
+    steps: tuple[str, ...]
+
+    @property
+    def pool_bytes(self) -> int:
+        """Object bytes of all pools."""
+        return sum(pool.object_size * pool.objects for pool in self.pools)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; read back by `from_json`."""
+        document = asdict(self)
+        for actor in document["actors"]:
+            for tape in ("prologue", "body"):
+                actor[tape] = base64.b64encode(actor[tape]).decode()
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Program:
+        """The inverse of `to_json`."""
+        actors = tuple(
+            ProgramActor(
+                **{
+                    **actor,
+                    "prologue": base64.b64decode(actor["prologue"]),
+                    "body": base64.b64decode(actor["body"]),
+                    "indices": tuple(actor["indices"]),
+                    "ring_capacity": tuple(actor["ring_capacity"]),
+                }
+            )
+            for actor in document["actors"]
+        )
+        return cls(
+            workload=document["workload"],
+            pools=tuple(ProgramPool(**pool) for pool in document["pools"]),
+            queues=tuple(ProgramQueue(**queue) for queue in document["queues"]),
+            actors=actors,
+            steps=tuple(document["steps"]),
+        )

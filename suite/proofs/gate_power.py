@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How good `allocmark track gate` is on this machine: false alarms, and planted slowdowns that it finds.
+
+Makes a history of the example backend whose get does a stated amount of work, plants slowdowns of known size in it, and
+gates each of them again and again, the sizes in turns. Prints a line a gate, and in the end a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tabulate import tabulate
+
+from allocmark.gate.contest import request_of
+from allocmark.gate.gate import Gate, gate
+from allocmark.stats import Verdict
+from fixtures.histories import History
+
+WORK = 60  #: for an object got, at the beginning
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workloads", nargs="*", default=["burst", "mixed_sizes"], metavar="WORKLOAD")
+    parser.add_argument("--tries", type=int, default=10, metavar="N", help="gates of each size (default 10)")
+    parser.add_argument("--planted", default="0,2,5,10", metavar="PERCENT,...", help="sizes (default 0,2,5,10)")
+    parser.add_argument("--budget", type=float, default=10.0, metavar="MINUTES", help="of one gate (default 10)")
+    options = parser.parse_args()
+    request = request_of(workloads=options.workloads, short=True)
+    planted = [float(each) for each in options.planted.split(",")]
+
+    with tempfile.TemporaryDirectory(prefix="allocmark-") as folder:
+        history = History(Path(folder, "repository"))
+        base = _commit(history, WORK)
+
+        def judge(head: str) -> Gate:
+            return gate(history.folder, base, head, request, lambda _: None, minutes=options.budget, unchanged=True)
+
+        # How much a unit of work costs, cell by cell: what is planted is known and not guessed.
+        double = judge(_commit(history, 2 * WORK))
+        shares = {row.tally.pair.key: row.ratio.value - 1 for row in double.rows if row.ratio}
+        print("share of the work in a cell's cost:", ", ".join(f"{share:.0%}" for share in shares.values()), flush=True)
+        least, most = min(shares.values()), max(shares.values())
+        mean = sum(shares.values()) / len(shares)
+        works = {size: WORK + round(size / 100 * WORK / mean) for size in planted}
+        heads = {size: _commit(history, work) for size, work in works.items()}
+
+        said: dict[float, Counter[str]] = {size: Counter() for size in planted}
+        status: dict[float, Counter[int]] = {size: Counter() for size in planted}
+        for number in range(options.tries):
+            for size in planted:
+                begun = time.monotonic()
+                done = judge(heads[size])
+                said[size] += Counter(str(row.verdict) for row in done.rows)
+                status[size][done.status] += 1
+                cells = " ".join(
+                    f"{row.ratio.value:.3f}[{row.ratio.low:.3f},{row.ratio.high:.3f}]/{len(row.tally.used())}"
+                    for row in done.rows
+                    if row.ratio
+                )
+                print(f"{number} {size:g} % exit {done.status} {time.monotonic() - begun:.0f} s {cells}", flush=True)
+    rows = [
+        [
+            f"{size:g} %",
+            " to ".join(f"{100 * share * (works[size] - WORK) / WORK:.1f}" for share in (least, most)) + " %",
+            *(said[size][verdict] for verdict in Verdict),
+            *(status[size][code] for code in range(4)),
+        ]
+        for size in planted
+    ]
+    headers = ["asked", "planted", *(f"cells {verdict}" for verdict in Verdict), *(f"gates exit {n}" for n in range(4))]
+    print(tabulate(rows, headers))
+    return 0
+
+
+def _commit(history: History, work: int) -> str:
+    # A remark of its own, so that what does the same is built anew.
+    history.backend(work, f"{work} {time.monotonic_ns()}")
+    return history.commit(f"{work} of work")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark report``: one file of one run, looked at in a real browser that reaches nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COMMAND
+from support import assert_refused
+
+from allocmark import stats
+from allocmark.output.html import write_report
+from allocmark.output.text.figures import figure
+from allocmark.results.records import PlannedCell
+from allocmark.results.store import Run
+from allocmark.stats import Estimate
+from fixtures import simulated
+from fixtures.simulated import BACKENDS, SHAPES, Shape
+
+pytestmark = pytest.mark.usefixtures("scripts")
+
+Simulate = Callable[..., Run]
+HOSTILE = "</script><img src=x onerror='window.hacked=1'>"
+
+
+def _command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, "report", *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def report(small_run: Run) -> Path:
+    done = _command(small_run.path.parent)
+    assert done.returncode == 0, done.stderr
+    path = small_run.path.with_name("report.html")
+    assert done.stdout == f"report: {path}\n"
+    return path
+
+
+def test_is_one_small_file(report: Path, small_run: Run) -> None:
+    assert report.stat().st_size < 6_000_000
+    assert {path.name for path in report.parent.iterdir()} == {"run.jsonl", "report.html"}
+
+
+def test_opens_from_disk_without_a_request(report: Path, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    opened.draw()
+    assert opened.requests == []
+    assert opened.complaints == []
+    plots = opened.page.locator("figure.chart")
+    assert plots.count() > 10
+    for plot in plots.all():
+        marks = plot.locator(".plot svg").locator("circle, path, rect, g[aria-label='dot'] > *")
+        assert marks.count() > 0, plot.inner_text()
+
+
+def test_the_page_itself_forbids_requests(report: Path, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    caught = "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.name)"
+    assert opened.page.evaluate(caught) == "TypeError"
+    opened.page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
+    opened.page.wait_for_timeout(200)
+    assert opened.requests == []
+    assert any("Content Security Policy" in text for text in opened.complaints)
+
+
+def test_every_link_resolves(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report).page
+    anchors = page.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
+    assert len(anchors) > 10
+    missing = [a for a in anchors if not a.startswith("#") or page.locator(f"[id='{a[1:]}']").count() != 1]
+    assert missing == []
+
+
+def _column(page: Any, table: str, column: int) -> list[str]:
+    cells = f"{table} tbody tr td:nth-child({column})"
+    return page.eval_on_selector_all(cells, "cells => cells.map(cell => cell.dataset.sort ?? cell.textContent)")
+
+
+def test_tables_sort_by_mouse_and_by_keyboard(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report).page
+    table = "#workload-burst .chart + .scroll table"
+    heads = page.eval_on_selector_all(f"{table} th", "heads => heads.map(head => head.innerText.trim())")
+    column = heads.index("ns/object") + 1
+    before = [float(text) for text in _column(page, table, column)]
+    button = page.locator(f"{table} th:nth-child({column}) button")
+    button.click()
+    assert [float(text) for text in _column(page, table, column)] == sorted(before)
+    assert page.locator(f"{table} th:nth-child({column})").get_attribute("aria-sort") == "ascending"
+    button.focus()
+    page.keyboard.press("Enter")
+    assert [float(text) for text in _column(page, table, column)] == sorted(before, reverse=True)
+
+
+def test_what_is_empty_is_sorted_last(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report).page
+    table = "#workload-burst .chart + .scroll table"
+    heads = page.eval_on_selector_all(f"{table} th", "heads => heads.map(head => head.innerText.trim())")
+    column = heads.index("ratio") + 1
+    for _ in range(2):
+        page.locator(f"{table} th:nth-child({column}) button").click()
+        found = _column(page, table, column)
+        filled = [text for text in found if text]
+        assert 0 < len(filled) < len(found)
+        assert found[: len(filled)] == filled
+
+
+def test_light_and_dark(report: Path, open_page: Callable[..., Any]) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light, dark = open_page(report).page, open_page(report, dark=True).page
+    assert light.evaluate(ground) != dark.evaluate(ground)
+    assert light.evaluate(ground) == "rgb(255, 255, 255)"
+    mark = "getComputedStyle(document.querySelector('.plot svg [aria-label=dot] > *')).fill"
+    light.wait_for_selector(".plot svg [aria-label=dot]")
+    first = light.evaluate(mark)
+    for expected in ("rgb(255, 255, 255)", dark.evaluate(ground)):  # system → light → dark
+        light.click("#theme")
+        assert light.evaluate(ground) == expected
+    assert light.evaluate(mark) != first, "the marks keep the colours of the other ground"
+    light.reload()
+    assert light.evaluate(ground) == dark.evaluate(ground), "the choice is forgotten"
+
+
+def test_gross_and_net_are_one_switch_for_all(report: Path, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    opened.draw()
+    page = opened.page
+    first = page.locator("#workload-burst figure[data-kind=forest] .plot")
+    before = first.inner_html()
+    page.locator("#overview [data-mode=net]").first.click()
+    assert first.inner_html() != before
+    pressed = page.eval_on_selector_all(
+        "[data-mode]", "buttons => buttons.map(b => [b.dataset.mode, b.ariaPressed]).filter(([, on]) => on === 'true')"
+    )
+    assert {mode for mode, _ in pressed} == {"net"}
+    assert "net of the floor" in first.inner_text()
+
+
+def test_any_backend_can_be_the_one_to_compare_with(report: Path, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    opened.draw()
+    page = opened.page
+    figure_ = page.locator("figure[data-kind=pairs]")
+    names = figure_.locator("select option").all_inner_texts()
+    assert names == ["glibc:default", "glibc:no_tcache"]
+
+    def ratios() -> dict[str, float]:
+        rows = figure_.locator("tbody tr").all()
+        return {
+            row.locator("td").nth(5).inner_text(): float(row.locator("td").first.get_attribute("data-sort"))
+            for row in rows
+        }
+
+    one = ratios()
+    assert list(one.values()) == sorted(one.values(), reverse=True), "the worst first"
+    figure_.locator("select").select_option(label="glibc:no_tcache")
+    other = ratios()
+    assert other.keys() == one.keys()
+    assert all(other[cell] == pytest.approx(1 / one[cell], rel=1e-3) for cell in one)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True])
+def test_fits_its_window(report: Path, open_page: Callable[..., Any], width: int, dark: bool) -> None:
+    opened = open_page(report, width=width, dark=dark)
+    opened.draw()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.shoot(f"report-{width}-{'dark' if dark else 'light'}")
+
+
+def test_prints_every_chart(report: Path, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    pdf = opened.page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert all(plot.locator("svg").count() for plot in opened.page.locator(".plot").all())
+
+
+def test_says_in_words_what_is_drawn(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report).page
+    for plot in page.locator("figure.chart .plot").all():
+        label = plot.get_attribute("aria-label")
+        assert label
+        assert "better" in label or "cheaper" in label, label
+    for caption in page.locator("figcaption").all():
+        assert "·" in caption.inner_text(), "unit and direction"
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert all(button.inner_text().strip() for button in page.locator("main button:visible").all())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+
+
+def test_names_are_text_and_nothing_else(
+    simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(simulated.VERSIONS, HOSTILE, HOSTILE)
+    backends = (*BACKENDS[:-1], PlannedCell("turbomem", "default"))
+    shape = Shape(HOSTILE, {HOSTILE: HOSTILE, "n": 1}, SHAPES[0].costs)
+    other = Shape(HOSTILE, {HOSTILE: "<b>", "n": 2}, SHAPES[1].costs)
+    status = {(HOSTILE, "glibc:no-tcache"): ("failed", HOSTILE, HOSTILE)}
+    run = simulate(shapes=(shape, other), backends=backends, status=status, digest=HOSTILE)
+    path = tmp_path / "report.html"
+    write_report(_renamed(run, "dpdk_ring", HOSTILE, tmp_path), path)
+    opened = open_page(path)
+    opened.draw()
+    opened.page.wait_for_timeout(200)
+    assert opened.page.evaluate("window.hacked") is None
+    assert (opened.requests, opened.complaints) == ([], [])
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.locator("h1", has_text=HOSTILE).count() >= 2  # the workload, the backend
+    assert HOSTILE in opened.page.locator("#overview .matrix").inner_text()
+    assert HOSTILE in opened.page.locator("#overview figure .legend").first.inner_text()
+
+
+def _renamed(run: Run, old: str, new: str, folder: Path) -> Run:
+    from allocmark.results.store import read_run
+
+    lines = run.path.read_text().splitlines()
+    (folder / "renamed").mkdir()
+    path = folder / "renamed" / "run.jsonl"
+    path.write_text("".join(line.replace(json.dumps(old), json.dumps(new)) + "\n" for line in lines))
+    return read_run(path)
+
+
+def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    before = simulate(blocks=24)
+    now = simulate(blocks=24, seed=8, scale={"turbomem:default": 1.4, "glibc:default": 0.5})
+    path = tmp_path / "report.html"
+    write_report(now, path, before=before)
+    opened = open_page(path)
+    opened.draw()
+    found = opened.page.locator("figure[data-kind=sources]")
+    rows = [row.locator("td").all_inner_texts() for row in found.locator("tbody tr").all()]
+    assert len(rows) == 35
+    ratios = [float(row[0]) for row in rows]
+    assert ratios == sorted(ratios, reverse=True)
+    said = {(row[5], row[2]) for row in rows}
+    assert {verdict for name, verdict in said if name == "turbomem"} == {"slower"}
+    assert {verdict for name, verdict in said if name == "glibc:default"} == {"faster"}
+    assert not {verdict for name, verdict in said if name.startswith("dpdk")} & {"slower", "faster"}
+    # The other way round, what was slower is faster.
+    for select, option in zip(found.locator("select").all(), (1, 0), strict=True):
+        select.select_option(index=option)
+    turned = [row.locator("td").all_inner_texts() for row in found.locator("tbody tr").all()]
+    assert {row[2] for row in turned if row[5] == "turbomem"} == {"faster"}
+
+
+def test_two_runs_that_cannot_be_compared(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    now = simulate()
+    path = tmp_path / "report.html"
+    for before, words in (
+        (simulate(machine={"cpu": "another"}), "Of different machines"),
+        (simulate(digest="d2"), "35 cells in both: 35 cannot tell"),
+        (simulate(shapes=SHAPES[:0]), "share no cell"),
+    ):
+        write_report(now, path, before=before)
+        opened = open_page(path)
+        opened.draw()
+        assert words in opened.page.locator("figure[data-kind=sources] .said").inner_text()
+
+
+def test_the_script_judges_as_the_library_does(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report).page
+    rng = random.Random(5)
+    asked, expected = [], []
+    for _ in range(1000):
+        one, two = (_estimate(rng) for _ in range(2))
+        margin = rng.choice([stats.MARGIN, stats.UNPAIRED_MARGIN])
+        pair = [rng.choice([None, rng.uniform(20, 60)]) for _ in range(2)]
+        asked.append([_ends(one), _ends(two), margin, pair, stats.DISTANCE_TOLERANCE])
+        ratio = stats.unpaired_ratio(one, two)
+        expected.append([ratio and _ends(ratio), stats.verdict(ratio, margin).value, stats.near(*pair), figure(one)])
+    found = page.evaluate(
+        """asked => asked.map(([one, two, margin, pair, tolerance]) => {
+            const ratio = allocmark.unpaired(one, two);
+            return [ratio, allocmark.verdict(ratio, margin), allocmark.near(...pair, tolerance), allocmark.fig(one[0])];
+        })""",
+        asked,
+    )
+    assert len({verdict for _, verdict, *_ in expected}) == 4, "every verdict is among them"
+    for (ratio, *said), (expected_ratio, *expected_said) in zip(found, expected, strict=True):
+        assert said == expected_said
+        if expected_ratio is not None:  # without one, the script may still give a ratio that has no interval
+            assert ratio == pytest.approx(expected_ratio)
+
+
+def _ends(e: Estimate) -> list[float | None]:
+    return [e.value, e.low, e.high] if e.covered else [e.value, None, None]
+
+
+def _estimate(rng: random.Random) -> Estimate:
+    value = rng.choice([1.0, 1.0, 10 ** rng.uniform(-3, 3)]) * rng.uniform(0.98, 1.02)
+    width = 10 ** rng.uniform(-4, 0.2)
+    return Estimate(value, value * (1 - width), value * (1 + width), 9, rng.random() < 0.9)
+
+
+def test_every_sample_and_every_figure_is_there(report: Path, small_run: Run, open_page: Callable[..., Any]) -> None:
+    opened = open_page(report)
+    opened.draw()
+    page = opened.page
+    shown = page.locator("figure[data-kind=samples] .plot svg [aria-label=dot] > *").count()
+    assert shown == sum(len(cell.samples) for case in small_run.cases for cell in case.cells)
+    for name in ("burst", "cross_core_free"):
+        rows = page.locator(f"#workload-{name} .chart + .scroll tbody tr").count()
+        assert rows == sum(len(g.cells) for g in small_run.cases if small_run.header.plan[g.case].workload == name)
+    text = page.locator("#workload-burst").inner_text()
+    for words in ("Latency of single calls", "Memory and page kinds", "Reuse of memory", "mempool_perf_autotest"):
+        assert words in text
+    assert "burst.yaml" in text
+    assert "allocmark run burst cross_core_free" in page.locator("#method pre").inner_text()
+    assert page.locator("#method table").first.locator("tbody tr").count() > 10  # the doctor's findings
+
+
+def test_what_failed_is_shown_with_its_reason(
+    simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    status = {
+        (s.workload, "turbomem:default"): ("unavailable", "no huge pages", "echo 64 > nr_hugepages") for s in SHAPES
+    }
+    path = tmp_path / "report.html"
+    write_report(simulate(status=status, finished=5), path)
+    page = open_page(path).page
+    said = page.locator("#overview .missing").inner_text()
+    assert "turbomem unavailable: no huge pages (5 cells)" in said
+    assert "echo 64 > nr_hugepages" in said
+    assert "5 of 7 cases were measured" in page.locator("#overview .alert").inner_text()
+
+
+def test_conformance_is_shown(small_run: Run, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    rows = [
+        {"backend": "glibc:default", "case": "whole_pool", "verdict": "passed", "why": ""},
+        {"backend": "glibc:no_tcache", "case": "whole_pool", "verdict": "failed", "why": "lost an object"},
+    ]
+    (tmp_path / "conform.json").write_text(json.dumps(rows))
+    path = tmp_path / "r.html"
+    done = _command(small_run.path, "-o", path, "--conformance", tmp_path / "conform.json")
+    assert done.returncode == 0, done.stderr
+    section = open_page(path).page.locator("#backend-glibc")
+    assert "1 of 2 cases passed, 1 failed" in section.inner_text()
+    section.locator("summary", has_text="Its cases").click()
+    assert "lost an object" in section.inner_text()
+
+
+def test_refuses_what_it_cannot_do(small_run: Run, tmp_path: Path) -> None:
+    run = small_run.path
+    (tmp_path / "bad.json").write_text("{}")
+    assert_refused(_command(tmp_path / "nothing"), "not found")
+    assert_refused(_command(run, "-o", tmp_path), "is a folder")
+    assert_refused(_command(run, "-o", run), "is the run file itself")
+    assert_refused(_command(run, "-o", tmp_path / "none" / "r.html"), "there is no folder")
+    assert_refused(_command(run, "--baseline", "jemalloc", "-o", tmp_path / "r.html"), "jemalloc", "glibc")
+    assert_refused(_command(run, "--conformance", tmp_path / "bad.json"), "bad.json", "allocmark conform")
+    assert list(tmp_path.iterdir()) == [tmp_path / "bad.json"]
+
+
+def test_a_run_without_timings_is_refused(simulate: Simulate, tmp_path: Path) -> None:
+    run = simulate()
+    lines = run.path.read_text().splitlines(keepends=True)
+    header = json.loads(lines[0])
+    header["settings"]["verify"] = True
+    run.path.write_text(json.dumps(header, separators=(",", ":")) + "\n" + "".join(lines[1:]))
+    assert_refused(_command(run.path, "-o", tmp_path / "r.html"), "timed nothing", "allocmark show")
+
+
+def test_a_torn_run_is_shown_and_said(simulate: Simulate, tmp_path: Path) -> None:
+    run = simulate()
+    data = run.path.read_bytes()
+    run.path.write_bytes(data[: len(data) * 2 // 3])
+    done = _command(run.path, "-o", tmp_path / "r.html")
+    assert done.returncode == 2
+    assert "cut off here" in done.stderr
+    assert "The run file is cut off" in (tmp_path / "r.html").read_text()

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What pages say about a run, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocmark.errors import UsageError
+from allocmark.output.html import chart, overview
+from allocmark.output.html import comparison_sources as sources
+from allocmark.output.html import cost_charts as cost
+from allocmark.output.html import method_page as method
+from allocmark.output.html.backend_page import rivals, summary
+from allocmark.output.html.view import BackendView, View, slugs
+from allocmark.results.store import Run
+from allocmark.stats import Verdict
+from fixtures.simulated import SHAPES
+
+Simulate = Callable[..., Run]
+
+
+def _link(kind: str, name: str) -> str:
+    return f"{kind}/{name}"
+
+
+def test_the_cheapest_alone(simulate: Simulate) -> None:
+    view = View.of(simulate(noise=0.001, blocks=40))
+    found = [case.standing for case in view.cases]
+    assert [standing.word for standing in found[:3]] == ["cheapest"] * 3
+    assert found[0].level == ("turbomem:default",)
+    assert "null:default" not in found[0].ratios, "the floor is no rival"
+    assert found[0].ratios["dpdk_ring:ring_mp_mc"].value == pytest.approx(5.01 / 1.51, rel=0.02)
+
+
+def test_who_is_level_with_the_cheapest(simulate: Simulate) -> None:
+    view = View.of(simulate(noise=0.001, blocks=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
+    (case,) = view.cases
+    assert case.standing.word == "same"
+    assert set(case.standing.level) == {"turbomem:default", "dpdk_ring:ring_mp_mc"}
+
+
+def test_few_blocks_cannot_tell(simulate: Simulate) -> None:
+    view = View.of(simulate(blocks=5))
+    assert {case.standing.word for case in view.cases} == {"cannot tell"}
+    (count,) = (c for c in overview.counts(view) if c.label == "turbomem:default")
+    assert (count.alone, count.shared, count.unsure, count.dearer) == (0, 0, 7, 0)
+
+
+def test_nobody_and_alone(simulate: Simulate) -> None:
+    failed = ("failed", "broken", None)
+    labels = ["glibc:default", "glibc:no-tcache", "dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack"]
+    status = {(shape.workload, label): failed for shape in SHAPES for label in labels}
+    view = View.of(simulate(status=status))
+    assert {case.standing.word for case in view.cases} == {"alone"}
+    status |= {(shape.workload, "turbomem:default"): failed for shape in SHAPES}
+    view = View.of(simulate(status=status))
+    assert {case.standing.word for case in view.cases} == {"none"}
+    assert overview.winners(view, _link).rows[0][-1].text == "no figures"
+    assert sources.pairs(view)["rows"] == []
+
+
+def test_every_cell_stands_once(simulate: Simulate) -> None:
+    view = View.of(simulate())
+    for count in overview.counts(view):
+        assert count.alone + count.shared + count.unsure + count.dearer + count.missing == len(SHAPES)
+    assert sum(count.alone for count in overview.counts(view)) <= len(SHAPES)
+    table = overview.winners(view, _link)
+    assert len(table.rows) == len(SHAPES)
+    assert table.rows[0][0].href == "workload/burst"
+
+
+def test_parameters_that_do_not_vary_are_said_once(simulate: Simulate) -> None:
+    burst = View.of(simulate()).workloads[0]
+    assert dict(burst.varying) == {"burst": (1, 32), "keep": (128, 8192)}
+    assert burst.fixed == "touch=0"
+    assert [case.title for case in burst.cases] == ["burst=1 keep=128", "burst=32 keep=128", "burst=32 keep=8192"]
+
+
+def test_a_backend_against_the_others(simulate: Simulate) -> None:
+    view = View.of(simulate(blocks=24))
+    backend = next(each for each in view.backends if each.name == "dpdk_ring")
+    found = rivals(view, backend)
+    assert len(found) == 2 * len(SHAPES)
+    assert all(rival.other.partition(":")[0] != "dpdk_ring" for rival in found)
+    assert [rival.ratio.value for rival in found] == sorted((r.ratio.value for r in found), reverse=True)
+    assert {rival.verdict for rival in found if rival.label == "dpdk_ring:lf_stack"} == {Verdict.SLOWER}
+    assert "dpdk_ring:lf_stack, of 7 cells: dearer in 7" in " ".join(summary(view, found))
+
+
+def test_pairs_are_those_of_the_table(simulate: Simulate) -> None:
+    view = View.of(simulate())
+    found = sources.pairs(view)
+    labels = found["labels"]
+    base = labels.index(found["against"])
+    table = {(g.workload, g.title, c.cell.label): c for g, c in view.cells if c.ratio}
+    seen = 0
+    for workload, title, one, two, gross, _, said in found["rows"]:
+        if two == base:
+            cell = table[workload, title, labels[one]]
+            assert cell.ratio is not None
+            assert gross == chart.ends(cell.ratio)
+            assert said == cell.verdict
+            seen += 1
+    assert seen == len(table)
+
+
+def test_charts_hold_what_the_tables_say(simulate: Simulate) -> None:
+    view = View.of(simulate())
+    drawn = cost.ratios(view)
+    assert drawn.table is not None
+    assert len(drawn.data["rows"]) == len(drawn.table.rows) == 4 * len(SHAPES)
+    assert {row["case"] for row in drawn.data["rows"]} == {shape.workload for shape in SHAPES}
+    assert cost.parameter(view, view.workloads[0], "keep") is not None
+    assert cost.parameter(view, view.workloads[1], "sizes") is None, "imix and zipf have no order"
+
+
+def test_a_colour_each_while_those_last(simulate: Simulate) -> None:
+    found = {each["label"]: each for each in chart.series(View.of(simulate()))}
+    assert found["null:default"]["colour"] == "floor"
+    assert len({each["colour"] for each in found.values()}) == len({each["symbol"] for each in found.values()}) + 1 == 6
+
+
+def test_then_a_colour_a_backend_and_a_symbol_a_variant(simulate: Simulate) -> None:
+    view = View.of(simulate())
+    more = BackendView("more", "1", tuple(f"glibc:{i}" for i in range(5)), floor=False)
+    found = chart.series(replace(view, backends=(*view.backends, more)))
+    marks = {(each["colour"], each["symbol"]) for each in found}
+    assert len(marks) == len(found) == 11
+    assert len({each["colour"] for each in found}) == 5
+
+
+def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> None:
+    view = View.of(simulate())
+    argv = ["run", "burst", "--set", "keep=1,2", "-o", "there", "--json=x", "--output", "y", "--seed", "2"]
+    object.__setattr__(view.run.header, "argv", argv)
+    assert method.command(view) == "allocmark run burst --set keep=1,2 --seed 2"
+
+
+def test_unknown_baseline(simulate: Simulate) -> None:
+    with pytest.raises(UsageError, match="jemalloc"):
+        View.of(simulate(), "jemalloc")
+
+
+@given(st.lists(st.text(max_size=12), unique=True, max_size=12))
+def test_slugs_are_plain_and_unlike(names: list[str]) -> None:
+    found = slugs(names)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    assert all(slug and set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for slug in found.values())
+
+
+def test_slugs() -> None:
+    assert slugs(["burst", "../etc/passwd", "a b", "A-B", "<>"]) == {
+        "burst": "burst", "../etc/passwd": "etc-passwd", "a b": "a-b", "A-B": "a-b-2", "<>": "unnamed",
+    }  # fmt: skip

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tables people read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from allocmark.errors import UsageError
+from allocmark.output.text.figures import decimals, figure, interval, plain, shorten
+from allocmark.output.text.run_table import render
+from allocmark.results.store import Run
+from allocmark.stats import Estimate
+
+Simulate = Callable[..., Run]
+
+NO_PAGES = "no free huge pages of 2 MB: the pool needs 80 and this process may not reserve any"
+CRASH = "killed by SIGSEGV in sample 4; last output:\n\x1b[31mfree(): invalid pointer\x1b[0m"
+TROUBLE = {
+    ("burst", "dpdk_ring:lf_stack"): ("unavailable", NO_PAGES, "sudo sysctl vm.nr_hugepages=80"),
+    ("cross_core_free", "glibc:no-tcache"): ("failed", CRASH, None),
+}
+
+
+def rows(text: str, backend: str) -> list[str]:
+    return [line for line in text.splitlines() if re.search(rf"(^|\s){re.escape(backend)}\s\s", line)]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.3451, "0.345"),
+        (0.9996, "1.00"),
+        (12.345, "12.3"),
+        (99.96, "100"),
+        (1234.5, "1234"),
+        (-0.0412, "-0.0412"),
+        (0.00012, "0.0001"),
+        (0.0, "0.0000"),
+    ],
+)
+def test_three_significant_digits(value: float, shown: str) -> None:
+    assert figure(Estimate(value, value, value, 9, True)) == shown
+
+
+def test_intervals_have_the_decimals_of_their_value() -> None:
+    assert interval(Estimate(0.345, 0.3412, 0.35, 9, True)) == "[0.341, 0.350]"
+    assert interval(Estimate(9.99, 9.5, 10.5, 9, False)) == "(9.50, 10.50)"
+    assert decimals(0.345) == 3
+
+
+def test_plain_text_cannot_command_a_terminal() -> None:
+    assert plain("a\n\x1b[31;1mred\x1b[0m\x07 \ud800 b\u202e") == "a red b"
+
+
+def test_shorten_cuts_at_a_word() -> None:
+    assert shorten("no free huge pages", 40) == "no free huge pages"
+    assert shorten("no free huge pages", 16) == "no free huge..."
+    assert len(shorten("x" * 99, 30)) == 30
+
+
+def test_a_run_fits_120_columns_and_holds_every_cell(simulate: Simulate) -> None:
+    run = simulate(status=TROUBLE, changed=(3,), disturbed={3: ["steal"]})
+    text = render(run, width=120)
+    assert max(map(len, text.splitlines())) <= 120
+    assert all(line == line.rstrip() for line in text.splitlines())
+    assert text.isascii()
+    for backend in ("null", "glibc:default", "glibc:no-tcache", "dpdk_ring:ring_mp_mc", "turbomem"):
+        assert len(rows(text, backend)) == 7
+    for name in ("burst", "mixed_sizes", "cross_core_free"):
+        assert re.search(rf"^{name}\b", text, re.MULTILINE)
+
+
+def test_the_head_says_which_run_of_what_where(simulate: Simulate) -> None:
+    head = render(simulate()).split("\n\n")[0].splitlines()
+    assert head[0] == "20250131-120000, 2025-01-31T12:00:00Z, seed 7"
+    assert head[1].startswith("AMD EPYC 9B45, 2 CPUs, 2 cores, NUMA nodes: 1, 24 GiB, under KVM")
+    assert head[2] == "null 0.1.0, glibc 2.36, dpdk_ring 22.11.11, turbomem 0.1.0"
+
+
+def test_a_row_reads_as_its_figures(simulate: Simulate) -> None:
+    text = render(simulate(noise=1e-6))
+    row = rows(text, "turbomem")[0].split()
+    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, verdict = row[-11:]
+    assert float(low.strip("[,")) < float(gross) < float(high.strip("]"))
+    assert float(net_low.strip("[,")) <= float(net) <= float(net_high.strip("]"))
+    assert float(net) / float(gross) == pytest.approx((1.51 - 0.61) / 1.51, rel=0.01)
+    assert (ratio, ratio_low, ratio_high) == ("0.184", "[0.184,", "0.184]")
+    assert (net_ratio, verdict) == ("0.119", "faster")
+    assert rows(text, "glibc:default")[0].endswith("baseline")
+    assert rows(text, "null")[0].endswith("the floor")
+
+
+def test_parameters_that_do_not_change_are_in_the_title(simulate: Simulate) -> None:
+    text = render(simulate())
+    assert "burst  (touch=0)" in text
+    assert "mixed_sizes  (lifetime=random)" in text
+    assert re.search(
+        r"^burst +keep +backend +ns/object +95 % +net +net 95 % +ratio +99 % +net ratio +verdict$", text, re.MULTILINE
+    )
+    # And one that changes is said once a case.
+    starts = re.findall(r"^ *(\d+) +(\d+) +null", text, re.MULTILINE)
+    assert starts == [("1", "128"), ("32", "128"), ("32", "8192"), ("8", "0"), ("32", "64")]
+
+
+def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulate) -> None:
+    text = render(simulate(status=TROUBLE), width=120)
+    assert text.count("unavailable: no free huge pages of 2 MB: the pool needs 80 and this process may...") == 3
+    assert text.count(f"dpdk_ring:lf_stack unavailable: {NO_PAGES}") == 1
+    assert text.count("    to change that: sudo sysctl vm.nr_hugepages=80\n") == 1
+    crash = "failed: killed by SIGSEGV in sample 4; last output: free(): invalid pointer"
+    assert text.count(f"       {crash}") == 2
+    assert text.count(f"\nglibc:no-tcache {crash}") == 1
+    assert "\x1b" not in text
+
+
+def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
+    text = render(simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 20: ["descheduled"]}))
+    assert "Core to core and back: 58 ns." in text
+    aside = "4 in which the core-to-core distance changed and 2 of another distance than most"
+    assert f"Set aside: 6 of 32 blocks, {aside}." in text
+    # Three cases of six cells with two marked samples in each; in the last table block 10 counts, too.
+    assert "Disturbed, and used all the same: 36 of 576 samples (descheduled, steal)." in text
+
+
+def test_a_quiet_run_has_no_such_notes(simulate: Simulate) -> None:
+    text = render(simulate())
+    assert "Set aside" not in text
+    assert "Disturbed" not in text
+    assert "Not measured" not in text
+    assert "(low, high)" not in text
+
+
+def test_too_few_blocks_show_a_range_and_no_verdict(simulate: Simulate) -> None:
+    text = render(simulate(blocks=4, finished=2))
+    assert re.search(r"turbomem .*\(\d\.\d+, \d\.\d+\).*cannot tell$", text, re.MULTILINE)
+    assert "(low, high): the range seen" in text
+    assert "Not measured: 5 of 7 cases in the plan." in text
+
+
+def test_a_baseline_without_figures_leaves_no_ratios_and_says_so(simulate: Simulate) -> None:
+    text = render(simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc")
+    table = text.split("mixed_sizes  (")[1].split("cross_core_free")[0]
+    assert "ratio " not in table.splitlines()[2]
+    assert "No ratios at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory." in table
+    with pytest.raises(UsageError, match="'tcmalloc' is not in"):
+        render(simulate(), "tcmalloc")
+
+
+def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None:
+    run = simulate(status=TROUBLE)
+    narrow, wide = render(run, width=80), render(run, width=200)
+    assert f"  unavailable: {NO_PAGES}\n" in wide
+    assert "Left out" not in wide
+    assert "Left out for want of room: net 95 %, 95 %, net ratio, 99 %.\n" in narrow
+    assert re.search(r" unavailable: no free huge pages .*\.\.\.$", narrow, re.MULTILINE)
+    assert max(map(len, narrow.splitlines())) <= 80
+    for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):
+        assert set(row.split()) < set(full.split())
+
+
+def test_percentiles_and_reuse_have_a_table_of_their_own(simulate: Simulate) -> None:
+    text = render(simulate(calls=2000), "glibc")
+    calls = text.split("burst: single calls, ns\n")[1].split("\n\n\n")[0].split("memory reused")[0]
+    first = rows(calls, "turbomem")[0].split()
+    #               get p50 p99 p99.9 p99.99 max    put
+    assert first == ["turbomem", "2", "2", "151", "few", "151", "1", "1", "few", "few", "1"]
+    assert "Reading the clock takes 20 ns of each figure and has steps of 10 ns. few: fewer than 10" in calls
+    reuse = text.split("burst: memory reused, distinct per 1,000 objects got by one actor\n")[1].split("Counted")[0]
+    assert rows(reuse, "turbomem")[0].split() == ["turbomem", "1.0", "11", "700", "700", "1", "700", "0%"]
+    assert not rows(reuse, "null")  # the floor is not asked
+    assert "single calls" not in render(simulate())
+
+
+def test_in_a_narrow_terminal_the_new_tables_fit(simulate: Simulate) -> None:
+    text = render(simulate(calls=2000), "dpdk_ring:*", 80)
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_where_baselines_differ_each_row_names_its_own(simulate: Simulate) -> None:
+    text = render(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    burst = text.split("\n\n")[2]
+    assert [row.split()[-1] for row in rows(burst, "turbomem")] == [
+        "dpdk_ring:ring_mp_mc",
+        "dpdk_ring:lf_stack",
+        "dpdk_ring:ring_mp_mc",
+    ]
+    assert "below 1 is cheaper than the cell marked baseline" in text

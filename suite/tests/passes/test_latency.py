@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Histograms of timed calls and their percentiles."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from allocmark.passes.latency import enough, latency_from, merged, percentile
+
+
+def reply(get: list[list[float]], put: list[list[float]], ns: float = 1.0) -> dict[str, Any]:
+    return {
+        "ns": ns,
+        "clock_ns": 20.0,
+        "resolution_ns": 10.0,
+        "get": {"every": 7, "buckets": get},
+        "put": {"every": 9, "buckets": put},
+    }
+
+
+@pytest.mark.parametrize("name", ["50", "99", "99.9"])
+def test_percentiles_are_those_of_the_sorted_calls(name):
+    rng = random.Random(3)
+    calls = sorted(rng.choice([10.0, 20.0, 30.0, 1000.0, 5e6]) for _ in range(20_001))
+    buckets = [(ns, calls.count(ns)) for ns in sorted(set(calls))]
+    at = percentile(buckets, name)
+    share = float(name) / 100
+    assert at is not None
+    assert sum(ns <= at for ns in calls) >= share * len(calls) > sum(ns < at for ns in calls)
+
+
+def test_a_percentile_needs_ten_calls_beyond_it():
+    assert [enough(name) for name in ("50", "99", "99.9", "99.99")] == [20, 1000, 10_000, 100_000]
+    assert percentile([(5.0, 9_999)], "99.9") is None
+    assert percentile([(5.0, 10_000)], "99.9") == 5.0
+    assert percentile([], "50") is None
+
+
+def test_blocks_are_merged_without_those_set_aside():
+    replies = {
+        0: reply([[10.0, 900], [30.0, 200]], [[5.0, 30]], 1.5),
+        1: reply([[10.0, 1], [9e9, 5000]], [[9e9, 30]]),  # the distance changed in it
+        2: reply([[10.0, 1000]], [[5.0, 10], [8.0, 5]], 2.5),
+    }
+    record = merged(replies, {0, 2})
+    latency = latency_from(json.loads(json.dumps(record)))
+    assert latency is not None
+    assert latency.get.buckets == ((10.0, 1900), (30.0, 200))
+    assert (latency.get.count, latency.get.max_ns, latency.get.every) == (2100, 30.0, 7)
+    assert latency.get.percentiles == {"50": 10.0, "99": 30.0, "99.9": None, "99.99": None}
+    assert latency.get.blocks["99"] == {0: 30.0, 2: 10.0}
+    assert latency.put.buckets == ((5.0, 40), (8.0, 5))
+    assert latency.put.blocks["50"] == {0: 5.0}  # 15 calls are too few
+    assert record["put"]["blocks"]["50"] == [5.0, None, None]
+    assert latency.ns_per_object == [1.5, 2.5]
+
+
+def test_nothing_measured_is_nothing():
+    assert merged({}, {0}) == {}
+    assert merged({0: reply([[1.0, 1]], [])}, set()) == {}
+    assert latency_from({}) is None
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda r: r.pop("get"), lambda r: r["put"].update(buckets=[[1]]), lambda r: r.update(clock_ns=None)]
+)
+def test_a_damaged_record_is_refused(spoil):
+    record = merged({0: reply([[10.0, 900]], [[5.0, 30]])}, {0})
+    spoil(record)
+    with pytest.raises(ValueError, match=r"\w"):
+        latency_from(record)

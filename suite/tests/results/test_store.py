@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The run file: what is written is what is read, whatever happens to the process or to the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocmark.errors import RunFileError
+from allocmark.results.records import Block, MeasuredCase, MeasuredCell, PlannedCase, PlannedCell, RunHeader
+from allocmark.results.store import FILE_NAME, RunWriter, read_run
+
+BACKENDS = (PlannedCell("null", "default", floor=True), PlannedCell("glibc", "default"))
+
+
+def header(cases: int = 3) -> RunHeader:
+    plan = tuple(PlannedCase(i, "burst", "d1", {"burst": 2**i}, 2, BACKENDS) for i in range(cases))
+    return RunHeader("r1", "2025-01-31T12:00:00Z", ["run", "burst"], 7, None, {"machine": {"cpu": "µ"}}, {}, plan)
+
+
+def case(index: int, samples: int = 6) -> MeasuredCase:
+    cells = tuple(
+        MeasuredCell(
+            case=index,
+            workload="burst",
+            parameters={"burst": 2**index},
+            backend=planned.backend,
+            variant=planned.variant,
+            floor=planned.floor,
+            version="1",
+            status="ok",
+            objects=1000,
+            samples=[1.5 + sample for sample in range(samples)],
+            blocks=[sample // 2 for sample in range(samples)],
+            disturbed={1: ["steal"]},
+            attestation={"pages": "thp"},
+        )
+        for planned in BACKENDS
+    )
+    blocks = tuple(Block(58.0 + index, changed=block == 1) for block in range((samples + 1) // 2))
+    return MeasuredCase(index, cells, blocks, 2.0, 1.5)
+
+
+def written(folder: Path, cases: int = 3, ended: bool = True) -> Path:
+    with RunWriter.create(folder, header()) as writer:
+        for index in range(cases):
+            writer.write_case(case(index))
+        if ended:
+            writer.end(9.0, 8.0, interrupted=False)
+    return folder / FILE_NAME
+
+
+def edited(folder: Path, edit: Callable[[list[Any]], None]) -> Path:
+    """A whole run, its lines changed by ``edit`` as JSON."""
+    file = written(folder)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    edit(lines)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    written(tmp_path / "new" / "run")
+    run = read_run(tmp_path / "new" / "run")
+    assert run.header == header()
+    assert run.cases == (case(0), case(1), case(2))
+    assert run.end is not None
+    assert (run.end.seconds, run.end.measured_seconds, run.end.interrupted) == (9.0, 8.0, False)
+    assert run.torn is None
+    assert read_run(run.path) == run
+
+
+def test_groups_are_read_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, header()) as writer:
+        writer.write_case(case(2))
+        swapped = case(0)
+        writer.write_case(replace(swapped, cells=swapped.cells[::-1]))
+    assert read_run(tmp_path).cases == (case(0), case(2))
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    before = written(tmp_path).read_bytes()
+    with pytest.raises(RunFileError, match=r"run\.jsonl: exists already: resume"):
+        RunWriter.create(tmp_path, header())
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFileError, match="cannot be written: Not a directory"):
+        RunWriter.create(tmp_path / "file" / "run", header())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"samples": [1.0, float("nan")] * 3}, "JSON"),
+        ({"samples": [1.0, 0.0] * 3}, '"samples" is a list, expected a list of numbers above 0'),
+        ({"blocks": [0]}, '"blocks" has 1 entries for 6 samples'),
+        ({"blocks": [0, 0, 1, 1, 2, 3]}, "glibc:default has block 3 of 3"),
+        ({"disturbed": {6: ["steal"]}}, '"disturbed" names sample 6 of 6'),
+        ({"variant": "other"}, "glibc:other of case 0 is not planned"),
+        ({"status": "fine"}, '"status" is "fine", expected one of ok, failed, unavailable'),
+        ({"probes": {"rss": object()}}, "JSON"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    first = case(0)
+    bad = replace(first, cells=(first.cells[0], replace(first.cells[1], **change)))
+    with RunWriter.create(tmp_path, header()) as writer:
+        before = writer.path.read_bytes()
+        with pytest.raises(RunFileError, match="case 0: ") as caught:
+            writer.write_case(bad)
+        assert said in str(caught.value)
+        assert writer.path.read_bytes() == before
+        writer.write_case(first)
+        with pytest.raises(RunFileError, match="case 0 is there already"):
+            writer.write_case(first)
+    assert read_run(tmp_path).cases == (first,)
+
+
+def test_a_full_disk_leaves_whole_groups(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, header()) as writer:
+        writer.write_case(case(0))
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        # Room for half a case: the first write is short, the second fails.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (writer.path.stat().st_size + 300, limits[1]))
+        try:
+            with pytest.raises(RunFileError, match="cannot be written: File too large"):
+                writer.write_case(case(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert read_run(tmp_path).torn is None
+        writer.write_case(case(1))
+    assert read_run(tmp_path).cases == (case(0), case(1))
+
+
+# A tail that was cut off
+
+
+def test_cut_off_anywhere_leaves_whole_groups_and_can_be_resumed(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole").read_bytes()
+    first = whole.index(b"\n") + 1
+    ends = [i + 1 for i in range(len(whole)) if whole[i : i + 1] == b"\n"]
+    closed = [end for end in ends if b'"type":"case"' in whole[:end].splitlines()[-1]]
+    for cut in {*range(first, len(whole), 37), *ends, *(end - 1 for end in ends if end > first)}:
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / FILE_NAME).write_bytes(whole[:cut])
+        run = read_run(folder)
+        complete = sum(end <= cut for end in closed)
+        assert run.cases == tuple(case(index) for index in range(complete))
+        at_rest = cut in (first, *closed, len(whole))
+        assert (run.torn is None) == at_rest
+        if run.torn is not None:
+            lines_before = whole[: max([first, *(end for end in closed if end <= cut)])].count(b"\n")
+            assert run.torn == lines_before + 1
+        with RunWriter.resume(folder) as writer:
+            assert writer.done == set(range(complete))
+            assert writer.header == header()
+            for index in range(complete, 3):
+                writer.write_case(case(index))
+            writer.end(9.0, 8.0, interrupted=False)
+        again = (folder / FILE_NAME).read_bytes()
+        assert again.splitlines()[:-1] == whole.splitlines()[:-1]
+        before = [case(index) for index in range(complete)]  # their time is added up
+        end = read_run(folder).end
+        assert end is not None
+        assert end.seconds == pytest.approx(9.0 + sum(each.seconds for each in before))
+        assert end.measured_seconds == pytest.approx(8.0 + sum(each.measured_seconds for each in before))
+
+
+def test_a_group_that_was_cut_short_is_read_and_measured_again(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, header()) as writer:
+        writer.write_case(case(0))
+        writer.write_case(replace(case(1), cut_short=True))
+        writer.end(9.0, 8.0, interrupted=True)
+    assert [each.cut_short for each in read_run(tmp_path).cases] == [False, True]
+    with RunWriter.resume(tmp_path) as writer:
+        assert writer.done == {0}
+        writer.write_case(case(1))
+    assert [each.cut_short for each in read_run(tmp_path).cases] == [False, False]
+
+
+def test_resuming_drops_the_end(tmp_path: Path) -> None:
+    written(tmp_path, cases=2)
+    with RunWriter.resume(tmp_path) as writer:
+        writer.write_case(case(2))
+    run = read_run(tmp_path)
+    assert (len(run.cases), run.end) == (3, None)
+
+
+def test_two_processes_never_write_one_run(tmp_path: Path) -> None:
+    with (
+        RunWriter.create(tmp_path, header()),
+        pytest.raises(RunFileError, match="another process is writing"),
+    ):
+        RunWriter.resume(tmp_path)
+    RunWriter.resume(tmp_path).close()
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 100, b'{"type":"ce', b"\xff\xfe\n", b"{}]\n", b"[1]\n"])
+def test_rubbish_at_the_end_is_a_torn_tail(tmp_path: Path, tail: bytes) -> None:
+    file = written(tmp_path, ended=False)
+    lines = file.read_bytes().count(b"\n")
+    file.write_bytes(file.read_bytes() + tail)
+    run = read_run(tmp_path)
+    assert (len(run.cases), run.torn) == (3, lines + 1)
+
+
+WRITER = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_store import RunWriter, case, header
+with RunWriter.create({folder!r}, header(400)) as writer:
+    print("ready", flush=True)
+    for index in range(400):
+        writer.write_case(case(index, samples=200))
+"""
+
+
+def test_killed_at_any_moment_it_leaves_whole_groups(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    counts = []
+    for attempt in range(12):
+        folder = tmp_path / str(attempt)
+        program = WRITER.format(tests=str(Path(__file__).parent), folder=str(folder))
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(rng.uniform(0, 0.15))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        run = read_run(folder)
+        assert run.cases == tuple(case(index, samples=200) for index in range(len(run.cases)))
+        counts.append(len(run.cases))
+        with RunWriter.resume(folder) as writer:
+            writer.write_case(case(len(run.cases), samples=200))
+        assert len(read_run(folder).cases) == len(run.cases) + 1
+    # Else nothing was interrupted, or nothing was under way.
+    assert any(0 < count < 400 for count in counts)
+
+
+# Bad files: one line that says where, what and what to do
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(RunFileError) as caught:
+        read_run(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    assert refused(tmp_path / "no") == f"{tmp_path}/no: not found: give a run's folder or its run.jsonl"
+    assert refused(tmp_path) == f"{tmp_path}: a folder without a run.jsonl: give the folder of a run"
+    os.mkfifo(tmp_path / FILE_NAME)
+    assert "not a regular file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b"\x7fELF\0\0", b'{"format": 1, "cells": []}\n', b"\n", b"{"])
+def test_what_is_not_a_run_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "some.json"
+    file.write_bytes(content)
+    assert refused(file) == f"{file}: not a run file of allocmark: give a run's folder or its run.jsonl"
+
+
+def test_a_run_file_of_which_nothing_was_written(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    start = file.read_bytes()[:60]
+    file.write_bytes(start)
+    assert refused(file) == f"{file}:1: the first line is cut off, nothing was measured: remove it and run again"
+    file.write_bytes(b"")
+    assert refused(file) == f"{file}: empty, nothing was measured: remove it and run again"
+
+
+def test_a_file_of_the_first_format_is_read() -> None:
+    """It called a case a group."""
+    run = read_run(Path(__file__).with_name("data") / "format1.jsonl")
+    assert [case.title for case in run.header.plan] == [
+        f"burst bulk={bulk} keep=128 touch=0 off_ns=0 cores=1 cache=256" for bulk in (1, 32)
+    ]
+    assert [[cell.label for cell in case.cells] for case in run.cases] == [
+        ["null:default", "glibc:default", "glibc:no_tcache"]
+    ] * 2
+    assert all(len(cell.samples) == 9 for case in run.cases for cell in case.cells)
+
+
+def test_a_newer_format(tmp_path: Path) -> None:
+    file = edited(tmp_path, lambda lines: lines[0].update(format=3))
+    assert refused(file) == f"{file}:1: format 3 is newer than this allocmark reads (2): update allocmark"
+
+
+def test_members_that_are_not_known_are_left_alone(tmp_path: Path) -> None:
+    file = edited(tmp_path, lambda lines: [line.update(new=1) for line in lines] and None)
+    assert read_run(file).cases == (case(0), case(1), case(2))
+
+
+def test_a_damaged_line_in_the_middle(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3][:40] + b"\n"
+    file.write_bytes(b"".join(lines))
+    assert refused(file).startswith(f"{file}:4: damaged: not JSON (")
+    assert refused(file).endswith(": restore the file from a copy, or run again")
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "said"),
+    [
+        (1, {"samples": "many"}, '"samples" is "many", expected a list of numbers above 0'),
+        (1, {"floor": 1}, '"floor" is 1, expected true or false'),
+        (1, {"unit": "ms"}, '"unit" is "ms", expected ns/object'),
+        (1, {"reason": 3}, '"reason" is 3, expected a text or null'),
+        (
+            1,
+            {"disturbed": {"x": ["steal"]}},
+            '"disturbed" is an object, expected lists of texts by sample index',
+        ),
+        (1, {"type": "sell"}, '"type" is \'sell\', expected "cell", "case" or "end"'),
+        (3, {"blocks": 4}, '"blocks" is 4, expected a list of objects'),
+        (
+            3,
+            {"blocks": [{"distance_ns": -1, "changed": False}]},
+            '"distance_ns" is -1, expected a number above 0 or null',
+        ),
+        (3, {"case": 7}, "case 7 is not in the plan of 3"),
+        (6, {"case": 0}, "the cell null:default of case 1 is not planned in case 0"),
+        (0, {"seed": "seven"}, '"seed" is "seven", expected a whole number'),
+        (0, {"plan": [1]}, '"plan" is a list, expected a list of objects'),
+        (10, {"interrupted": None}, '"interrupted" is null, expected true or false'),
+    ],
+)
+def test_wrong_types_are_told_with_their_line(tmp_path: Path, line: int, change: dict[str, Any], said: str) -> None:
+    file = edited(tmp_path, lambda lines: lines[line].update(change))
+    assert refused(file) == f"{file}:{line + 1}: damaged: {said}: restore the file from a copy, or run again"
+
+
+def test_a_missing_member(tmp_path: Path) -> None:
+    file = edited(tmp_path, lambda lines: lines[2].pop("version") and None)
+    assert f'{file}:3: damaged: "version" is missing' in refused(file)
+
+
+def test_a_group_twice_and_lines_after_the_end(tmp_path: Path) -> None:
+    twice = edited(tmp_path / "twice", lambda lines: lines.extend(lines.pop() and lines[1:4]))
+    assert f"{twice}:13: damaged: case 0 is there for the second time" in refused(twice)
+    after = edited(tmp_path / "after", lambda lines: lines.append(lines[-1]))
+    assert f"{after}:12: damaged: follows the end of the run" in refused(after)
+    early = edited(tmp_path / "early", lambda lines: lines.insert(3, lines[-1]))
+    assert f"{early}:4: damaged: the end follows a case that is not complete" in refused(early)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_json_has_not(tmp_path: Path, number: str) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text().replace("[1.5,", f"[{number},", 1))
+    assert refused(file).startswith(f"{file}:2: damaged: not JSON ({number}")
+
+
+def test_files_from_before_latency_and_reuse_are_read(tmp_path: Path) -> None:
+    def without(lines: list[Any]) -> None:
+        for line in lines:
+            line.pop("latency", None)
+            line.pop("reuse", None)
+
+    run = read_run(edited(tmp_path, without))
+    assert run.cases == (case(0), case(1), case(2))
+    assert run.cases[0].cells[0].latency == {}
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "words"),
+    [
+        ("latency", {"get": {}}, '"latency" is an object, expected a latency pass'),
+        ("latency", 3, '"latency" is 3, expected a latency pass'),
+        ("reuse", {"window": 1000}, '"reuse" is an object, expected figures of reuse'),
+    ],
+)
+def test_damaged_latency_and_reuse_are_refused(tmp_path: Path, member: str, value: Any, words: str) -> None:
+    with pytest.raises(RunFileError, match=rf"run\.jsonl:2: damaged: {words}"):
+        read_run(edited(tmp_path, lambda lines: lines[1].update({member: value})))

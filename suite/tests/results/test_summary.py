@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From samples to figures: medians, floors, baselines, and what is set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from allocmark.errors import UsageError
+from allocmark.results.store import Run
+from allocmark.results.summary import CaseSummary, CellSummary, document, summarise
+from allocmark.stats import Verdict
+
+Simulate = Callable[..., Run]
+
+FAILED = ("failed", "killed by SIGSEGV", None)
+
+
+def cell(case: CaseSummary, label: str) -> CellSummary:
+    return next(c for c in case.cells if c.cell.label == label)
+
+
+def test_figures_are_near_the_truth(simulate: Simulate) -> None:
+    cases = summarise(simulate(), "glibc")
+    assert [g.planned.case for g in cases] == list(range(7))
+    first = cases[0]
+    turbomem = cell(first, "turbomem:default")
+    assert turbomem.median
+    assert turbomem.net
+    assert turbomem.ratio
+    assert turbomem.net_ratio
+    assert turbomem.median.value == pytest.approx(1.51, rel=0.03)
+    assert turbomem.net.value == pytest.approx(1.51 - 0.61, rel=0.03)
+    assert turbomem.ratio.value == pytest.approx(1.51 / 8.2, rel=0.01)
+    assert turbomem.net_ratio.value == pytest.approx((1.51 - 0.61) / (8.2 - 0.61), rel=0.01)
+    assert turbomem.verdict is Verdict.FASTER
+    assert cell(first, "glibc:no-tcache").verdict is Verdict.SLOWER
+    assert (turbomem.used, turbomem.set_aside, turbomem.disturbed) == (32, 0, 0)
+
+
+def test_identical_backends_are_not_told_apart(simulate: Simulate) -> None:
+    # ring_mp_mc and lf_stack cost the same in the first two cases but for 0.4 %.
+    for case in summarise(simulate(blocks=40), "dpdk_ring:ring_mp_mc")[:2]:
+        assert cell(case, "dpdk_ring:lf_stack").verdict is Verdict.SAME
+
+
+def test_the_floor_has_no_net_and_no_ratio(simulate: Simulate) -> None:
+    case = summarise(simulate())[0]
+    floor = cell(case, "null:default")
+    assert case.floor == "null:default"
+    assert (floor.net, floor.ratio, floor.verdict, floor.no_ratio) == (None, None, None, "this is the floor")
+
+
+def test_without_a_floor_there_is_no_net(simulate: Simulate) -> None:
+    case = summarise(simulate(status={("burst", "null:default"): FAILED}))[0]
+    assert case.floor is None
+    assert all(c.net is None and c.net_ratio is None for c in case.cells)
+    assert cell(case, "turbomem:default").ratio is not None
+
+
+def test_blocks_of_another_distance_are_set_aside(simulate: Simulate) -> None:
+    run = simulate(changed=(3, 4), distances={9: 610.0, 10: 620.0, 11: 600.0}, disturbed={3: ["steal"], 6: ["steal"]})
+    one_core, two_cores = summarise(run)[0], summarise(run)[-1]
+    assert (one_core.distance.ns, len(one_core.distance.kept)) == (None, 16)
+    assert (two_cores.distance.ns, two_cores.distance.changed, two_cores.distance.other) == (58.0, 2, 3)
+    turbomem = cell(two_cores, "turbomem:default")
+    assert set(turbomem.values) == set(range(16)) - {3, 4, 9, 10, 11}
+    # Sample 6 is the first of block 3, which does not count; sample 3 lies in block 1.
+    assert (turbomem.used, turbomem.set_aside, turbomem.disturbed) == (22, 10, 1)
+
+
+def test_the_baseline_is_the_first_that_gave_figures(simulate: Simulate) -> None:
+    cases = summarise(simulate(status={("mixed_sizes", "glibc:default"): FAILED}))
+    assert [g.baseline for g in cases[:4]] == ["glibc:default"] * 3 + ["glibc:no-tcache"]
+
+
+def test_the_run_knows_its_baseline(simulate: Simulate) -> None:
+    run = simulate(baseline="turbomem")
+    assert {g.baseline for g in summarise(run)} == {"turbomem:default"}
+    assert {g.baseline for g in summarise(run, "dpdk_ring")} == {"dpdk_ring:ring_mp_mc"}
+    assert {g.baseline for g in summarise(run, "dpdk_ring:lf_stack")} == {"dpdk_ring:lf_stack"}
+
+
+def test_a_baseline_that_failed_is_not_replaced(simulate: Simulate) -> None:
+    case = summarise(simulate(status={("burst", "glibc:default"): FAILED}), "glibc")[0]
+    why = "the baseline glibc:default is failed: killed by SIGSEGV"
+    assert (case.baseline, case.no_baseline) == (None, why)
+    assert all(c.ratio is None and c.verdict is None for c in case.cells)
+    assert cell(case, "turbomem:default").median is not None
+
+
+def test_an_unknown_baseline_is_refused_with_what_is_possible(simulate: Simulate) -> None:
+    with pytest.raises(
+        UsageError, match=r"'jemalloc' is not in .*possible are null:default, glibc:default, glibc:no-t"
+    ):
+        summarise(simulate(), "jemalloc")
+
+
+def test_every_block_set_aside_gives_no_figure(simulate: Simulate) -> None:
+    case = summarise(simulate(changed=range(16)))[-1]
+    assert case.baseline is None
+    assert all(c.median is None and c.used == 0 and c.set_aside == 32 for c in case.cells)
+
+
+def test_the_document_is_strict_json_with_the_raw_samples(simulate: Simulate) -> None:
+    run = simulate(status={("burst", "glibc:no-tcache"): ("unavailable", "too old", "upgrade")})
+    found: dict[str, Any] = json.loads(json.dumps(document(run, "glibc"), allow_nan=False))
+    assert (found["format"], found["seed"], found["baseline"], found["complete"]) == (2, 7, "glibc", True)
+    assert found["environment"]["machine"]["cpus"] == 2
+    assert len(found["cells"]) == 7 * 6
+    absent = next(c for c in found["cells"] if c["status"] == "unavailable")
+    assert (absent["reason"], absent["fix"], absent["median"], absent["ci95"]) == (
+        "too old",
+        "upgrade",
+        None,
+        None,
+    )
+    last = found["cells"][-1]
+    assert (last["workload"], last["backend"], last["variant"]) == ("cross_core_free", "turbomem", "default")
+    assert last["parameters"] == {"burst": 32, "touch": 64}
+    assert last["samples"] == list(run.cases[-1].cells[-1].samples)
+    assert last["ci95"][0] < last["median"] < last["ci95"][1]
+    assert last["net_median"] < last["median"]
+    assert (last["unit"], last["verdict"], last["attestation"]) == ("ns/object", "faster", {"pages": "thp"})
+    assert found["cases"][-1]["distance_ns"] == 58.0
+
+
+def test_the_document_gives_no_interval_that_is_none(simulate: Simulate) -> None:
+    last = document(simulate(blocks=4))["cells"][-1]
+    assert last["median"] > 0
+    assert (last["ci95"], last["ratio_ci99"], last["verdict"]) == (None, None, "cannot tell")
+
+
+def test_a_run_that_was_stopped_is_not_complete(simulate: Simulate) -> None:
+    found = document(simulate(finished=2))
+    assert not found["complete"]
+    assert len(found["cases"]) == 2
+
+
+def test_a_family_gives_each_group_its_cheapest(simulate: Simulate) -> None:
+    # lf_stack is the cheaper one in the second case only, by 0.3 %; nothing else of the family is near.
+    cases = summarise(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    assert [case.baseline for case in cases] == [
+        "dpdk_ring:ring_mp_mc",
+        "dpdk_ring:lf_stack",
+        *["dpdk_ring:ring_mp_mc"] * 5,
+    ]
+    for case in cases:
+        assert case.baseline
+        best = cell(case, case.baseline)
+        assert best.no_ratio == "this is the baseline"
+        for label in ("dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack", "turbomem:default"):
+            ratio = cell(case, label).ratio
+            assert label == case.baseline or (ratio and ratio.n == 100)
+
+
+def test_a_family_is_of_those_that_completed(simulate: Simulate) -> None:
+    status = {("burst", "dpdk_ring:ring_mp_mc"): FAILED, ("burst", "glibc:default"): FAILED}
+    cases = summarise(simulate(status=status), "glibc,dpdk_ring:ring*")
+    assert [case.baseline for case in cases[:3]] == ["glibc:no-tcache"] * 3
+    assert {case.baseline for case in cases[3:]} == {"dpdk_ring:ring_mp_mc"}
+    lost = {("burst", label): FAILED for label in ("dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack")}
+    case = summarise(simulate(status=lost), "dpdk_ring:*")[0]
+    assert (case.baseline, case.no_baseline) == (None, "none of the baseline's family dpdk_ring:* gave figures here")
+
+
+def test_the_floor_is_never_of_the_family(simulate: Simulate) -> None:
+    assert summarise(simulate(), "*")[0].baseline == "turbomem:default"
+
+
+def test_a_family_of_nobody_is_refused(simulate: Simulate) -> None:
+    with pytest.raises(UsageError, match=r"baseline 'jemalloc:\*' is not in .*possible are null:default, glibc"):
+        summarise(simulate(), "jemalloc:*")
+
+
+def test_latency_and_reuse_are_in_the_summary_and_in_the_document(simulate: Simulate) -> None:
+    run = simulate(calls=2000)
+    turbomem = cell(summarise(run)[0], "turbomem:default")
+    assert turbomem.latency
+    assert turbomem.latency.get.percentiles == {"50": 1.51, "99": 1.51, "99.9": 151.0, "99.99": None}
+    assert turbomem.latency.put.count == 8000
+    assert turbomem.reuse == {**turbomem.cell.reuse}
+    written = next(c for c in json.loads(json.dumps(document(run)))["cells"] if c["backend"] == "turbomem")
+    assert written["latency"]["get"]["percentiles"]["99.9"] == 151.0
+    assert written["latency"]["get"]["calls"] == 16_000
+    assert written["latency"]["get"]["buckets"] == [[1.51, 15_968], [151.0, 32]]
+    assert written["reuse"]["objects"] == 700
+    without = cell(summarise(simulate())[0], "turbomem:default")
+    assert (without.latency, without.reuse) == (None, None)

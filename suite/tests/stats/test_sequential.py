@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rule on drawn rounds: what it says of known ratios, and how often it is wrong where it must not be."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import product
+
+import pytest
+
+from allocmark.stats import ERROR, LOOKS, Estimate, Verdict, gate_verdict, look
+from allocmark.stats.sequential import _rank
+
+
+def test_the_rank_is_that_of_all_choices_of_signs():
+    sums = [sum(rank for rank, sign in enumerate(signs, 1) if sign) for signs in product((0, 1), repeat=8)]
+    for tail in (0.001, 0.004, 0.01, 0.025, 0.2):
+        rank = _rank(8, tail)
+        assert sum(s < rank for s in sums) / len(sums) <= tail < sum(s < rank + 1 for s in sums) / len(sums)
+    assert _rank(25, 0.025) == 90  # the published table has 89 as the largest sum that is still significant
+
+
+def test_nothing_is_said_before_the_first_look():
+    assert look([0.0] * (LOOKS[0] - 1), 1) is None
+    assert gate_verdict(None, 0.02) is Verdict.CANNOT_TELL
+
+
+def test_rounds_between_two_looks_change_nothing():
+    logs = [0.001 * i for i in range(LOOKS[0])]
+    assert look([*logs, 9.0, 9.0], 1) == look(logs, 1)
+
+
+def test_more_cells_make_wider_intervals():
+    source = random.Random(1)
+    logs = [source.gauss(0, 0.01) for _ in range(60)]
+    one, many = look(logs, 1), look(logs, 50)
+    assert many.low < one.low < one.value == many.value < one.high < many.high
+
+
+def test_too_many_cells_for_the_rounds_cannot_be_told():
+    ratio = look([math.log(2)] * LOOKS[0], 1000)
+    assert not ratio.covered
+    assert gate_verdict(ratio, 0.02) is Verdict.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.97, 0.99, Verdict.FASTER),
+        (0.99, 1.01, Verdict.SAME),
+        (1.006, 1.019, Verdict.SAME),  # slower, and less than what must not pass
+        (1.006, 1.03, Verdict.SLOWER),
+        (1.004, 1.03, Verdict.CANNOT_TELL),
+        (0.9, 1.1, Verdict.CANNOT_TELL),
+    ],
+)
+def test_the_rule(low, high, said):
+    assert gate_verdict(Estimate((low + high) / 2, low, high, 12, covered=True), 0.02) is said
+
+
+def test_exchanging_the_sides_gives_the_reciprocal():
+    source = random.Random(2)
+    logs = [source.gauss(0.02, 0.01) for _ in range(30)]
+    there, back = look(logs, 3), look([-x for x in logs], 3)
+    assert there.value * back.value == pytest.approx(1)
+    assert there.low * back.high == pytest.approx(1)
+
+
+def draw(source: random.Random, ratio: float, noise: float) -> float:
+    """A round: noise of its own, and one in ten from another layout of memory, far off to either side."""
+    far = source.choice((-0.2, 0.2)) if source.random() < 0.1 else 0.0
+    return math.log(ratio) + source.gauss(0, noise) + far
+
+
+def gate(source: random.Random, ratio: float, noise: float, cells: int = 10) -> Verdict:
+    """What one cell of a gate comes to when it is asked at every look."""
+    logs: list[float] = []
+    for n in LOOKS:
+        logs += [draw(source, ratio, noise) for _ in range(n - len(logs))]
+        said = gate_verdict(look(logs, cells), 0.02)
+        if said is not Verdict.CANNOT_TELL:
+            break
+    return said
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_identical_programs_raise_no_alarm(noise):
+    said = [gate(random.Random(seed), 1.0, noise) for seed in range(1000)]
+    # A cell of ten may raise one in 1 % / 10 of gates; and a quarter of the limit keeps it from that.
+    assert said.count(Verdict.SLOWER) <= 1000 * ERROR / 10
+    if noise <= 0.01:
+        assert said.count(Verdict.CANNOT_TELL) <= 20
+
+
+@pytest.mark.parametrize(("ratio", "noise", "least"), [(1.02, 0.01, 0.85), (1.05, 0.03, 0.9), (1.1, 0.03, 0.99)])
+def test_slowdowns_are_found_and_never_pass(ratio, noise, least):
+    said = [gate(random.Random(seed), ratio, noise) for seed in range(300)]
+    assert said.count(Verdict.SLOWER) >= least * 300
+    assert said.count(Verdict.SAME) + said.count(Verdict.FASTER) <= 3

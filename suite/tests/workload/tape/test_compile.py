@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tapes are played by a second, plain interpreter here: they must be closed, in range, and what the file says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allocmark.errors import WorkloadError
+from allocmark.workload.language.expand import Template
+from allocmark.workload.language.find import BUNDLED, all_workloads
+from allocmark.workload.tape.compile import compile_workload
+from allocmark.workload.tape.instructions import LAYOUT, LOOP_DEPTH, Insn, Loop, Op, Recorder, assemble, roll
+from allocmark.workload.tape.program import Program, ProgramActor
+
+HEAD = "format: 1\nname: w\nsummary: s\nsource: s\n"
+POOL = "pools: {p: {object_size: 64, objects: 1000}}\n"
+POOLS = "pools: {a: {object_size: 64, objects: 4000}, b: {object_size: 256, objects: 4000}}\n"
+
+
+def compiled(text: str, seed: int = 1) -> Program:
+    (case,) = Template.parse(HEAD + text, Path("w.yaml")).cases()
+    return compile_workload(case.workload, seed, "w.yaml")
+
+
+def executed(tape: bytes) -> Iterator[Insn]:
+    """The instructions in the order in which the engine comes to them, loops unrolled."""
+    insns = [Insn(Op(fields[0]), *fields[1:]) for fields in LAYOUT.iter_unpack(tape)]
+    left: list[int] = []
+    at = 0
+    while insns[at].op is not Op.HALT:
+        insn = insns[at]
+        at += 1
+        if insn.op is Op.LOOP:
+            left.append(insn.arg)
+            assert len(left) <= LOOP_DEPTH
+        elif insn.op is Op.END:
+            left[-1] -= 1
+            if left[-1]:
+                at = insn.arg
+            else:
+                left.pop()
+        else:
+            yield insn
+    assert not left
+
+
+class Played:
+    """What an actor holds, pool by pool, while its tapes are run."""
+
+    def __init__(self, actor: ProgramActor) -> None:
+        self.actor = actor
+        self.held = Counter[int]()
+        self.got = 0
+        self.sent = Counter[int]()
+        self.received = Counter[int]()
+        self.ops = Counter[Op]()
+
+    def run(self, tape: bytes) -> None:
+        for insn in executed(tape):
+            self.ops[insn.op] += 1
+            times = insn.arg if insn.op in (Op.GET, Op.GET_READ, Op.GET_WRITE, Op.PUT_OLDEST, Op.PUT_NEWEST) else 1
+            match insn.op:
+                case Op.GET | Op.GET_READ | Op.GET_WRITE:
+                    self.held[insn.target] += insn.n * times
+                    self.got += insn.n * times
+                case Op.PUT_OLDEST | Op.PUT_NEWEST:
+                    self.held[insn.target] -= insn.n * times
+                case Op.PUT_RANDOM:
+                    indices = self.actor.indices[insn.arg : insn.arg + insn.n]
+                    assert len(indices) == insn.n
+                    for i, index in enumerate(indices):
+                        assert 0 <= index < self.held[insn.target] - i
+                    self.held[insn.target] -= insn.n
+                case Op.READ | Op.WRITE:
+                    assert insn.n <= self.held[insn.target]
+                case Op.SEND:
+                    self.sent[insn.target] += insn.n
+                    self.held[insn.aux] -= insn.n
+                case Op.RECEIVE:
+                    self.received[insn.target] += insn.n
+                    self.held[insn.aux] += insn.n
+            for pool, held in self.held.items():
+                assert 0 <= held <= self.actor.ring_capacity[pool]
+
+
+def check(program: Program) -> None:
+    """The invariants of every program: closed bodies, counted objects, and queues that end empty."""
+    filled, moved = Counter[int](), Counter[int]()
+    for actor in program.actors:
+        played = Played(actor)
+        played.run(actor.prologue)
+        for queue, n in played.sent.items():
+            filled[queue] += n
+        for queue, n in played.received.items():
+            filled[queue] -= n
+        before = +played.held
+        played.got, played.sent, played.received = 0, Counter(), Counter()
+        played.run(actor.body)
+        assert +played.held == before
+        assert played.got == actor.objects
+        assert actor.passes >= 1
+        for queue, n in played.sent.items():
+            filled[queue] += n * actor.settle_passes
+            moved[queue] += n * actor.passes
+        for queue, n in played.received.items():
+            filled[queue] -= n * actor.settle_passes
+            moved[queue] -= n * actor.passes
+    assert not any(filled.values())
+    assert not any(moved.values())
+
+
+@pytest.mark.parametrize("template", all_workloads([BUNDLED]), ids=lambda template: template.name)
+def test_bundled_workloads(template):
+    for case in template.cases(short=True):
+        check(compile_workload(case.workload, 1))
+
+
+def test_a_program_survives_its_json():
+    for template in all_workloads([BUNDLED]):
+        for case in template.cases(short=True):
+            program = compile_workload(case.workload, 3)
+            assert Program.from_json(program.to_json()) == program
+
+
+def test_burst_becomes_two_instructions():
+    program = compiled(
+        POOL
+        + "actors: {w: [{repeat: {until_held: 128, steps: [{get: {from: p, n: 8}}, {touch: {bytes: 64, how: write}}]}},"
+        "{repeat: {until_held: 0, steps: [{put: {which: oldest, n: 8}}]}}]}\n"
+    )
+    body = list(executed(program.actors[0].body))
+    assert [(insn.op, insn.n, insn.arg, insn.aux) for insn in body] == [
+        (Op.GET_WRITE, 8, 16, 64),
+        (Op.PUT_OLDEST, 8, 16, 0),
+    ]
+    assert program.pools[0].working_set == 128
+
+
+def test_seeds():
+    text = POOLS + (
+        "actors: {w: [{get: {from: [a, b], n: 8, size: {uniform: [1, 256]}}},"
+        "{hold: {objects: 100, release: random}}]}\n"
+    )
+    assert compiled(text, 1) == compiled(text, 1)
+    assert compiled(text, 1) != compiled(text, 2)
+    check(compiled(text))
+
+
+def test_actors_of_one_kind_draw_apart_unless_they_share_queues():
+    apart = compiled(
+        POOL.replace("1000", "4000")
+        + "actors: {w: {count: 2, steps: [{get: {from: p, n: 4}}, {hold: {objects: 90, release: random}}]}}\n"
+    )
+    assert apart.actors[0].indices != apart.actors[1].indices
+    assert [actor.name for actor in apart.actors] == ["w[0]", "w[1]"]
+    assert not apart.actors[0].coupled
+
+
+def test_rates_balance_queues():
+    program = compiled(
+        POOL + "queues: {q: {capacity: 64}}\nactors:\n  rx: [{get: {from: p, n: 12}}, {send: {to: q}}]\n"
+        "  tx: {count: 2, steps: [{receive: {from: q, n: 8}}, {hold: {objects: 40, release: oldest}}]}\n"
+    )
+    check(program)
+    assert {actor.name: actor.passes for actor in program.actors} == {"rx[0]": 4, "tx[0]": 3, "tx[1]": 3}
+    assert (program.queues[0].senders, program.queues[0].receivers) == (1, 2)
+    assert all(actor.coupled for actor in program.actors)
+
+
+def test_a_live_set_that_grows_and_shrinks():
+    program = compiled(
+        POOL + "actors: {w: [{get: {from: p, n: 100}}, {hold: {objects: {cycle: [500, 100]}, release: newest}}]}\n"
+    )
+    check(program)
+    assert program.actors[0].ring_capacity[0] > 200
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (
+            POOL + "actors: {w: [{get: {from: p, n: 2}}, {put: {which: oldest, n: 3}}]}\n",
+            6,
+            "put of 3 objects, and w holds 2",
+        ),
+        (POOL + "actors: {w: [{get: {from: p, n: 2}}]}\n", 6, "pool 'p' has 1,000 objects, and w alone holds 1,002"),
+        (
+            POOL + "actors: {w: [{repeat: {until_held: 9, steps: [{get: {from: p}}, {put: all}]}}]}\n",
+            6,
+            "never ends",
+        ),
+        (
+            POOL + "actors: {w: [{get: {from: p}}, {put: all}, {touch: {bytes: 8, how: read}}]}\n",
+            6,
+            "nothing to touch",
+        ),
+        (
+            POOL + "queues: {q: {capacity: 64}}\nactors:\n"
+            "  rx: [{get: {from: p, n: 12}}, {send: {to: q, n: 8}}, {put: all}]\n"
+            "  tx: [{receive: {from: q}}, {put: all}, {receive: {from: q, n: 70}}, {put: all}]\n",
+            9,
+            "capacity",
+        ),
+    ],
+)
+def test_impossible_shapes_are_refused_with_their_line(text, line, words):
+    with pytest.raises(WorkloadError) as caught:
+        compiled(text)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(f"w.yaml:{line}: ")
+
+
+ITEMS = st.builds(
+    Insn,
+    st.sampled_from([Op.GET, Op.PUT_OLDEST, Op.WRITE, Op.IDLE]),
+    st.integers(0, 1),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.just(0),
+    st.just(0),
+)
+
+
+@given(st.lists(ITEMS, max_size=12), st.integers(1, 40))
+@settings(max_examples=200)
+def test_rolling_changes_nothing(items, times):
+    plain = items * times
+    rolled = roll(plain)
+    assert list(executed(assemble(rolled))) == plain
+    if times > 5 and 0 < len(items) <= 8:
+        assert len(assemble(rolled)) < len(assemble(plain))
+
+
+@given(st.lists(st.sampled_from([Insn(Op.GET, 0, 4, 1), Insn(Op.WRITE, 0, 4, 64), Insn(Op.PUT_OLDEST, 0, 4, 1)])))
+def test_recording_keeps_what_is_done(items):
+    recorder = Recorder()
+    for insn in items:
+        recorder.add(insn)
+    assert not any(isinstance(item, Loop) for item in recorder.items)
+    done = Counter[str]()
+    for insn in executed(assemble(recorder.items)):
+        done["got"] += insn.n * insn.arg if insn.op in (Op.GET, Op.GET_WRITE) else 0
+        done["written"] += insn.n * insn.arg if insn.op is Op.GET_WRITE else insn.n if insn.op is Op.WRITE else 0
+        done["put"] += insn.n * insn.arg if insn.op is Op.PUT_OLDEST else 0
+    asked = Counter(insn.op for insn in items)
+    assert done["got"] == 4 * asked[Op.GET]
+    assert done["written"] == 4 * asked[Op.WRITE]
+    assert done["put"] == 4 * asked[Op.PUT_OLDEST]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.builds("{{get: {{from: [a, b], n: {}, size: {{uniform: [1, 256]}}}}}}".format, st.integers(1, 40)),
+        st.builds(
+            "{{hold: {{objects: {}, release: {}}}}}".format,
+            st.integers(0, 300),
+            st.sampled_from(["oldest", "newest", "random"]),
+        ),
+        st.just("{put: all}"),
+        st.just("{idle: {ns: 100}}"),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(STEPS, st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_any_mix_of_steps_compiles_to_a_closed_program_or_is_refused(steps, seed):
+    first, last = "{get: {from: [a, b], n: 3, size: 9}}", "{hold: {objects: 200, release: oldest}}"
+    text = POOLS + f"actors: {{w: [{', '.join([first, *steps, last])}]}}\n"
+    with contextlib.suppress(WorkloadError):
+        check(compiled(text, seed))
