@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report conform asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report conform asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List the targets
@@ -13,7 +12,10 @@ help: ## List the targets
 setup: ## Make .venv ready: system packages, Python packages, allocmark and its backends
 	@PYTHON='$(PYTHON)' tools/setup
 
-setup-dev: ## The same with what lint and tests need
+setup-lint: ## The same with the Python packages that lint needs
+	@PYTHON='$(PYTHON)' tools/setup lint
+
+setup-dev: ## The same with what tests need, a browser and emulators among it
 	@PYTHON='$(PYTHON)' tools/setup dev
 
 bench: setup ## Run the default comparison and print its table (options: ARGS='…')
@@ -56,11 +58,11 @@ test: setup-dev ## Run every test but the long ones (options: ARGS='…')
 test-long: setup-dev ## Run the proofs that take minutes
 	$(BIN)/pytest -m long $(ARGS)
 
-lint: setup-dev ## Check style and types
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+lint: setup-lint ## Check style, types and the order of imports
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
-format: setup-dev ## Rewrite the sources in the house style
+format: setup-lint ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/clang-format -i $(NATIVE)
 
 clean: ## Remove .venv and everything that was built; runs/ stays
