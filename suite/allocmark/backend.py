@@ -9,7 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+MOST_TEXT = 2000  #: characters of a text that a plugin hands over
 _NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")
+
+
+def text_problem(what: str, text: object) -> str | None:
+    """What is wrong with a text that tables and pages show; None for a good one. ``what``: the member that it is of."""
+    if not isinstance(text, str):
+        return f"{what} is {type(text).__name__}, not str"
+    if len(text) > MOST_TEXT:
+        return f"{what} is {len(text):,} characters long, and at most {MOST_TEXT:,} can be shown"
+    if not text.isprintable():
+        odd = next(c for c in text if not c.isprintable())
+        return f"{what} holds the character {odd!a}, which a table cannot show"
+    return None
 
 
 def _is_count(value: object) -> bool:
@@ -42,6 +55,9 @@ class Capabilities:
     cross_thread_free: bool = True  #: an object may be put by another thread than the one that got it
     numa: bool = False  #: honours the NUMA node of a pool specification
     max_actors: int | None = None  #: most actors that may use one pool, or None
+
+
+_CAPABILITIES = ("any_size", "thread_safe", "cross_thread_free", "numa")
 
 
 @dataclass(frozen=True)
@@ -82,11 +98,19 @@ class Backend:
         for what, value in (("name", self.name), ("variant", self.variant)):
             if not isinstance(value, str) or not _NAME.match(value):
                 found.append(f"{what} {value!r} is not lower-case words joined by '_' or '-'")
-        for what, text in (("description", self.description), ("version", self.version)):
-            if not isinstance(text, str):
-                found.append(f"{what} is {type(text).__name__}, not str")
+        texts: dict[str, object] = {"description": self.description, "version": self.version}
+        if isinstance(self.unavailable, Unavailable):
+            texts |= {f"unavailable.{what}": getattr(self.unavailable, what) for what in ("reason", "fix")}
+            if self.unavailable.reason == "":
+                found.append("unavailable.reason is empty")
+        found += [problem for what, text in texts.items() if (problem := text_problem(what, text))]
+        for what, flag in (("default", self.default), ("floor", self.floor)):
+            if not isinstance(flag, bool):
+                found.append(f"{what} is {type(flag).__name__}, not bool")
         if not isinstance(self.capabilities, Capabilities):
             found.append(f"capabilities is {type(self.capabilities).__name__}, not Capabilities")
+        elif not all(isinstance(getattr(self.capabilities, name), bool) for name in _CAPABILITIES):
+            found.append(f"one of the capabilities {', '.join(_CAPABILITIES)} is not a bool")
         elif not (self.capabilities.max_actors is None or _is_count(self.capabilities.max_actors)):
             found.append(f"max_actors {self.capabilities.max_actors!r} is not a number from 1 on, nor None")
         if not isinstance(self.pages, Pages):

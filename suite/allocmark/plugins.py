@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
@@ -20,6 +21,7 @@ from allocmark.probes import Probe
 _T = TypeVar("_T")
 
 GROUP = "allocmark"  #: the entry-point group
+_LARGEST_TABLE = 1 << 16  # bytes
 BUILTIN = "allocmark"  #: the name under which the host's own plugin is registered
 
 
@@ -56,8 +58,17 @@ class _RefusedError(Exception):
     """Why a plugin cannot be used, in words for a person."""
 
 
-def load(only: Iterable[str] | None = None, prefix: str = "") -> Host:
-    """Load the host's own plugin and every installed one, or those named in ``only``.
+def load(
+    only: Iterable[str] | None = None,
+    prefix: str = "",
+    *,
+    skipped: Collection[int] = (),
+    begin: Callable[[int, str, str], None] = lambda index, plugin, distribution: None,
+) -> Host:
+    """Load the host's own plugin and every installed one, or those named in ``only``, into this process.
+
+    Only the process of a cell and the one that `allocmark.discovery` asks do this: a plugin is foreign code. ``begin``
+    is told of each before it is imported: its index, its name and its distribution; those in ``skipped`` are left out.
 
     With ``prefix``, a folder that `pip install --target` filled, only what is installed there counts; it comes first
     on this process's path.
@@ -72,18 +83,35 @@ def load(only: Iterable[str] | None = None, prefix: str = "") -> Host:
     _add(manager, host, BUILTIN, f"allocmark {__version__}", lambda: builtin)
     if prefix:
         sys.path.insert(0, prefix)
-    for entry in sorted(_entries(prefix), key=lambda e: (e.name, e.value)):
-        if wanted is None or entry.name in wanted:
+    for index, entry in enumerate(_entries(prefix)):
+        if index not in skipped and (wanted is None or entry.name in wanted):
+            begin(index, entry.name, _distribution(entry))
             _add(manager, host, entry.name, _distribution(entry), entry.load)
     host.backends = [replace(registered, prefix=prefix) for registered in host.backends]
     return host
 
 
-def _entries(prefix: str) -> Iterable[EntryPoint]:
-    if not prefix:
-        return entry_points(group=GROUP)
-    found = distributions(path=[prefix])
-    return [entry for each in found for entry in each.entry_points if entry.group == GROUP]
+def _entries(prefix: str) -> list[EntryPoint]:
+    """By name. What an interrupted installation left beside the new metadata (``~name``) counts once."""
+    if prefix:
+        found = [entry for each in distributions(path=[prefix]) for entry in each.entry_points if entry.group == GROUP]
+    else:
+        found = list(entry_points(group=GROUP))
+    once: dict[tuple[str, str, str], EntryPoint] = {}
+    for entry in found:
+        key = (entry.name, entry.value, canonical(_distribution(entry)))
+        if key not in once or _is_left_over(once[key]):
+            once[key] = entry
+    return sorted(once.values(), key=lambda entry: (entry.name, entry.value))
+
+
+def _is_left_over(entry: EntryPoint) -> bool:
+    return Path(str(getattr(entry.dist, "_path", ""))).name.startswith("~")
+
+
+def canonical(distribution: str) -> str:
+    """The name of "NAME VERSION" as package tools compare it."""
+    return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
 
 
 def _distribution(entry: EntryPoint) -> str:
@@ -99,6 +127,17 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
         backends = _backends(_call(manager, "allocmark_backends", others), host.backends)
         dirs = _all_of(Path, _call(manager, "allocmark_workload_dirs", others), "allocmark_workload_dirs")
         probes = _all_of(Probe, _call(manager, "allocmark_probes", others), "allocmark_probes")
+        for probe in probes:
+            if problems := probe.problems():
+                raise _RefusedError(f"hands over a malformed probe {probe.name!r:.40}: {problems[0]}")
+        _refuse_unmarked(plugin)
+        if not (backends or dirs or probes) and not _has_hooks(manager, plugin):
+            raise _RefusedError(
+                "has no hooks: give its functions allocmark_backends, allocmark_workload_dirs or allocmark_probes, "
+                "marked with @allocmark.hookimpl"
+            )
+        if any(backend.floor for backend in backends) and any(each.backend.floor for each in host.backends):
+            raise _RefusedError("declares a floor, and allocmark has its own: leave out floor=True")
         taken = {probe.name for probe, _ in host.probes} & {probe.name for probe in probes}
         if taken:
             raise _RefusedError(f"registers the probe name {min(taken)!r} a second time")
@@ -110,6 +149,18 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
     host.backends += [Registered(backend, name, distribution) for backend in backends]
     host.workload_dirs += dirs
     host.probes += [(probe, name) for probe in probes]
+
+
+def _has_hooks(manager: pluggy.PluginManager, plugin: Any) -> bool:
+    return bool(manager.get_hookcallers(plugin))
+
+
+def _refuse_unmarked(plugin: Any) -> None:
+    """A function that is named as a hook and not marked as one would be passed over in silence."""
+    for name in vars(hookspecs):
+        found = getattr(plugin, name, None) if name.startswith(f"{hookspecs.PROJECT}_") else None
+        if callable(found) and not hasattr(found, f"{hookspecs.PROJECT}_impl"):
+            raise _RefusedError(f"its function {name} is not marked as a hook: write @allocmark.hookimpl above it")
 
 
 def _import(importer: Callable[[], Any]) -> Any:
@@ -166,7 +217,9 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
         if not problems and backend.table is not None:
             problems = _table_problems(backend.table)
         if problems:
-            raise _RefusedError(f"hands over a malformed backend {backend.name}:{backend.variant}: {problems[0]}")
+            label = f"{backend.name!s:.40}:{backend.variant!s:.40}"
+            raise _RefusedError(f"hands over a malformed backend {label}: {problems[0]}")
+
         if backend.name in owners:
             raise _RefusedError(
                 f"registers the backend name {backend.name!r}, which plugin {owners[backend.name]!r} has"
@@ -180,18 +233,25 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
 def _table_problems(address: int) -> list[str]:
     from allocmark.engine import table_problem
 
-    # An address that cannot be read must not take the host down: the kernel is asked first.
+    # What cannot be read must not take this process down: the kernel is asked first. A table begins with two numbers
+    # of 32 bits, its ABI and its size.
     memory = os.open("/proc/self/mem", os.O_RDONLY)
     try:
-        os.pread(memory, 8, address)
+        size = int.from_bytes(os.pread(memory, 8, address)[4:], sys.byteorder)
+        readable = len(os.pread(memory, min(size, _LARGEST_TABLE), address))
     except (OSError, OverflowError):
         return [f"table {address:#x} is not an address that can be read"]
     finally:
         os.close(memory)
+    if readable < min(size, _LARGEST_TABLE):
+        return [f"table {address:#x} says a size of {size} bytes, and {readable} of them can be read"]
     problem = table_problem(address)
     return [problem] if problem else []
 
 
 def _brief(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:  # a plugin's own exception may fail again
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

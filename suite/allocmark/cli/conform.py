@@ -20,7 +20,8 @@ def add_conform(commands: Any) -> None:
 
 
 def _conform(options: argparse.Namespace) -> int:
-    from allocmark import conformance, plugins
+    from allocmark import conformance
+    from allocmark.discovery import discover
     from allocmark.measuring.schedule import Progress
     from allocmark.output.text.listing import render
     from allocmark.output.text.progress import reporter
@@ -32,7 +33,7 @@ def _conform(options: argparse.Namespace) -> int:
             report(Progress(number, len(cases), case.backend, str(case), 0, 1))
             result = case.run()
             rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
-    versions = {each.backend.label: each.backend.version for each in plugins.load().backends}
+    versions = {each.backend.label: each.backend.version for each in discover().backends}
     told = [{"backend": row["backend"], "version": versions[row["backend"]], **row} for row in rows]
     print(json.dumps(told, indent=1) if options.json else render(rows))
     verdicts = {row["verdict"] for row in rows}

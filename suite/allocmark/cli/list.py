@@ -19,10 +19,10 @@ def add_list(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from allocmark import plugins
+    from allocmark.discovery import discover
     from allocmark.output.text import listing
 
-    host = plugins.load()
+    host = discover()
     rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
     print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
     return OK

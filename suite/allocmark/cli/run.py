@@ -74,14 +74,14 @@ def add_run(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from allocmark import plugins
+    from allocmark.discovery import discover
     from allocmark.measuring import runner
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
     from allocmark.output.text.verified import verified
     from allocmark.results.summary import document
 
-    host = plugins.load()
+    host = discover()
     if options.resume:
         given = [name for name in _OF_A_REQUEST if getattr(options, name)]
         if given:
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         _check_target(options.json, directory)
         plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
     with writer:
-        for broken in host.broken:
+        for broken in () if request.backends else host.broken:
             note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
         for text in plan.left_out:
             note(f"left out: {text}")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from allocmark import plugins
+from allocmark.discovery import discover
 from allocmark.measuring.plan import CasePlan, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
@@ -90,6 +90,6 @@ def cases(backend: str) -> list[KitCase]:
     request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
     return [
         KitCase(plan.backend.label, case.record.title, replace(case, cells=(plan,)), request)
-        for case in make_plan(request, plugins.load()).cases
+        for case in make_plan(request, discover()).cases
         for plan in case.cells
     ]

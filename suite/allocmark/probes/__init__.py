@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from allocmark.backend import text_problem
+
 
 @dataclass(frozen=True)
 class PoolMemory:
@@ -44,3 +46,13 @@ class Probe:
     unit: str
     measure: Callable[[ProbeContext], Mapping[str, Any]]
     unavailable: str = ""
+
+    def problems(self) -> list[str]:
+        """What is wrong with this description, one phrase each; an empty list when it can be used."""
+        texts = ("name", "description", "unit", "unavailable")
+        found = [problem for what in texts if (problem := text_problem(what, getattr(self, what)))]
+        if not found and not self.name:
+            found.append("its name is empty")
+        if not callable(self.measure):
+            found.append(f"measure is {type(self.measure).__name__}, not a function")
+        return found

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A plugin cannot hurt the process that asks for it, nor another plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from pathlib import Path
+
+import pytest
+from support import make_plugin
+from test_plugins import HEAD
+
+from allocmark import discovery
+
+HOOK = HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    "
+BEGIN = "import os, sys, time\n"
+
+#: What a plugin does, and how that is told.
+HOSTILE = {
+    "exits": (BEGIN + "os._exit(0)", "ended the process that imported it, with exit status 0"),
+    "exits_in_hook": (BEGIN + HOOK + "os._exit(3)", "ended the process that imported it, with exit status 3"),
+    "crashes": ("import ctypes\nctypes.string_at(0)", "crashed the process that imported it: SIGSEGV"),
+    "hangs": (BEGIN + "while True: pass", "did not answer within 2 s"),
+    "sleeps_in_hook": (BEGIN + HOOK + "time.sleep(1000)", "did not answer within 2 s"),
+    "writes_elsewhere": (
+        BEGIN + "for fd in range(3, 64):\n    try: os.write(fd, b'hello\\n')\n    except OSError: pass",
+        "wrote into a file descriptor that is not its own",
+    ),
+    "text_raises": (
+        "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
+        "failed to import: Odd",
+    ),
+    "end_of_page": (
+        BEGIN + HEAD + "import ctypes, mmap\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "at = libc.mmap(None, ctypes.c_size_t(8192), 3, 0x22, -1, ctypes.c_long(0))\n"
+        "libc.munmap(ctypes.c_void_p(at + 4096), ctypes.c_size_t(4096))\n"
+        "(ctypes.c_uint32 * 2).from_address(at + 4088)[:] = 1, 128\n"
+        "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(table=at + 4088)]",
+        "says a size of 128 bytes, and 8 of them can be read",
+    ),
+    "second_floor": (HOOK + "return [backend(floor=True)]", "declares a floor, and allocmark has its own"),
+    "reason_is_none": (
+        HOOK + "return [backend(table=None, unavailable=allocmark.Unavailable(None))]",
+        "unavailable.reason is NoneType, not str",
+    ),
+    "escapes": (
+        HEAD + "import dataclasses\n@allocmark.hookimpl\ndef allocmark_backends():\n"
+        "    return [dataclasses.replace(backend(), version='1\\x1b[2J')]",
+        "version holds the character '\\x1b', which a table cannot show",
+    ),
+    "unmarked": (
+        "def allocmark_backends():\n    return []",
+        "its function allocmark_backends is not marked as a hook: write @allocmark.hookimpl above it",
+    ),
+    "marked_for_another": (
+        "import pluggy\n@pluggy.HookimplMarker('pytest')\ndef allocmark_backends():\n    return []",
+        "its function allocmark_backends is not marked as a hook",
+    ),
+    "registers_nothing": ("x = 1", "has no hooks: give its functions allocmark_backends"),
+    "probe_is_odd": (
+        "import allocmark\n@allocmark.hookimpl\ndef allocmark_probes():\n"
+        "    return [allocmark.Probe('p', 'two\\nlines', '', print)]",
+        "hands over a malformed probe 'p': description holds the character '\\n'",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> discovery.Host:
+    """All of them are installed at once, and good ones before and after them."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for name, (code, _) in HOSTILE.items():
+        make_plugin(folder, name, code)
+    for name in ("a_good_one", "z_good_one"):
+        make_plugin(folder, name, HOOK + f"return [backend({name!r})]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        patch.setattr(discovery, "SECONDS", 2.0)
+        return discovery.discover()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_plugin_does_is_told_and_stays_its_own(found: discovery.Host, name: str) -> None:
+    (broken,) = [each for each in found.broken if each.plugin == name]
+    assert HOSTILE[name][1] in broken.cause
+    assert broken.distribution == f"allocmark-test-{name} 1.0"
+
+
+def test_the_others_are_there(found: discovery.Host) -> None:
+    names = {each.backend.name for each in found.backends}
+    assert {"null", "a_good_one", "z_good_one"} <= names
+    assert len(found.broken) == len(HOSTILE)
+
+
+def test_what_a_plugin_changes_in_its_process_reaches_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_plugin(
+        tmp_path, "changes",
+        BEGIN + "import atexit, resource, threading\n"
+        "os.environ['MALLOC_ARENA_MAX'] = '1'\nos.chdir('/')\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nprint('hello')\n"
+        "threading.Thread(target=time.sleep, args=(1000,)).start()\natexit.register(time.sleep, 1000)\n"
+        + HOOK + "return [backend('changes')]",
+    )  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    before = dict(os.environ), os.getcwd(), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
+    begun = time.monotonic()
+    assert "changes" in {each.backend.name for each in discovery.discover().backends}
+    assert time.monotonic() - begun < discovery.SECONDS / 2
+    after = dict(os.environ), os.getcwd(), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert after == before
+
+
+def test_what_a_plugin_prints_is_not_in_the_document(allocmark_command, tmp_path):
+    folder = make_plugin(
+        tmp_path, "chatty", "print('ready')\nimport os\nos.write(1, b'steady\\n')\n" + HOOK + "return []"
+    )
+    done = allocmark_command("list", "backends", "--json", plugins=[folder])
+    assert "null" in {row["name"] for row in json.loads(done.stdout)}
+    assert "ready" in done.stderr
+    assert "steady" in done.stderr
+
+
+def test_metadata_that_an_interrupted_installation_left_counts_once(allocmark_command, tmp_path):
+    folder = make_plugin(tmp_path, "odd", HOOK + "return [backend()]")
+    left = folder / "~llocmark_test_odd-0.9.dist-info"
+    left.mkdir()
+    for name in ("METADATA", "entry_points.txt"):
+        left.joinpath(name).write_text(
+            (folder / "allocmark_test_odd-1.0.dist-info" / name).read_text().replace("1.0", "0.9")
+        )
+    (row,) = [
+        row
+        for row in json.loads(allocmark_command("list", "backends", "--json", plugins=[folder]).stdout)
+        if row["name"] == "odd"
+    ]
+    assert (row["available"], row["distribution"]) == (True, "allocmark-test-odd 1.0")
+
+
+def test_a_broken_plugin_is_told_where_it_was_asked_for(allocmark_command, tmp_path):
+    folder = make_plugin(tmp_path, "odd", "import nothing_of_that_name")
+    tiny = ["burst", "--set", "bulk=32", "--set", "keep=128", "--short", "--blocks", "8", "--sample-ms", "1"]
+    named = allocmark_command("run", *tiny, "-b", "null", "-b", "glibc", plugins=[folder])
+    assert named.returncode == 0
+    assert "odd" not in named.stderr
+    assert "plugin 'odd'" in allocmark_command("run", *tiny, "-b", "odd", plugins=[folder]).stderr
+    assert "odd" in allocmark_command("list", "backends", plugins=[folder]).stdout
