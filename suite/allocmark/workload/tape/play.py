@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plays one actor of a workload through, drawing its random numbers, and writes down what it does."""
+"""Plays one actor of a workload in Python, draws its random numbers, and writes down what it does."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from allocmark.workload.language.checks import walk
 from allocmark.workload.tape.instructions import Insn, Loop, Op, Recorder
 
 RANDOM_BODY = 4096  #: instructions after which a body with random numbers is long enough
-LONGEST = 2_000_000  #: steps played through for one actor before it is given up
+LONGEST = 2_000_000  #: steps played for one actor before it is refused
 CLOSING_BULK = 32  #: objects in one of the gets and puts that close a random body
 
 
 @dataclass
 class Flow:
-    """What crosses one queue."""
+    """What goes through one queue."""
 
     capacity: int
     sender: str = ""
@@ -40,7 +40,7 @@ class Counts:
 
 @dataclass
 class Recorded:
-    """One actor, played through."""
+    """One actor, played to its end."""
 
     prologue: list[Insn | Loop]
     body: list[Insn | Loop]
@@ -51,7 +51,7 @@ class Recorded:
 
 
 class Context:
-    """What the actors of one workload share while they are played: numbers for names, and the queues between them."""
+    """What the actors of a case share while they are played: the numbers of pools, queues and steps, and the queues."""
 
     def __init__(self, workload: schema.Workload, seed: int, path: str) -> None:
         self.workload = workload
@@ -60,7 +60,7 @@ class Context:
         self.pool_index = {name: i for i, name in enumerate(workload.pools)}
         self.queue_index = {name: i for i, name in enumerate(workload.queues)}
         self.flows = [Flow(queue.capacity) for queue in workload.queues.values()]
-        self.steps: list[str] = []  # how messages call each step
+        self.steps: list[str] = []  # the name of each step in messages
         self.step_ids: dict[int, int] = {}  # place in `steps`, by id() of a step of the model
         for name, actor in workload.actors.items():
             self._name_steps(actor.steps, f"{name} step ")
@@ -71,7 +71,7 @@ class Context:
                     self.flows[self.queue_index[step.queue]].receiver = name
 
     def error(self, line: int, text: str) -> WorkloadError:
-        """What is wrong, with the file and the line."""
+        """The error, with file and line."""
         return WorkloadError(f"{self.path}:{line}: {text}")
 
     def _name_steps(self, steps: Sequence[schema.Step], prefix: str) -> None:
@@ -83,13 +83,13 @@ class Context:
 
 
 class Player:
-    """Plays one actor through and writes down what it does."""
+    """One actor: what it holds, what it draws, and the tape so far."""
 
     def __init__(self, context: Context, name: str, instance: int) -> None:
         self.context = context
         self.name = name
         self.pools = list(context.workload.pools.values())
-        # An actor's draws depend on its own name and number only: adding another actor changes none of them.
+        # The draws depend on the seed and on this actor's name and number: another actor does not change them.
         self.rng = random.Random(zlib.crc32(f"{context.seed}/{name}/{instance}".encode()))
         self.samplers: dict[tuple[int, str], Callable[[], int]] = {}
         self.held = [0] * len(self.pools)
@@ -106,8 +106,8 @@ class Player:
         self.played = 0
 
     def play(self, steps: Sequence[schema.Step]) -> Recorded:
-        """The actor's tapes, not yet rolled."""
-        # Passes until the live set grows no more: what comes after is steady.
+        """The actor's tapes, not yet folded into loops."""
+        # The prologue: iterations until the live set grows no more.
         grew = True
         while grew:
             highest = self.most_total
@@ -119,7 +119,8 @@ class Player:
         before, before_total = list(self.held), self.total
         while True:
             self._run(steps)
-            # A body with random numbers goes on until it is long, and as large as it began if that comes soon.
+            # A body with random numbers goes on until it is long, and ends with as many objects held as it began with
+            # if that comes soon.
             size = len(self.recorder.items)
             if not self.drew or (size >= RANDOM_BODY and self.total == before_total) or size >= 2 * RANDOM_BODY:
                 break
@@ -127,7 +128,7 @@ class Player:
         return Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
 
     def _close(self, before: Sequence[int], last: schema.Step) -> None:
-        """Brings each pool's live set back to its size at the start of the body."""
+        """Gets and puts so that each pool's live set is as large as at the start of the body."""
         for pool, wanted in enumerate(before):
             while surplus := max(0, self.held[pool] - wanted):
                 self._put_from(pool, min(surplus, CLOSING_BULK), "oldest", last)
@@ -142,8 +143,8 @@ class Player:
             if self.played > LONGEST:
                 raise self._error(
                     step,
-                    f"{self.name} does not come to rest within {LONGEST:,} steps: "
-                    f"it holds {self.total:,} objects and more every pass",
+                    f"{self.name} holds more objects in each iteration, {self.total:,} after {LONGEST:,} steps: "
+                    "expected as many puts as gets",
                 )
             match step:
                 case schema.Get():
@@ -186,7 +187,7 @@ class Player:
             raise self._error(
                 step,
                 f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
-                f"holds {self.held[pool]:,} here; give it more, or hold less",
+                f"holds {self.held[pool]:,} here: give it more, or hold fewer",
             )
         self.total += n
         self.most_held[pool] = max(self.most_held[pool], self.held[pool])
@@ -224,7 +225,7 @@ class Player:
         if not self.latest:
             raise self._error(
                 step,
-                "touch has nothing to touch: what was got or received before it is put or sent already; touch it first",
+                "touch has nothing to touch: what was got or received is put or sent already; touch it before",
             )
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
@@ -235,11 +236,11 @@ class Player:
         held = self.total if pool is None else self.held[pool]
         n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
         if n > held:
-            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here")
+            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here; put fewer")
         self._release(n, step.which, pool, step)
 
     def _release(self, n: int, which: str, pool: int | None, step: schema.Step) -> None:
-        """Put n of what is held, in one bulk a pool."""
+        """Put n of the objects held, one bulk per pool."""
         if n <= 0:
             return
         if pool is not None or not self.mixed:
@@ -251,7 +252,7 @@ class Player:
             self._put_from(chosen, count, which, step)
 
     def _choose(self, n: int, which: str) -> list[tuple[int, int]]:
-        """(pool, objects) of the n that go, taken out of the order by age."""
+        """(pool, number) of the n objects that go; takes them out of `order`."""
         if which == "newest":
             gone, self.order = self.order[-n:], self.order[:-n]
         elif which == "random":
@@ -262,7 +263,7 @@ class Player:
         return sorted((pool, gone.count(pool)) for pool in set(gone))
 
     def _forget(self, pool: int, n: int, which: str) -> None:
-        """Takes n objects of one pool out of the order by age."""
+        """Takes n objects of one pool out of `order`."""
         places = [i for i, other in enumerate(self.order) if other == pool]
         gone = set(places[-n:] if which == "newest" else places[:n])
         self.order = [other for i, other in enumerate(self.order) if i not in gone]
@@ -286,9 +287,14 @@ class Player:
         pool = pools[0]
         n = self.held[pool] if step.n is None else step.n
         if n > self.held[pool]:
-            raise self._error(step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,}")
+            raise self._error(
+                step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,} here; send fewer"
+            )
         if flow.pool not in (None, pool):
-            raise self._error(step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two")
+            raise self._error(
+                step,
+                f"queue {step.queue!r} is sent objects of two pools; use a queue per pool",
+            )
         flow.pool = pool
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
@@ -305,8 +311,8 @@ class Player:
             if self.mixed:
                 raise self._error(
                     step,
-                    f"which pool's objects queue {step.queue!r} carries is not known yet here: "
-                    "its actors wait for each other in a ring",
+                    f"queue {step.queue!r} closes a ring of actors that wait for each other, so the pool of its "
+                    "objects is not known here: use one pool, or break the ring",
                 )
             flow.pool = 0
         n = step.n
@@ -314,7 +320,7 @@ class Player:
             if len(flow.bulks) != 1:
                 raise self._error(
                     step,
-                    f"receive needs n: {flow.sender} sends to {step.queue!r} {_listed(flow.bulks)} objects at a time",
+                    f"receive needs n here: {flow.sender} sends {_range(flow.bulks)} objects at a time",
                 )
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
@@ -325,7 +331,10 @@ class Player:
 
     def _check_capacity(self, step: schema.Step, flow: Flow, n: int) -> None:
         if n > flow.capacity:
-            raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
+            raise self._error(
+                step,
+                f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}",
+            )
 
     def _repeat(self, step: schema.Repeat) -> None:
         if step.times is not None:
@@ -341,10 +350,10 @@ class Player:
             if change <= 0 if growing else change >= 0:
                 raise self._error(
                     step,
-                    f"repeat until {target:,} are held never ends: a round goes from {before:,} held objects to "
-                    f"{self.total:,}",
+                    f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
+                    f"end with {self.total:,}",
                 )
 
 
-def _listed(numbers: set[int]) -> str:
+def _range(numbers: set[int]) -> str:
     return f"{min(numbers):,} to {max(numbers):,}" if numbers else "no"

@@ -281,7 +281,7 @@ def test_put_all_is_short_for_which() -> None:
         (
             "  tx:\n",
             "  ty:\n    - receive: {from: wire}\n  tx:\n",
-            "22: found tx beside ty; expected one that rece",
+            "22: found tx beside ty; expected one kind of",
         ),
         ("count: 2", "count: 256", "17: found more than 256 actors in all; expected fewer"),
         (
