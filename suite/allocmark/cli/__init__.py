@@ -81,7 +81,7 @@ first steps:
   allocmark doctor           is this machine fit for measuring?
   allocmark list backends    what can be measured here, and why something cannot
   allocmark run --quick      a first table of all backends
-  allocmark run burst -b turbomem -b glibc --set bulk=32 --set keep=128,8192
+  allocmark run burst --short -b turbomem -b glibc --set bulk=32
 
 exit status: 0 done; 1 something failed while it was measured; 2 not possible as
 asked. `track gate` and `track bisect` have more: see their --help.

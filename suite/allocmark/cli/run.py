@@ -35,7 +35,7 @@ def add_run(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="measure backends on workloads: a table, and a file with every sample",
-        usage="%(prog)s [WORKLOAD ...] [-b NAME[:VARIANT]] [--set KEY=VALUE[,VALUE...]] [OPTION ...]",
+        usage="%(prog)s [WORKLOAD ...] [-b NAME[:VARIANT]] [OPTION ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -118,7 +118,7 @@ _EPILOG = """\
 examples:
   allocmark run --quick
       a first look at all backends on all workloads
-  allocmark run burst -b turbomem -b glibc --set bulk=32 --set keep=128,8192
+  allocmark run burst --short -b turbomem -b glibc --set bulk=32
       two cases of one workload, two backends and the floor
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
       ratios to dpdk_ring; the run file is before/run.jsonl
