@@ -53,30 +53,21 @@ class _Compiler:
             recorded[name] = played * (actor.count if name in coupled else 1)
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
-
-        most_out = self._check_pools(recorded)
+        working_sets = self._working_sets(recorded)
         return Program(
             workload=self.workload.name,
             pools=tuple(
-                ProgramPool(
-                    name=name,
-                    object_size=pool.object_size,
-                    objects=pool.objects,
-                    alignment=pool.alignment,
-                    cache=pool.cache,
-                    node=pool.node,
-                    working_set=most_out[i],
-                )
-                for i, (name, pool) in enumerate(self.workload.pools.items())
+                ProgramPool(name=name, **pool.model_dump(), working_set=working_set)
+                for (name, pool), working_set in zip(self.workload.pools.items(), working_sets, strict=True)
             ),
             queues=tuple(
                 ProgramQueue(
                     name=name,
                     capacity=queue.capacity,
-                    senders=self.workload.actors[self.flows[i].sender].count,
-                    receivers=self.workload.actors[self.flows[i].receiver].count,
+                    senders=self.workload.actors[flow.sender].count,
+                    receivers=self.workload.actors[flow.receiver].count,
                 )
-                for i, (name, queue) in enumerate(self.workload.queues.items())
+                for (name, queue), flow in zip(self.workload.queues.items(), self.flows, strict=True)
             ),
             actors=tuple(
                 ProgramActor(
@@ -106,7 +97,7 @@ class _Compiler:
                 for name in waiting
                 if all(f.sender in order or f.sender == name for f in self.flows if f.receiver == name)
             ]
-            # In a ring of actors somebody has to begin; its receives must then say what they take.
+            # In a circle of actors one has to begin; its receives must then say what they take.
             chosen = ready[0] if ready else waiting[0]
             order.append(chosen)
             waiting.remove(chosen)
@@ -128,35 +119,30 @@ class _Compiler:
                     )
                     if known not in coupled:
                         continue
-                    sent = sum(tape.body_counts.sent.get(index, 0) for tape in recorded[flow.sender])
-                    received = sum(tape.body_counts.received.get(index, 0) for tape in recorded[flow.receiver])
+                    sent = sum(tape.body_counts.sent[index] for tape in recorded[flow.sender])
+                    received = sum(tape.body_counts.received[index] for tape in recorded[flow.receiver])
                     if not sent or not received:
-                        raise self.context.error(self._queue_line(index), self._unbalanced(index, sent, received))
+                        raise self._unbalanced(index, sent, received)
                     ratio = Fraction(sent, received) if known == flow.sender else Fraction(received, sent)
                     wanted = coupled[known] * ratio
                     if other not in coupled:
                         coupled[other] = wanted
                         grew = True
                     elif coupled[other] != wanted:
-                        raise self.context.error(self._queue_line(index), self._unbalanced(index, sent, received))
+                        raise self._unbalanced(index, sent, received)
             scale = lcm(*(value.denominator for value in coupled.values()))
             shrink = gcd(*(int(value * scale) for value in coupled.values()))
             rate |= {name: value * scale / shrink for name, value in coupled.items()}
         return {name: int(value) for name, value in rate.items()}
 
-    def _queue_line(self, index: int) -> int:
-        name = self.flows[index].sender
-        for step in walk(self.workload.actors[name].steps):
-            if isinstance(step, schema.Send) and self.context.queue_index[step.queue] == index:
-                return step.line
-        return 1
-
-    def _unbalanced(self, index: int, sent: int, received: int) -> str:
-        flow = self.flows[index]
-        queue = list(self.workload.queues)[index]
-        return (
-            f"queue {queue!r}: in one iteration {flow.sender} sends {sent:,} objects and {flow.receiver} receives "
-            f"{received:,}, and no number of iterations leaves every queue as it was: make them match"
+    def _unbalanced(self, index: int, sent: int, received: int) -> WorkloadError:
+        flow, name = self.flows[index], list(self.workload.queues)[index]
+        steps = walk(self.workload.actors[flow.sender].steps)
+        line = next(step.line for step in steps if isinstance(step, schema.Send) and step.queue == name)
+        return self.context.error(
+            line,
+            f"queue {name!r}: in one iteration {flow.sender} sends {sent:,} objects and {flow.receiver} receives "
+            f"{received:,}, and no number of iterations leaves every queue as it was: make them match",
         )
 
     def _settle(self, recorded: dict[str, list[Recorded]], rates: dict[str, int]) -> dict[str, int]:
@@ -167,11 +153,10 @@ class _Compiler:
             for index, flow in enumerate(self.flows):
                 sender, receiver = recorded[flow.sender], recorded[flow.receiver]
                 sent = sum(
-                    t.prologue_counts.sent.get(index, 0) + iterations[flow.sender] * t.body_counts.sent[index]
-                    for t in sender
+                    t.prologue_counts.sent[index] + iterations[flow.sender] * t.body_counts.sent[index] for t in sender
                 )
                 received = sum(
-                    t.prologue_counts.received.get(index, 0) + iterations[flow.receiver] * t.body_counts.received[index]
+                    t.prologue_counts.received[index] + iterations[flow.receiver] * t.body_counts.received[index]
                     for t in receiver
                 )
                 if sent < received:
@@ -188,8 +173,11 @@ class _Compiler:
             "multiples of what is received at a time",
         )
 
-    def _check_pools(self, recorded: dict[str, list[Recorded]]) -> list[int]:
-        """The working set of each pool: the most objects that are out at once, per actor that gets from it."""
+    def _working_sets(self, recorded: dict[str, list[Recorded]]) -> list[int]:
+        """The working set of each pool: the most objects out at once, per actor that gets from it.
+
+        Raises WorkloadError for a pool that has fewer objects than its actors hold.
+        """
         working_sets = []
         for index, (name, pool) in enumerate(self.workload.pools.items()):
             held = sum(tape.most_held[index] for tapes in recorded.values() for tape in tapes)
@@ -200,12 +188,9 @@ class _Compiler:
                 )
             queued = sum(flow.capacity for flow in self.flows if flow.pool == index)
             getters = sum(
-                self.workload.actors[actor].count
-                for actor in recorded
-                if any(
-                    isinstance(step, schema.Get) and name in step.pools
-                    for step in walk(self.workload.actors[actor].steps)
-                )
+                actor.count
+                for actor in self.workload.actors.values()
+                if any(isinstance(step, schema.Get) and name in step.pools for step in walk(actor.steps))
             )
             working_sets.append(max(1, min(pool.objects, held + queued) // max(1, getters)))
         return working_sets

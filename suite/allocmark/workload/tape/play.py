@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,11 +32,11 @@ class Flow:
 
 @dataclass
 class Counts:
-    """What one stretch of tape moves."""
+    """Objects that one tape gets, and that it sends and receives on each queue."""
 
     got: int = 0
-    sent: dict[int, int] = field(default_factory=dict)
-    received: dict[int, int] = field(default_factory=dict)
+    sent: Counter[int] = field(default_factory=Counter)
+    received: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
@@ -143,8 +144,8 @@ class Player:
             if self.played > LONGEST:
                 raise self._error(
                     step,
-                    f"{self.name} holds more objects in each iteration, {self.total:,} after {LONGEST:,} steps: "
-                    "expected as many puts as gets",
+                    f"{self.name} holds more objects each time it has run its steps, {self.total:,} after {LONGEST:,} "
+                    "steps: expected as many puts as gets",
                 )
             match step:
                 case schema.Get():
@@ -224,8 +225,7 @@ class Player:
             return
         if not self.latest:
             raise self._error(
-                step,
-                "touch has nothing to touch: what was got or received is put or sent already; touch it before",
+                step, "touch has nothing to touch: what came last is put or sent already; touch it earlier"
             )
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
@@ -291,15 +291,12 @@ class Player:
                 step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,} here; send fewer"
             )
         if flow.pool not in (None, pool):
-            raise self._error(
-                step,
-                f"queue {step.queue!r} is sent objects of two pools; use a queue per pool",
-            )
+            raise self._error(step, f"queue {step.queue!r} is sent objects of two pools; use a queue per pool")
         flow.pool = pool
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
         self._emit(step, Op.SEND, index, n, aux=pool)
-        self.counts.sent[index] = self.counts.sent.get(index, 0) + n
+        self.counts.sent[index] += n
         self._lost(pool, n)
         if self.mixed:
             self._forget(pool, n, "oldest")
@@ -311,30 +308,24 @@ class Player:
             if self.mixed:
                 raise self._error(
                     step,
-                    f"queue {step.queue!r} closes a ring of actors that wait for each other, so the pool of its "
-                    "objects is not known here: use one pool, or break the ring",
+                    f"queue {step.queue!r} closes a circle of actors that wait for each other, so the pool of "
+                    "its objects is not known here: use one pool, or break the circle",
                 )
             flow.pool = 0
         n = step.n
         if n is None:
             if len(flow.bulks) != 1:
-                raise self._error(
-                    step,
-                    f"receive needs n here: {flow.sender} sends {_range(flow.bulks)} objects at a time",
-                )
+                raise self._error(step, f"receive needs n: {flow.sender} sends {_range(flow.bulks)} objects at a time")
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
         self._emit(step, Op.RECEIVE, index, n, aux=flow.pool)
-        self.counts.received[index] = self.counts.received.get(index, 0) + n
+        self.counts.received[index] += n
         self._gained(flow.pool, n, step)
         self.latest = [(flow.pool, n)]
 
     def _check_capacity(self, step: schema.Step, flow: Flow, n: int) -> None:
         if n > flow.capacity:
-            raise self._error(
-                step,
-                f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}",
-            )
+            raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
 
     def _repeat(self, step: schema.Repeat) -> None:
         if step.times is not None:
