@@ -13,45 +13,10 @@ from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, mo
 
 from allocmark.errors import show, unknown
 from allocmark.workload.language import checks
-from allocmark.workload.language.distributions import AnyDistribution, Distribution
+from allocmark.workload.language.distributions import AnyDistribution
 from allocmark.workload.language.load import LineError, Map
 from allocmark.workload.language.parts import Name, OrItem, OrVariable, Part, first_fault, refuse
-from allocmark.workload.language.steps import (
-    MOST_OBJECTS,
-    MOST_POOLS,
-    Get,
-    Hold,
-    Idle,
-    Number,
-    Put,
-    Receive,
-    Repeat,
-    Send,
-    Step,
-    Touch,
-)
-
-__all__ = [
-    "Actor",
-    "Distribution",
-    "FileHeader",
-    "Get",
-    "Hold",
-    "Idle",
-    "Number",
-    "Pool",
-    "Put",
-    "Queue",
-    "Receive",
-    "Repeat",
-    "Send",
-    "Step",
-    "Touch",
-    "Workload",
-    "json_schema",
-    "read_header",
-    "validate",
-]
+from allocmark.workload.language.steps import MOST_OBJECTS, MOST_POOLS, Step
 
 MOST_CAPACITY = 2**24  #: objects of a queue
 MOST_NAMED = 64  #: queues, distributions

@@ -17,8 +17,9 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from allocmark.errors import WorkloadError
-from allocmark.workload.language import schema
 from allocmark.workload.language.checks import walk
+from allocmark.workload.language.schema import Workload
+from allocmark.workload.language.steps import Get, Send
 from allocmark.workload.tape.instructions import assemble, roll
 from allocmark.workload.tape.play import Context, Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
@@ -26,7 +27,7 @@ from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, 
 MOST_SETTLING = 10_000  #: iterations until the queues are empty, for each iteration of the largest unit
 
 
-def compile_workload(workload: schema.Workload, seed: int, path: str = "workload") -> Program:
+def compile_workload(workload: Workload, seed: int, path: str = "workload") -> Program:
     """Tapes for every actor of a case. The same seed gives the same tapes on every machine.
 
     ``path`` names the file in errors. Raises WorkloadError for what cannot run: more put than held, a live set that
@@ -138,7 +139,7 @@ class _Compiler:
     def _unbalanced(self, index: int, sent: int, received: int) -> WorkloadError:
         flow, name = self.flows[index], list(self.workload.queues)[index]
         steps = walk(self.workload.actors[flow.sender].steps)
-        line = next(step.line for step in steps if isinstance(step, schema.Send) and step.queue == name)
+        line = next(step.line for step in steps if isinstance(step, Send) and step.queue == name)
         return self.context.error(
             line,
             f"queue {name!r}: in one iteration {flow.sender} sends {sent:,} objects and {flow.receiver} receives "
@@ -190,7 +191,7 @@ class _Compiler:
             getters = sum(
                 actor.count
                 for actor in self.workload.actors.values()
-                if any(isinstance(step, schema.Get) and name in step.pools for step in walk(actor.steps))
+                if any(isinstance(step, Get) and name in step.pools for step in walk(actor.steps))
             )
             working_sets.append(max(1, min(pool.objects, held + queued) // max(1, getters)))
         return working_sets

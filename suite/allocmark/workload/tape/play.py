@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from allocmark.errors import WorkloadError
-from allocmark.workload.language import schema
 from allocmark.workload.language.checks import walk
+from allocmark.workload.language.schema import Workload
+from allocmark.workload.language.steps import Get, Hold, Idle, Number, Put, Receive, Repeat, Send, Step, Touch
 from allocmark.workload.tape.instructions import Insn, Loop, Op, Recorder
 
 RANDOM_BODY = 4096  #: instructions after which a body with random numbers is long enough
@@ -54,7 +55,7 @@ class Recorded:
 class Context:
     """What the actors of a case share while they are played: the numbers of pools, queues and steps, and the queues."""
 
-    def __init__(self, workload: schema.Workload, seed: int, path: str) -> None:
+    def __init__(self, workload: Workload, seed: int, path: str) -> None:
         self.workload = workload
         self.seed = seed
         self.path = path
@@ -66,20 +67,20 @@ class Context:
         for name, actor in workload.actors.items():
             self._name_steps(actor.steps, f"{name} step ")
             for step in walk(actor.steps):
-                if isinstance(step, schema.Send):
+                if isinstance(step, Send):
                     self.flows[self.queue_index[step.queue]].sender = name
-                elif isinstance(step, schema.Receive):
+                elif isinstance(step, Receive):
                     self.flows[self.queue_index[step.queue]].receiver = name
 
     def error(self, line: int, text: str) -> WorkloadError:
         """The error, with file and line."""
         return WorkloadError(f"{self.path}:{line}: {text}")
 
-    def _name_steps(self, steps: Sequence[schema.Step], prefix: str) -> None:
+    def _name_steps(self, steps: Sequence[Step], prefix: str) -> None:
         for number, step in enumerate(steps, 1):
             self.step_ids[id(step)] = len(self.steps)
             self.steps.append(f"{prefix}{number} ({type(step).__name__.lower()}), line {step.line}")
-            if isinstance(step, schema.Repeat):
+            if isinstance(step, Repeat):
                 self._name_steps(step.steps, f"{prefix}{number}.")
 
 
@@ -106,7 +107,7 @@ class Player:
         self.drew = False
         self.played = 0
 
-    def play(self, steps: Sequence[schema.Step]) -> Recorded:
+    def play(self, steps: Sequence[Step]) -> Recorded:
         """The actor's tapes, not yet folded into loops."""
         # The prologue: iterations until the live set grows no more.
         grew = True
@@ -128,7 +129,7 @@ class Player:
         self._close(before, steps[-1])
         return Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
 
-    def _close(self, before: Sequence[int], last: schema.Step) -> None:
+    def _close(self, before: Sequence[int], last: Step) -> None:
         """Gets and puts so that each pool's live set is as large as at the start of the body."""
         for pool, wanted in enumerate(before):
             while surplus := max(0, self.held[pool] - wanted):
@@ -138,7 +139,7 @@ class Player:
         if self.mixed:
             self.order = [pool for pool, n in enumerate(self.held) for _ in range(n)]
 
-    def _run(self, steps: Sequence[schema.Step]) -> None:
+    def _run(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.played += 1
             if self.played > LONGEST:
@@ -148,28 +149,28 @@ class Player:
                     "steps: expected as many puts as gets",
                 )
             match step:
-                case schema.Get():
+                case Get():
                     self._get(step)
-                case schema.Touch():
+                case Touch():
                     self._touch(step)
-                case schema.Put():
+                case Put():
                     self._put(step)
-                case schema.Hold():
+                case Hold():
                     self._release(self.total - self._number(step, "objects", step.objects), step.release, None, step)
-                case schema.Send():
+                case Send():
                     self._send(step)
-                case schema.Receive():
+                case Receive():
                     self._receive(step)
-                case schema.Idle():
+                case Idle():
                     if ns := self._number(step, "ns", step.ns):
                         self._emit(step, Op.IDLE, n=ns)
-                case schema.Repeat():
+                case Repeat():
                     self._repeat(step)
 
-    def _error(self, step: schema.Step, text: str) -> WorkloadError:
+    def _error(self, step: Step, text: str) -> WorkloadError:
         return self.context.error(step.line, text)
 
-    def _number(self, step: schema.Step, what: str, number: schema.Number) -> int:
+    def _number(self, step: Step, what: str, number: Number) -> int:
         if isinstance(number, int):
             return number
         self.drew = True
@@ -178,10 +179,10 @@ class Player:
             self.samplers[key] = number.sampler(self.rng)
         return self.samplers[key]()
 
-    def _emit(self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
+    def _emit(self, step: Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
         self.recorder.add(Insn(op, target, n, arg, aux, self.context.step_ids[id(step)]))
 
-    def _gained(self, pool: int, n: int, step: schema.Step) -> None:
+    def _gained(self, pool: int, n: int, step: Step) -> None:
         self.held[pool] += n
         if self.held[pool] > self.pools[pool].objects:
             name = list(self.context.pool_index)[pool]
@@ -201,7 +202,7 @@ class Player:
         self.total -= n
         self.latest = []
 
-    def _get(self, step: schema.Get) -> None:
+    def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
         wanted = dict.fromkeys((self.context.pool_index[name] for name in step.pools), 0)
         if step.size is None:
@@ -215,23 +216,21 @@ class Player:
         for pool, count in self.latest:
             self._get_from(pool, count, step)
 
-    def _get_from(self, pool: int, n: int, step: schema.Step) -> None:
+    def _get_from(self, pool: int, n: int, step: Step) -> None:
         self._emit(step, Op.GET, pool, n, arg=1)
         self.counts.got += n
         self._gained(pool, n, step)
 
-    def _touch(self, step: schema.Touch) -> None:
+    def _touch(self, step: Touch) -> None:
         if step.bytes == 0:
             return
         if not self.latest:
-            raise self._error(
-                step, "touch has nothing to touch: what came last is put or sent already; touch it earlier"
-            )
+            raise self._error(step, "nothing to touch: what came last is put or sent already; touch it earlier")
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
             self._emit(step, op, pool, n, arg=step.bytes)
 
-    def _put(self, step: schema.Put) -> None:
+    def _put(self, step: Put) -> None:
         pool = None if step.pool is None else self.context.pool_index[step.pool]
         held = self.total if pool is None else self.held[pool]
         n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
@@ -239,7 +238,7 @@ class Player:
             raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here; put fewer")
         self._release(n, step.which, pool, step)
 
-    def _release(self, n: int, which: str, pool: int | None, step: schema.Step) -> None:
+    def _release(self, n: int, which: str, pool: int | None, step: Step) -> None:
         """Put n of the objects held, one bulk per pool."""
         if n <= 0:
             return
@@ -268,7 +267,7 @@ class Player:
         gone = set(places[-n:] if which == "newest" else places[:n])
         self.order = [other for i, other in enumerate(self.order) if i not in gone]
 
-    def _put_from(self, pool: int, n: int, which: str, step: schema.Step) -> None:
+    def _put_from(self, pool: int, n: int, which: str, step: Step) -> None:
         if which == "random" and n < self.held[pool]:
             self.drew = True
             self._emit(step, Op.PUT_RANDOM, pool, n, arg=len(self.indices))
@@ -277,7 +276,7 @@ class Player:
             self._emit(step, Op.PUT_NEWEST if which == "newest" else Op.PUT_OLDEST, pool, n, arg=1)
         self._lost(pool, n)
 
-    def _send(self, step: schema.Send) -> None:
+    def _send(self, step: Send) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
         pools = [pool for pool, n in enumerate(self.held) if n]
@@ -301,7 +300,7 @@ class Player:
         if self.mixed:
             self._forget(pool, n, "oldest")
 
-    def _receive(self, step: schema.Receive) -> None:
+    def _receive(self, step: Receive) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
         if flow.pool is None:
@@ -323,11 +322,11 @@ class Player:
         self._gained(flow.pool, n, step)
         self.latest = [(flow.pool, n)]
 
-    def _check_capacity(self, step: schema.Step, flow: Flow, n: int) -> None:
+    def _check_capacity(self, step: Step, flow: Flow, n: int) -> None:
         if n > flow.capacity:
             raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
 
-    def _repeat(self, step: schema.Repeat) -> None:
+    def _repeat(self, step: Repeat) -> None:
         if step.times is not None:
             for _ in range(self._number(step, "times", step.times)):
                 self._run(step.steps)

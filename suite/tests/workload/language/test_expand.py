@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from allocmark.errors import UsageError, WorkloadError
 from allocmark.workload.language.distributions import Choice
 from allocmark.workload.language.expand import Template
-from allocmark.workload.language.schema import Get, Hold, Put
+from allocmark.workload.language.steps import Get, Hold, Put
 
 FILE = """\
 format: 1
