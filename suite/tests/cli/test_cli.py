@@ -197,7 +197,7 @@ def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(
     assert len(cell["attestation"]["cpus"]) == 1  # three actors, all on one
 
 
-def test_the_same_seed_compiles_to_the_same_cells(allocmark_command, mutants):
+def test_the_same_seed_compiles_to_the_same_cases(allocmark_command, mutants):
     arguments = ["workloads", "show", "mixed_sizes", "--short"]
     assert allocmark_command(*arguments).stdout == allocmark_command(*arguments).stdout
 
