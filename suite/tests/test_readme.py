@@ -55,6 +55,13 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+def test_documents_that_the_code_refers_to_exist():
+    files = [*(ROOT / "suite").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), ROOT / "asv.conf.json"]
+    named = {name for path in files for name in re.findall(r"\bdocs/[\w-]+\.md\b", path.read_text())}
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
 def test_files_that_are_named_exist(name):
     """What looks like a path in the running text; the architecture names files of the host without its folder."""

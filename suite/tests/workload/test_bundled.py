@@ -57,7 +57,7 @@ def test_the_schema_for_editors_is_up_to_date() -> None:
     assert written == json_schema(), "run: allocmark workloads schema > workloads/schema.json"
 
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
+REFERENCE = Path(__file__).parents[3] / "docs" / "how-do-i-write-a-workload.md"
 
 
 def test_the_example_of_the_reference_is_valid() -> None:
