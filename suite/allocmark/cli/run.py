@@ -78,7 +78,9 @@ def add_run(commands: Any) -> None:
     how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each cell (default 100)")
     how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 25)")
     how_long.add_argument(
-        "--quick", action="store_true", help="a first look: --short with 15 blocks of 10 ms unless you say otherwise"
+        "--quick",
+        action="store_true",
+        help="a first look: --short, 15 blocks, samples of 10 ms (--blocks and --sample-ms still count)",
     )
     how_long.add_argument(
         "--timeout", type=positive, metavar="S", help="end a cell that does not answer for so many seconds (default 60)"
