@@ -80,7 +80,7 @@ def add_run(commands: Any) -> None:
     how_long.add_argument(
         "--quick",
         action="store_true",
-        help="a first look: --short, 15 blocks, samples of 10 ms (--blocks and --sample-ms still count)",
+        help="a first look: --short and 15 samples of 10 ms, where --blocks and --sample-ms do not say",
     )
     how_long.add_argument(
         "--timeout", type=positive, metavar="S", help="end a cell that does not answer for so many seconds (default 60)"
@@ -119,7 +119,7 @@ every sample in a run file.
 _EPILOG = """\
 examples:
   allocmark run --quick
-      a first look at all backends on all workloads
+      a first look, in about a minute: all backends, the default workloads
   allocmark run burst --short -b turbomem -b glibc --set bulk=32
       two cases of one workload, two backends and the floor
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
