@@ -6,65 +6,73 @@ NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 .PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report conform asv gate gate-power publish test test-long lint \
 	format clean
 
-help: ## List the targets
+help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Make .venv ready: system packages, Python packages, allocmark and its backends
 	@PYTHON='$(PYTHON)' tools/setup
 
-setup-lint: ## The same with the Python packages that lint needs
+setup-lint: ## The same, and the Python packages that lint needs
 	@PYTHON='$(PYTHON)' tools/setup lint
 
-setup-dev: ## The same with what tests need, a browser and emulators among it
+setup-dev: ## The same, and what tests need, a browser and emulators included
 	@PYTHON='$(PYTHON)' tools/setup dev
 
-bench: setup ## Run the default comparison and print its table (options: ARGS='…')
+bench: setup ## Compare all backends on the default workloads, about 3 minutes (options of `allocmark run`: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring $(ARGS)
 
-bench-dpdk: setup ## Compare TurboMem with every DPDK handler; says which targets hold (ARGS='--quick')
+bench-dpdk: setup ## Compare TurboMem with every DPDK handler and say which targets it meets (ARGS='--quick')
 	$(BIN)/python tools/against_dpdk.py $(ARGS)
 
-bench-testpmd: setup ## Packets per second in testpmd with each mempool handler (options: ARGS='…')
+bench-testpmd: setup ## Measure packets per second in DPDK's testpmd with each mempool handler (options: ARGS='…')
 	$(BIN)/python tools/testpmd.py $(ARGS)
 
-bench-create: setup ## Time pool creation on huge pages beside DPDK's
+bench-create: setup ## Time how long TurboMem and DPDK take to create a pool on huge pages
 	$(BIN)/python backends/turbomem_c/bench/create.py $(ARGS)
 
-bench-harness: setup ## Show what the harness itself costs
+bench-harness: setup ## Measure what the harness itself costs
 	PYTHONPATH=suite $(BIN)/python -m proofs.harness
 
-report: setup ## Write a run as one HTML page (make report RUN=runs/…; none: the newest)
+report: setup ## Write a run as one HTML file (make report RUN=runs/…; default: the newest run)
 	$(BIN)/allocmark report $(or $(RUN),$(shell ls -td runs/*/ 2>/dev/null | head -n 1))
 
-asv: setup ## Measure commits with asv, the last five or RANGE (make asv RANGE=v1..HEAD)
+asv: setup ## Measure the last five commits with airspeed velocity (others: make asv RANGE=v1..HEAD)
 	$(BIN)/allocmark track run $(or $(RANGE),HEAD~5..HEAD) $(ARGS)
 
-gate: setup ## Is HEAD slower than BASE? 0 no, 1 yes, 2 not measured, 3 cannot tell (make gate BASE=main)
+gate: setup ## Is HEAD slower than BASE? Exit status 0: no, 1: yes, 2: not measured, 3: cannot tell (make gate BASE=main)
 	$(BIN)/allocmark track gate $(or $(BASE),HEAD~1) HEAD $(ARGS)
 
-gate-power: setup ## Show what the gate finds on this machine, and what it imagines
+gate-power: setup ## Plant slowdowns and count which of them the gate finds on this machine, and its false alarms
 	PYTHONPATH=suite $(BIN)/python -m proofs.gate_power $(ARGS)
 
-conform: setup ## Run the acceptance kit on every backend; a case that fails is a verdict, which the site shows
+conform: setup ## Check every backend with the acceptance kit; the site shows the results
 	mkdir -p conformance
 	$(foreach name,turbomem dpdk_ring glibc,$(BIN)/allocmark conform '$(name):*' --json > conformance/$(name).json || test $$? = 1 || exit 2;)
 
-publish: setup ## Write the site: asv's history, our pages (options: ARGS='-o DIR')
+publish: setup ## Write the site: history over commits and the newest runs (options: ARGS='-o DIR')
 	$(BIN)/allocmark publish $(ARGS)
 
 test: setup-dev ## Run every test but the long ones (options: ARGS='…')
 	$(BIN)/pytest -m 'not long' $(ARGS)
 
-test-long: setup-dev ## Run the proofs that take minutes
+test-long: setup-dev ## Run the tests that take minutes
 	$(BIN)/pytest -m long $(ARGS)
 
+<<<<<<< HEAD
 lint: setup-lint ## Check style, types and the order of imports
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
 format: setup-lint ## Rewrite the sources in the house style
+=======
+lint: setup-dev ## Check style, types, and which room imports which
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
+
+format: setup-dev ## Format all sources
+>>>>>>> room-e
 	$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/clang-format -i $(NATIVE)
 
-clean: ## Remove .venv and everything that was built; runs/ stays
+clean: ## Remove .venv and everything that was built; keeps runs/
 	rm -rf .venv build dist backends/*/build .*_cache
 	find suite backends docs \( -name '*.so' -o -name '*.egg-info' -o -name __pycache__ \) -prune -exec rm -rf {} +

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The errors that people meet: one line each, caught once, by the command line."""
+"""The errors that people meet: one line each, caught once, by the command line; and how they word what was found."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SHOWN = 48  # characters of a value that an error repeats
+_LISTED = 24  # possible names that an error lists
 
 
 class AllocmarkError(Exception):
@@ -26,3 +31,31 @@ class EngineError(AllocmarkError):
 
 class RefusedError(EngineError):
     """A backend would not be set up as asked, before it handed out anything; the text is its own."""
+
+
+def show(value: object) -> str:
+    """A value as a workload file writes it, cut short; always one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def unknown(what: str, name: object, possible: Iterable[object]) -> str:
+    """``unknown pool 'mbfu'; did you mean 'mbuf'? possible: large, mbuf``."""
+    return f"unknown {what} {show(name)}; {suggest(name, possible)}"
+
+
+def suggest(name: object, possible: Iterable[object]) -> str:
+    """``did you mean 'mbuf'? possible: large, mbuf``; without the question when no name is close."""
+    from difflib import get_close_matches  # only for an error: it takes longer than a command takes to start
+
+    names = [str(each) for each in possible]
+    close = get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    more = ", …" if len(names) > _LISTED else ""
+    return f"{hint}possible: {', '.join(names[:_LISTED]) + more if names else 'none'}"

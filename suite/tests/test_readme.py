@@ -15,10 +15,10 @@ from allocmark.workload.tape.compile import compile_workload
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
+    *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),
     *ROOT.glob("backends/*/*.md"),
+    *ROOT.glob("backends/*/*/*.md"),
 ]
 MAKE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -40,9 +40,39 @@ def test_commands_exist(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
-        if "://" not in target:
-            assert (path.parent / target).exists(), target
+    for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?[^)]*\)", path.read_text()):
+        if "://" in target:
+            continue
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        if heading and there.suffix == ".md":
+            assert heading in headings(there), f"{target}#{heading}"
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that a Markdown viewer gives to the headings of a file."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_documents_that_the_code_refers_to_exist():
+    files = [*(ROOT / "suite").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), ROOT / "asv.conf.json"]
+    named = {name for path in files for name in re.findall(r"\bdocs/[\w-]+\.md\b", path.read_text())}
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_are_named_exist(name):
+    """What looks like a path in the running text; the architecture names files of the host without its folder."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|h|toml|yaml))`", text)
+    assert found
+    host = ROOT / "suite" / "allocmark"
+    made = ("build/", ".venv/")  # these are not in a clone
+    places = (ROOT, host, host / "engine" / "include" / "allocmark")
+    missing = [each for each in found if not each.startswith(made) and not any((p / each).exists() for p in places)]
+    assert missing == []
 
 
 def test_the_workload_of_the_readme_compiles():

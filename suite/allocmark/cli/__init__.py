@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: parses, calls, prints. One file per command; what is heavy is imported when a command runs."""
+"""The command line: parses, calls, prints. One file per command; a command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """A stream may be closed, or not know a character of a file's name: neither is worth a traceback."""
+    """No traceback when a stream is closed, or cannot encode a character of a file's name."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -74,13 +74,30 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+_EPILOG = """\
+`allocmark COMMAND --help` explains a command and its options.
+
+first steps:
+  allocmark doctor           is this machine fit for measuring?
+  allocmark list backends    what can be measured here, and why something cannot
+  allocmark run --quick      a first table of all backends
+  allocmark run burst --short -b turbomem -b glibc --set bulk=32
+
+exit status: 0 done; 1 something failed while it was measured; 2 not possible as
+asked. `track gate` and `track bisect` have more: see their --help.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="allocmark",
-        description="Measures memory allocators and memory pools with workloads written in YAML.",
+        description="Compares memory allocators and memory pools: which one should this workload\n"
+        "use on this machine, and did the last commit make it slower?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"allocmark {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND", parser_class=Parser)
     for add in COMMANDS:
         add(commands)
     return parser

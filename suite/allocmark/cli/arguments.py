@@ -13,11 +13,11 @@ from allocmark.errors import UsageError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-BASELINE = "what the ratios compare with; with wildcards or commas: the fastest of those, in each case"
+BASELINE = "backend that the ratios compare with; several, with commas or *: the fastest of them in each case"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of ours."""
+    """argparse, with errors as `UsageError`."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")
@@ -37,12 +37,12 @@ def seed(text: str) -> int:
 
 
 def assignments(items: Sequence[str]) -> dict[str, list[str]]:
-    """What ``--set KEY=VALUE[,VALUE...]`` asks for. Raises UsageError."""
+    """The values that each ``--set KEY=VALUE[,VALUE...]`` gives to its key. Raises UsageError."""
     overrides: dict[str, list[str]] = {}
     for item in items:
         key, equals, values = item.partition("=")
         if not equals or not key or not values:
-            raise UsageError(f"--set {item}: expected KEY=VALUE, or KEY=VALUE,VALUE,... for several cells")
+            raise UsageError(f"--set {item}: expected KEY=VALUE, or KEY=VALUE,VALUE,... for several cases")
         if key in overrides:
             raise UsageError(f"--set {item}: {key} is set already; give several values as {key}=VALUE,VALUE")
         overrides[key] = values.split(",")
@@ -57,5 +57,5 @@ def workload_names(names: Sequence[str]) -> list[str]:
 
 
 def note(text: str) -> None:
-    """A line to whoever waits, beside the output."""
+    """One line on standard error."""
     print(f"allocmark: {text}", file=sys.stderr)

@@ -32,45 +32,102 @@ if TYPE_CHECKING:
 
 def add_run(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("run", help="measure backends on workloads")
+    parser = commands.add_parser(
+        "run",
+        help="measure backends on workloads: a table, and a file with every sample",
+        usage="%(prog)s [WORKLOAD ...] [-b NAME[:VARIANT]] [OPTION ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(command=_run)
-    parser.add_argument(
+    what = parser.add_argument_group("what to measure")
+    what.add_argument(
         "workloads",
         nargs="*",
         metavar="WORKLOAD",
-        help="name or file; none: the short form of every workload",
+        help="name (see `allocmark list workloads`) or YAML file (default: every workload meant for the default "
+        "comparison, in its short form)",
     )
-    parser.add_argument(
+    what.add_argument(
         "-b",
         "--backend",
         action="append",
         default=[],
         metavar="NAME[:VARIANT]",
-        help="may be repeated, VARIANT may have wildcards; none: the default variant of every backend",
+        help="backend to measure (see `allocmark list backends`); VARIANT may have wildcards; may be repeated "
+        "(default: each backend in its default variant)",
     )
-    parser.add_argument(
+    what.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE[,VALUE...]",
-        help="values of a sweep variable, or of a place in the file such as pools.mbuf.objects",
+        help="values for a parameter of the workload, or for a place in its file such as pools.mbuf.objects; each "
+        "combination is a case; may be repeated (default: all values in the file)",
     )
-    parser.add_argument("--short", action="store_true", help="only the cells of each workload's short form")
-    parser.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
-    parser.add_argument("--seed", type=seed, metavar="N", help="of everything random (default 1)")
-    parser.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
-    parser.add_argument("--no-latency", action="store_true", help="leave out the pass that times single calls")
-    parser.add_argument(
+    what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
+    what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
+    what.add_argument("--seed", type=seed, metavar="N", help="number that all random choices follow from (default 1)")
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="measure nothing: check that no object is handed out twice, overlaps another, or is overwritten or lost",
+    )
+    how_long = parser.add_argument_group("how long")
+    how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each cell (default 100)")
+    how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 25)")
+    how_long.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look: --short and 15 samples of 10 ms, where --blocks and --sample-ms do not say",
+    )
+    how_long.add_argument(
+        "--timeout", type=positive, metavar="S", help="end a cell that does not answer for so many seconds (default 60)"
+    )
+    leave_out = parser.add_argument_group("what to leave out")
+    leave_out.add_argument("--no-latency", action="store_true", help="leave out the pass that times single calls")
+    leave_out.add_argument(
         "--no-reuse", action="store_true", help="leave out the pass that counts pages and objects reused"
     )
-    parser.add_argument("--blocks", type=positive, metavar="N", help="samples of a cell (default 100)")
-    parser.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 25)")
-    parser.add_argument("--timeout", type=positive, metavar="S", help="a silent cell is ended (default 60)")
-    parser.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
-    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
-    parser.add_argument("-o", "--output", metavar="DIR", help="where the parser file goes (default runs/DATE-TIME)")
-    parser.add_argument("--json", metavar="FILE", help="write the whole parser as one JSON document, too; - for here")
-    parser.add_argument("--resume", metavar="DIR", help="finish the parser in DIR as it was asked for")
+    leave_out.add_argument(
+        "--no-pin", action="store_true", help="do not pin each actor to a CPU: the kernel may move them"
+    )
+    where = parser.add_argument_group("where results go")
+    where.add_argument("-o", "--output", metavar="DIR", help="new folder for the run file (default runs/DATE-TIME)")
+    where.add_argument(
+        "--json", metavar="FILE", help="also write samples and figures as one JSON document; -: print it, not the table"
+    )
+    where.add_argument(
+        "--resume", metavar="DIR", help="finish the interrupted run in DIR as it was asked for; needs no other option"
+    )
+
+
+_DESCRIPTION = """\
+Measures backends (allocators and pools) on workloads, prints a table, and keeps
+every sample in a run file.
+
+  case    a workload with one set of parameters, such as burst with bulk=32
+  cell    one backend in one case, in a process of its own
+  sample  one timed stretch of a cell
+  block   one sample of every cell of a case, taken in turns: what slows the
+          machine for a while slows all backends
+  floor   the backend `null`, which does nothing: what the workload itself
+          costs. It is always measured.
+"""
+
+_EPILOG = """\
+examples:
+  allocmark run --quick
+      a first look, in about a minute: all backends, the default workloads
+  allocmark run burst --short -b turbomem -b glibc --set bulk=32
+      two cases of one workload, two backends and the floor
+  allocmark run cross_core_free --short --baseline dpdk_ring -o before
+      ratios to dpdk_ring; the run file is before/run.jsonl
+
+exit status: 0 done; 1 a cell failed, or a backend named with -b ran in no case;
+2 not possible as asked; 130 interrupted
+"""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -85,7 +142,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.resume:
         given = [name for name in _OF_A_REQUEST if getattr(options, name)]
         if given:
-            raise UsageError(f"--resume runs what was asked for then: leave {', '.join(given)} out")
+            raise UsageError(f"--resume runs what was asked for at first: leave {', '.join(given)} out")
         directory = Path(options.resume)
         _check_target(options.json, directory)
         plan, writer, request = runner.resume(host, directory)
@@ -116,7 +173,7 @@ def _run(options: argparse.Namespace) -> int:
     return _outcome(run, request)
 
 
-#: What says what to run, and so is not for --resume.
+#: Options that say what to run: --resume takes them from the run file.
 _OF_A_REQUEST = (
     *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
     *("no_pin", "no_latency", "no_reuse", "baseline", "output"),
@@ -142,14 +199,14 @@ def _request(options: argparse.Namespace) -> Request:
     )
     if 2 * request.sample_ms > 1000 * request.timeout:
         raise UsageError(
-            f"a sample of {request.sample_ms:g} ms needs more time than a cell may be silent ({request.timeout:g} s): "
-            "raise --timeout"
+            f"a sample of {request.sample_ms:g} ms may take longer than a cell may be silent ({request.timeout:g} s): "
+            "raise --timeout, or take shorter samples with --sample-ms"
         )
     return request
 
 
 def _check_target(target: str | None, directory: Path) -> None:
-    """That --json can be written in the end is made sure at the beginning. The run's own folder will be there."""
+    """Refuse a --json that could not be written when the run ends. The folder of the run itself is made by then."""
     from allocmark.results.store import FILE_NAME
 
     if target is None or target == "-":
@@ -167,7 +224,7 @@ def _check_target(target: str | None, directory: Path) -> None:
 
 
 def _outcome(run: Run, request: Request) -> int:
-    """FAILED when a cell failed, nothing was measured, or a backend that was asked for by name ran nowhere."""
+    """FAILED when a cell failed, nothing was measured, or a backend named with -b ran in no case."""
     cells = [cell for case in run.cases for cell in case.cells]
     asked = [cell for cell in cells if not cell.floor] or cells
     if any(cell.status == "failed" for cell in cells) or all(cell.status != "ok" for cell in asked):
@@ -178,8 +235,6 @@ def _outcome(run: Run, request: Request) -> int:
 
 
 def _fresh_directory() -> Path:
-    from pathlib import Path
-
     base = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
     number = 1
     path = base

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark workloads``: check and look at workload files."""
+"""``allocmark workloads``: check workload files, list their cases, print their JSON schema."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from allocmark.cli.arguments import OK, USAGE, Parser, assignments
@@ -13,18 +14,32 @@ from allocmark.cli.arguments import OK, USAGE, Parser, assignments
 
 def add_workloads(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("workloads", help="check and look at workload files")
-    actions = parser.add_subparsers(required=True, metavar="ACTION", parser_class=Parser)
-    check = actions.add_parser("check", help="validate files; nothing is run")
-    check.set_defaults(command=_check)
-    check.add_argument("files", nargs="+", metavar="FILE")
-    cases = actions.add_parser("show", help="the cases that a workload expands to")
-    cases.set_defaults(command=_show_cases)
-    cases.add_argument("workload", metavar="NAME", help="name or file")
-    cases.add_argument("--set", action="append", default=[], metavar="KEY=VALUE[,VALUE...]")
-    cases.add_argument("--short", action="store_true", help="only the short form")
-    schema = actions.add_parser("schema", help="the JSON schema of workload files, for editors")
-    schema.set_defaults(command=_schema)
+    parser = commands.add_parser(
+        "workloads",
+        help="check workload files, list their cases, print their JSON schema",
+        description="A workload is a YAML file that says what threads (actors) do to pools of objects. A case is a "
+        "workload with one set of parameters. `allocmark list workloads` lists the workloads themselves.",
+    )
+    actions = parser.add_subparsers(required=True, title="actions", metavar="ACTION", parser_class=Parser)
+    check = _action(actions, "check", _check, "check every case of files and run nothing; errors name file and line")
+    check.add_argument("files", nargs="+", metavar="FILE", help="YAML file")
+    cases = _action(actions, "show", _show_cases, "list the cases of a workload: parameters, actors, objects, memory")
+    cases.add_argument("workload", metavar="WORKLOAD", help="name or YAML file")
+    cases.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE...]",
+        help="as in `allocmark run`: values for a parameter, or for a place in the file (default: all in the file)",
+    )
+    cases.add_argument("--short", action="store_true", help="only the cases of the short form")
+    _action(actions, "schema", _schema, "print the JSON schema of workload files, for editors")
+
+
+def _action(actions: Any, name: str, command: Callable[[argparse.Namespace], int], text: str) -> Any:
+    parser = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(command=command)
+    return parser
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -63,7 +78,7 @@ def _show_cases(options: argparse.Namespace) -> int:
             case.parameters
             | {
                 "actors": ", ".join(actor.name for actor in program.actors),
-                "objects a pass": sum(actor.objects * actor.passes for actor in program.actors),
+                "objects per unit": sum(actor.objects * actor.passes for actor in program.actors),
                 "held at once": " + ".join(f"{sum(actor.ring_capacity):,}" for actor in program.actors),
                 "pools": f"{program.pool_bytes / 2**20:,.0f} MiB",
             }

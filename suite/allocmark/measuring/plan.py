@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allocmark.backend import Backend, Unavailable
-from allocmark.errors import UsageError
+from allocmark.errors import UsageError, suggest
 from allocmark.measuring.request import Request
 from allocmark.plugins import BUILTIN, Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
@@ -139,7 +138,7 @@ def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
         found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else [_default(same)]
         if not found:
             known = [r.backend.variant for r in same]
-            raise UsageError(f"backend {name!r} has no variant {variant!r}{_guess(variant, known)}")
+            raise UsageError(f"backend {name!r} has no variant {variant!r}; {suggest(variant, known)}")
         chosen += [r for r in found if r not in chosen]
     return floors + [r for r in chosen if r not in floors]
 
@@ -153,12 +152,7 @@ def _unknown_backend(host: Host, name: str) -> str:
         if name in (broken.plugin, broken.distribution.split(" ")[0]) or name in broken.plugin:
             return f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}"
     known = list(dict.fromkeys(r.backend.name for r in host.backends))
-    return f"no backend is called {name!r}{_guess(name, known)}"
-
-
-def _guess(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+    return f"no backend is called {name!r}; {suggest(name, known)}"
 
 
 def _unavailable(backend: Backend, program: Program) -> Unavailable | None:

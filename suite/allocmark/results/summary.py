@@ -185,7 +185,7 @@ def _best(
 
 
 def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
-    """The run as one document that strict JSON can hold: raw samples, estimates, verdicts; docs/method.md.
+    """The run as one strict JSON document: raw samples, estimates, verdicts; see docs/how-are-the-numbers-made.md.
 
     An interval is null where its confidence could not be reached.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Medians, intervals and ratios. Pure functions; docs/method.md explains the choices.
+"""Medians, intervals and ratios. Pure functions; docs/how-are-the-numbers-made.md explains the choices.
 
 The unit of every estimate is the *block*, not the sample: samples of one block lie a fraction of a second
 apart and repeat one another, so they are first condensed to their median. Values of blocks are mappings

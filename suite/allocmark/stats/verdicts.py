@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a ratio of costs says, in one word. Pure functions; docs/method.md explains the choices."""
+"""What a ratio of costs says, in one word. Pure functions; docs/how-are-the-numbers-made.md explains the choices."""
 
 from __future__ import annotations
 

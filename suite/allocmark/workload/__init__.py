@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The workload language: load (YAML with lines) → expand (cases of a sweep) → schema (a checked model)."""
+"""From YAML to tapes: language/ reads a file, checks it and makes its cases; tape/ compiles a case for the engine."""

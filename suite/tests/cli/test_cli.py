@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +19,8 @@ import pytest
 from support import assert_refused
 
 import allocmark
+from allocmark.cli import _parser
+from allocmark.measuring.request import Request
 
 SMALL = ["burst", "--short", "--set", "bulk=8", "--set", "pools.mbuf.objects=999"]
 TINY = [*SMALL, "--set", "keep=128"]
@@ -29,6 +33,27 @@ def test_help_and_version(allocmark_command, arguments):
     result = allocmark_command(*arguments)
     assert result.returncode == 0
     assert "allocmark" in result.stdout
+
+
+def test_the_help_of_run_needs_no_documentation(allocmark_command):
+    text = allocmark_command("run", "--help").stdout
+    for word in ("case", "cell", "sample", "block", "floor"):
+        assert re.search(rf"^  {word} +\w", text, re.MULTILINE), word
+    for title in ("what to measure:", "how long:", "what to leave out:", "where results go:"):
+        assert f"\n{title}\n" in text
+    shown = " ".join(text.split())
+    for value in (Request.blocks, Request.sample_ms, Request.timeout, Request.seed):
+        assert f"(default {value:g})" in shown
+    assert max(map(len, text.split("what to measure:")[0].splitlines()[1:])) <= 80
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"]])
+def test_the_examples_in_the_help_can_be_typed(allocmark_command, arguments):
+    lines = allocmark_command(*arguments, "--help").stdout.splitlines()
+    examples = [re.split(r"\s{2,}", line.strip())[0] for line in lines if line.startswith("  allocmark ")]
+    assert len(examples) >= 3
+    for example in examples:
+        _parser().parse_args(shlex.split(example)[1:])
 
 
 def test_version_is_the_distributions(allocmark_command):
@@ -172,7 +197,7 @@ def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(
     assert len(cell["attestation"]["cpus"]) == 1  # three actors, all on one
 
 
-def test_the_same_seed_compiles_to_the_same_cells(allocmark_command, mutants):
+def test_the_same_seed_compiles_to_the_same_cases(allocmark_command, mutants):
     arguments = ["workloads", "show", "mixed_sizes", "--short"]
     assert allocmark_command(*arguments).stdout == allocmark_command(*arguments).stdout
 

@@ -282,7 +282,7 @@ def is_alarm(verdict: Verdict) -> bool:
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6])
 @pytest.mark.parametrize("blocks", [8, 12, 20, 40])
 def test_identical_pairs_raise_no_alarm(blocks: int, rho: float) -> None:
-    # The short and strongly autocorrelated is the corner that docs/method.md tells of.
+    # The short and strongly autocorrelated is the corner that docs/how-are-the-numbers-made.md tells of.
     allowed = 0.03 if blocks < 12 and rho > 0.5 else 0.01
     assert share(verdicts(1.0, blocks, rho), is_alarm) <= allowed
 

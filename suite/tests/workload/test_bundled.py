@@ -54,10 +54,10 @@ def test_editors_accept_it(template: Template) -> None:
 
 def test_the_schema_for_editors_is_up_to_date() -> None:
     written = json.loads((BUNDLED / "schema.json").read_text(encoding="utf-8"))
-    assert written == json_schema(), "run: python -m allocmark.workload.language.schema > workloads/schema.json"
+    assert written == json_schema(), "run: allocmark workloads schema > workloads/schema.json"
 
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "workloads.md"
+REFERENCE = Path(__file__).parents[3] / "docs" / "how-do-i-write-a-workload.md"
 
 
 def test_the_example_of_the_reference_is_valid() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole run as one JSON document, raw samples included; docs/method.md says what its members mean."""
+"""The whole run as one JSON document, raw samples included, as docs/how-are-the-numbers-made.md describes it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What must hold between the parts of a case: names that exist, sizes that fit, queues with two ends."""
+"""Checks between the parts of a case: names that exist, sizes that fit, queues with two ends."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from allocmark.errors import unknown
 from allocmark.workload.language.distributions import Distribution
 from allocmark.workload.language.parts import Part
 from allocmark.workload.language.steps import Get, Hold, Number, Put, Receive, Repeat, Send, Step, Touch
-from allocmark.workload.language.words import unknown
 
 if TYPE_CHECKING:
     from allocmark.workload.language.schema import Pool, Workload
@@ -22,7 +22,7 @@ NONE: Pools = frozenset()
 
 
 class CaseError(Exception):
-    """A case that cannot be run; ``line`` is where the culprit stands."""
+    """A case that cannot run; ``line`` is the line in the file to look at."""
 
     def __init__(self, part: Part, text: str) -> None:
         super().__init__(text)
@@ -103,8 +103,8 @@ def _check_ends(workload: Workload) -> None:
             used.setdefault(step.queue, step)
             other = ends.setdefault((type(step), step.queue), name)
             if other != name:
-                verb = "sends to" if isinstance(step, Send) else "receives from"
-                raise CaseError(step, f"found {name} beside {other}; expected one that {verb} {step.queue}")
+                verb = "sending to" if isinstance(step, Send) else "receiving from"
+                raise CaseError(step, f"found {name} beside {other}; expected one kind of actor {verb} {step.queue}")
     for queue, step in used.items():
         for end, verb in ((Send, "sends to"), (Receive, "receives from")):
             if (end, queue) not in ends:
@@ -112,11 +112,11 @@ def _check_ends(workload: Workload) -> None:
 
 
 def _check_objects(workload: Workload) -> None:
-    """What is touched is large enough, and steps that need objects can have some."""
+    """Every touch fits the smallest object that it can meet, and steps that need objects can hold some."""
     arriving = _arriving(workload)
     for actor in workload.actors.values():
         flow = _Flow(workload.pools, arriving)
-        start = flow.after(actor.steps, NONE)  # steps are done over and over: the last meets the first
+        start = flow.after(actor.steps, NONE)  # steps run over and over: what the last one leaves meets the first
         flow.checking = True
         flow.after(actor.steps, start)
 
@@ -150,7 +150,7 @@ def _taken(step: Step, pools: Mapping[str, Pool], arriving: Mapping[str, Pools])
 
 
 class _Flow:
-    """Follows an actor's steps with the pools of its latest get or receive."""
+    """Follows an actor's steps and keeps the pools that its latest get or receive may have used."""
 
     def __init__(self, pools: Mapping[str, Pool], arriving: Mapping[str, Pools]) -> None:
         self.pools, self.arriving = pools, arriving

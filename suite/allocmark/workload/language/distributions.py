@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Distributions of whole numbers, as a workload file writes them, and how they are drawn.
 
-A draw uses nothing but ``rng.random()``, whose sequence Python promises for a seed, so that a seed names the
-same draws everywhere.
+A draw uses nothing but ``rng.random()``, whose sequence Python guarantees for a seed: the same seed gives the same
+draws on every machine and version.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Distribution(ABC):
 
 
 class _Whole(RootModel[Content], Distribution, Generic[Content]):
-    """A distribution whose content is not a mapping of named settings."""
+    """A distribution whose content is not a mapping of named settings: its values, or values and weights."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -59,25 +59,26 @@ class _Whole(RootModel[Content], Distribution, Generic[Content]):
     def _content(cls, value: Any) -> Any:
         return value.content if isinstance(value, Keyed) else value
 
+    @property
+    def minimum(self) -> int:
+        return min(self.root)  # type: ignore[call-overload, no-any-return]  # every content iterates over its values
+
+    @property
+    def maximum(self) -> int:
+        return max(self.root)  # type: ignore[call-overload, no-any-return]
+
 
 class Uniform(_Whole[tuple[Value, Value]]):
-    """``uniform: [lo, hi]``: every whole number from lo to hi alike."""
+    """``uniform: [lo, hi]``: every whole number from lo to hi, each as likely as the others."""
 
     kind: ClassVar[str] = "uniform"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.minimum > self.maximum:
-            raise refuse(f"found [{self.minimum}, {self.maximum}]; expected the smaller bound first")
+        low, high = self.root
+        if low > high:
+            raise refuse(f"found [{low}, {high}]; expected the smaller bound first")
         return self
-
-    @property
-    def minimum(self) -> int:
-        return self.root[0]
-
-    @property
-    def maximum(self) -> int:
-        return self.root[1]
 
     def sampler(self, rng: Random) -> Sampler:
         low, high = self.root
@@ -86,45 +87,29 @@ class Uniform(_Whole[tuple[Value, Value]]):
 
 
 class Choice(_Whole[Annotated[dict[Value, Positive], Field(min_length=1, max_length=MOST_VALUES)]]):
-    """``choice: {value: weight, …}``: as often as its weight says, in proportion to all weights."""
+    """``choice: {value: weight, …}``: each value in proportion to its weight."""
 
     model_config = ConfigDict(json_schema_extra={"propertyNames": {"pattern": "^[0-9]+$"}})
     kind: ClassVar[str] = "choice"
 
-    @property
-    def minimum(self) -> int:
-        return min(self.root)
-
-    @property
-    def maximum(self) -> int:
-        return max(self.root)
-
     def sampler(self, rng: Random) -> Sampler:
-        pairs = sorted(self.root.items())  # the order in the file is no matter of the draws
+        pairs = sorted(self.root.items())  # the order in the file must not change the draws
         return _weighted([value for value, _ in pairs], [weight for _, weight in pairs], rng)
 
 
 class Cycle(_Whole[Values]):
-    """``cycle: [a, b, c]``: in turn and over again, from the beginning for each sampler."""
+    """``cycle: [a, b, c]``: one after the other, over and over; each sampler begins with the first."""
 
     kind: ClassVar[str] = "cycle"
-
-    @property
-    def minimum(self) -> int:
-        return min(self.root)
-
-    @property
-    def maximum(self) -> int:
-        return max(self.root)
 
     def sampler(self, rng: Random) -> Sampler:
         return cycle(self.root).__next__
 
 
 class Geometric(Part, Distribution):
-    """``geometric: {mean, max}``: trials up to the first success, redrawn when beyond max.
+    """``geometric: {mean, max}``: the number of trials up to the first success, drawn again when beyond max.
 
-    ``mean`` is that before the redrawing, which lowers it.
+    ``mean`` is the mean without the limit; drawing again lowers it.
     """
 
     kind: ClassVar[str] = "geometric"
@@ -148,12 +133,9 @@ class Geometric(Part, Distribution):
         return lambda: min(1 + int(math.log1p(-rng.random() * within) / decay), self.max)
 
 
-class Zipf(Part, Distribution):
-    """``zipf: {exponent: s, values: [v1, v2, …]}``: the k-th value has the weight ``k ** -s``."""
+class _Listed(Part, Distribution):
+    """A distribution over the values that it lists."""
 
-    kind: ClassVar[str] = "zipf"
-
-    exponent: Annotated[float, Field(strict=True, ge=0, le=16), OrVariable()]
     values: Values
 
     @property
@@ -164,12 +146,20 @@ class Zipf(Part, Distribution):
     def maximum(self) -> int:
         return max(self.values)
 
+
+class Zipf(_Listed):
+    """``zipf: {exponent: s, values: [v1, v2, …]}``: the k-th value has the weight ``k ** -s``."""
+
+    kind: ClassVar[str] = "zipf"
+
+    exponent: Annotated[float, Field(strict=True, ge=0, le=16), OrVariable()]
+
     def sampler(self, rng: Random) -> Sampler:
         return _weighted(self.values, [k**-self.exponent for k in range(1, len(self.values) + 1)], rng)
 
 
 class Lognormal(Part, Distribution):
-    """``lognormal: {median, sigma, min, max}``: rounded, and redrawn when outside min to max."""
+    """``lognormal: {median, sigma, min, max}``: rounded, drawn again when outside min to max."""
 
     kind: ClassVar[str] = "lognormal"
 
@@ -206,12 +196,11 @@ class Lognormal(Part, Distribution):
         return draw
 
 
-class Empirical(Part, Distribution):
+class Empirical(_Listed):
     """``empirical: {values: […], weights: […]}``: measured values and how often each was seen."""
 
     kind: ClassVar[str] = "empirical"
 
-    values: Values
     weights: Weights
 
     @model_validator(mode="after")
@@ -220,14 +209,6 @@ class Empirical(Part, Distribution):
             found = f"found {len(self.values)} values and {len(self.weights)} weights"
             raise refuse(f"{found}; expected a weight for each value", "weights")
         return self
-
-    @property
-    def minimum(self) -> int:
-        return min(self.values)
-
-    @property
-    def maximum(self) -> int:
-        return max(self.values)
 
     def sampler(self, rng: Random) -> Sampler:
         return _weighted(self.values, self.weights, rng)

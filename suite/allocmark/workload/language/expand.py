@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One file → its cases: every combination of the sweep, with each `$name` replaced by its value."""
+"""From a workload file to its cases: every combination of the sweep, each `$name` replaced by its value."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allocmark.errors import UsageError
+from allocmark.errors import UsageError, show, unknown
 from allocmark.workload.language.load import Key, LineError, List, Map, Scalar, line_of, load, parse, scalar
-from allocmark.workload.language.words import show, unknown
 
 if TYPE_CHECKING:
     from allocmark.workload.language.schema import FileHeader, Workload
@@ -27,7 +26,7 @@ Place = tuple[Key, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """One combination of parameters. Those set from outside by a dotted path are among them."""
+    """A workload with one combination of parameters. Those set by a dotted path (``--set``) are among them."""
 
     parameters: dict[str, Scalar]
     workload: Workload
@@ -42,9 +41,9 @@ class Template:
     summary: str
     source: str
     sweep: Values
-    short: Sequence[Values]  #: selections of the sweep; a case is in a short run if one of them has it
-    default: bool  #: whether its short form belongs to the default comparison
-    digest: str  #: sha256 of what a case's parameters do not say; not of summary, source, sweep, short and default
+    short: Sequence[Values]  #: selections of the sweep; a case is in the short form if one of them has it
+    default: bool  #: whether it is measured when no workload is named
+    digest: str  #: sha256 of the body: pools, queues, actors, distributions, cpus, with `$name` where a parameter goes
     body: Map = field(repr=False)
     header: FileHeader = field(repr=False)
 
@@ -78,10 +77,10 @@ class Template:
         return cls(path, *about, _digest(header.format, body), body, header)
 
     def cases(self, overrides: Mapping[str, Sequence[str]] | None = None, short: bool = False) -> list[Case]:
-        """Every combination, the first variable slowest; with ``short`` those of a short run.
+        """Every combination of the sweep, the first variable slowest; with ``short`` those of the short form.
 
-        ``overrides`` are values for sweep variables, instead of all theirs, and for dotted paths to values of
-        the file (``pools.mbuf.objects``), each read as a YAML scalar.
+        ``overrides`` gives other values to sweep variables, and values to dotted paths into the file
+        (``pools.mbuf.objects``), each read as a YAML scalar.
 
         Raises `UsageError` for an unknown key or an unusable value, `WorkloadError` for an impossible case.
         """
@@ -106,11 +105,11 @@ class Template:
         return cases
 
     def count(self, short: bool = False) -> int:
-        """How many cases there are, without looking into them."""
+        """How many cases there are, without validating them."""
         return sum(1 for _ in self._combinations(self.sweep, () if short else None))
 
     def _combinations(self, values: Values, given: Collection[str] | None) -> Iterator[dict[str, Scalar]]:
-        """Every combination; with ``given``, those of a short run, which does not restrict the variables in it."""
+        """Every combination; with ``given`` those of the short form, which does not restrict the variables in it."""
         chosen = [{k: v for k, v in each.items() if k not in given} for each in self.short] if given is not None else []
         for each in product(*values.values()):
             parameters = dict(zip(values, each, strict=True))
@@ -121,13 +120,13 @@ class Template:
         from allocmark.workload.language import schema
 
         body = _substituted(self.body, parameters)
-        # an actor's count last: it may make a mapping of the list through which other paths lead
+        # An actor's count is set last: it turns a list of steps into a mapping, and other paths lead through that list.
         for key, place in sorted(places.items(), key=lambda each: each[1][-1] == "count"):
             _set(body, place, parameters[key])
         try:
             return Case(parameters, schema.validate(body, self.header, self.path))
         except LineError as error:
-            # the line shows $name; say which value it had
+            # The line in the file shows $name: say which value it had.
             here = {name for name, line in _variables(self.body) if line == error.line}
             here |= {key for key, place in places.items() if line_of(body, place) == error.line}
             had = ", ".join(f"{key} = {show(value)}" for key, value in parameters.items() if key in here)
@@ -135,17 +134,17 @@ class Template:
             raise LineError(error.path, error.line, text) from None
 
     def _check_used(self) -> None:
-        """Whatever is declared is named somewhere; which of it a case uses may depend on the sweep."""
+        """Every pool, queue and distribution is named somewhere; which of them a case uses may depend on the sweep."""
         named = {value for _, value in _leaves(self.body)} | set().union(*self.sweep.values())
         for section in ("pools", "queues", "distributions"):
             for name in _names(self.body, section):
                 if name not in named:
                     found = f"found the {section.removesuffix('s')} {name}, which nothing uses"
                     line = line_of(self.body, (section, name))
-                    raise LineError(self.path, line, f"{found}; expected a use, or none of it")
+                    raise LineError(self.path, line, f"{found}; expected a step that uses it: add one, or delete it")
 
     def _places(self) -> dict[str, Place]:
-        """What a dotted path may name: each single value of the file, and what pools and actors default."""
+        """What a dotted path may name: each single value of the file, and what pools and actors have by default."""
         from allocmark.workload.language.schema import Pool
 
         places: dict[str, Place] = {}
@@ -155,7 +154,7 @@ class Template:
         for place, value in _leaves(self.body):
             places[_dotted(place)] = place
             if _is_variable(value):
-                del places[_dotted(place)]  # its variable is what to set
+                del places[_dotted(place)]  # the variable is set instead
         return places
 
 
@@ -208,7 +207,7 @@ def _values(key: str, texts: Sequence[str]) -> list[Scalar]:
 
 
 def _substituted(node: Any, values: Mapping[str, Scalar]) -> Any:
-    """A copy with the same lines; what aliases shared is no longer shared."""
+    """A copy with the same lines, in which YAML aliases no longer share a value."""
     if isinstance(node, Map):
         copy = Map(node.line)
         for key, value in node.items():
@@ -255,7 +254,7 @@ def _check_variables(tree: Map, body: Map, sweep: Values, path: Path) -> None:
     for name, values in sweep.items():
         line = line_of(tree, ("sweep", name))
         if name not in used:
-            raise LineError(path, line, f"found the variable {name}, which nothing uses; expected ${name}")
+            raise LineError(path, line, f"found the variable {name}, which nothing uses; expected ${name} somewhere")
         for index, value in enumerate(values):
             if _has(values[:index], value):
                 raise LineError(path, line, f"found {show(value)} twice in sweep.{name}; expected it once")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Workloads by name or path."""
+"""Finds workload files by name or by path."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import allocmark
-from allocmark.errors import UsageError, WorkloadError
+from allocmark.errors import UsageError, WorkloadError, unknown
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.load import LineError
-from allocmark.workload.language.words import unknown
 
 BUNDLED = Path(allocmark.__file__).parent / "bundled"
 
@@ -22,14 +21,16 @@ def is_path(name_or_path: str) -> bool:
 
 
 def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Template:
-    """A file, when it is a path (`is_path`); else the first ``NAME.yaml`` of ``dirs``.
+    """The file at a path (see `is_path`), or for a name the first ``NAME.yaml`` of ``dirs``.
 
     Raises `UsageError` when there is none, `WorkloadError` when it cannot be used.
     """
     if is_path(name_or_path):
         path = Path(name_or_path)
         if not os.path.isfile(path):  # false, too, where a folder on the way cannot be read
-            raise UsageError(f"no workload file {name_or_path}; expected a file, or one of {_listed(dirs)}")
+            raise UsageError(
+                f"no workload file {name_or_path}; expected a file, or one of {', '.join(_names(dirs)) or 'none'}"
+            )
         return Template.load(path)
     for path in _files(dirs):
         if path.stem == name_or_path:
@@ -38,7 +39,7 @@ def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Templ
 
 
 def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | WorkloadError]:
-    """Every ``*.yaml`` of ``dirs``, in their order and by name; a file that cannot be used as its error."""
+    """Every ``*.yaml`` of ``dirs``, folder by folder, sorted by name; for a file that cannot be used, its error."""
     found: list[Template | WorkloadError] = []
     first: dict[str, Path] = {}
     for path in _files(dirs):
@@ -58,7 +59,3 @@ def _files(dirs: Sequence[Path]) -> list[Path]:
 
 def _names(dirs: Sequence[Path]) -> list[str]:
     return list(dict.fromkeys(path.stem for path in _files(dirs)))
-
-
-def _listed(dirs: Sequence[Path]) -> str:
-    return ", ".join(_names(dirs)) or "none"

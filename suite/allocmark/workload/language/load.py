@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""YAML text → a tree that knows its lines. Hostile or careless files end in a `WorkloadError`, quickly.
+"""Reads YAML text into a tree that knows its lines. Broken or hostile files end in a `WorkloadError`, quickly.
 
 Scalars are read as YAML 1.2 does (the core schema), because YAML 1.1 turns the words on, off, yes and no into
 booleans and 010 into eight. The language has no null, no tags and no merge keys; anchors and aliases work as
@@ -17,8 +17,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from allocmark.errors import WorkloadError
-from allocmark.workload.language.words import show
+from allocmark.errors import WorkloadError, show
 
 MAX_BYTES = 1 << 20  #: of a file
 MAX_NODES = 10_000  #: keys and values, aliases expanded
@@ -75,7 +74,7 @@ class List(list[Any]):
 
 
 def line_of(tree: Map | List, path: Iterable[Key]) -> int:
-    """The line of the deepest part of ``path`` that the tree has; parts it does not have are passed over."""
+    """The line of the deepest part of ``path`` that the tree has; parts that it does not have are skipped."""
     node: Any = tree
     line = tree.line
     for part in path:
@@ -102,7 +101,7 @@ def load(path: Path) -> Map:
     except OSError as error:
         raise LineError(path, 1, f"cannot be read: {error.strerror}; expected a workload file") from None
     if len(content) > MAX_BYTES:
-        raise LineError(path, 1, f"found more than {MAX_BYTES} bytes; expected at most so many")
+        raise LineError(path, 1, f"found more than {MAX_BYTES} bytes; expected a smaller file")
     try:
         return parse(content.decode("utf-8-sig"), path)
     except UnicodeDecodeError as error:
@@ -169,7 +168,7 @@ class _Open:
 
 
 class _Composer:
-    """Parser events → tree, without recursion; every limit is checked before anything grows."""
+    """Builds the tree from parser events, without recursion; checks every limit before anything grows."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = path

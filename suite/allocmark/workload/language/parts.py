@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the models of the language share: mappings that know their line, `$name`, ``{kind: content}``."""
+"""What the models of the language share: mappings that know their line, `$name`, ``{kind: content}``, and errors.
+
+pydantic validates; `first_fault` says what it found in the file's terms: where, what was found, what was expected.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -16,24 +20,25 @@ from pydantic import (
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    ValidationError,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from allocmark.workload.language.load import Map
-from allocmark.workload.language.words import show, unknown
+from allocmark.errors import show, unknown
+from allocmark.workload.language.load import Key, LineError, List, Map, has, line_of
 
 NAME = r"^[a-z][a-z0-9_]*$"
 VARIABLE = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
 def refuse(text: str, *at: int | str) -> PydanticCustomError:
-    """An error in this project's words; ``at`` leads from the validated value to the culprit inside it."""
+    """An error with a text of its own; ``at`` leads from the validated value to the part that is wrong."""
     return PydanticCustomError("refused", "{text}", {"text": text, "at": at})
 
 
 class OrVariable:
-    """For editors: the value may also be the `$name` of a sweep variable, substituted before validation."""
+    """In the JSON schema: the value may also be the `$name` of a sweep variable, replaced before validation."""
 
     pattern = f"^{VARIABLE.pattern}$"
 
@@ -44,13 +49,13 @@ class OrVariable:
 
 
 class OrName(OrVariable):
-    """For editors: the value may also be a name or a `$name`."""
+    """In the JSON schema: the value may also be a name or a `$name`."""
 
     pattern = r"^\$?[a-z][a-z0-9_]*$"
 
 
 class OrItem:
-    """For editors: the value may also be a single item of the list."""
+    """In the JSON schema: the value may also be a single item of the list."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
@@ -69,10 +74,10 @@ class Part(BaseModel):
         extra="forbid",
         populate_by_name=True,
         use_attribute_docstrings=True,
-        defer_build=True,  # most are only ever parts of another: built alone they double the import time
+        defer_build=True,  # most models are only parts of others: building each alone doubles the import time
     )
 
-    whole: ClassVar[str | None] = None  #: the key that a content which is not a mapping is short for
+    whole: ClassVar[str | None] = None  #: a value that is not a mapping is short for ``{whole: value}``
     _line: int = PrivateAttr(default=0)
 
     @property
@@ -80,7 +85,7 @@ class Part(BaseModel):
         return self._line
 
     def __eq__(self, other: object) -> bool:
-        """Wherever they stand."""
+        """The same content; the line does not count."""
         return isinstance(other, type(self)) and self.__dict__ == other.__dict__
 
     @classmethod
@@ -161,3 +166,70 @@ class OneOf:
         if kind not in (model.kind for model in models):
             raise refuse(unknown(self.what, kind, [model.kind for model in models]), kind)
         return Keyed(kind, content, value.lines[kind] if isinstance(value, Map) else 0)
+
+
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+}
+
+
+def first_fault(error: ValidationError, tree: Map, path: Path | str) -> LineError:
+    """The fault with the lowest line number; ``tree`` is what was validated."""
+    return min((_located(each, tree, path) for each in error.errors()), key=lambda fault: fault.line)
+
+
+def _located(fault: Any, tree: Map, path: Path | str) -> LineError:
+    context = fault.get("ctx", {})
+    where = [*fault["loc"], *context.get("at", ())]
+    line = line_of(tree, where)
+    text = _text(fault["type"], fault["input"], context, fault)
+    return LineError(path, line, f"{_dotted(tree, where)}{text}")
+
+
+def _text(kind: str, found: Any, context: dict[str, Any], fault: Any) -> str:
+    if kind == "refused":
+        return str(context["text"])
+    if kind == "missing":
+        key = fault["loc"][-1]
+        return f"found {key} entries; expected more" if isinstance(key, int) else f"found no {key!r}; expected it"
+    if kind in _TYPES:
+        return f"found {show(found)}; expected {_TYPES[kind]}"
+    if kind in ("greater_than_equal", "greater_than"):
+        least = f"at least {_number(context['ge'])}" if "ge" in context else f"more than {context['gt']:g}"
+        return f"found {show(found)}; expected {least}"
+    if kind == "less_than_equal":
+        return f"found {show(found)}; expected at most {_number(context['le'])}"
+    if kind == "literal_error":
+        return f"found {show(found)}; expected {context['expected']}"
+    if kind == "string_pattern_mismatch" and context["pattern"] == r"\S":
+        return f"found {show(found)}; expected some text"
+    if kind in ("string_pattern_mismatch", "string_too_long"):
+        return f"found {show(found)}; expected a name: a-z, then a-z, 0-9 or _, at most 32 characters"
+    if kind in ("too_short", "too_long"):
+        count = context["actual_length"]
+        if "min_length" in context:
+            return f"found {count} entries; expected at least {context['min_length']}"
+        return f"found more than {context['max_length']} entries; expected no more"
+    return f"found {show(found)}; {fault['msg']}"
+
+
+def _number(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
+
+
+def _dotted(tree: Map, where: list[Key]) -> str:
+    """``actors.rx[0].get.n: ``, of those parts that the file has: pydantic adds names of its own models."""
+    node: Any = tree
+    text = ""
+    for part in where:
+        if has(node, part):
+            text += f"[{part}]" if isinstance(node, List) else f".{part}"
+            node = node[part]
+    return f"{text[1:]}: " if text else ""

@@ -6,55 +6,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
+from allocmark.errors import show, unknown
 from allocmark.workload.language import checks
-from allocmark.workload.language.distributions import AnyDistribution, Distribution
-from allocmark.workload.language.faults import first_fault
+from allocmark.workload.language.distributions import AnyDistribution
 from allocmark.workload.language.load import LineError, Map
-from allocmark.workload.language.parts import Name, OrItem, OrVariable, Part, refuse
-from allocmark.workload.language.steps import (
-    MOST_OBJECTS,
-    MOST_POOLS,
-    Get,
-    Hold,
-    Idle,
-    Number,
-    Put,
-    Receive,
-    Repeat,
-    Send,
-    Step,
-    Touch,
-)
-from allocmark.workload.language.words import show, unknown
-
-__all__ = [
-    "Actor",
-    "Distribution",
-    "FileHeader",
-    "Get",
-    "Hold",
-    "Idle",
-    "Number",
-    "Pool",
-    "Put",
-    "Queue",
-    "Receive",
-    "Repeat",
-    "Send",
-    "Step",
-    "Touch",
-    "Workload",
-    "json_schema",
-    "read_header",
-    "validate",
-]
+from allocmark.workload.language.parts import Name, OrItem, OrVariable, Part, first_fault, refuse
+from allocmark.workload.language.steps import MOST_OBJECTS, MOST_POOLS, Step
 
 MOST_CAPACITY = 2**24  #: objects of a queue
 MOST_NAMED = 64  #: queues, distributions
@@ -84,11 +46,11 @@ class Queue(Part):
     """A ring between actors, of objects."""
 
     capacity: Annotated[int, Field(strict=True, ge=1, le=MOST_CAPACITY), OrVariable()]
-    """Objects it holds before a sender waits."""
+    """Objects that fit; a sender waits while it is full."""
 
 
 class Actor(Part):
-    """A thread, or several alike, that does its steps over and over."""
+    """One thread, or several alike, that runs its steps over and over."""
 
     whole: ClassVar[str] = "steps"
 
@@ -102,7 +64,7 @@ class _Body(Part):
     queues: Annotated[dict[Name, Queue], Field(max_length=MOST_NAMED, default_factory=dict)]
     actors: Annotated[dict[Name, Actor], Field(min_length=1, max_length=checks.MOST_ACTORS)]
     cpus: Annotated[int | None, Field(strict=True, ge=1, le=checks.MOST_ACTORS), OrVariable()] = None
-    """CPUs that the actors share, in turn; one for each actor when left out."""
+    """CPUs that the actors share; one CPU per actor when left out."""
 
 
 class Workload(_Body):
@@ -148,15 +110,15 @@ class FileHeader(Part):
     source: Text
     """Where the shape comes from: a program, a measurement, a publication."""
     sweep: Annotated[_Sweep, Field(default_factory=dict)]
-    """Variables and their values; every combination is a case, the first variable varies slowest."""
+    """Variables and their values; every combination is a case. The first variable varies slowest."""
     short: Annotated[
         tuple[_Sweep, ...],
         BeforeValidator(lambda value: (value,) if isinstance(value, dict) else value),
         OrItem(),
     ] = ()
-    """The cases of a short run: values of some of the variables, or a list of such selections."""
+    """The cases of the short form: values for some of the variables, or a list of such selections."""
     default: Annotated[bool, Field(strict=True)] = True
-    """Whether its short form belongs to the comparison that is run when no workload is named."""
+    """Whether its short form is measured when no workload is named."""
 
 
 class _File(_Body, FileHeader):
@@ -203,7 +165,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a workload file, for editors.
 
     It knows keys, types and bounds, and lets a `$name` stand for a value; names are not resolved.
-    ``workloads/schema.json`` is its text: ``python -m allocmark.workload.language.schema > workloads/schema.json``.
+    ``workloads/schema.json`` is its text, printed by ``allocmark workloads schema``.
     """
     schema = _closed(_File.model_json_schema())
     draft = "https://json-schema.org/draft/2020-12/schema"
@@ -211,14 +173,10 @@ def json_schema() -> dict[str, Any]:
 
 
 def _closed(schema: Any) -> Any:
-    """Without null, which only says that a key may be left out, and with no names but well-formed ones."""
+    """Without null (a key may be left out, never empty), and refusing names that are not well-formed."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema if each != {"type": "null"}]
     if not isinstance(schema, dict):
         return schema
     closed = {key: _closed(value) for key, value in schema.items() if (key, value) != ("default", None)}
     return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

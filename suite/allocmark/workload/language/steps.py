@@ -17,9 +17,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
+from allocmark.errors import unknown
 from allocmark.workload.language.distributions import AnyDistribution, Distribution
 from allocmark.workload.language.parts import OneOf, OrItem, OrName, OrVariable, Part, Reference, refuse
-from allocmark.workload.language.words import unknown
 
 MOST_OBJECTS = 2**32 - 2  #: of a pool
 MOST_BULK = 65536  #: objects of one get, put, send or receive
@@ -69,7 +69,7 @@ Release = Annotated[Literal["oldest", "newest", "random"], OrVariable()]
 
 
 class Get(Part):
-    """Take objects from a pool; with several pools each object's size decides which."""
+    """Take objects from a pool; with several pools, the size of each object decides from which."""
 
     kind: ClassVar[str] = "get"
 
@@ -101,7 +101,7 @@ class Put(Part):
     whole: ClassVar[str] = "which"
 
     which: Which
-    """All of them, or n: the ones got first, got last, or any."""
+    """All of them, or n: the ones got first (oldest), last (newest) or any (random)."""
     n: Annotated[Number | None, Between(0, MOST_BULK)] = None
     """Objects; needed unless all are put."""
     pool: Annotated[Reference | None, Field(validation_alias="from")] = None
@@ -127,28 +127,28 @@ class Touch(Part):
 
 
 class Hold(Part):
-    """Keep a live set: put what is held beyond a number."""
+    """Keep a live set: put what is held beyond a number of objects."""
 
     kind: ClassVar[str] = "hold"
 
     objects: Annotated[Number, Between(0, MOST_OBJECTS)]
     """Objects that stay."""
     release: Release
-    """Which go: the ones got first, got last, or any."""
+    """Which are put: the ones got first (oldest), last (newest) or any (random)."""
 
 
 class Send(Part):
-    """Hand held objects to the actor at the other end of a queue, the oldest first."""
+    """Hand objects that are held to the actor at the other end of a queue, the oldest first."""
 
     kind: ClassVar[str] = "send"
 
     queue: Annotated[Reference, Field(validation_alias="to")]
     n: Bulk | None = None
-    """Objects; everything held when left out."""
+    """Objects; all that are held when left out."""
 
 
 class Receive(Part):
-    """Take over objects from a queue; waits for them."""
+    """Wait for objects from a queue and take them over."""
 
     kind: ClassVar[str] = "receive"
 

@@ -61,7 +61,7 @@ def _touches_all_of(get: Insn, touch: Insn) -> bool:
 
 
 class Recorder:
-    """Takes instructions one by one and keeps them short: what repeats at once becomes a count."""
+    """Takes instructions one by one; an instruction that repeats at once becomes a count."""
 
     def __init__(self) -> None:
         self.items: list[Insn | Loop] = []
@@ -80,7 +80,7 @@ class Recorder:
 
 
 def roll(items: Sequence[Insn | Loop], depth: int = LOOP_DEPTH) -> list[Insn | Loop]:
-    """Fold runs that repeat into loops, shortest period first, at most ``depth`` deep. Same meaning, shorter."""
+    """The same instructions with repeated runs folded into loops, shortest period first, at most ``depth`` deep."""
     current = list(items)
     for _ in range(depth):
         for period in range(1, LONGEST_PERIOD + 1):

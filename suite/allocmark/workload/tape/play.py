@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plays one actor of a workload through, drawing its random numbers, and writes down what it does."""
+"""Plays one actor of a workload in Python, draws its random numbers, and writes down what it does."""
 
 from __future__ import annotations
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from allocmark.errors import WorkloadError
-from allocmark.workload.language import schema
 from allocmark.workload.language.checks import walk
+from allocmark.workload.language.schema import Workload
+from allocmark.workload.language.steps import Get, Hold, Idle, Number, Put, Receive, Repeat, Send, Step, Touch
 from allocmark.workload.tape.instructions import Insn, Loop, Op, Recorder
 
 RANDOM_BODY = 4096  #: instructions after which a body with random numbers is long enough
-LONGEST = 2_000_000  #: steps played through for one actor before it is given up
+LONGEST = 2_000_000  #: steps played for one actor before it is refused
 CLOSING_BULK = 32  #: objects in one of the gets and puts that close a random body
 
 
 @dataclass
 class Flow:
-    """What crosses one queue."""
+    """What goes through one queue."""
 
     capacity: int
     sender: str = ""
@@ -31,16 +33,16 @@ class Flow:
 
 @dataclass
 class Counts:
-    """What one stretch of tape moves."""
+    """Objects that one tape gets, and that it sends and receives on each queue."""
 
     got: int = 0
-    sent: dict[int, int] = field(default_factory=dict)
-    received: dict[int, int] = field(default_factory=dict)
+    sent: Counter[int] = field(default_factory=Counter)
+    received: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
 class Recorded:
-    """One actor, played through."""
+    """One actor, played to its end."""
 
     prologue: list[Insn | Loop]
     body: list[Insn | Loop]
@@ -51,45 +53,45 @@ class Recorded:
 
 
 class Context:
-    """What the actors of one workload share while they are played: numbers for names, and the queues between them."""
+    """What the actors of a case share while they are played: the numbers of pools, queues and steps, and the queues."""
 
-    def __init__(self, workload: schema.Workload, seed: int, path: str) -> None:
+    def __init__(self, workload: Workload, seed: int, path: str) -> None:
         self.workload = workload
         self.seed = seed
         self.path = path
         self.pool_index = {name: i for i, name in enumerate(workload.pools)}
         self.queue_index = {name: i for i, name in enumerate(workload.queues)}
         self.flows = [Flow(queue.capacity) for queue in workload.queues.values()]
-        self.steps: list[str] = []  # how messages call each step
+        self.steps: list[str] = []  # the name of each step in messages
         self.step_ids: dict[int, int] = {}  # place in `steps`, by id() of a step of the model
         for name, actor in workload.actors.items():
             self._name_steps(actor.steps, f"{name} step ")
             for step in walk(actor.steps):
-                if isinstance(step, schema.Send):
+                if isinstance(step, Send):
                     self.flows[self.queue_index[step.queue]].sender = name
-                elif isinstance(step, schema.Receive):
+                elif isinstance(step, Receive):
                     self.flows[self.queue_index[step.queue]].receiver = name
 
     def error(self, line: int, text: str) -> WorkloadError:
-        """What is wrong, with the file and the line."""
+        """The error, with file and line."""
         return WorkloadError(f"{self.path}:{line}: {text}")
 
-    def _name_steps(self, steps: Sequence[schema.Step], prefix: str) -> None:
+    def _name_steps(self, steps: Sequence[Step], prefix: str) -> None:
         for number, step in enumerate(steps, 1):
             self.step_ids[id(step)] = len(self.steps)
             self.steps.append(f"{prefix}{number} ({type(step).__name__.lower()}), line {step.line}")
-            if isinstance(step, schema.Repeat):
+            if isinstance(step, Repeat):
                 self._name_steps(step.steps, f"{prefix}{number}.")
 
 
 class Player:
-    """Plays one actor through and writes down what it does."""
+    """One actor: what it holds, what it draws, and the tape so far."""
 
     def __init__(self, context: Context, name: str, instance: int) -> None:
         self.context = context
         self.name = name
         self.pools = list(context.workload.pools.values())
-        # An actor's draws depend on its own name and number only: adding another actor changes none of them.
+        # The draws depend on the seed and on this actor's name and number: another actor does not change them.
         self.rng = random.Random(zlib.crc32(f"{context.seed}/{name}/{instance}".encode()))
         self.samplers: dict[tuple[int, str], Callable[[], int]] = {}
         self.held = [0] * len(self.pools)
@@ -105,9 +107,9 @@ class Player:
         self.drew = False
         self.played = 0
 
-    def play(self, steps: Sequence[schema.Step]) -> Recorded:
-        """The actor's tapes, not yet rolled."""
-        # Passes until the live set grows no more: what comes after is steady.
+    def play(self, steps: Sequence[Step]) -> Recorded:
+        """The actor's tapes, not yet folded into loops."""
+        # The prologue: iterations until the live set grows no more.
         grew = True
         while grew:
             highest = self.most_total
@@ -119,15 +121,16 @@ class Player:
         before, before_total = list(self.held), self.total
         while True:
             self._run(steps)
-            # A body with random numbers goes on until it is long, and as large as it began if that comes soon.
+            # A body with random numbers goes on until it is long, and ends with as many objects held as it began with
+            # if that comes soon.
             size = len(self.recorder.items)
             if not self.drew or (size >= RANDOM_BODY and self.total == before_total) or size >= 2 * RANDOM_BODY:
                 break
         self._close(before, steps[-1])
         return Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
 
-    def _close(self, before: Sequence[int], last: schema.Step) -> None:
-        """Brings each pool's live set back to its size at the start of the body."""
+    def _close(self, before: Sequence[int], last: Step) -> None:
+        """Gets and puts so that each pool's live set is as large as at the start of the body."""
         for pool, wanted in enumerate(before):
             while surplus := max(0, self.held[pool] - wanted):
                 self._put_from(pool, min(surplus, CLOSING_BULK), "oldest", last)
@@ -136,38 +139,38 @@ class Player:
         if self.mixed:
             self.order = [pool for pool, n in enumerate(self.held) for _ in range(n)]
 
-    def _run(self, steps: Sequence[schema.Step]) -> None:
+    def _run(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.played += 1
             if self.played > LONGEST:
                 raise self._error(
                     step,
-                    f"{self.name} does not come to rest within {LONGEST:,} steps: "
-                    f"it holds {self.total:,} objects and more every pass",
+                    f"{self.name} holds more objects each time it has run its steps, {self.total:,} after {LONGEST:,} "
+                    "steps: expected as many puts as gets",
                 )
             match step:
-                case schema.Get():
+                case Get():
                     self._get(step)
-                case schema.Touch():
+                case Touch():
                     self._touch(step)
-                case schema.Put():
+                case Put():
                     self._put(step)
-                case schema.Hold():
+                case Hold():
                     self._release(self.total - self._number(step, "objects", step.objects), step.release, None, step)
-                case schema.Send():
+                case Send():
                     self._send(step)
-                case schema.Receive():
+                case Receive():
                     self._receive(step)
-                case schema.Idle():
+                case Idle():
                     if ns := self._number(step, "ns", step.ns):
                         self._emit(step, Op.IDLE, n=ns)
-                case schema.Repeat():
+                case Repeat():
                     self._repeat(step)
 
-    def _error(self, step: schema.Step, text: str) -> WorkloadError:
+    def _error(self, step: Step, text: str) -> WorkloadError:
         return self.context.error(step.line, text)
 
-    def _number(self, step: schema.Step, what: str, number: schema.Number) -> int:
+    def _number(self, step: Step, what: str, number: Number) -> int:
         if isinstance(number, int):
             return number
         self.drew = True
@@ -176,17 +179,17 @@ class Player:
             self.samplers[key] = number.sampler(self.rng)
         return self.samplers[key]()
 
-    def _emit(self, step: schema.Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
+    def _emit(self, step: Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
         self.recorder.add(Insn(op, target, n, arg, aux, self.context.step_ids[id(step)]))
 
-    def _gained(self, pool: int, n: int, step: schema.Step) -> None:
+    def _gained(self, pool: int, n: int, step: Step) -> None:
         self.held[pool] += n
         if self.held[pool] > self.pools[pool].objects:
             name = list(self.context.pool_index)[pool]
             raise self._error(
                 step,
                 f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
-                f"holds {self.held[pool]:,} here; give it more, or hold less",
+                f"holds {self.held[pool]:,} here: give it more, or hold fewer",
             )
         self.total += n
         self.most_held[pool] = max(self.most_held[pool], self.held[pool])
@@ -199,7 +202,7 @@ class Player:
         self.total -= n
         self.latest = []
 
-    def _get(self, step: schema.Get) -> None:
+    def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
         wanted = dict.fromkeys((self.context.pool_index[name] for name in step.pools), 0)
         if step.size is None:
@@ -213,33 +216,30 @@ class Player:
         for pool, count in self.latest:
             self._get_from(pool, count, step)
 
-    def _get_from(self, pool: int, n: int, step: schema.Step) -> None:
+    def _get_from(self, pool: int, n: int, step: Step) -> None:
         self._emit(step, Op.GET, pool, n, arg=1)
         self.counts.got += n
         self._gained(pool, n, step)
 
-    def _touch(self, step: schema.Touch) -> None:
+    def _touch(self, step: Touch) -> None:
         if step.bytes == 0:
             return
         if not self.latest:
-            raise self._error(
-                step,
-                "touch has nothing to touch: what was got or received before it is put or sent already; touch it first",
-            )
+            raise self._error(step, "nothing to touch: what came last is put or sent already; touch it earlier")
         op = Op.WRITE if step.how == "write" else Op.READ
         for pool, n in self.latest:
             self._emit(step, op, pool, n, arg=step.bytes)
 
-    def _put(self, step: schema.Put) -> None:
+    def _put(self, step: Put) -> None:
         pool = None if step.pool is None else self.context.pool_index[step.pool]
         held = self.total if pool is None else self.held[pool]
         n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
         if n > held:
-            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here")
+            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here; put fewer")
         self._release(n, step.which, pool, step)
 
-    def _release(self, n: int, which: str, pool: int | None, step: schema.Step) -> None:
-        """Put n of what is held, in one bulk a pool."""
+    def _release(self, n: int, which: str, pool: int | None, step: Step) -> None:
+        """Put n of the objects held, one bulk per pool."""
         if n <= 0:
             return
         if pool is not None or not self.mixed:
@@ -251,7 +251,7 @@ class Player:
             self._put_from(chosen, count, which, step)
 
     def _choose(self, n: int, which: str) -> list[tuple[int, int]]:
-        """(pool, objects) of the n that go, taken out of the order by age."""
+        """(pool, number) of the n objects that go; takes them out of `order`."""
         if which == "newest":
             gone, self.order = self.order[-n:], self.order[:-n]
         elif which == "random":
@@ -262,12 +262,12 @@ class Player:
         return sorted((pool, gone.count(pool)) for pool in set(gone))
 
     def _forget(self, pool: int, n: int, which: str) -> None:
-        """Takes n objects of one pool out of the order by age."""
+        """Takes n objects of one pool out of `order`."""
         places = [i for i, other in enumerate(self.order) if other == pool]
         gone = set(places[-n:] if which == "newest" else places[:n])
         self.order = [other for i, other in enumerate(self.order) if i not in gone]
 
-    def _put_from(self, pool: int, n: int, which: str, step: schema.Step) -> None:
+    def _put_from(self, pool: int, n: int, which: str, step: Step) -> None:
         if which == "random" and n < self.held[pool]:
             self.drew = True
             self._emit(step, Op.PUT_RANDOM, pool, n, arg=len(self.indices))
@@ -276,7 +276,7 @@ class Player:
             self._emit(step, Op.PUT_NEWEST if which == "newest" else Op.PUT_OLDEST, pool, n, arg=1)
         self._lost(pool, n)
 
-    def _send(self, step: schema.Send) -> None:
+    def _send(self, step: Send) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
         pools = [pool for pool, n in enumerate(self.held) if n]
@@ -286,48 +286,47 @@ class Player:
         pool = pools[0]
         n = self.held[pool] if step.n is None else step.n
         if n > self.held[pool]:
-            raise self._error(step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,}")
+            raise self._error(
+                step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,} here; send fewer"
+            )
         if flow.pool not in (None, pool):
-            raise self._error(step, f"queue {step.queue!r} carries the objects of one pool, and gets those of two")
+            raise self._error(step, f"queue {step.queue!r} is sent objects of two pools; use a queue per pool")
         flow.pool = pool
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
         self._emit(step, Op.SEND, index, n, aux=pool)
-        self.counts.sent[index] = self.counts.sent.get(index, 0) + n
+        self.counts.sent[index] += n
         self._lost(pool, n)
         if self.mixed:
             self._forget(pool, n, "oldest")
 
-    def _receive(self, step: schema.Receive) -> None:
+    def _receive(self, step: Receive) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
         if flow.pool is None:
             if self.mixed:
                 raise self._error(
                     step,
-                    f"which pool's objects queue {step.queue!r} carries is not known yet here: "
-                    "its actors wait for each other in a ring",
+                    f"queue {step.queue!r} closes a circle of actors that wait for each other, so the pool of "
+                    "its objects is not known here: use one pool, or break the circle",
                 )
             flow.pool = 0
         n = step.n
         if n is None:
             if len(flow.bulks) != 1:
-                raise self._error(
-                    step,
-                    f"receive needs n: {flow.sender} sends to {step.queue!r} {_listed(flow.bulks)} objects at a time",
-                )
+                raise self._error(step, f"receive needs n: {flow.sender} sends {_range(flow.bulks)} objects at a time")
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
         self._emit(step, Op.RECEIVE, index, n, aux=flow.pool)
-        self.counts.received[index] = self.counts.received.get(index, 0) + n
+        self.counts.received[index] += n
         self._gained(flow.pool, n, step)
         self.latest = [(flow.pool, n)]
 
-    def _check_capacity(self, step: schema.Step, flow: Flow, n: int) -> None:
+    def _check_capacity(self, step: Step, flow: Flow, n: int) -> None:
         if n > flow.capacity:
             raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
 
-    def _repeat(self, step: schema.Repeat) -> None:
+    def _repeat(self, step: Repeat) -> None:
         if step.times is not None:
             for _ in range(self._number(step, "times", step.times)):
                 self._run(step.steps)
@@ -341,10 +340,10 @@ class Player:
             if change <= 0 if growing else change >= 0:
                 raise self._error(
                     step,
-                    f"repeat until {target:,} are held never ends: a round goes from {before:,} held objects to "
-                    f"{self.total:,}",
+                    f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
+                    f"end with {self.total:,}",
                 )
 
 
-def _listed(numbers: set[int]) -> str:
+def _range(numbers: set[int]) -> str:
     return f"{min(numbers):,} to {max(numbers):,}" if numbers else "no"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A compiled workload: flat, self-contained, and small enough to be handed to a case's process as JSON."""
+"""A compiled case: flat, self-contained, and small enough to be handed to the process of a cell as JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ class ProgramQueue:
 
 @dataclass(frozen=True)
 class ProgramActor:
-    """One actor: its tapes and how often they run. See ``am_actor``."""
+    """One actor: its tapes and how often they run. See ``am_actor``.
+
+    ``passes`` counts the iterations of its body in one unit, ``settle_passes`` those after the prologue, untimed.
+    ``ring_capacity`` is the most objects of each pool that it holds at once, ``objects`` what one iteration gets.
+    """
 
     name: str
     prologue: bytes
@@ -48,7 +52,7 @@ class ProgramActor:
 
 @dataclass(frozen=True)
 class Program:
-    """What one case does. ``steps`` names each step of the workload file, for messages."""
+    """What the engine runs for one case. ``steps`` names each step of the workload file, for messages."""
 
     workload: str
     pools: tuple[ProgramPool, ...]

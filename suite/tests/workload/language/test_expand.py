@@ -5,13 +5,13 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocmark.errors import UsageError, WorkloadError
 from allocmark.workload.language.distributions import Choice
 from allocmark.workload.language.expand import Template
-from allocmark.workload.language.schema import Get, Hold, Put
+from allocmark.workload.language.steps import Get, Hold, Put
 
 FILE = """\
 format: 1
@@ -91,6 +91,7 @@ def test_no_short_means_all() -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 65536), min_size=1, max_size=5, unique=True), min_size=1, max_size=4))
+@settings(deadline=None)
 def test_as_many_cases_as_the_product_and_no_two_alike(values: list[list[int]]) -> None:
     sweep = {f"v{i}": each for i, each in enumerate(values)}
     gets = ", ".join(f"{{get: {{from: p, n: ${name}}}}}" for name in sweep)

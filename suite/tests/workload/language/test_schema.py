@@ -16,6 +16,7 @@ from allocmark.workload.language import schema
 from allocmark.workload.language.distributions import Choice
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.load import parse
+from allocmark.workload.language.steps import Get, Hold, Idle, Put, Receive, Repeat, Send, Touch
 
 FILE = """\
 format: 1
@@ -78,20 +79,20 @@ def test_a_case_is_a_model_that_knows_its_lines() -> None:
     assert workload.actors["tx"].count == 2
 
     get, touch, send = workload.actors["rx"].steps
-    assert isinstance(get, schema.Get)
+    assert isinstance(get, Get)
     assert (get.pools, get.n) == (("small", "large"), 8)
     assert isinstance(get.size, Choice)
-    assert touch == schema.Touch(bytes=64, how="write")
-    assert send == schema.Send(queue="wire", n=None)
+    assert touch == Touch(bytes=64, how="write")
+    assert send == Send(queue="wire", n=None)
 
     receive, hold, repeat, put = workload.actors["tx"].steps
-    assert receive == schema.Receive(queue="wire", n=8)
-    assert isinstance(hold, schema.Hold)
+    assert receive == Receive(queue="wire", n=8)
+    assert isinstance(hold, Hold)
     assert (hold.release, hold.objects.maximum) == ("random", 20)
-    assert isinstance(repeat, schema.Repeat)
+    assert isinstance(repeat, Repeat)
     assert (repeat.times, repeat.until_held) == (2, None)
-    assert repeat.steps == (schema.Put(which="oldest", n=1, pool="small"), schema.Idle(ns=5))
-    assert put == schema.Put(which="all")
+    assert repeat.steps == (Put(which="oldest", n=1, pool="small"), Idle(ns=5))
+    assert put == Put(which="all")
 
     assert [step.line for step in (get, touch, send)] == [14, 15, 16]
     assert [step.line for step in (receive, hold, repeat, *repeat.steps, put)] == [20, 21, 22, 25, 26, 27]
@@ -281,7 +282,7 @@ def test_put_all_is_short_for_which() -> None:
         (
             "  tx:\n",
             "  ty:\n    - receive: {from: wire}\n  tx:\n",
-            "22: found tx beside ty; expected one that rece",
+            "22: found tx beside ty; expected one kind of",
         ),
         ("count: 2", "count: 256", "17: found more than 256 actors in all; expected fewer"),
         (
