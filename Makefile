@@ -58,19 +58,11 @@ test: setup-dev ## Run every test but the long ones (options: ARGS='…')
 test-long: setup-dev ## Run the tests that take minutes
 	$(BIN)/pytest -m long $(ARGS)
 
-<<<<<<< HEAD
-lint: setup-lint ## Check style, types and the order of imports
+lint: setup-lint ## Check style, types, and which room imports which
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
-format: setup-lint ## Rewrite the sources in the house style
-=======
-lint: setup-dev ## Check style, types, and which room imports which
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
-
-format: setup-dev ## Format all sources
->>>>>>> room-e
+format: setup-lint ## Format all sources
 	$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/clang-format -i $(NATIVE)
 
 clean: ## Remove .venv and everything that was built; keeps runs/
