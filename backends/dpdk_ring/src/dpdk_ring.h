@@ -3,19 +3,21 @@
 #ifndef ALLOCMARK_DPDK_RING_H
 #define ALLOCMARK_DPDK_RING_H
 
-#include <allocmark/backend.h>
+#include <allocmark/say.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct rte_mempool;
 
-/** What `init` decided for the whole process; written once, by eal_start(). */
+/** What `init` decided for the whole process, written once by eal_start(), and what was borrowed since. */
 struct dpdk_process {
     bool started;
     bool hugetlb;
     int (*populate_thp)(struct rte_mempool *); /* fills pools with transparent huge pages; NULL: not wanted */
     char handler[32];                          /* name of the mempool operations every pool gets */
     uint32_t main_lcore;                       /* the lcore that DPDK gave to the thread that called init */
+    atomic_uint_fast64_t surplus_pages;        /* huge pages that the kernel made for this process */
 };
 
 extern struct dpdk_process dpdk;
@@ -35,8 +37,5 @@ int thread_enter(void *pool, const allocmark_thread *thread, void **local, alloc
 void thread_leave(void *pool, void *local);
 
 void facts(void *pool, allocmark_fact_fn emit, void *context);
-
-/** Write one line for a person; `error` may hold an earlier one. */
-__attribute__((format(printf, 2, 3))) void say(allocmark_error *error, const char *format, ...);
 
 #endif

@@ -38,7 +38,7 @@ void drivers_find(const char *handler, char *path, size_t size) {
 
 bool drivers_load(const char *path, allocmark_error *error) {
     if (dlopen(path, RTLD_NOW) != NULL) return true; /* until the process ends, as DPDK's own */
-    say(error, "the driver does not load: %s", dlerror());
+    allocmark_say(error, "the driver does not load: %s", dlerror());
     return false;
 }
 

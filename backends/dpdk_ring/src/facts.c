@@ -2,7 +2,8 @@
 /** What is really on, read back from DPDK. */
 #include "cache.h"
 #include "dpdk_ring.h"
-#include "hugepages.h"
+
+#include <allocmark/huge_pages.h>
 
 #include <rte_eal.h>
 #include <rte_lcore.h>
@@ -40,7 +41,7 @@ static void process_facts(allocmark_fact_fn emit, void *context) {
     lcores.text[lcores.length] = '\0';
     emit(context, "lcores", lcores.text);
     if (!dpdk.hugetlb) return;
-    const uint64_t reserved = hugepages_reserved_mb();
+    const uint64_t reserved = dpdk.surplus_pages * ALLOCMARK_HUGE_PAGE_MB;
     emit_number(emit, context, "hugepages_reserved_mb", reserved);
     emit(context, "hugepages_source",
          reserved > 0 ? "surplus pages, nr_overcommit_hugepages raised while mapping"

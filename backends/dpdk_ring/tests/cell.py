@@ -31,12 +31,6 @@ double drive_time(const allocmark_backend *, void *, uint32_t, uint32_t, uint32_
 """
 
 
-def declarations() -> str:
-    text = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
-    text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE) + DRIVER
-
-
 def huge_page_counts() -> dict[str, int]:
     return {
         name: int((HUGE / name).read_text())
@@ -59,7 +53,7 @@ def mapping_of(address: int) -> dict[str, int]:
 class Cell:
     def __init__(self, driver: str, request: dict[str, Any]) -> None:
         self.ffi = FFI()
-        self.ffi.cdef(declarations())
+        self.ffi.cdef(allocmark.get_declarations() + DRIVER)
         self.driver = self.ffi.dlopen(driver)
         address = plugin._load()[0]
         assert address is not None

@@ -6,12 +6,11 @@
  * fold a malloc with its free, and a malloc preloaded over the C library's is not measured under its name.
  */
 #define _GNU_SOURCE
-#include <allocmark/backend.h>
+#include <allocmark/say.h>
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,13 +40,6 @@ typedef struct {
     size_t alignment; /* 0: malloc's own is enough */
 } glibc_pool;
 
-__attribute__((format(printf, 2, 3))) static void say(allocmark_error *error, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-}
-
 static bool resolve(void) {
     void *handle = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL) return false;
@@ -74,18 +66,18 @@ static int glibc_init(const allocmark_init *init, allocmark_error *error) {
 static int glibc_pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *error) {
     const uint64_t size = spec->object_size, alignment = spec->alignment;
     if (size == 0 || size > PTRDIFF_MAX) {
-        say(error, "pool '%s': object_size is %llu; malloc takes 1 to %td bytes", spec->name,
-            (unsigned long long)size, (ptrdiff_t)PTRDIFF_MAX);
+        allocmark_say(error, "pool '%s': object_size is %llu; malloc takes 1 to %td bytes", spec->name,
+                      (unsigned long long)size, (ptrdiff_t)PTRDIFF_MAX);
         return -EINVAL;
     }
     if ((alignment & (alignment - 1)) != 0) {
-        say(error, "pool '%s': alignment is %llu; aligned_alloc takes powers of two", spec->name,
-            (unsigned long long)alignment);
+        allocmark_say(error, "pool '%s': alignment is %llu; aligned_alloc takes powers of two", spec->name,
+                      (unsigned long long)alignment);
         return -EINVAL;
     }
     glibc_pool *created = libc.malloc(sizeof *created);
     if (created == NULL) {
-        say(error, "pool '%s': out of memory", spec->name);
+        allocmark_say(error, "pool '%s': out of memory", spec->name);
         return -ENOMEM;
     }
     created->size = size;

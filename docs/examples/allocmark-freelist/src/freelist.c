@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** A pool of objects of one size: one block of memory, and a LIFO free list threaded through it. */
 #include <allocmark/backend.h>
+#include <allocmark/say.h>
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,8 +62,8 @@ static int freelist_pool_create(const allocmark_pool_spec *spec, void **pool, al
     const int too_long = __builtin_add_overflow(spec->object_size, alignment - 1, &padded);
     stride = padded & ~(alignment - 1);
     if (too_long || __builtin_mul_overflow(stride, spec->objects, &bytes)) {
-        snprintf(error->message, sizeof error->message, "pool '%s': %llu objects of %llu bytes are no size",
-                 spec->name, (unsigned long long)spec->objects, (unsigned long long)spec->object_size);
+        allocmark_say(error, "pool '%s': %llu objects of %llu bytes are no size", spec->name,
+                      (unsigned long long)spec->objects, (unsigned long long)spec->object_size);
         return -EINVAL;
     }
 
@@ -72,8 +72,7 @@ static int freelist_pool_create(const allocmark_pool_spec *spec, void **pool, al
     if (list == NULL || block == NULL) {
         free(list);
         free(block);
-        snprintf(error->message, sizeof error->message, "pool '%s': no memory for %llu bytes", spec->name,
-                 (unsigned long long)bytes);
+        allocmark_say(error, "pool '%s': no memory for %llu bytes", spec->name, (unsigned long long)bytes);
         return -ENOMEM;
     }
     memset(block, 0, bytes); /* populate: page faults belong here, not into a measurement */
