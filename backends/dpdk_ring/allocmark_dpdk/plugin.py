@@ -31,7 +31,7 @@ _HANDLERS = [
     ),
     _Handler("stack", "stack behind a spin lock: last in, first out"),
     _Handler("lf_stack", "lock-free stack: last in, first out"),
-    _Handler("bucket", "contiguous blocks of objects, kept together"),
+    _Handler("bucket", "contiguous chunks of objects, kept together"),
 ]
 
 #: not DPDK's own: a driver that is loaded beside those

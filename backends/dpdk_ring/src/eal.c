@@ -179,7 +179,7 @@ static int check_driver(const allocmark_init *init, allocmark_error *error) {
 
 int eal_start(const allocmark_init *init, allocmark_error *error) {
     if (dpdk.started) {
-        allocmark_say(error, "DPDK's environment layer runs once a process: start another process");
+        allocmark_say(error, "DPDK's environment layer can start once per process: start another process");
         return -EALREADY;
     }
     int result = check_options(init, error);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One process for one variant: ``cell.py DRIVER REQUEST`` does what the request says and prints what it saw.
 
-DPDK starts once a process, so every test has a process of its own. The request is JSON: ``handler``, ``pages``,
+DPDK starts once per process, so every test has its own process. The request is JSON: ``handler``, ``pages``,
 ``spec`` (members of a pool specification) and ``do`` (a list of steps, by name of method).
 """
 

@@ -126,12 +126,6 @@ static int glibc_get_bulk(void *pool, void *local, void **objects, uint32_t n) {
     return -ENOMEM;
 }
 
-static void emit_number(allocmark_fact_fn emit, void *context, const char *key, size_t value) {
-    char text[24];
-    snprintf(text, sizeof text, "%zu", value);
-    emit(context, key, text);
-}
-
 static void emit_environment(allocmark_fact_fn emit, void *context) {
     const char *tunables = getenv("GLIBC_TUNABLES");
     emit(context, "tunables", tunables ? tunables : "");
@@ -153,7 +147,7 @@ static void emit_arenas(allocmark_fact_fn emit, void *context) {
     const int failed = libc.malloc_info(0, stream);
     if (fclose(stream) == 0 && !failed) {
         for (const char *at = report; (at = strstr(at, "<heap nr=")) != NULL; at++) arenas++;
-        emit_number(emit, context, "arenas", arenas);
+        allocmark_emit_number(emit, context, "arenas", arenas);
     }
     free(report);
 }
@@ -180,9 +174,9 @@ static bool thread_cache_is_on(void) {
 static void emit_memory(allocmark_fact_fn emit, void *context) {
     if (libc.mallinfo2 == NULL) return;
     const struct mallinfo2 memory = libc.mallinfo2();
-    emit_number(emit, context, "arena_bytes", memory.arena);
-    emit_number(emit, context, "mapped_bytes", memory.hblkhd);
-    emit_number(emit, context, "in_use_bytes", memory.uordblks + memory.hblkhd);
+    allocmark_emit_number(emit, context, "arena_bytes", memory.arena);
+    allocmark_emit_number(emit, context, "mapped_bytes", memory.hblkhd);
+    allocmark_emit_number(emit, context, "in_use_bytes", memory.uordblks + memory.hblkhd);
     emit(context, "thread_cache", thread_cache_is_on() ? "on" : "off");
 }
 #endif
@@ -192,7 +186,7 @@ static void emit_pool(void *pool, allocmark_fact_fn emit, void *context) {
     void *object;
     emit(context, "function", p->alignment ? "aligned_alloc" : "malloc");
     if (glibc_get_bulk(pool, NULL, &object, 1) != 0) return;
-    emit_number(emit, context, "usable_bytes", libc.malloc_usable_size(object));
+    allocmark_emit_number(emit, context, "usable_bytes", libc.malloc_usable_size(object));
     glibc_put_bulk(pool, NULL, &object, 1);
 }
 

@@ -7,6 +7,6 @@ ffibuilder = allocmark.cffi_module(
     "allocmark_freelist._native",
     "const void *allocmark_freelist_table(void);",
     ["src/freelist.c"],
-    extra_compile_args=["-std=c11", "-pthread", "-Wall", "-Wextra", "-Werror"],
+    extra_compile_args=["-std=gnu11", "-pthread", "-Wall", "-Wextra", "-Werror"],
     extra_link_args=["-pthread"],
 )

@@ -20,15 +20,14 @@
 
 namespace allocmark {
 
-/** One pool as one actor sees it. Aligned for the same reason as the interpreter: it is written all the time.
- */
+/** One pool as one actor sees it. Aligned like the interpreter, since it is written all the time. */
 struct alignas(128) PoolView {
     void *pool;
     void *local; // the actor's thread handle
     Ring held;
 };
 
-/** What is done beside the workload. Each has a loop of its own, so that the measured one pays for none. */
+/** What is done besides the workload. Each has its own loop, so that the measured loop pays for none. */
 enum class Watch {
     kNothing, // the measured loop
     kVerify,  // every object is stamped and checked; touches nothing else
