@@ -22,7 +22,7 @@ struct dpdk_process {
 
 extern struct dpdk_process dpdk;
 
-/** The one handler with a geometry and a life-cycle of its own. */
+/** Whether the handler is "bucket", the only one that limits object sizes and whose threads must stay lcores. */
 bool handler_is_bucket(void);
 
 int eal_start(const allocmark_init *init, allocmark_error *error);

@@ -11,20 +11,20 @@
 struct rte_mempool;
 
 /**
- * Write to `path` what DPDK must be given with -d so that `handler` is loaded; "" when it finds its drivers
- * by itself, which is so wherever DPDK still lies where it was installed.
+ * Write to `path` the file that DPDK must be given with -d so that `handler` is loaded. "" when DPDK finds
+ * its drivers by itself, as it does where it was not moved since it was installed.
  */
 void drivers_find(const char *handler, char *path, size_t size);
 
 /**
- * Load a driver that is not DPDK's; its handlers are registered by that. Not with -d: DPDK refuses files
- * below a folder that everyone may write to, as a tree under a temporary folder is. False: `error` says why.
+ * Load a driver that is not DPDK's own, which registers its handlers. Not with -d, since DPDK refuses files
+ * in folders that everyone may write to, such as temporary ones. False: `error` says why.
  */
 bool drivers_load(const char *path, allocmark_error *error);
 
 /**
- * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`, which
- * drivers_load has loaded; NULL: it has not, or that is not TurboMem's.
+ * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`. NULL when
+ * drivers_load has not loaded it, or it is another driver.
  */
 int (*drivers_populate_thp(const char *path))(struct rte_mempool *);
 

@@ -44,14 +44,14 @@ static int main_cpu(const allocmark_init *init, const cpu_set_t *allowed) {
 }
 
 /**
- * MB to give to --no-huge, where the memory cannot grow later: objects of one cache line take up to four
- * times their size with header, padding and index. Memory that is never touched is never taken.
+ * MB to reserve with --no-huge, where the memory cannot grow later. Objects of one cache line take up to four
+ * times their size with header, padding and index. What is not touched takes no memory.
  */
 static uint64_t no_huge_mb(uint64_t pool_bytes) {
     return 4 * (pool_bytes >> 20) + 256;
 }
 
-/** DPDK prints its usage and its last words past its own log; nothing of that may reach the terminal. */
+/** DPDK writes its usage and fatal errors to the terminal, past its own log: a backend never prints. */
 static int quiet_eal_init(int argc, char **argv) {
     fflush(NULL);
     const int output = dup(STDOUT_FILENO), errors = dup(STDERR_FILENO);
@@ -91,13 +91,13 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     argv[argc++] = "--no-pci";
     argv[argc++] = "--no-telemetry";
     argv[argc++] = "--log-level=error";
-    /* With physical addresses a pool falls into as many chunks as the machine's memory happens to. */
+    /* With physical addresses a pool would lie in as many chunks as the machine's memory does. */
     argv[argc++] = "--iova-mode=va";
     argv[argc++] = "--lcores";
     argv[argc++] = lcores;
     if (dpdk.hugetlb) {
         argv[argc++] = "--in-memory";
-    } else { /* DPDK refuses --in-memory beside --no-huge; this is the part of it that is left */
+    } else { /* DPDK refuses --in-memory with --no-huge; --no-shconf is the other part of it */
         argv[argc++] = "--no-huge";
         argv[argc++] = "--no-shconf";
         argv[argc++] = "-m";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** DPDK's log goes into memory: a backend never prints, and an error message quotes the first line of it,
- * which is the cause of those that follow. */
+/** Keeps DPDK's log in memory: a backend never prints. Error messages quote its first line, which names the
+ * cause of the lines that follow. */
 #ifndef ALLOCMARK_DPDK_LOG_H
 #define ALLOCMARK_DPDK_LOG_H
 
@@ -10,8 +10,7 @@ int log_open(void);
 /** Forget what was logged so far. */
 void log_clear(void);
 
-/** The last line logged since log_clear(); "" when there is none. Valid until the next call of this module.
- */
+/** The first line since log_clear(); "" when there is none. Valid until the next call of a function here. */
 const char *log_first_line(void);
 
 /** Give the log back to DPDK. */

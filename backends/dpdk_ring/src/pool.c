@@ -36,8 +36,8 @@ static uint64_t bucket_bytes(void) {
     return (page < block ? page : block) - RTE_CACHE_LINE_SIZE; /* less the block's header */
 }
 
-/** Outside of these limits DPDK would divide by zero, or lose objects: it counts those of a block in one
- * byte. */
+/** Outside of these limits DPDK would divide by zero, or lose objects, since it counts those of a block in
+ * one byte. */
 static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error) {
     const uint64_t room = bucket_bytes(), bytes = element_bytes(spec->object_size), most = UINT8_MAX + 1;
     if (bytes <= room && room / bytes <= most) return 0;
@@ -49,8 +49,8 @@ static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error)
 }
 
 /**
- * Objects to ask DPDK for. The handler "bucket" hands out full blocks only, so that a last one that is not
- * full would be lost; and it sizes its ring for the blocks one too small where they are a power of two.
+ * Objects to ask DPDK for. The handler "bucket" hands out full blocks only, so the objects of a last block
+ * that is not full would be lost. And if the blocks are a power of two, its ring has room for one too few.
  */
 static uint64_t objects_to_make(const allocmark_pool_spec *spec) {
     if (!handler_is_bucket()) return spec->objects;

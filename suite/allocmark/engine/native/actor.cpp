@@ -104,7 +104,7 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     interpreter_.clear_counters();
     const uint64_t passes = plan_.passes * units;
     const am_insn *body = body_.data();
-    // In turns nobody runs while another waits for nothing, and every run must do the same.
+    // A trace must be the same in every run, so there no actor stops early.
     const bool may_stop = !plan_.coupled && how != Watch::kTrace;
 
     const uint64_t start = meeting.meet();

@@ -125,7 +125,7 @@ void am_engine::open_ledger() {
     shared.ledger = ledger.get();
 }
 
-/** Throws NotSetUp with the reason in `error`. The reason stands first there: people read it as it is. */
+/** Throws NotSetUp with the reason in `error`, which people read as it is. */
 void am_engine::set_up(const am_plan &plan, allocmark_error *error) {
     start_backend(plan, error);
     pools.reserve(plan.n_pools); // a specification points to its pool's name
