@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "drivers.h"
-
 #include "dpdk_ring.h"
 
 #include <rte_eal.h>
-#include <rte_mempool.h>
 
 #include <dlfcn.h>
 #include <glob.h>

@@ -2,8 +2,6 @@
 /** Starting and stopping DPDK's environment layer in this process. */
 #define _GNU_SOURCE
 #include "dpdk_ring.h"
-#include "drivers.h"
-#include "log.h"
 
 #include <allocmark/huge_pages.h>
 

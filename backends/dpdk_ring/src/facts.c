@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** What is really on, read back from DPDK. */
-#include "cache.h"
 #include "dpdk_ring.h"
 
 #include <allocmark/huge_pages.h>
 
 #include <rte_eal.h>
 #include <rte_lcore.h>
-#include <rte_mempool.h>
-#include <rte_version.h>
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** A pool is an rte_mempool; its handle is the rte_mempool itself. */
-#include "cache.h"
 #include "dpdk_ring.h"
-#include "log.h"
 
 #include <allocmark/huge_pages.h>
 
 #include <rte_errno.h>
-#include <rte_mempool.h>
-#include <rte_version.h>
 
 #include <errno.h>
 #include <inttypes.h>

@@ -9,11 +9,7 @@
  * Calls that the cache can serve have a path of their own, without the rest of those functions. The compiler
  * then saves no registers there; an application, which has the functions inlined, saves none either.
  */
-#include "cache.h"
 #include "dpdk_ring.h"
-
-#include <rte_mempool.h>
-#include <rte_version.h>
 
 static __rte_noinline int get_from_pool(void *pool, void *local, void **objects, uint32_t n) {
     return rte_mempool_generic_get(pool, objects, n, local);

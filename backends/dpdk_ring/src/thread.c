@@ -5,13 +5,11 @@
  * an lcore together with the objects in it, so there a thread stays an lcore.
  */
 #include "dpdk_ring.h"
-#include "log.h"
 
 #include <allocmark/huge_pages.h>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_mempool.h>
 
 #include <errno.h>
 #include <string.h>
