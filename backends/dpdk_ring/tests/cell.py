@@ -20,8 +20,7 @@ from allocmark_dpdk import plugin
 from cffi import FFI
 
 import allocmark
-
-HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+from allocmark.system.machine import huge_pages
 
 DRIVER = """
 int drive_churn(const allocmark_backend *, void *, uint32_t, uint32_t, uint32_t, uint32_t, const int32_t *, char *);
@@ -29,13 +28,6 @@ int drive_cross(const allocmark_backend *, void *, uint32_t, uint32_t, const int
 uint64_t drive_exhaust(const allocmark_backend *, void *, void **, uint64_t, int *, char *);
 double drive_time(const allocmark_backend *, void *, uint32_t, uint32_t, uint32_t, int32_t);
 """
-
-
-def huge_page_counts() -> dict[str, int]:
-    return {
-        name: int((HUGE / name).read_text())
-        for name in ("nr_hugepages", "free_hugepages", "surplus_hugepages", "nr_overcommit_hugepages")
-    }
 
 
 def mapping_of(address: int) -> dict[str, int]:
@@ -106,7 +98,7 @@ class Cell:
         self.seen["create"] = self.table.pool_create(spec, pool, error)
         self.seen["create_ms"] = 1e3 * (time.perf_counter() - start)
         self.seen["create_message"] = self.ffi.string(error.message).decode()
-        self.seen["huge_while_mapped"] = huge_page_counts()
+        self.seen["huge_while_mapped"] = huge_pages()["2048kB"]
         self.pool = pool[0]
         if self.pool != self.ffi.NULL:
             self.seen["regions"] = self.regions()
@@ -189,12 +181,12 @@ class Cell:
 
     def fini(self) -> None:
         self.table.fini()
-        self.seen["huge_at_end"] = huge_page_counts()
+        self.seen["huge_at_end"] = huge_pages()["2048kB"]
 
 
 def main() -> None:
     cell = Cell(sys.argv[1], json.loads(sys.argv[2]))
-    cell.seen["huge_at_start"] = huge_page_counts()
+    cell.seen["huge_at_start"] = huge_pages()["2048kB"]
     for step in cell.request["do"]:
         getattr(cell, step)()
         if cell.seen.get(step, 0) not in (0, "ok") and step in ("init", "create"):

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -191,17 +190,17 @@ extern "C" {
 
 const char *am_table_problem(const void *address) {
     const auto *given = static_cast<const allocmark_backend *>(address);
-    static thread_local char problem[160];
+    static thread_local allocmark_error problem;
     if (given->abi != ALLOCMARK_ABI_VERSION) {
-        std::snprintf(problem, sizeof problem,
+        allocmark_say(&problem,
                       "built against ABI %u of allocmark/backend.h, and this is ABI %u: rebuild the plugin",
                       given->abi, ALLOCMARK_ABI_VERSION);
-        return problem;
+        return problem.message;
     }
     if (given->size < offsetof(allocmark_backend, put_bulk) + sizeof given->put_bulk) {
-        std::snprintf(problem, sizeof problem, "its table says a size of %u bytes, too small for ABI %u",
-                      given->size, ALLOCMARK_ABI_VERSION);
-        return problem;
+        allocmark_say(&problem, "its table says a size of %u bytes, too small for ABI %u", given->size,
+                      ALLOCMARK_ABI_VERSION);
+        return problem.message;
     }
     const allocmark_backend table = table_of(address);
     const struct {
@@ -218,8 +217,8 @@ const char *am_table_problem(const void *address) {
     };
     for (const auto &operation : required) {
         if (operation.present) continue;
-        std::snprintf(problem, sizeof problem, "its table lacks the required operation %s", operation.name);
-        return problem;
+        allocmark_say(&problem, "its table lacks the required operation %s", operation.name);
+        return problem.message;
     }
     return nullptr;
 }

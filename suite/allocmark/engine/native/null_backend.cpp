@@ -7,9 +7,10 @@
  * would write the same cache lines, which no real pool makes them do. With more, it would walk through memory
  * that a good pool does not touch.
  */
+#include <allocmark/say.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -56,9 +57,8 @@ int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_e
             static_cast<char *>(::operator new(spec.stride * spec.window, std::align_val_t(spec.alignment)));
         mine->objects.resize(spec.window);
     } catch (const std::bad_alloc &) {
-        std::snprintf(error->message, sizeof error->message, "no memory for %llu objects of %llu bytes",
-                      static_cast<unsigned long long>(spec.window),
-                      static_cast<unsigned long long>(spec.stride));
+        allocmark_say(error, "no memory for %" PRIu64 " objects of %" PRIu64 " bytes", spec.window,
+                      spec.stride);
         return -ENOMEM;
     }
     std::memset(mine->memory, 0, spec.stride * spec.window); // populated, as a pool would be
