@@ -30,9 +30,9 @@ def _is_count(value: object) -> bool:
 
 
 class Pages(enum.StrEnum):
-    """The page kind a variant declares for its objects. The kernel is asked whether it is true."""
+    """The page kind a variant declares for its objects. A cell whose pages turn out to be of another kind fails."""
 
-    ANY = "any"  #: declares nothing; what the kernel reports is recorded
+    ANY = "any"  #: declares nothing; the page kinds that the kernel reports are recorded
     BASE = "base"  #: pages of the base size
     THP = "thp"  #: transparent huge pages of 2 MB
     HUGETLB = "hugetlb"  #: explicitly reserved huge pages of 2 MB
@@ -40,7 +40,10 @@ class Pages(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Why a variant cannot run here, and the command that would change that."""
+    """Why a variant cannot run here, and the command that would change that.
+
+    `allocmark.system.availability` makes these for missing huge pages and memory.
+    """
 
     reason: str
     fix: str = ""
@@ -48,12 +51,12 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the allocator can do. A workload that needs more is not run on it, with the reason shown."""
+    """What the allocator can do. A workload that needs more is not run on it, and the reason is shown."""
 
-    any_size: bool = False  #: sizes may differ from object to object (malloc); else fixed-size pools
+    any_size: bool = False  #: the objects of a pool may differ in size, as with malloc
     thread_safe: bool = True  #: several actors may use one pool at once
     cross_thread_free: bool = True  #: an object may be put by another thread than the one that got it
-    numa: bool = False  #: honours the NUMA node of a pool specification
+    numa: bool = False  #: takes memory from the NUMA node that a pool specification names
     max_actors: int | None = None  #: most actors that may use one pool, or None
 
 
@@ -64,11 +67,11 @@ _CAPABILITIES = ("any_size", "thread_safe", "cross_thread_free", "numa")
 class Backend:
     """One variant of one allocator.
 
-    ``table`` is the address of its ``allocmark_backend`` (see ``allocmark/backend.h``), which must stay valid
-    as long as the process lives; it is None exactly when ``unavailable`` says why.
+    ``table`` is the address of its ``allocmark_backend`` (see ``allocmark/backend.h``), which must stay valid until the
+    process ends. It is None when the variant is ``unavailable``, and only then.
 
-    ``options`` reach the native ``init`` and make variants of one table differ. ``environ`` is set before the
-    process of a cell starts: some libraries read their tunables before any code of ours runs.
+    Variants of one table differ by ``options``, which reach the native ``init``, or by ``environ``, which is set before
+    the process of a cell starts: some libraries read their tunables before any other code runs.
     """
 
     name: str
@@ -80,7 +83,7 @@ class Backend:
     capabilities: Capabilities = Capabilities()
     pages: Pages = Pages.ANY
     default: bool = False  #: chosen when the backend is named without a variant
-    floor: bool = False  #: costs nothing and is subtracted: the harness floor, not an allocator
+    floor: bool = False  #: no allocator: its time is what the harness costs, and is subtracted from the others'
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The host's own plugin: the floor, the bundled workloads and probes, through the same door as everyone's."""
+"""The host's own plugin, registered like any other: the floor, the bundled workloads and probes."""
 
 from __future__ import annotations
 

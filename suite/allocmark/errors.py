@@ -10,11 +10,11 @@ _LISTED = 24  # possible names that an error lists
 
 
 class AllocmarkError(Exception):
-    """What was found, where, and what to do, in one line. The command line prints it and exits with 2."""
+    """Its text says in one line what was found, where, and what to do. The command line prints it and exits with 2."""
 
 
 class UsageError(AllocmarkError):
-    """An unknown name, a value out of range, something that this machine cannot do."""
+    """An unknown name, a value out of range, or something that this machine cannot do."""
 
 
 class WorkloadError(AllocmarkError):
@@ -26,11 +26,11 @@ class RunFileError(AllocmarkError):
 
 
 class EngineError(AllocmarkError):
-    """The native engine or a backend's native code refused; the text is its own."""
+    """The native engine or a backend's native code failed; the text is its own."""
 
 
 class RefusedError(EngineError):
-    """A backend would not be set up as asked, before it handed out anything; the text is its own."""
+    """A backend refused its set-up, before it handed out any object; the text is its own."""
 
 
 def show(value: object) -> str:

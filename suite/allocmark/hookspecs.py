@@ -14,8 +14,11 @@ and in it::
     def allocmark_backends():
         return [allocmark.Backend(name="mypool", variant="default", ...)]
 
-Hooks are called when something is listed, planned or attested, never inside a measurement. A hook that raises,
-or returns what cannot be used, costs only its own plugin: see ``allocmark list backends``.
+Besides the hooks a plugin may use what ``import allocmark`` offers, `allocmark.system.availability`, and the headers in
+``allocmark.get_include()``. Everything else may change.
+
+Hooks are called when something is listed, planned or attested, never during a measurement. If a hook raises, or returns
+what cannot be used, only its own plugin is left out; ``allocmark list backends`` says why.
 """
 
 from __future__ import annotations
@@ -38,18 +41,18 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def allocmark_backends() -> Sequence[Backend]:  # type: ignore[empty-body]  # a specification has no body
-    """Return the variants of your allocator, the ones that cannot run here included.
+    """Return the variants of your allocator, also those that cannot run here.
 
-    Called in the process that lists and plans and again in the process of every cell: be quick, and start
-    nothing. What needs starting is started by the table's ``init``.
+    Called in the process that lists and plans, and again in the process of every cell: be quick, and start nothing. The
+    table's ``init`` starts what needs to be started.
     """
 
 
 @hookspec
 def allocmark_workload_dirs() -> Sequence[Path]:  # type: ignore[empty-body]  # a specification has no body
-    """Return folders with workload files (``*.yaml``) of your own; their workloads are found by name."""
+    """Return folders with workload files (``*.yaml``) of your own; they are named like the bundled ones."""
 
 
 @hookspec
 def allocmark_probes() -> Sequence[Probe]:  # type: ignore[empty-body]  # a specification has no body
-    """Return probes: what is measured beside time, in the process of a cell and outside its samples."""
+    """Return probes: they measure what is not time, in the process of a cell and between its samples."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The pluggy host: finds plugins, checks what they hand over, and keeps one plugin's errors its own."""
+"""Finds plugins, checks what they hand over, and leaves out those that are broken, so that they cost no other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUILTIN = "allocmark"  #: the name under which the host's own plugin is register
 
 @dataclass(frozen=True)
 class Registered:
-    """A backend variant, and who brought it. ``prefix``: the folder its plugin is in; "": the environment."""
+    """A backend variant, and who brought it. ``prefix`` is the folder its plugin is in; "": the Python environment."""
 
     backend: Backend
     plugin: str
@@ -37,7 +37,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that was rolled back: nothing of it is used."""
+    """A plugin of which nothing is used, and why."""
 
     plugin: str
     distribution: str
@@ -46,7 +46,7 @@ class BrokenPlugin:
 
 @dataclass
 class Host:
-    """Everything that plugins contributed, the host's own plugin first."""
+    """Everything that plugins brought, the host's own plugin first."""
 
     backends: list[Registered] = field(default_factory=list)
     probes: list[tuple[Probe, str]] = field(default_factory=list)
@@ -70,11 +70,11 @@ def load(
     Only the process of a cell and the one that `allocmark.discovery` asks do this: a plugin is foreign code. ``begin``
     is told of each before it is imported: its index, its name and its distribution; those in ``skipped`` are left out.
 
-    With ``prefix``, a folder that `pip install --target` filled, only what is installed there counts; it comes first
-    on this process's path.
+    With ``prefix``, a folder that ``pip install --target`` filled, only the plugins in it are loaded; it comes first on
+    this process's path.
 
-    Never raises for a plugin's sake: one that fails to import, that implements an unknown hook, whose hook
-    fails or whose contribution cannot be used is rolled back whole and listed in ``broken``.
+    A broken plugin raises nothing. If it cannot be imported, implements an unknown hook, or has a hook that fails or
+    returns what cannot be used, then nothing of it is used and it is listed in ``broken``.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)

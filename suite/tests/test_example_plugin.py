@@ -37,11 +37,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_example_is_found_with_its_distribution(installed):
     listed = json.loads(allocmark(installed, "list", "backends", "--json"))
-    (found,) = [each for each in listed if each["name"] == "freelist"]
-    assert found["variant"] == "default"
-    assert found["distribution"].split()[0] == "allocmark-freelist"
-    assert found["version"] == "0.1.0"
-    assert found["available"] is True
+    default, thp = [each for each in listed if each["name"] == "freelist"]
+    assert (default["variant"], thp["variant"]) == ("default", "thp")
+    assert default["distribution"].split()[0] == "allocmark-freelist"
+    assert default["version"] == "0.1.0"
+    assert default["available"] is True
+    assert thp["available"] or "transparent huge pages" in thp["reason"]
+
+
+@pytest.mark.parametrize("variant", ["default", "thp"])
+def test_the_example_measures_and_is_correct(installed, tmp_path, variant):
+    cell = ["burst", "--set", "bulk=8", "--set", "keep=128", "--short", "-b", f"freelist:{variant}"]
+    for how in (["--blocks", "2", "--sample-ms", "1"], ["--verify"]):
+        done = json.loads(allocmark(installed, "run", *cell, *how, "-o", tmp_path / how[0][2:], "--json", "-"))
+        (found,) = [each for each in done["cells"] if each["backend"] == "freelist"]
+        assert found["status"] in ("ok", "unavailable"), found["reason"]
 
 
 def test_the_example_is_not_found_where_it_is_not_installed(tmp_path):

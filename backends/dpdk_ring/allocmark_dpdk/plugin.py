@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import allocmark
 from allocmark import Backend, Capabilities, Pages, Unavailable
-
-HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
-THP_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+from allocmark.system.availability import hugetlb_unavailable, thp_unavailable
 
 _INSTALL = "apt-get install libdpdk-dev pkg-config && make setup"
 
@@ -35,7 +31,7 @@ _HANDLERS = [
     ),
     _Handler("stack", "stack behind a spin lock: last in, first out"),
     _Handler("lf_stack", "lock-free stack: last in, first out"),
-    _Handler("bucket", "contiguous blocks of objects, kept together"),
+    _Handler("bucket", "contiguous chunks of objects, kept together"),
 ]
 
 #: not DPDK's own: a driver that is loaded beside those
@@ -43,7 +39,6 @@ _TURBOMEM = _Handler("turbomem", "TurboMem's driver: magazines over a lock-free 
 
 _PAGES = {Pages.HUGETLB: "hugetlb pages of 2 MB", Pages.BASE: "base pages (--no-huge)"}
 _TURBOMEM_PAGES = _PAGES | {Pages.THP: "transparent huge pages (--no-huge)"}
-_TURBOMEM_FILE = "librte_mempool_turbomem.so"
 
 
 def _load() -> tuple[int | None, str, Unavailable | None]:
@@ -58,60 +53,23 @@ def _load() -> tuple[int | None, str, Unavailable | None]:
     return int(ffi.cast("uintptr_t", lib.allocmark_dpdk_table())), version.removeprefix("DPDK "), None
 
 
-def _no_huge_pages(folder: Path) -> Unavailable | None:
-    """Why no huge page of 2 MB can be had, as far as the kernel tells beforehand."""
-    limit = folder / "nr_overcommit_hugepages"
-    try:
-        total, free, reserved, surplus, overcommit = (
-            int((folder / name).read_text())
-            for name in (
-                *("nr_hugepages", "free_hugepages", "resv_hugepages", "surplus_hugepages"),
-                limit.name,
-            )
-        )
-    except OSError:
-        return Unavailable("the kernel has no huge pages of 2 MB", "boot a kernel with CONFIG_HUGETLBFS=y")
-    if free > reserved or overcommit > surplus or os.access(limit, os.W_OK):
-        return None
-    return Unavailable(
-        "no huge page of 2 MB is free, and this user may not reserve any",
-        f"echo {total + 256} | sudo tee /proc/sys/vm/nr_hugepages",
-    )
-
-
 def _turbomem_driver() -> Path | None:
-    """TurboMem's driver: its distribution builds it where DPDK is. Found without loading anything of it."""
-    package = importlib.util.find_spec("allocmark_turbomem")
-    folders = package.submodule_search_locations if package else None
-    return next((path for folder in folders or [] if (path := Path(folder, _TURBOMEM_FILE)).exists()), None)
-
-
-def _no_thp(mode: Path) -> Unavailable | None:
-    """Why the kernel gives no transparent huge pages on request."""
+    """TurboMem's driver, where its distribution is installed and was built with DPDK."""
     try:
-        off = "[never]" in mode.read_text()
-    except OSError:
-        return Unavailable(
-            "the kernel has no transparent huge pages", "boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
-        )
-    return Unavailable("transparent huge pages are off", f"echo madvise | sudo tee {mode}") if off else None
+        from allocmark_turbomem import dpdk_driver
+    except ImportError:
+        return None
+    return dpdk_driver()
 
 
-def variants(
-    table: int | None,
-    version: str,
-    missing: Unavailable | None,
-    huge_pages: Path = HUGE_PAGES,
-    driver: Path | None = None,
-    thp_mode: Path = THP_MODE,
-) -> list[Backend]:
+def variants(table: int | None, version: str, missing: Unavailable | None, driver: Path | None = None) -> list[Backend]:
     """Describe every variant; where ``missing`` says why there is no DPDK, all of them are unavailable."""
     obstacles = {
-        Pages.HUGETLB: missing or _no_huge_pages(huge_pages),
+        Pages.HUGETLB: missing or hugetlb_unavailable(),
         Pages.BASE: missing,
-        Pages.THP: missing or _no_thp(thp_mode),
+        Pages.THP: missing or thp_unavailable(),
     }
-    undriven = None if driver else Unavailable(f"{_TURBOMEM_FILE}, its driver for DPDK, is not installed", _INSTALL)
+    undriven = None if driver else Unavailable("TurboMem's driver for DPDK is not installed", _INSTALL)
     found = []
     for handler in [*_HANDLERS, _TURBOMEM]:
         ours = handler is _TURBOMEM

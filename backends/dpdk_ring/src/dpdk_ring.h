@@ -3,24 +3,28 @@
 #ifndef ALLOCMARK_DPDK_RING_H
 #define ALLOCMARK_DPDK_RING_H
 
-#include <allocmark/backend.h>
+#include <allocmark/say.h>
 
+#include <rte_mempool.h>
+#include <rte_version.h>
+
+#include <stdatomic.h>
 #include <stdbool.h>
 
-struct rte_mempool;
-
-/** What `init` decided for the whole process; written once, by eal_start(). */
+/** What `init` decided for the whole process, written once by eal_start(), and what was borrowed since. */
 struct dpdk_process {
     bool started;
     bool hugetlb;
     int (*populate_thp)(struct rte_mempool *); /* fills pools with transparent huge pages; NULL: not wanted */
     char handler[32];                          /* name of the mempool operations every pool gets */
     uint32_t main_lcore;                       /* the lcore that DPDK gave to the thread that called init */
+    atomic_uint_fast64_t surplus_pages;        /* huge pages that the kernel made for this process */
 };
 
 extern struct dpdk_process dpdk;
 
-/** The one handler with a geometry and a life-cycle of its own. */
+/** Whether the handler is "bucket", the only one that limits object sizes and whose threads must stay lcores.
+ */
 bool handler_is_bucket(void);
 
 int eal_start(const allocmark_init *init, allocmark_error *error);
@@ -36,7 +40,56 @@ void thread_leave(void *pool, void *local);
 
 void facts(void *pool, allocmark_fact_fn emit, void *context);
 
-/** Write one line for a person; `error` may hold an earlier one. */
-__attribute__((format(printf, 2, 3))) void say(allocmark_error *error, const char *format, ...);
+/* The per-lcore cache: how much it holds before some of it goes back to the pool. */
+
+/* DPDK 26.07 rewrote the cache: `size` is the limit, and flushthresh is kept for its place only. */
+#define CACHE_ENDS_AT_SIZE (RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0))
+
+static inline uint32_t cache_limit(const struct rte_mempool_cache *cache) {
+    return CACHE_ENDS_AT_SIZE ? cache->size : cache->flushthresh;
+}
+
+/** The same for a cache that is yet to be made. */
+static inline uint64_t cache_limit_of_size(uint64_t size) {
+    return CACHE_ENDS_AT_SIZE ? size : size + size / 2;
+}
+
+/* DPDK's log is kept in memory: a backend never prints. Error messages quote its first line, which names the
+ * cause of the lines that follow. */
+
+/** Take DPDK's log from here on. Returns 0 or a negative errno value. */
+int log_open(void);
+
+/** Forget what was logged so far. */
+void log_clear(void);
+
+/** The first line since log_clear(); "" when there is none. Valid until the next call of a function here. */
+const char *log_first_line(void);
+
+/** Give the log back to DPDK. */
+void log_close(void);
+
+/* The shared objects with the mempool handlers. */
+
+/**
+ * Write to `path` the file that DPDK must be given with -d so that `handler` is loaded. "" when DPDK finds
+ * its drivers by itself, as it does where it was not moved since it was installed.
+ */
+void drivers_find(const char *handler, char *path, size_t size);
+
+/**
+ * Load a driver that is not DPDK's own, which registers its handlers. Not with -d, since DPDK refuses files
+ * in folders that everyone may write to, such as temporary ones. False: `error` says why.
+ */
+bool drivers_load(const char *path, allocmark_error *error);
+
+/**
+ * TurboMem's function that puts a mempool on transparent huge pages, from the driver at `path`. NULL when
+ * drivers_load has not loaded it, or it is another driver.
+ */
+int (*drivers_populate_thp(const char *path))(struct rte_mempool *);
+
+/** Whether DPDK knows the handler; true only once its driver is loaded. */
+bool drivers_have(const char *handler);
 
 #endif

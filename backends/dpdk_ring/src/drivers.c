@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "drivers.h"
-
 #include "dpdk_ring.h"
 
 #include <rte_eal.h>
-#include <rte_mempool.h>
 
 #include <dlfcn.h>
 #include <glob.h>
@@ -38,7 +35,7 @@ void drivers_find(const char *handler, char *path, size_t size) {
 
 bool drivers_load(const char *path, allocmark_error *error) {
     if (dlopen(path, RTLD_NOW) != NULL) return true; /* until the process ends, as DPDK's own */
-    say(error, "the driver does not load: %s", dlerror());
+    allocmark_say(error, "the driver does not load: %s", dlerror());
     return false;
 }
 

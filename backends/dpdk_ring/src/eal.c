@@ -2,9 +2,8 @@
 /** Starting and stopping DPDK's environment layer in this process. */
 #define _GNU_SOURCE
 #include "dpdk_ring.h"
-#include "drivers.h"
-#include "hugepages.h"
-#include "log.h"
+
+#include <allocmark/huge_pages.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -43,14 +42,14 @@ static int main_cpu(const allocmark_init *init, const cpu_set_t *allowed) {
 }
 
 /**
- * MB to give to --no-huge, where the memory cannot grow later: objects of one cache line take up to four
- * times their size with header, padding and index. Memory that is never touched is never taken.
+ * MB to reserve with --no-huge, where the memory cannot grow later. Objects of one cache line take up to four
+ * times their size with header, padding and index. What is not touched takes no memory.
  */
 static uint64_t no_huge_mb(uint64_t pool_bytes) {
     return 4 * (pool_bytes >> 20) + 256;
 }
 
-/** DPDK prints its usage and its last words past its own log; nothing of that may reach the terminal. */
+/** DPDK writes its usage and fatal errors to the terminal, past its own log: a backend never prints. */
 static int quiet_eal_init(int argc, char **argv) {
     fflush(NULL);
     const int output = dup(STDOUT_FILENO), errors = dup(STDERR_FILENO);
@@ -90,13 +89,13 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     argv[argc++] = "--no-pci";
     argv[argc++] = "--no-telemetry";
     argv[argc++] = "--log-level=error";
-    /* With physical addresses a pool falls into as many chunks as the machine's memory happens to. */
+    /* With physical addresses a pool would lie in as many chunks as the machine's memory does. */
     argv[argc++] = "--iova-mode=va";
     argv[argc++] = "--lcores";
     argv[argc++] = lcores;
     if (dpdk.hugetlb) {
         argv[argc++] = "--in-memory";
-    } else { /* DPDK refuses --in-memory beside --no-huge; this is the part of it that is left */
+    } else { /* DPDK refuses --in-memory with --no-huge; --no-shconf is the other part of it */
         argv[argc++] = "--no-huge";
         argv[argc++] = "--no-shconf";
         argv[argc++] = "-m";
@@ -113,7 +112,8 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     const int reason = rte_errno;
     pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed); /* DPDK pins its main lcore */
     if (started >= 0) return 0;
-    say(error, "DPDK's environment layer did not start (%s): %s", rte_strerror(reason), log_first_line());
+    allocmark_say(error, "DPDK's environment layer did not start (%s): %s", rte_strerror(reason),
+                  log_first_line());
     return reason > 0 ? -reason : -EIO;
 }
 
@@ -126,11 +126,12 @@ static int forbid_thp(const struct rte_memseg_list *list, void *unused) {
 static int check_options(const allocmark_init *init, allocmark_error *error) {
     const char *handler = option(init, "handler"), *pages = option(init, "pages");
     if (handler[0] == '\0' || strlen(handler) >= sizeof dpdk.handler) {
-        say(error, "option handler is '%s': it must name a mempool handler, such as ring_mp_mc", handler);
+        allocmark_say(error, "option handler is '%s': it must name a mempool handler, such as ring_mp_mc",
+                      handler);
         return -EINVAL;
     }
     if (strcmp(pages, "hugetlb") != 0 && strcmp(pages, "base") != 0 && strcmp(pages, "thp") != 0) {
-        say(error, "option pages is '%s': it must be hugetlb, base or thp", pages);
+        allocmark_say(error, "option pages is '%s': it must be hugetlb, base or thp", pages);
         return -EINVAL;
     }
     snprintf(dpdk.handler, sizeof dpdk.handler, "%s", handler);
@@ -139,20 +140,21 @@ static int check_options(const allocmark_init *init, allocmark_error *error) {
 }
 
 static int start_with_huge_pages(const allocmark_init *init, allocmark_error *error) {
-    struct hugepage_window window;
-    int result = hugepages_open(&window, init->pool_bytes, error);
+    allocmark_huge_window window;
+    int result = allocmark_huge_window_open(&window, init->pool_bytes, error);
     if (result != 0) return result;
     result = run_eal(init, error);
-    hugepages_close(&window);
+    dpdk.surplus_pages += allocmark_huge_window_close(&window);
     return result;
 }
 
 static int start_with_base_pages(const allocmark_init *init, allocmark_error *error) {
-    const uint64_t available = memory_available();
+    const uint64_t available = allocmark_available_memory();
     if (available != 0 && init->pool_bytes > available) {
-        say(error,
-            "%" PRIu64 " MB of objects, and %" PRIu64 " MB of memory are available: ask for a smaller pool",
-            init->pool_bytes >> 20, available >> 20);
+        allocmark_say(error,
+                      "%" PRIu64 " MB of objects, and %" PRIu64
+                      " MB of memory are available: ask for a smaller pool",
+                      init->pool_bytes >> 20, available >> 20);
         return -ENOMEM;
     }
     const int result = run_eal(init, error);
@@ -162,27 +164,27 @@ static int start_with_base_pages(const allocmark_init *init, allocmark_error *er
 
 static int check_driver(const allocmark_init *init, allocmark_error *error) {
     if (!drivers_have(dpdk.handler)) {
-        say(error, "DPDK here has no mempool handler '%s': install the mempool drivers of DPDK",
-            dpdk.handler);
+        allocmark_say(error, "DPDK here has no mempool handler '%s': install the mempool drivers of DPDK",
+                      dpdk.handler);
         return -ENOENT;
     }
     if (strcmp(option(init, "pages"), "thp") != 0) return 0;
     dpdk.populate_thp = drivers_populate_thp(option(init, "driver"));
     if (dpdk.populate_thp != NULL) return 0;
-    say(error, "option driver is '%s': pages thp needs TurboMem's driver", option(init, "driver"));
+    allocmark_say(error, "option driver is '%s': pages thp needs TurboMem's driver", option(init, "driver"));
     return -ENOENT;
 }
 
 int eal_start(const allocmark_init *init, allocmark_error *error) {
     if (dpdk.started) {
-        say(error, "DPDK's environment layer runs once a process: start another process");
+        allocmark_say(error, "DPDK's environment layer can start once per process: start another process");
         return -EALREADY;
     }
     int result = check_options(init, error);
     if (result != 0) return result;
     result = log_open();
     if (result != 0) {
-        say(error, "no memory for DPDK's log: %s", strerror(-result));
+        allocmark_say(error, "no memory for DPDK's log: %s", strerror(-result));
         return result;
     }
     result = dpdk.hugetlb ? start_with_huge_pages(init, error) : start_with_base_pages(init, error);

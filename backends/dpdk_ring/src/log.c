@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "log.h"
+#include "dpdk_ring.h"
 
 #include <rte_log.h>
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** A pool is an rte_mempool; its handle is the rte_mempool itself. */
-#include "cache.h"
 #include "dpdk_ring.h"
-#include "hugepages.h"
-#include "log.h"
+
+#include <allocmark/huge_pages.h>
 
 #include <rte_errno.h>
-#include <rte_mempool.h>
-#include <rte_version.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,21 +32,21 @@ static uint64_t bucket_bytes(void) {
     return (page < block ? page : block) - RTE_CACHE_LINE_SIZE; /* less the block's header */
 }
 
-/** Outside of these limits DPDK would divide by zero, or lose objects: it counts those of a block in one
- * byte. */
+/** Outside of these limits DPDK would divide by zero, or lose objects, since it counts those of a block in
+ * one byte. */
 static int check_bucket(const allocmark_pool_spec *spec, allocmark_error *error) {
     const uint64_t room = bucket_bytes(), bytes = element_bytes(spec->object_size), most = UINT8_MAX + 1;
     if (bytes <= room && room / bytes <= most) return 0;
-    say(error,
-        "pool '%s': an object of %" PRIu64 " bytes takes %" PRIu64 "; the handler bucket takes %" PRIu64
-        " to %" PRIu64 " on these pages: use another handler",
-        spec->name, spec->object_size, bytes, room / (most + 1) + 1, room);
+    allocmark_say(error,
+                  "pool '%s': an object of %" PRIu64 " bytes takes %" PRIu64
+                  "; the handler bucket takes %" PRIu64 " to %" PRIu64 " on these pages: use another handler",
+                  spec->name, spec->object_size, bytes, room / (most + 1) + 1, room);
     return -EINVAL;
 }
 
 /**
- * Objects to ask DPDK for. The handler "bucket" hands out full blocks only, so that a last one that is not
- * full would be lost; and it sizes its ring for the blocks one too small where they are a power of two.
+ * Objects to ask DPDK for. The handler "bucket" hands out full blocks only, so the objects of a last block
+ * that is not full would be lost. And if the blocks are a power of two, its ring has room for one too few.
  */
 static uint64_t objects_to_make(const allocmark_pool_spec *spec) {
     if (!handler_is_bucket()) return spec->objects;
@@ -61,26 +58,28 @@ static uint64_t objects_to_make(const allocmark_pool_spec *spec) {
 
 static int check(const allocmark_pool_spec *spec, allocmark_error *error) {
     if (spec->alignment > RTE_MEMPOOL_ALIGN || (spec->alignment & (spec->alignment - 1)) != 0) {
-        say(error,
-            "pool '%s': alignment is %" PRIu64 "; a mempool aligns to cache lines of %d bytes, no more",
-            spec->name, spec->alignment, RTE_MEMPOOL_ALIGN);
+        allocmark_say(error,
+                      "pool '%s': alignment is %" PRIu64
+                      "; a mempool aligns to cache lines of %d bytes, no more",
+                      spec->name, spec->alignment, RTE_MEMPOOL_ALIGN);
     } else if (spec->objects == 0 || spec->objects > MOST_OBJECTS) {
-        say(error, "pool '%s': %" PRIu64 " objects; a mempool holds 1 to %" PRIu64, spec->name, spec->objects,
-            MOST_OBJECTS);
+        allocmark_say(error, "pool '%s': %" PRIu64 " objects; a mempool holds 1 to %" PRIu64, spec->name,
+                      spec->objects, MOST_OBJECTS);
     } else if (spec->object_size == 0 || spec->object_size > INT32_MAX) {
-        say(error, "pool '%s': object_size is %" PRIu64 "; a mempool takes 1 to %d bytes", spec->name,
-            spec->object_size, INT32_MAX);
+        allocmark_say(error, "pool '%s': object_size is %" PRIu64 "; a mempool takes 1 to %d bytes",
+                      spec->name, spec->object_size, INT32_MAX);
     } else if (spec->cache > RTE_MEMPOOL_CACHE_MAX_SIZE) {
-        say(error, "pool '%s': cache is %" PRIu32 "; DPDK here allows %d (RTE_MEMPOOL_CACHE_MAX_SIZE)",
-            spec->name, spec->cache, RTE_MEMPOOL_CACHE_MAX_SIZE);
+        allocmark_say(error,
+                      "pool '%s': cache is %" PRIu32 "; DPDK here allows %d (RTE_MEMPOOL_CACHE_MAX_SIZE)",
+                      spec->name, spec->cache, RTE_MEMPOOL_CACHE_MAX_SIZE);
     } else if (cache_limit_of_size(spec->cache) > spec->objects) {
-        say(error,
-            "pool '%s': a cache of %" PRIu32 " grows to %" PRIu64 " objects, and the pool has %" PRIu64
-            ": ask for a smaller cache or more objects",
-            spec->name, spec->cache, cache_limit_of_size(spec->cache), spec->objects);
+        allocmark_say(error,
+                      "pool '%s': a cache of %" PRIu32 " grows to %" PRIu64
+                      " objects, and the pool has %" PRIu64 ": ask for a smaller cache or more objects",
+                      spec->name, spec->cache, cache_limit_of_size(spec->cache), spec->objects);
     } else if (spec->node >= RTE_MAX_NUMA_NODES) {
-        say(error, "pool '%s': node is %" PRId32 "; DPDK here knows nodes below %d", spec->name, spec->node,
-            RTE_MAX_NUMA_NODES);
+        allocmark_say(error, "pool '%s': node is %" PRId32 "; DPDK here knows nodes below %d", spec->name,
+                      spec->node, RTE_MAX_NUMA_NODES);
     } else {
         return handler_is_bucket() ? check_bucket(spec, error) : 0;
     }
@@ -109,18 +108,19 @@ static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, a
     if (result == 0)
         result = dpdk.populate_thp != NULL ? dpdk.populate_thp(pool) : rte_mempool_populate_default(pool);
     if (result < 0) {
-        say(error,
-            "pool '%s': DPDK could not fill a '%s' mempool of %" PRIu64 " objects of %" PRIu64
-            " bytes (%s) %s",
-            spec->name, dpdk.handler, spec->objects, spec->object_size, rte_strerror(-result),
-            log_first_line());
+        allocmark_say(error,
+                      "pool '%s': DPDK could not fill a '%s' mempool of %" PRIu64 " objects of %" PRIu64
+                      " bytes (%s) %s",
+                      spec->name, dpdk.handler, spec->objects, spec->object_size, rte_strerror(-result),
+                      log_first_line());
         return result;
     }
     if (dpdk.hugetlb && page_bytes(pool) != RTE_PGSIZE_2M) {
-        say(error,
-            "pool '%s': DPDK took pages of %" PRIu64 " kB, as it does while larger ones are free: run "
-            "`echo 0 > /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages`",
-            spec->name, page_bytes(pool) >> 10);
+        allocmark_say(error,
+                      "pool '%s': DPDK took pages of %" PRIu64
+                      " kB, as it does while larger ones are free: run "
+                      "`echo 0 > /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages`",
+                      spec->name, page_bytes(pool) >> 10);
         return -ENOTSUP;
     }
     return 0;
@@ -144,8 +144,8 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
                                  spec->cache, 0, spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
     if (pool == NULL) {
         const int reason = rte_errno;
-        say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name, rte_strerror(reason),
-            log_first_line());
+        allocmark_say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name,
+                      rte_strerror(reason), log_first_line());
         return reason > 0 ? -reason : -ENOMEM;
     }
     const int result = populate(pool, spec, error);
@@ -159,11 +159,11 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
 
 static int create_in_huge_pages(const allocmark_pool_spec *spec, struct rte_mempool **created,
                                 allocmark_error *error) {
-    struct hugepage_window window;
-    int result = hugepages_open(&window, pool_bytes(spec), error);
+    allocmark_huge_window window;
+    int result = allocmark_huge_window_open(&window, pool_bytes(spec), error);
     if (result != 0) return result;
     result = create(spec, created, error);
-    hugepages_close(&window);
+    dpdk.surplus_pages += allocmark_huge_window_close(&window);
     return result;
 }
 

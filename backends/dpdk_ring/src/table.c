@@ -2,18 +2,14 @@
 /**
  * The allocmark backend table, and what is on the measured path.
  *
- * A pool is the rte_mempool itself and a thread's handle is its per-lcore cache, fetched once (NULL: the pool
- * has none). So a call costs what it costs a DPDK application: the inline functions of rte_mempool.h. A
- * look-up of the lcore in every call would cost more in a shared library than it does in a program.
+ * A pool is the rte_mempool itself. A thread's handle is its per-lcore cache, looked up once (NULL: the pool
+ * has none). So a call costs what it costs a DPDK application: the inline functions of rte_mempool.h. Looking
+ * up the lcore in every call would cost more in a shared library than it does in a program.
  *
- * What the cache can serve is split off, so that the compiler drops the rest of those functions from it and,
- * in a leaf function, the saving of registers with it: an application has them inlined and saves none either.
+ * Calls that the cache can serve have a path of their own, without the rest of those functions. The compiler
+ * then saves no registers there; an application, which has the functions inlined, saves none either.
  */
-#include "cache.h"
 #include "dpdk_ring.h"
-
-#include <rte_mempool.h>
-#include <rte_version.h>
 
 static __rte_noinline int get_from_pool(void *pool, void *local, void **objects, uint32_t n) {
     return rte_mempool_generic_get(pool, objects, n, local);

@@ -5,12 +5,11 @@
  * an lcore together with the objects in it, so there a thread stays an lcore.
  */
 #include "dpdk_ring.h"
-#include "hugepages.h"
-#include "log.h"
+
+#include <allocmark/huge_pages.h>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_mempool.h>
 
 #include <errno.h>
 #include <string.h>
@@ -25,18 +24,18 @@ static int register_lcore(allocmark_error *error) {
         return 0;
     }
     const int reason = rte_errno;
-    say(error, "DPDK took no further thread as an lcore (%s), of the %d it can have: %s",
-        rte_strerror(reason), RTE_MAX_LCORE, log_first_line());
+    allocmark_say(error, "DPDK took no further thread as an lcore (%s), of the %d it can have: %s",
+                  rte_strerror(reason), RTE_MAX_LCORE, log_first_line());
     return reason > 0 ? -reason : -ENOMEM;
 }
 
 /** The handler "bucket" maps memory of each pool for each new lcore. */
 static int register_bucket_lcore(const struct rte_mempool *pool, allocmark_error *error) {
-    struct hugepage_window window;
-    int result = hugepages_open(&window, 4 * sizeof(void *) * (uint64_t)pool->size, error);
+    allocmark_huge_window window;
+    int result = allocmark_huge_window_open(&window, 4 * sizeof(void *) * (uint64_t)pool->size, error);
     if (result != 0) return result;
     result = register_lcore(error);
-    hugepages_close(&window);
+    dpdk.surplus_pages += allocmark_huge_window_close(&window);
     return result;
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One process for one variant: ``cell.py DRIVER REQUEST`` does what the request says and prints what it saw.
 
-DPDK starts once a process, so every test has a process of its own. The request is JSON: ``handler``, ``pages``,
+DPDK starts once per process, so every test has its own process. The request is JSON: ``handler``, ``pages``,
 ``spec`` (members of a pool specification) and ``do`` (a list of steps, by name of method).
 """
 
@@ -20,8 +20,7 @@ from allocmark_dpdk import plugin
 from cffi import FFI
 
 import allocmark
-
-HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+from allocmark.system.machine import huge_pages
 
 DRIVER = """
 int drive_churn(const allocmark_backend *, void *, uint32_t, uint32_t, uint32_t, uint32_t, const int32_t *, char *);
@@ -29,19 +28,6 @@ int drive_cross(const allocmark_backend *, void *, uint32_t, uint32_t, const int
 uint64_t drive_exhaust(const allocmark_backend *, void *, void **, uint64_t, int *, char *);
 double drive_time(const allocmark_backend *, void *, uint32_t, uint32_t, uint32_t, int32_t);
 """
-
-
-def declarations() -> str:
-    text = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
-    text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE) + DRIVER
-
-
-def huge_page_counts() -> dict[str, int]:
-    return {
-        name: int((HUGE / name).read_text())
-        for name in ("nr_hugepages", "free_hugepages", "surplus_hugepages", "nr_overcommit_hugepages")
-    }
 
 
 def mapping_of(address: int) -> dict[str, int]:
@@ -59,7 +45,7 @@ def mapping_of(address: int) -> dict[str, int]:
 class Cell:
     def __init__(self, driver: str, request: dict[str, Any]) -> None:
         self.ffi = FFI()
-        self.ffi.cdef(declarations())
+        self.ffi.cdef(allocmark.get_declarations() + DRIVER)
         self.driver = self.ffi.dlopen(driver)
         address = plugin._load()[0]
         assert address is not None
@@ -112,7 +98,7 @@ class Cell:
         self.seen["create"] = self.table.pool_create(spec, pool, error)
         self.seen["create_ms"] = 1e3 * (time.perf_counter() - start)
         self.seen["create_message"] = self.ffi.string(error.message).decode()
-        self.seen["huge_while_mapped"] = huge_page_counts()
+        self.seen["huge_while_mapped"] = huge_pages()["2048kB"]
         self.pool = pool[0]
         if self.pool != self.ffi.NULL:
             self.seen["regions"] = self.regions()
@@ -195,12 +181,12 @@ class Cell:
 
     def fini(self) -> None:
         self.table.fini()
-        self.seen["huge_at_end"] = huge_page_counts()
+        self.seen["huge_at_end"] = huge_pages()["2048kB"]
 
 
 def main() -> None:
     cell = Cell(sys.argv[1], json.loads(sys.argv[2]))
-    cell.seen["huge_at_start"] = huge_page_counts()
+    cell.seen["huge_at_start"] = huge_pages()["2048kB"]
     for step in cell.request["do"]:
         getattr(cell, step)()
         if cell.seen.get(step, 0) not in (0, "ok") and step in ("init", "create"):

@@ -16,6 +16,7 @@ import pytest
 from allocmark_dpdk import plugin
 
 import allocmark
+from allocmark.system.machine import huge_pages
 
 HERE = Path(__file__).parent
 SPEC = {"object_size": 2176, "objects": 4095, "cache": 256}
@@ -72,8 +73,8 @@ def machine_as_before() -> Iterator[None]:
     """Afterwards no more huge pages exist, and no more may, than before; others' may come and go meanwhile."""
 
     def read() -> list[int]:
-        names = ("nr_hugepages", "surplus_hugepages", "nr_overcommit_hugepages")
-        return [int((plugin.HUGE_PAGES / name).read_text()) for name in names]
+        pages = huge_pages()["2048kB"]
+        return [pages[name] or 0 for name in ("total", "surplus", "overcommit")]
 
     before = read()
     yield

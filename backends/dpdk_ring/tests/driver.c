@@ -47,6 +47,13 @@ static int enter(struct job *job, void **local) {
     return job->table->thread_enter(job->pool, &thread, local, &error) ? fail(job, error.message) : 0;
 }
 
+/** The same with others, all of which go on together. */
+static int enter_together(struct job *job, void **local) {
+    const int failed = enter(job, local);
+    pthread_barrier_wait(job->barrier);
+    return failed;
+}
+
 /** Take objects over from the pool, or hand them back. Whoever held them before must be as expected. */
 static int own(struct job *job, void **objects, uint32_t n, uint64_t from, uint64_t to) {
     for (uint32_t i = 0; i < n; i++)
@@ -59,9 +66,7 @@ static void *churn(void *argument) {
     struct job *job = argument;
     const uint64_t me = job->slot + 1;
     void *local, **held = calloc((size_t)job->hold * job->bulk, sizeof *held);
-    const int entered = enter(job, &local) == 0;
-    pthread_barrier_wait(job->barrier);
-    if (!entered) return NULL;
+    if (enter_together(job, &local)) return NULL;
     for (uint32_t round = 0; round < job->rounds && !job->failed; round++) {
         void **bulk = held + (size_t)(round % job->hold) * job->bulk;
         if (bulk[0] != NULL) {
@@ -90,9 +95,7 @@ static void *churn(void *argument) {
 static void *send_all(void *argument) {
     struct job *job = argument;
     void *local, *bulk[MAX_BULK];
-    const int entered = enter(job, &local) == 0;
-    pthread_barrier_wait(job->barrier);
-    if (!entered) return NULL;
+    if (enter_together(job, &local)) return NULL;
     for (uint32_t round = 0; round < job->rounds; round++) {
         while (job->table->get_bulk(job->pool, local, bulk, job->bulk) != 0) sched_yield();
         own(job, bulk, job->bulk, 0, 1);
@@ -110,9 +113,7 @@ static void *send_all(void *argument) {
 static void *receive_all(void *argument) {
     struct job *job = argument;
     void *local, *bulk[MAX_BULK];
-    const int entered = enter(job, &local) == 0;
-    pthread_barrier_wait(job->barrier);
-    if (!entered) return NULL;
+    if (enter_together(job, &local)) return NULL;
     for (uint32_t round = 0; round < job->rounds; round++) {
         for (uint32_t i = 0; i < job->bulk; i++) {
             _Atomic(void *) *slot = &job->wire[((uint64_t)round * job->bulk + i) % WIRE];
@@ -221,7 +222,7 @@ uint64_t drive_exhaust(const allocmark_backend *table, void *pool, void **object
 }
 
 /**
- * The least ns an object of one get and one put, of `samples` samples, in the shape of DPDK's own
+ * The least ns per object for one get and one put, of `samples` samples, in the shape of DPDK's own
  * mempool_perf_autotest: get `keep` objects in bulks, put them in bulks, and again. Called from a thread that
  * may enter. Returns a negative number when the pool refuses.
  */

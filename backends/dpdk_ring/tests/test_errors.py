@@ -59,4 +59,4 @@ def test_an_unknown_handler(cell):
 def test_the_second_start_in_a_process(cell):
     seen = cell("ring_mp_mc", "base", ["init", "again"])
     assert seen["again"] == -errno.EALREADY
-    assert "once a process" in seen["again_message"]
+    assert "once per process" in seen["again_message"]

@@ -77,59 +77,25 @@ def test_version_is_the_library_s():
     assert version == queried.stdout.strip()
 
 
-def counts(folder: Path, **values: int) -> Path:
-    for name in ("nr", "free", "resv", "surplus", "nr_overcommit"):
-        (folder / f"{name}_hugepages").write_text(f"{values.get(name, 0)}\n")
-    return folder
+@pytest.mark.parametrize(("helper", "pages"), [("hugetlb_unavailable", Pages.HUGETLB), ("thp_unavailable", Pages.THP)])
+def test_pages_that_are_missing_make_their_variants_unavailable(monkeypatch, tmp_path, helper, pages):
+    missing = Unavailable("there are none", "boot another kernel")
+    monkeypatch.setattr(plugin, "thp_unavailable", lambda: None)
+    monkeypatch.setattr(plugin, "hugetlb_unavailable", lambda: None)
+    monkeypatch.setattr(plugin, helper, lambda: missing)
+    found = plugin.variants(8, "1", None, tmp_path)
+    assert {b.pages for b in found if b.unavailable == missing and b.table is None} == {pages}
+    assert {b.pages for b in found if b.unavailable} == {pages}
 
 
-@pytest.mark.parametrize(
-    ("values", "possible"),
-    [
-        ({}, False),
-        ({"nr": 9, "free": 9}, True),
-        ({"nr": 9, "free": 9, "resv": 9}, False),
-        ({"nr_overcommit": 8}, True),
-        ({"nr": 8, "surplus": 8, "nr_overcommit": 8}, False),
-    ],
-)
-def test_huge_pages_that_may_not_be_reserved(tmp_path, monkeypatch, values, possible):
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write whatever the mode says
-    obstacle = None if possible else plugin._no_huge_pages(counts(tmp_path, **values))
-    found = plugin.variants(8, "1", None, counts(tmp_path, **values), tmp_path)
-    assert {b.unavailable for b in found if b.pages is Pages.HUGETLB} == {obstacle}
-    assert {b.unavailable for b in found if b.pages is Pages.BASE} == {None}
-    if not possible:
-        assert obstacle.fix == f"echo {values.get('nr', 0) + 256} | sudo tee /proc/sys/vm/nr_hugepages"
+def test_turbomem_without_its_driver():
+    found = [b for b in plugin.variants(8, "1", None) if b.options["handler"] == "turbomem"]
+    assert {b.table for b in found} == {None}
+    reason = "TurboMem's driver for DPDK is not installed"
+    assert Unavailable(reason, plugin._INSTALL) in {b.unavailable for b in found if b.pages is Pages.BASE}
 
 
-def test_a_kernel_without_huge_pages(tmp_path):
-    found = plugin.variants(8, "1", None, tmp_path / "none")
-    obstacle = Unavailable("the kernel has no huge pages of 2 MB", "boot a kernel with CONFIG_HUGETLBFS=y")
-    assert {b.unavailable for b in found if b.pages is Pages.HUGETLB} == {obstacle}
-
-
-def turbomem(tmp_path, **changes):
-    found = plugin.variants(8, "1", None, counts(tmp_path, nr=9, free=9), **changes)
-    return {b.pages: b for b in found if b.options["handler"] == "turbomem"}
-
-
-def test_turbomem_without_its_driver(tmp_path):
-    found = turbomem(tmp_path, driver=None)
-    assert {b.table for b in found.values()} == {None}
-    (obstacle,) = {b.unavailable for b in found.values()}
-    assert obstacle.reason == "librte_mempool_turbomem.so, its driver for DPDK, is not installed"
-    assert obstacle.fix == plugin._INSTALL
-
-
-@pytest.mark.parametrize(
-    ("mode", "possible"), [("always [madvise] never", True), ("[always] never", True), ("madvise [never]", False)]
-)
-def test_turbomem_where_thp_is_off(tmp_path, mode, possible):
-    file, driver = tmp_path / "enabled", tmp_path / plugin._TURBOMEM_FILE
-    file.write_text(mode)
-    found = turbomem(tmp_path, driver=driver, thp_mode=file)
-    assert found[Pages.BASE].table == found[Pages.HUGETLB].table == 8
-    assert found[Pages.THP].options == {"handler": "turbomem", "pages": "thp", "driver": str(driver)}
-    assert (found[Pages.THP].unavailable is None) == possible
-    assert possible or found[Pages.THP].unavailable.fix == f"echo madvise | sudo tee {file}"
+def test_turbomem_is_told_where_its_driver_is(tmp_path):
+    (found,) = (b for b in plugin.variants(8, "1", None, tmp_path) if b.variant == "turbomem-base")
+    assert found.options == {"handler": "turbomem", "pages": "base", "driver": str(tmp_path)}
+    assert plugin._turbomem_driver() is None or plugin._turbomem_driver().name == "librte_mempool_turbomem.so"

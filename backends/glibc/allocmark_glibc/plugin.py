@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import allocmark
+from allocmark.system.availability import thp_unavailable
 from allocmark_glibc._native import ffi, lib
-
-THP_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 class _Variant(NamedTuple):
     name: str
     description: str
-    tunables: str  #: a tunable that is not known is ignored in silence, hence `since`
-    since: tuple[int, int]  #: the first glibc that has them
+    tunables: str
+    since: tuple[int, int]  #: the first glibc that has them; an older one ignores them without a word
     thp: bool = False
 
 
@@ -41,15 +39,7 @@ _VARIANTS = [
 ]
 
 
-def _thp_mode() -> str:
-    """ "always", "madvise" or "never", as the kernel says now; "never" where it has no such pages."""
-    try:
-        return THP_MODE.read_text().partition("[")[2].partition("]")[0]
-    except OSError:
-        return "never"
-
-
-def _obstacle(variant: _Variant, table: int | None, version: str, thp_mode: str) -> allocmark.Unavailable | None:
+def _obstacle(variant: _Variant, table: int | None, version: str) -> allocmark.Unavailable | None:
     if table is None:
         return allocmark.Unavailable("the C library here is not glibc", "run on a distribution based on glibc")
     if tuple(map(int, version.split(".")[:2])) < variant.since:
@@ -58,16 +48,14 @@ def _obstacle(variant: _Variant, table: int | None, version: str, thp_mode: str)
             f"glibc here is {version}; {variant.tunables} came with {needed}",
             f"run on a distribution with glibc {needed} or newer",
         )
-    if variant.thp and thp_mode == "never":
-        return allocmark.Unavailable("transparent huge pages are off here", f"echo madvise | sudo tee {THP_MODE}")
-    return None
+    return thp_unavailable() if variant.thp else None
 
 
-def variants(table: int | None, version: str, thp_mode: str) -> list[allocmark.Backend]:
+def variants(table: int | None, version: str) -> list[allocmark.Backend]:
     """Describe every variant; ``table`` is None and ``version`` "" where the C library is not glibc."""
     found = []
     for variant in _VARIANTS:
-        obstacle = _obstacle(variant, table, version, thp_mode)
+        obstacle = _obstacle(variant, table, version)
         found.append(
             allocmark.Backend(
                 name="glibc",
@@ -78,8 +66,8 @@ def variants(table: int | None, version: str, thp_mode: str) -> list[allocmark.B
                 unavailable=obstacle,
                 capabilities=allocmark.Capabilities(any_size=True),
                 default=variant.name == "default",
-                # Read by the C library when a process starts. "default" sets it too, to nothing: a variant
-                # is what its name says, whatever the caller's environment holds.
+                # The C library reads it when a process starts. "default" sets it to nothing, so that the caller's
+                # environment does not change what the variant is.
                 environ={"GLIBC_TUNABLES": variant.tunables},
             )
         )
@@ -89,4 +77,4 @@ def variants(table: int | None, version: str, thp_mode: str) -> list[allocmark.B
 @allocmark.hookimpl
 def allocmark_backends() -> list[allocmark.Backend]:
     table = int(ffi.cast("uintptr_t", lib.allocmark_glibc_table())) or None
-    return variants(table, ffi.string(lib.allocmark_glibc_version()).decode(), _thp_mode())
+    return variants(table, ffi.string(lib.allocmark_glibc_version()).decode())

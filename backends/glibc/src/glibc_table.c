@@ -6,12 +6,11 @@
  * fold a malloc with its free, and a malloc preloaded over the C library's is not measured under its name.
  */
 #define _GNU_SOURCE
-#include <allocmark/backend.h>
+#include <allocmark/say.h>
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,13 +40,6 @@ typedef struct {
     size_t alignment; /* 0: malloc's own is enough */
 } glibc_pool;
 
-__attribute__((format(printf, 2, 3))) static void say(allocmark_error *error, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-}
-
 static bool resolve(void) {
     void *handle = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL) return false;
@@ -74,18 +66,18 @@ static int glibc_init(const allocmark_init *init, allocmark_error *error) {
 static int glibc_pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *error) {
     const uint64_t size = spec->object_size, alignment = spec->alignment;
     if (size == 0 || size > PTRDIFF_MAX) {
-        say(error, "pool '%s': object_size is %llu; malloc takes 1 to %td bytes", spec->name,
-            (unsigned long long)size, (ptrdiff_t)PTRDIFF_MAX);
+        allocmark_say(error, "pool '%s': object_size is %llu; malloc takes 1 to %td bytes", spec->name,
+                      (unsigned long long)size, (ptrdiff_t)PTRDIFF_MAX);
         return -EINVAL;
     }
     if ((alignment & (alignment - 1)) != 0) {
-        say(error, "pool '%s': alignment is %llu; aligned_alloc takes powers of two", spec->name,
-            (unsigned long long)alignment);
+        allocmark_say(error, "pool '%s': alignment is %llu; aligned_alloc takes powers of two", spec->name,
+                      (unsigned long long)alignment);
         return -EINVAL;
     }
     glibc_pool *created = libc.malloc(sizeof *created);
     if (created == NULL) {
-        say(error, "pool '%s': out of memory", spec->name);
+        allocmark_say(error, "pool '%s': out of memory", spec->name);
         return -ENOMEM;
     }
     created->size = size;
@@ -134,12 +126,6 @@ static int glibc_get_bulk(void *pool, void *local, void **objects, uint32_t n) {
     return -ENOMEM;
 }
 
-static void emit_number(allocmark_fact_fn emit, void *context, const char *key, size_t value) {
-    char text[24];
-    snprintf(text, sizeof text, "%zu", value);
-    emit(context, key, text);
-}
-
 static void emit_environment(allocmark_fact_fn emit, void *context) {
     const char *tunables = getenv("GLIBC_TUNABLES");
     emit(context, "tunables", tunables ? tunables : "");
@@ -161,7 +147,7 @@ static void emit_arenas(allocmark_fact_fn emit, void *context) {
     const int failed = libc.malloc_info(0, stream);
     if (fclose(stream) == 0 && !failed) {
         for (const char *at = report; (at = strstr(at, "<heap nr=")) != NULL; at++) arenas++;
-        emit_number(emit, context, "arenas", arenas);
+        allocmark_emit_number(emit, context, "arenas", arenas);
     }
     free(report);
 }
@@ -188,9 +174,9 @@ static bool thread_cache_is_on(void) {
 static void emit_memory(allocmark_fact_fn emit, void *context) {
     if (libc.mallinfo2 == NULL) return;
     const struct mallinfo2 memory = libc.mallinfo2();
-    emit_number(emit, context, "arena_bytes", memory.arena);
-    emit_number(emit, context, "mapped_bytes", memory.hblkhd);
-    emit_number(emit, context, "in_use_bytes", memory.uordblks + memory.hblkhd);
+    allocmark_emit_number(emit, context, "arena_bytes", memory.arena);
+    allocmark_emit_number(emit, context, "mapped_bytes", memory.hblkhd);
+    allocmark_emit_number(emit, context, "in_use_bytes", memory.uordblks + memory.hblkhd);
     emit(context, "thread_cache", thread_cache_is_on() ? "on" : "off");
 }
 #endif
@@ -200,7 +186,7 @@ static void emit_pool(void *pool, allocmark_fact_fn emit, void *context) {
     void *object;
     emit(context, "function", p->alignment ? "aligned_alloc" : "malloc");
     if (glibc_get_bulk(pool, NULL, &object, 1) != 0) return;
-    emit_number(emit, context, "usable_bytes", libc.malloc_usable_size(object));
+    allocmark_emit_number(emit, context, "usable_bytes", libc.malloc_usable_size(object));
     glibc_put_bulk(pool, NULL, &object, 1);
 }
 

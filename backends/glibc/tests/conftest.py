@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The table as the engine sees it: cffi reads the real header, Python calls the real functions."""
 
-import re
-from pathlib import Path
-
 import pytest
 from allocmark_glibc._native import ffi as native_ffi
 from allocmark_glibc._native import lib
@@ -16,10 +13,8 @@ class Table:
     """The functions of the glibc table, with the errors turned into exceptions."""
 
     def __init__(self) -> None:
-        header = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
-        header = re.sub(r"#ifdef __cplusplus.*?#endif", "", header, flags=re.DOTALL)
         self.ffi = FFI()
-        self.ffi.cdef(re.sub(r"^#.*$", "", header, flags=re.MULTILINE))
+        self.ffi.cdef(allocmark.get_declarations())
         address = int(native_ffi.cast("uintptr_t", lib.allocmark_glibc_table()))
         self.c = self.ffi.cast("const allocmark_backend *", address)
         self.error = self.ffi.new("allocmark_error *")

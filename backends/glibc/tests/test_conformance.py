@@ -3,9 +3,9 @@
 
 import pytest
 
-from allocmark.conformance import Case, cases
+from allocmark.conformance import KitCase, cases
 
 
 @pytest.mark.parametrize("case", cases("glibc"), ids=str)
-def test_conformance(case: Case) -> None:
+def test_conformance(case: KitCase) -> None:
     case.check()

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from allocmark_glibc import plugin
 
+from allocmark import Unavailable
+from allocmark.system.machine import THP, chosen, read
+
 BACKENDS = {each.variant: each for each in plugin.allocmark_backends()}
 
 # A process of a cell in small: threads allocate, then the process says what was on.
@@ -119,7 +122,7 @@ def test_the_caller_s_environment_does_not_change_a_variant():
     assert facts("default", GLIBC_TUNABLES="glibc.malloc.tcache_count=0")["thread_cache"] == "on"
 
 
-@pytest.mark.skipif(plugin._thp_mode() != "madvise", reason="glibc advises only where the kernel asks for advice")
+@pytest.mark.skipif(chosen(read(f"{THP}/enabled")) != "madvise", reason="glibc advises in this mode only")
 def test_huge_pages_are_advised_for_every_thread_of_thp_one_arena():
     assert facts("thp_one_arena")["huge_pages_advised"]
     assert not facts("one_arena")["huge_pages_advised"]
@@ -138,21 +141,22 @@ def test_the_older_environment_variables_are_recorded():
 
 
 def test_another_c_library_is_unavailable():
-    found = plugin.variants(None, "", "madvise")
+    found = plugin.variants(None, "")
     assert {each.unavailable.reason for each in found} == {"the C library here is not glibc"}
     assert [each.problems() for each in found] == [[]] * len(found)
 
 
 @pytest.mark.parametrize(
-    ("version", "thp_mode", "available"),
+    ("version", "thp", "available"),
     [
-        ("2.36", "madvise", {"default", "no_tcache", "no_trim", "one_arena", "thp", "thp_one_arena"}),
-        ("2.36", "never", {"default", "no_tcache", "no_trim", "one_arena"}),
-        ("2.34", "madvise", {"default", "no_tcache", "no_trim", "one_arena"}),
-        ("2.25", "madvise", {"default"}),
+        ("2.36", True, {"default", "no_tcache", "no_trim", "one_arena", "thp", "thp_one_arena"}),
+        ("2.36", False, {"default", "no_tcache", "no_trim", "one_arena"}),
+        ("2.34", True, {"default", "no_tcache", "no_trim", "one_arena"}),
+        ("2.25", True, {"default"}),
     ],
 )
-def test_what_this_system_cannot_do_is_unavailable(version, thp_mode, available):
-    found = plugin.variants(BACKENDS["default"].table, version, thp_mode)
+def test_what_this_system_cannot_do_is_unavailable(monkeypatch, version, thp, available):
+    monkeypatch.setattr(plugin, "thp_unavailable", lambda: None if thp else Unavailable("off", "echo madvise"))
+    found = plugin.variants(BACKENDS["default"].table, version)
     assert {each.variant for each in found if each.table} == available
     assert all(each.unavailable.reason and each.unavailable.fix for each in found if not each.table)

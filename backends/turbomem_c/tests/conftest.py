@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +19,9 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def ffi() -> FFI:
-    """The ABI as its header declares it, without the preprocessor's lines and the C++ guard."""
-    text = (Path(allocmark.get_include()) / "allocmark" / "backend.h").read_text()
-    text = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", text, flags=re.S)
+    """The ABI as its header declares it."""
     ffi = FFI()
-    ffi.cdef(re.sub(r"^#.*$", "", text, flags=re.M))
+    ffi.cdef(allocmark.get_declarations())
     return ffi
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from allocmark_turbomem import plugin
 
-from allocmark.conformance import Case, cases
+from allocmark.conformance import KitCase, cases
 
 
 def every_case() -> Iterator[Any]:
@@ -19,5 +19,5 @@ def every_case() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("case", list(every_case()))
-def test_conformance(case: Case) -> None:
+def test_conformance(case: KitCase) -> None:
     case.check()

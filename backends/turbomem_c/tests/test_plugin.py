@@ -36,34 +36,6 @@ def test_variants_are_sound():
     assert len({tables[name] for name in ("base", "per_thread", "per_cpu", "checked")}) == 4
 
 
-@pytest.mark.parametrize(
-    ("free", "promised", "surplus", "overcommit", "writable", "available"),
-    [
-        (8, 0, 0, 0, False, True),
-        (8, 8, 0, 0, False, False),  # all are promised
-        (0, 0, 0, 16, False, True),  # the kernel makes some by itself
-        (0, 0, 16, 16, False, False),
-        (0, 0, 0, 0, True, True),  # and may be asked to
-    ],
-)
-def test_no_huge_pages_are_said_with_the_fix(
-    tmp_path, monkeypatch, free, promised, surplus, overcommit, writable, available
-):
-    for name, value in (("nr", 8), ("free", free), ("resv", promised), ("surplus", surplus)):
-        (tmp_path / f"{name}_hugepages").write_text(f"{value}\n")
-    (tmp_path / "nr_overcommit_hugepages").write_text(f"{overcommit}\n")
-    monkeypatch.setattr(plugin.os, "access", lambda _path, _mode: writable)
-    found = plugin.hugetlb_unavailable(tmp_path)
-    assert (found is None) == available
-    if found is not None:
-        assert "no huge page of 2 MB is free" in found.reason
-        assert found.fix == "echo 264 | sudo tee /proc/sys/vm/nr_hugepages"
-
-
-def test_a_kernel_without_hugetlb_is_said(tmp_path):
-    assert "CONFIG_HUGETLBFS" in plugin.hugetlb_unavailable(tmp_path).fix
-
-
 def test_version_is_the_headers_and_the_distributions():
     header = (ROOT / "include" / "turbomem" / "turbomem.h").read_text()
     (version,) = re.findall(r'#define TURBOMEM_VERSION "(.*)"', header)
@@ -72,21 +44,14 @@ def test_version_is_the_headers_and_the_distributions():
 
 
 @pytest.mark.parametrize(
-    ("modes", "reason", "fix"),
-    [
-        ("always [madvise] never", None, None),
-        ("[always] madvise never", None, None),
-        ("always madvise [never]", "never", "echo madvise"),
-        (None, "no transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE"),
-    ],
+    ("helper", "variants"),
+    [("thp_unavailable", {"thp", "per_thread", "per_cpu"}), ("hugetlb_unavailable", {"hugetlb_2m"})],
 )
-def test_huge_pages_that_are_off_are_said_with_the_fix(tmp_path, modes, reason, fix):
-    mode_file = tmp_path / "enabled"
-    if modes is not None:
-        mode_file.write_text(modes)
-    found = plugin.thp_unavailable(mode_file)
-    if reason is None:
-        assert found is None
-    else:
-        assert reason in found.reason
-        assert fix in found.fix
+def test_pages_that_are_missing_make_their_variants_unavailable(monkeypatch, helper, variants):
+    missing = allocmark.Unavailable("there are none", "boot another kernel")
+    monkeypatch.setattr(plugin, "thp_unavailable", lambda: None)
+    monkeypatch.setattr(plugin, "hugetlb_unavailable", lambda: None)
+    monkeypatch.setattr(plugin, helper, lambda: missing)
+    found = plugin.allocmark_backends()
+    assert {b.variant for b in found if b.unavailable == missing and b.table is None} == variants
+    assert {b.variant for b in found if b.unavailable} == variants

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark conform``: the acceptance kit on one backend."""
+"""``allocmark conform``: run the acceptance kit on one backend."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from allocmark.cli.arguments import FAILED, OK
 
 def add_conform(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("conform", help="check that a backend keeps the contract of every backend")
+    parser = commands.add_parser("conform", help="check that a backend loses no object and hands out none twice")
     parser.set_defaults(command=_conform)
-    parser.add_argument("backend", metavar="NAME[:VARIANT]", help="VARIANT may have wildcards; none: the default one")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("backend", metavar="NAME[:VARIANT]", help="without VARIANT the default one; may have wildcards")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _conform(options: argparse.Namespace) -> int:

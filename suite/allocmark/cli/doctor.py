@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark doctor``: what this machine has, and what that means for measuring."""
+"""``allocmark doctor``: check this machine for what disturbs figures and what cannot be measured."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from allocmark.cli.arguments import OK
 
 def add_doctor(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("doctor", help="what this machine has, and what that means for measuring")
+    parser = commands.add_parser("doctor", help="say what on this machine disturbs figures, and how to change it")
     parser.set_defaults(command=_doctor)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from allocmark.system import machine_checks as doctor
+    from allocmark.system.machine_checks import as_json, checks, render
 
-    checks = doctor.checks()
-    print(json.dumps(doctor.as_json(checks), indent=1) if options.json else doctor.render(checks))
+    found = checks()
+    print(json.dumps(as_json(found), indent=1) if options.json else render(found))
     return OK

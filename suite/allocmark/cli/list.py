@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark list``: what there is."""
+"""``allocmark list``: the backends, workloads or probes that are installed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from allocmark.cli.arguments import OK
 
 def add_list(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("list", help="what there is: backends, workloads, probes")
+    parser = commands.add_parser("list", help="list the backends, workloads or probes that are installed")
     parser.set_defaults(command=_list)
-    parser.add_argument("what", choices=["backends", "workloads", "probes"])
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("what", choices=["backends", "workloads", "probes"], help="what to list")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _list(options: argparse.Namespace) -> int:

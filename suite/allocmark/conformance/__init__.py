@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The acceptance kit: small workloads in the verifying mode that every backend must pass. For a plugin's tests::
+"""The acceptance kit: small workloads that every backend must pass, with each object checked. In a plugin's tests::
 
     import pytest
     from allocmark.conformance import cases
@@ -8,7 +8,7 @@
     def test_conformance(case):
         case.check()
 
-The workloads are the files beside this one; each says which part of the contract (``allocmark/backend.h``) it is about.
+The workloads are the files beside this one; each says which part of the contract (``allocmark/backend.h``) it checks.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Status = Literal["passed", "failed", "refused", "unavailable"]
 
 @dataclass(frozen=True)
 class KitResult:
-    """What became of a case; ``reason`` is one line, "" when it passed.
+    """The result of a case; ``reason`` is one line, "" when it passed.
 
-    "refused": the backend would not make such a pool, which is its right in this case. "unavailable": it cannot run
-    here, or declares that it cannot do what the case is about.
+    "refused": the backend would not make such a pool, which it may in this case. "unavailable": it cannot run here, or
+    declares that it cannot do what the case checks.
     """
 
     status: Status
@@ -47,7 +47,7 @@ class KitResult:
 
 @dataclass(frozen=True)
 class KitCase:
-    """One workload with one set of parameters, for one backend variant. ``str`` is its name, unique for a variant."""
+    """A workload with one set of parameters, for one backend variant. ``str`` gives its name, unique for a variant."""
 
     backend: str
     name: str
@@ -58,7 +58,7 @@ class KitCase:
         return self.name
 
     def run(self) -> KitResult:
-        """Run the case in a process of its own. Whatever the backend does there, even crash, is the result."""
+        """Run the case in a process of its own. A crash of the backend is a result too: "failed"."""
         running = CaseRun(self._plan, self._request, probe_plugins=[], stopping=lambda: False)
         case = running.run(lambda cell, block: None)
         assert case  # only a run that is stopped has none
@@ -73,7 +73,7 @@ class KitCase:
         return KitResult("failed", reason)
 
     def check(self) -> None:
-        """For test suites: raises AssertionError when the case failed, and skips the test when it cannot be run."""
+        """For test suites: raises AssertionError when the case failed, and skips the test when it cannot run."""
         result = self.run()
         if result.status == "failed":
             raise AssertionError(f"{self.backend}, {self.name}: {result.reason}")
@@ -82,11 +82,11 @@ class KitCase:
 
 
 def cases(backend: str) -> list[KitCase]:
-    """Every case for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards; nothing is run yet.
+    """The cases for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards. Runs none of them.
 
-    Raises UsageError when nobody registered such a backend, or when it is the floor, which has no objects to keep.
+    Raises UsageError when no plugin has such a backend, and for the floor, which keeps no objects.
     """
-    # Actors are left free: threads that move between cores find more, and the cases need no number of cores.
+    # Actors are not pinned: threads that move between cores find more faults, and any number of cores will do.
     request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
     return [
         KitCase(plan.backend.label, case.record.title, replace(case, cells=(plan,)), request)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is measured beside time, one file each. A probe looks at a cell's process outside its samples."""
+"""Probes measure what is not time, such as memory. They look at the process of a cell, between its samples.
+
+Each bundled probe has a file of its own beside this one.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,9 @@ class ProbeContext:
 
 @dataclass(frozen=True)
 class Probe:
-    """A named measure. ``measure`` returns JSON-able values; it says why when it cannot, and never a made-up 0.
+    """A named measure. ``measure`` returns values for JSON; where it cannot measure it returns the reason, never 0.
 
-    ``unavailable`` holds the reason when the probe cannot work on this machine at all.
+    ``unavailable`` is the reason why the probe cannot work on this machine at all, or "".
     """
 
     name: str

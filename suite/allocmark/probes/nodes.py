@@ -18,9 +18,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def move_pages(pid: int, addresses: Sequence[int]) -> list[int]:
-    """The node of each address's page, or a negative errno value (-ENOENT: not present).
+    """The node of the page at each address, or a negative errno value (-ENOENT: not present).
 
-    move_pages(2) without target nodes only looks. Raises OSError: EPERM in containers that forbid it.
+    From move_pages(2), which moves nothing without target nodes. Raises OSError: EPERM in containers that forbid it.
     """
     number = _MOVE_PAGES.get(os.uname().machine)
     if number is None:
@@ -56,8 +56,8 @@ def _of_mappings(pid: int, addresses: Sequence[int]) -> dict[str, int]:
 def of_pool(pid: int, pool: PoolMemory) -> dict[str, Any]:
     """``{"nodes": {NODE: count}, "of": what is counted, "source": …}`` or ``{"unknown": reason}``.
 
-    Counts are of sampled objects, by the page of their first byte; ``not_resident`` counts those without one.
-    Where only whole mappings can be asked about, counts are of the pages of the mappings.
+    Sampled objects are counted, by the page of their first byte; ``not_resident`` counts those that have none. Where
+    the kernel tells only about whole mappings, the pages of these are counted.
     """
     if not pool.objects:
         return {"unknown": "no object was sampled"}

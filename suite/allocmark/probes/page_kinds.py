@@ -10,7 +10,7 @@ from allocmark.system.mappings import Range, backing
 
 
 def ranges_of(pool: PoolMemory) -> tuple[list[Range], str]:
-    """The memory to look at, and what it is: the pool's "regions", or else its "sampled objects"."""
+    """The memory to look at, and which it is: the pool's "regions", or else its "sampled objects"."""
     if pool.regions:
         return [(address, address + length) for address, length in pool.regions], "regions"
     return [(address, address + pool.object_size) for address in pool.objects], "sampled objects"

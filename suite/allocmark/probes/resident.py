@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Resident memory of the process and of each pool, and what an object costs beyond its size."""
+"""Resident memory of the process and of each pool, and the bytes per object beyond the object's size."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def of_process(pid: int) -> dict[str, Any]:
 
 
 def of_pool(pid: int, pool: PoolMemory) -> dict[str, Any]:
-    """Bytes of the regions, of them resident, and resident bytes an object beyond its size.
+    """Bytes of the regions, how many of them are resident, and resident bytes per object beyond its size.
 
-    ``over_size`` counts what is resident over the objects asked for, so it is below zero while part of a
-    pool was never touched. It is left out where the figure is of whole mappings (``of`` = "mappings").
+    ``over_size`` is resident bytes divided by the objects asked for, less the size of an object: below zero while part
+    of a pool was never touched. It is left out where only whole mappings can be counted (``of`` = "mappings").
     """
     if not pool.regions:
         return {"unknown": "the backend does not report where its objects lie"}
@@ -59,7 +59,7 @@ def measure(context: ProbeContext) -> dict[str, Any]:
 
 MEMORY = Probe(
     "memory",
-    "resident bytes of the process and of each pool; bytes an object over its size",
+    "resident bytes of the process and of each pool, and bytes per object beyond its size",
     "bytes",
     measure,
 )

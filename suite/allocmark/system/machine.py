@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Facts about the machine, from /proc and /sys. What is not there (containers hide a lot) is None.
+"""Facts about the machine, from /proc and /sys. What cannot be read (containers hide a lot) is None.
 
-Imported at every run, so it needs nothing but what the interpreter has loaded anyway.
+Every run imports this file, so it imports nothing that takes time to load.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def read_int(path: str) -> int | None:
 
 
 def chosen(text: str | None) -> str | None:
-    """The choice in brackets: "always [madvise] never" → "madvise"."""
+    """The choice in brackets: "always [madvise] never" is "madvise"."""
     if text is None or "[" not in text:
         return text
     return text.partition("[")[2].partition("]")[0]
 
 
 def parse_cpu_list(text: str) -> list[int]:
-    """The kernel's lists: "0-2,8" → [0, 1, 2, 8]."""
+    """The kernel's lists: "0-2,8" is [0, 1, 2, 8]."""
     cpus: list[int] = []
     for part in text.split(","):
         if part.strip():
@@ -59,10 +59,12 @@ def _int(text: str | None) -> int | None:
         return None
 
 
-def _meminfo(key: str) -> int | None:
-    for line in (read("/proc/meminfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        if name == key:
+def _meminfo(key: str, node: int | None = None) -> int | None:
+    """Bytes, of the whole machine or of one NUMA node."""
+    path = "/proc/meminfo" if node is None else f"{NODE}/node{node}/meminfo"
+    for line in (read(path) or "").splitlines():
+        name, _, value = line.partition(":")  # on a node: "Node 0 MemFree"
+        if name.split()[-1] == key:
             return int(value.split()[0]) * 1024
     return None
 
@@ -87,8 +89,8 @@ def _siblings(cpu: int) -> list[int]:
 def order_cpus(cpus: Iterable[int], core: dict[int, int], node: dict[int, int]) -> list[int]:
     """The order in which actors should be pinned.
 
-    First one CPU of every core, then second hardware threads; within these, the node with the most cores
-    first, so that as many actors as possible share a node and none shares a core.
+    One CPU of every core comes first, then the second hardware threads. Within these the node with the most cores comes
+    first. So no two actors share a core while there are enough, and as many as possible share a node.
     """
     seen: Counter[int] = Counter()
     thread = {}
@@ -144,7 +146,7 @@ def _cgroup_folders(controller: str) -> Iterator[Path]:
 
 
 def _cgroup_room(group: Path) -> int | None:
-    """Bytes this memory group may still take; None when it sets no limit. File cache counts as free."""
+    """Bytes that this control group may still take; None when it sets no limit. File cache counts as free."""
     for limit, usage, cache in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -156,14 +158,21 @@ def _cgroup_room(group: Path) -> int | None:
     return None
 
 
-def mem_available() -> int:
-    """Bytes that can be taken without swapping: the kernel's estimate, or less where a cgroup limits it."""
-    rooms = [_cgroup_room(group) for group in _cgroup_folders("memory")]
-    return min([room for room in (_meminfo("MemAvailable"), *rooms) if room is not None], default=0)
+def mem_available(node: int | None = None) -> int:
+    """Bytes that can be taken without swapping: the kernel's estimate, or less where a cgroup limits it.
+
+    The kernel has no estimate for one NUMA node. There it is what is free and what holds files, less a fiftieth of the
+    node, which the kernel keeps for itself.
+    """
+    limits = [_meminfo("MemAvailable"), *(_cgroup_room(group) for group in _cgroup_folders("memory"))]
+    if node is not None and (free := _meminfo("MemFree", node)) is not None:
+        files = (_meminfo("Active(file)", node) or 0) + (_meminfo("Inactive(file)", node) or 0)
+        limits.append(max(0, free + files - (_meminfo("MemTotal", node) or 0) // 50))
+    return min([limit for limit in limits if limit is not None], default=0)
 
 
 def cpu_quota() -> float | None:
-    """CPUs' worth of time the control groups allow, or None without a limit. Beyond it threads are paused."""
+    """How many CPUs' worth of time the control groups allow; None: no limit. Beyond it the kernel pauses threads."""
     quotas = []
     for group in _cgroup_folders("cpu"):
         quota, _, period = (read(f"{group}/cpu.max") or "").partition(" ")
@@ -185,7 +194,7 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def hypervisor() -> str | None:
-    """Its name, "unnamed" when only the CPU tells that there is one, or None on bare metal."""
+    """Its name; "unnamed" when there is one and it does not say; None on bare metal."""
     if name := read("/sys/hypervisor/type"):
         return name
     if name := read("/proc/device-tree/hypervisor/compatible"):
@@ -228,20 +237,26 @@ def _machine() -> dict[str, Any]:
 
 
 def huge_pages() -> dict[str, dict[str, int | None]]:
-    """Pages of every size ("2048kB"); overcommit is how many may be surplus."""
-    names = {
-        "total": "nr",
-        "free": "free",
-        "reserved": "resv",
-        "surplus": "surplus",
-        "overcommit": "nr_overcommit",
-    }
+    """Counts of the pages of every size ("2048kB"); "overcommit" is how many may be surplus."""
+    names = {"total": "nr", "free": "free", "reserved": "resv", "surplus": "surplus", "overcommit": "nr_overcommit"}
     folders = sorted(Path(HUGEPAGES).glob("hugepages-*"), key=lambda f: int(f.name[10:-2]))
     return {f.name[10:]: {what: read_int(f"{f}/{name}_hugepages") for what, name in names.items()} for f in folders}
 
 
+def spare_huge_pages(size_kb: int = 2048) -> tuple[int, int] | None:
+    """Huge pages that are free and promised to nobody, and those that the kernel would make on demand.
+
+    None: this kernel has no pages of that size.
+    """
+    pages = huge_pages().get(f"{size_kb}kB")
+    if pages is None:
+        return None
+    free, reserved, overcommit, surplus = (pages[key] or 0 for key in ("free", "reserved", "overcommit", "surplus"))
+    return max(0, free - reserved), max(0, overcommit - surplus)
+
+
 def boost() -> bool | None:
-    """Whether the clock may rise above its nominal rate."""
+    """Whether the CPU's clock may rise above its nominal rate."""
     if (off := read_int(f"{CPU}/intel_pstate/no_turbo")) is not None:
         return off == 0
     on = read_int(f"{CPU}/cpufreq/boost")
@@ -249,7 +264,7 @@ def boost() -> bool | None:
 
 
 def aslr() -> int | None:
-    """0 off, 1 without the heap, 2 everything; what this process gets."""
+    """Address space randomisation of this process: 0 off, 1 all but the heap, 2 everything."""
     personality = read("/proc/self/personality")
     if personality and int(personality, 16) & 0x0040000:  # ADDR_NO_RANDOMIZE: started by `setarch -R`
         return 0
@@ -257,7 +272,7 @@ def aslr() -> int | None:
 
 
 def _mitigations() -> dict[str, str]:
-    """The CPU's vulnerabilities and, in a clause, what is done about them; those not affected left out."""
+    """The CPU's vulnerabilities, and in a few words what is done about each."""
     found = {f.name: read(str(f)) for f in sorted(Path(f"{CPU}/vulnerabilities").glob("*"))}
     return {name: text.partition(";")[0] for name, text in found.items() if text and text != "Not affected"}
 
@@ -270,9 +285,9 @@ def _os() -> str | None:
 
 
 def facts() -> dict[str, Any]:
-    """Everything that may explain a figure, for the header of a run file. JSON-able; None: not known.
+    """Everything that may explain a figure, as JSON, for the header of a run file. None: not known.
 
-    Under "machine" is what stays from boot to boot and tells one machine from another; the rest may change.
+    "machine" holds what stays the same from boot to boot and tells one machine from another.
     """
     cpus = usable_cpus()
     load = (read("/proc/loadavg") or "").split()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the kernel says about ranges of a process's memory: resident bytes and the page kinds under them.
 
-Two sources. ``/proc/PID/smaps`` counts whole mappings. The ``PAGEMAP_SCAN`` call on ``/proc/PID/pagemap``
-(Linux 6.7; no privilege needed for one's own process) tells page by page what is present and what is mapped
-by a huge page, so a part of a mapping is exact too. Without it the figures are those of whole mappings.
+There are two sources. ``/proc/PID/smaps`` counts whole mappings. The ``PAGEMAP_SCAN`` call on ``/proc/PID/pagemap``
+(Linux 6.7; a process needs no privilege to ask about itself) tells for each page whether it is present and huge, so the
+figures of a part of a mapping are exact too. Without it the figures are those of whole mappings.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from allocmark.system.machine import THP, read_int
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _PAGEMAP_SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg); see linux/fs.h
 _SCAN_ARG = struct.Struct("12Q")
 _PRESENT, _ZERO, _HUGE = 1 << 3, 1 << 5, 1 << 6
 _WALK_END = 4  # its place in the structure
-_BATCH = 512  # ranges a call
+_BATCH = 512  # ranges per call
 
 Range = tuple[int, int]  # first byte, byte after the last
 
@@ -45,10 +47,9 @@ class Vma:
 class Backing:
     """What lies under some ranges, in bytes. ``resident`` = ``hugetlb`` + ``thp`` + pages of the base size.
 
-    ``thp_possible`` are the resident bytes in those blocks of the THP size that lie wholly inside their
-    mapping: no others can be backed by one transparent huge page. ``page_size`` backs most of what is
-    resident; None when nothing is. ``exact`` is False when the figures are of the mappings that hold the
-    ranges, which hold other things too.
+    ``thp_possible`` are the resident bytes that transparent huge pages could back: those in stretches of the THP size
+    that lie wholly inside a mapping. ``page_size`` is the size of the pages that back most of what is resident; None
+    when nothing is. ``exact`` is False when the figures are of whole mappings, which hold other things too.
     """
 
     resident: int
@@ -68,10 +69,7 @@ class Backing:
 
 def thp_size() -> int:
     """Bytes of a transparent huge page; 2 MB where the kernel does not say."""
-    try:
-        return int(Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").read_text())
-    except (OSError, ValueError):
-        return 2 << 20
+    return read_int(f"{THP}/hpage_pmd_size") or 2 << 20
 
 
 def merge(ranges: Iterable[Range]) -> list[Range]:
@@ -177,7 +175,7 @@ def backing(pid: int, ranges: Iterable[Range], *, scan: bool = True) -> Backing 
 def _sum(
     parts: list[tuple[Vma, int, int]], pieces: Iterable[tuple[Vma, int, int, int]], source: str, exact: bool
 ) -> Backing:
-    """Sum up pieces of (mapping, resident, of it in huge pages, of it in blocks that could be THP)."""
+    """Sum up pieces of (mapping, resident bytes, those in huge pages, those that THP could back)."""
     sizes: dict[int, int] = {}
     resident = hugetlb = thp = possible = 0
     huge_page = thp_size()
@@ -198,12 +196,12 @@ def _sum(
 
 
 def _scanned(pid: int, parts: list[tuple[Vma, int, int]]) -> Backing:
-    block = thp_size()
+    huge_page = thp_size()
     pieces = []
     pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for vma, start, end in parts:
-            low, high = -(-vma.start // block) * block, vma.end // block * block
+            low, high = -(-vma.start // huge_page) * huge_page, vma.end // huge_page * huge_page
             for first, last, huge in present(pagemap, start, end):
                 n = last - first
                 pieces.append((vma, n, n if huge else 0, max(0, min(last, high) - max(first, low))))
@@ -213,7 +211,7 @@ def _scanned(pid: int, parts: list[tuple[Vma, int, int]]) -> Backing:
 
 
 def _whole_mappings(parts: list[tuple[Vma, int, int]]) -> Backing:
-    block = thp_size()
+    huge_page = thp_size()
     covered: dict[int, int] = {}
     vmas = {}
     for vma, start, end in parts:
@@ -221,7 +219,7 @@ def _whole_mappings(parts: list[tuple[Vma, int, int]]) -> Backing:
         vmas[vma.start] = vma
     pieces = []
     for vma in vmas.values():
-        blocks = max(0, vma.end // block - -(-vma.start // block)) * block
-        pieces.append((vma, vma.resident, vma.thp, min(vma.resident, blocks)))
+        could = max(0, vma.end // huge_page - -(-vma.start // huge_page)) * huge_page
+        pieces.append((vma, vma.resident, vma.thp, min(vma.resident, could)))
     exact = all(covered[vma.start] == vma.end - vma.start for vma in vmas.values())
     return _sum(parts, pieces, "smaps", exact)

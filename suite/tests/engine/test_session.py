@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,29 +24,40 @@ HEAD = "format: 1\nname: w\nsummary: s\nsource: s\npools: {p: {object_size: 256,
 CPUS = machine.usable_cpus()
 
 
-def engine(text: str, pin: bool = True, **options) -> tuple[Engine, int]:
-    (case,) = Template.parse(HEAD + text, Path("w.yaml")).cases()
-    program = compile_workload(case.workload, 1)
-    cpus = [(CPUS[i] if pin else -1, -1) for i in range(len(program.actors))]
-    return Engine(null_table(), {}, program, cpus, **options), len(program.actors)
+LONER = "actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n"
 
 
-def test_a_sample_counts_what_the_workload_says():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
-    running.settle()
+@pytest.fixture
+def start() -> Iterator[Callable[..., Engine]]:
+    """``start(text, pin=True, **options)``: an engine on the floor with its live sets filled; drained at the end."""
+    engines = []
+
+    def started(text: str, pin: bool = True, **options: Any) -> Engine:
+        (case,) = Template.parse(HEAD + text, Path("w.yaml")).cases()
+        program = compile_workload(case.workload, 1)
+        cpus = [(CPUS[i] if pin else -1, -1) for i in range(len(program.actors))]
+        engines.append(Engine(null_table(), {}, program, cpus, **options))
+        engines[-1].settle()
+        return engines[-1]
+
+    yield started
+    for engine in engines:
+        engine.drain()
+        engine.close()
+
+
+def test_a_sample_counts_what_the_workload_says(start):
+    running = start(LONER)
     sample = running.sample(1000)
     assert sample.objects == 8000
     assert sample.elapsed_ns > 0
     assert sample.ns_per_object == pytest.approx(sample.elapsed_ns / 8000)
     assert sample.actors[0].cpu == CPUS[0]
     assert sample.actors[0].failed_gets == 0
-    running.drain()
-    running.close()
 
 
-def test_touch_really_writes():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {touch: {bytes: 40, how: write}}, {put: all}]}\n")
-    running.settle()
+def test_touch_really_writes(start):
+    running = start("actors: {w: [{get: {from: p, n: 4}}, {touch: {bytes: 40, how: write}}, {put: all}]}\n")
     addresses = set(running.objects(0))
     assert len(addresses) >= 4
     for address in addresses:
@@ -53,13 +66,10 @@ def test_touch_really_writes():
     touched = [ffi.buffer(ffi.cast("char *", address), 256)[:] for address in addresses]
     assert any(memory[:40] != b"\x55" * 40 for memory in touched)
     assert all(memory[40:] == b"\x55" * 216 for memory in touched)
-    running.drain()
-    running.close()
 
 
-def test_calls_are_timed():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
-    running.settle()
+def test_calls_are_timed(start):
+    running = start(LONER)
     sample, gets, puts = running.time_calls(1000, 1, 1)
     assert sample.objects == 8000
     for histogram in (gets, puts):
@@ -67,101 +77,78 @@ def test_calls_are_timed():
         assert [ns for ns, _ in histogram] == sorted(ns for ns, _ in histogram)
     slowest = gets[-1][0] + puts[-1][0]
     assert 0 < slowest < 2 * sample.elapsed_ns
-    running.drain()
-    running.close()
 
 
-def test_how_often_calls_are_timed_follows_from_what_the_clock_costs():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
-    running.settle()
+def test_how_often_calls_are_timed_follows_from_what_the_clock_costs(start):
+    running = start(LONER)
     timing = CallTiming(running)
     first, second = timing.sample(200_000), timing.sample(200_000)
     every = first["get"]["every"]
     assert second["get"]["every"] == every > 5  # a get of the floor takes less than reading the clock
     assert sum(count for _, count in second["get"]["buckets"]) == pytest.approx(200_000 / every, rel=0.3)
-    running.drain()
-    running.close()
 
 
-def test_a_trace_tells_what_changed_hands():
-    running, _ = engine(
+def test_a_trace_tells_what_changed_hands(start):
+    running = start(
         "queues: {q: {capacity: 64}}\nactors:\n  rx: [{get: {from: p, n: 4}}, {send: {to: q}}]\n"
         "  tx: [{receive: {from: q}}, {put: all}]\n",
         pin=False,
     )
-    running.settle()
     events = running.trace(10, 8, 1000)
     gets = [address for address, actor, _, put in events if not put and actor == 0]
     puts = [address for address, actor, _, put in events if put and actor == 1]
     assert len(gets) == 10 * 4 - 8
     assert len(gets) + len(puts) == len(events)
     assert set(gets) <= set(puts) | set(gets[-4:])  # the last ones may still be on their way
-    running.drain()
-    running.close()
 
 
-def test_a_trace_does_not_pause():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 100000000}}]}\n")
-    running.settle()
+def test_a_trace_does_not_pause(start):
+    running = start("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 100000000}}]}\n")
     begun = time.monotonic()
     assert len(running.trace(1000, 0, 10_000)) == 8000
     assert time.monotonic() - begun < 10
-    running.drain()
-    running.close()
 
 
-def test_a_sample_that_takes_too_long_is_ended():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n", limit_seconds=0.02)
-    running.settle()
+def test_a_sample_that_takes_too_long_is_ended(start):
+    running = start(LONER, limit_seconds=0.02)
     begun = time.monotonic()
     assert 0 < running.sample(1 << 40).objects < 8 << 40
     assert time.monotonic() - begun < 10
-    running.drain()
-    running.close()
 
 
-def test_idle_time_is_taken_off():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 1000000}}]}\n")
-    running.settle()
+def test_idle_time_is_taken_off(start):
+    running = start("actors: {w: [{get: {from: p, n: 4}}, {put: all}, {idle: {ns: 1000000}}]}\n")
     begun = time.monotonic_ns()
     sample = running.sample(50)
     wall = time.monotonic_ns() - begun
     assert wall >= 50_000_000
     assert sample.elapsed_ns < wall / 2
-    running.drain()
-    running.close()
 
 
 @pytest.mark.parametrize(("senders", "receivers"), [(1, 1), (1, 2), (2, 1), (3, 2)])
 @pytest.mark.parametrize("n", [1, 7, 32])
-def test_queues_lose_nothing(senders, receivers, n):
+def test_queues_lose_nothing(start, senders, receivers, n):
     """More actors than cores, free to move: every object sent is received, or the run would not come to an end."""
-    running, actors = engine(
+    running = start(
         "queues: {q: {capacity: 64}}\nactors:\n"
         f"  rx: {{count: {senders}, steps: [{{get: {{from: p, n: {n}}}}}, {{send: {{to: q}}}}]}}\n"
         f"  tx: {{count: {receivers}, steps: [{{receive: {{from: q}}}}, {{put: all}}]}}\n",
         pin=False,
         stall_seconds=20,
     )
-    running.settle()
     for _ in range(3):
         sample = running.sample(300)
         assert sample.objects == 300 * n * senders * (receivers // math.gcd(senders, receivers))
-        assert len(sample.actors) == actors
-    running.drain()
-    running.close()
+        assert len(sample.actors) == senders + receivers
 
 
-def test_actors_side_by_side_show_the_cost_of_one():
+def test_actors_side_by_side_show_the_cost_of_one(start):
     """Two independent actors stop together, and their figure is the time of a core, not of the machine."""
-    running, _ = engine("actors: {w: {count: 2, steps: [{get: {from: p, n: 8}}, {put: all}]}}\n", pin=False)
-    running.settle()
+    running = start("actors: {w: {count: 2, steps: [{get: {from: p, n: 8}}, {put: all}]}}\n", pin=False)
     sample = running.sample(20000)
     first, second = sample.actors
     assert sample.ns_per_object == pytest.approx((first.ns + second.ns) / (first.objects + second.objects))
     assert max(first.objects, second.objects) == 160000  # the one that was done first
-    running.drain()
-    running.close()
 
 
 def test_a_cpu_that_does_not_exist_is_an_error():
@@ -174,13 +161,10 @@ def test_the_floor_has_a_good_table():
     assert table_problem(null_table()) is None
 
 
-def test_the_hand_written_loop_runs_on_the_engines_pool():
-    running, _ = engine("actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n")
-    running.settle()
+def test_the_hand_written_loop_runs_on_the_engines_pool(start):
+    running = start(LONER)
     assert 0 < running.reference_burst(8, 8, 64, 1000) < 100_000
     assert running.sample(10).objects == 80
-    running.drain()
-    running.close()
 
 
 @pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")

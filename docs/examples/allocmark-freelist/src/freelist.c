@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** A pool of objects of one size: one block of memory, and a LIFO free list threaded through it. */
+/** A pool of objects of one size: one piece of memory, and a LIFO free list threaded through it. */
 #include <allocmark/backend.h>
+#include <allocmark/say.h>
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 typedef struct free_object {
     struct free_object *next;
@@ -17,12 +18,16 @@ typedef struct {
     free_object *first;
     uint64_t available;
     uint64_t bytes;
-    char *block;
+    char *memory;
 } freelist;
 
+static int huge_pages; /* whether this process runs the variant on transparent huge pages */
+
 static int freelist_init(const allocmark_init *init, allocmark_error *error) {
-    (void)init; /* nothing to prepare */
     (void)error;
+    for (uint32_t i = 0; i < init->n_options; i++)
+        if (strcmp(init->options[i].key, "pages") == 0)
+            huge_pages = strcmp(init->options[i].value, "thp") == 0;
     return 0;
 }
 
@@ -62,27 +67,29 @@ static int freelist_pool_create(const allocmark_pool_spec *spec, void **pool, al
     const int too_long = __builtin_add_overflow(spec->object_size, alignment - 1, &padded);
     stride = padded & ~(alignment - 1);
     if (too_long || __builtin_mul_overflow(stride, spec->objects, &bytes)) {
-        snprintf(error->message, sizeof error->message, "pool '%s': %llu objects of %llu bytes are no size",
-                 spec->name, (unsigned long long)spec->objects, (unsigned long long)spec->object_size);
+        allocmark_say(error, "pool '%s': %llu objects of %llu bytes are no size", spec->name,
+                      (unsigned long long)spec->objects, (unsigned long long)spec->object_size);
         return -EINVAL;
     }
 
     freelist *list = calloc(1, sizeof *list);
-    char *block = aligned_alloc(alignment, bytes);
-    if (list == NULL || block == NULL) {
+    /* One huge page may hold other things as well: a pool on huge pages takes whole ones. */
+    const uint64_t unit = huge_pages ? 2 << 20 : alignment, size = (bytes + unit - 1) / unit * unit;
+    char *memory = aligned_alloc(unit, size);
+    if (list == NULL || memory == NULL) {
         free(list);
-        free(block);
-        snprintf(error->message, sizeof error->message, "pool '%s': no memory for %llu bytes", spec->name,
-                 (unsigned long long)bytes);
+        free(memory);
+        allocmark_say(error, "pool '%s': no memory for %llu bytes", spec->name, (unsigned long long)bytes);
         return -ENOMEM;
     }
-    memset(block, 0, bytes); /* populate: page faults belong here, not into a measurement */
+    if (huge_pages) madvise(memory, size, MADV_HUGEPAGE);
+    memset(memory, 0, bytes); /* populate: page faults belong here, not into a measurement */
 
     pthread_mutex_init(&list->lock, NULL);
-    list->block = block;
+    list->memory = memory;
     list->bytes = bytes;
     for (uint64_t offset = bytes; offset > 0; offset -= stride) { /* so that the first object is on top */
-        void *object = block + offset - stride;
+        void *object = memory + offset - stride;
         freelist_put_bulk(list, NULL, &object, 1);
     }
     *pool = list;
@@ -92,7 +99,7 @@ static int freelist_pool_create(const allocmark_pool_spec *spec, void **pool, al
 static void freelist_pool_destroy(void *pool) {
     freelist *list = pool;
     pthread_mutex_destroy(&list->lock);
-    free(list->block);
+    free(list->memory);
     free(list);
 }
 
@@ -116,7 +123,7 @@ static uint64_t freelist_available(void *pool) {
 
 static uint32_t freelist_regions(void *pool, allocmark_region *regions, uint32_t capacity) {
     const freelist *list = pool;
-    if (capacity > 0) regions[0] = (allocmark_region){(uintptr_t)list->block, list->bytes};
+    if (capacity > 0) regions[0] = (allocmark_region){(uintptr_t)list->memory, list->bytes};
     return 1;
 }
 

@@ -10,8 +10,8 @@
 namespace allocmark {
 
 /**
- * Every which call is timed is drawn anew each time: a fixed distance would fall into step with the
- * workload's own period, and always meet the same call of each burst.
+ * The distance to the next call that is timed is drawn at random: a fixed one could match the workload's own
+ * period, and always meet the same call of each burst.
  */
 class CallTimer {
   public:
@@ -31,7 +31,7 @@ class CallTimer {
     const Histogram &histogram() const { return histogram_; }
 
   private:
-    /** 1 to 2 * every - 1, all alike. Marsaglia's xorshift with shifts of 13, 17 and 5. */
+    /** 1 to 2 * every - 1, each as likely. Marsaglia's xorshift with shifts of 13, 17 and 5. */
     uint32_t gap() {
         draw_ ^= draw_ << 13;
         draw_ ^= draw_ >> 17;

@@ -15,7 +15,8 @@ inline uint64_t now_ns() {
     return uint64_t(t.tv_sec) * 1'000'000'000u + uint64_t(t.tv_nsec);
 }
 
-/** Time-stamp counter, where the instructions before it are done and those behind it have not begun. */
+/** The time-stamp counter, read after the instructions before it are done and before those behind it begin.
+ */
 inline uint64_t ticks() {
 #if defined(__x86_64__)
     // The first fence waits for loads before it, the second keeps what is timed from starting early.
@@ -41,8 +42,8 @@ inline void cpu_relax() {
 }
 
 /**
- * Waits a little longer each time, so that the one who waits does not keep taking the cache line from the one
- * who works, and gives the CPU away at last: more actors than cores must go on.
+ * Waits a little longer each time, so that a thread that waits does not keep taking the cache line from the
+ * one that works. In the end it yields the CPU, so that more actors than cores can go on.
  */
 class Backoff {
   public:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * The engine's interface to Python. One engine a process: one backend variant, its pools, and one native
- * thread an actor. Calls come from one thread, one at a time. Functions that can fail return 0 or -1 and
+ * The engine's interface to Python. A process has one engine: one backend variant, its pools, and one native
+ * thread per actor. Calls come from one thread, one at a time. Functions that can fail return 0 or -1 and
  * write one line into `error`.
  */
 #ifndef ALLOCMARK_ENGINE_H
@@ -33,7 +33,7 @@ typedef struct am_actor {
     const am_insn *prologue;       /* run once, untimed: brings the live set to where the body starts */
     const am_insn *body;           /* one pass; leaves the live set as it found it */
     const uint32_t *indices;       /* not copied: stays as long as the engine */
-    const uint32_t *ring_capacity; /* an entry a pool; 0: this actor never holds objects of that pool */
+    const uint32_t *ring_capacity; /* by pool; 0: this actor never holds its objects */
     uint64_t passes;               /* passes over the body in one unit of a sample */
     uint64_t settle_passes;        /* passes that follow the prologue, untimed */
     uint64_t objects;              /* objects got in one pass */
@@ -107,7 +107,7 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
 
 /**
  * Runs one phase on all actors. AM_SETTLE first; then any number of AM_SAMPLE with `units` (each actor runs
- * `units` times its `passes`); AM_DRAIN puts back what is held. `samples` has an entry an actor.
+ * `units` times its `passes`); AM_DRAIN puts back what is held. `samples` has an entry per actor.
  * Returns -1 with `*trouble` filled when the run cannot go on; then only am_engine_abandon is legal.
  */
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
@@ -132,7 +132,7 @@ int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *
 /** The largest number of ticks in a bucket; none in it is more than 1/64 below. */
 uint64_t am_bucket_top(uint32_t bucket);
 
-/** Nanoseconds of a tick, measured once a process, in 5 ms. */
+/** Nanoseconds per tick, measured once per process, in 5 ms. */
 double am_tick_ns(void);
 
 /** What timing a call adds to its figure, in ticks: the median of two readings with nothing between. */
@@ -142,7 +142,7 @@ uint64_t am_clock_ticks(void);
 uint64_t am_clock_step(void);
 
 /**
- * Burst as a person would write it by hand, on the first actor's thread and pool: ns an object, to be
+ * The workload burst as a person would write it, on the first actor's thread and pool: ns per object, to be
  * compared with a sample. `keep` is a multiple of `bulk`. Negative when the pool has too little.
  */
 double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,
@@ -150,7 +150,7 @@ double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep
 
 /**
  * After AM_DRAIN: takes every object out of every pool and puts it back. AM_LOST when a pool gives out fewer
- * than it was made with and does not count the others as available either. `stranded` has an entry a pool:
+ * than it was made with and does not count the others as available either. `stranded` has an entry per pool:
  * how many it counts but did not give to one thread alone. Pools marked in `unbounded` are not tried.
  * Afterwards only the first actor's thread is still inside its pools.
  */

@@ -10,16 +10,16 @@
 namespace allocmark {
 
 /**
- * Waits for half of a queue, not for the next bulk, as long as its other end moves.
+ * Waits until half of a queue can be used, not for the next bulk alone, while the queue's other end moves.
  *
- * An actor that goes on with the first bulk stays at the edge: every bulk then moves the line with the other
- * end's position, and whether it does hangs on which of the two a pool made the faster. That costs more than
- * most pools do, the floor as much as any.
+ * An actor that went on with the first bulk would find the queue full (or empty) again at the next one. Then
+ * every bulk moves the cache line with the other end's position between the cores, which costs more than most
+ * pools do. And whether that happens would depend on which actor a pool makes the faster one.
  *
- * Where the other end stands still, because it waits for this one, the wait is over after one look, and tried
- * ever more rarely.
+ * If the other end stands still, because it waits for this one, the wait ends after one look, and later waits
+ * are left out, more and more of them.
  *
- * Aligned, because it is written: beside it on the heap may lie what another actor reads at each step.
+ * Aligned because it is written: what another actor reads all the time may lie beside it on the heap.
  */
 class alignas(128) HalfWait {
   public:
@@ -47,8 +47,8 @@ class alignas(128) HalfWait {
   private:
     static constexpr uint32_t kPauses = 16; // well below a microsecond
     static constexpr uint32_t kRarely = 1023;
-    uint32_t skip_ = 0; // waits that are left out from here
-    uint32_t idle_ = 0; // how many were, the last time
+    uint32_t skip_ = 0; // waits still to leave out
+    uint32_t idle_ = 0; // how many were left out the last time
 };
 
 } // namespace allocmark

@@ -20,15 +20,14 @@
 
 namespace allocmark {
 
-/** One pool as one actor sees it. Aligned for the same reason as the interpreter: it is written all the time.
- */
+/** One pool as one actor sees it. Aligned like the interpreter, since it is written all the time. */
 struct alignas(128) PoolView {
     void *pool;
     void *local; // the actor's thread handle
     Ring held;
 };
 
-/** What is done beside the workload. Each has a loop of its own, so that the measured one pays for none. */
+/** What is done besides the workload. Each has its own loop, so that the measured loop pays for none. */
 enum class Watch {
     kNothing, // the measured loop
     kVerify,  // every object is stamped and checked; touches nothing else
@@ -36,7 +35,7 @@ enum class Watch {
     kTrace    // actors take turns, gets and puts are written down
 };
 
-/** What all actors of an engine share. The flags are read once a pass, or while waiting. */
+/** What all actors of an engine share. The flags are read once per pass, or while waiting. */
 struct Shared {
     alignas(128) std::atomic<bool> stop{false};  // an uncoupled actor is done: the others stop as well
     alignas(128) std::atomic<bool> abort{false}; // something went wrong: leave as soon as possible
@@ -298,7 +297,7 @@ class alignas(128) Interpreter {
     Shared &shared_;
     std::vector<PoolView> pools_;
     std::vector<Queue *> queues_;
-    std::vector<HalfWait> half_waits_; // one a queue
+    std::vector<HalfWait> half_waits_; // by queue
     const uint32_t *const indices_;
     uint64_t idle_ns_ = 0, failed_gets_ = 0;
     CallTimer timers_[AM_CALLS];

@@ -6,8 +6,6 @@
 
 namespace allocmark {
 
-namespace {
-
 am_trouble trouble_of(am_trouble_kind kind, const Where &where, uintptr_t object) {
     am_trouble trouble{};
     trouble.kind = kind;
@@ -18,6 +16,8 @@ am_trouble trouble_of(am_trouble_kind kind, const Where &where, uintptr_t object
     trouble.object = object;
     return trouble;
 }
+
+namespace {
 
 /** The `i`-th 8 bytes of an object with this stamp: differs between stamps and between neighbours. */
 uint64_t stamp_word(uint64_t stamp, uint64_t i) {
@@ -46,7 +46,7 @@ uint64_t first_difference(const unsigned char *bytes, uint64_t size, uint64_t st
 } // namespace
 
 bool Ledger::out(const Where &where, void *const *objects, uint32_t n, am_trouble &trouble) {
-    const Pool &pool = pools_[where.pool];
+    const Book &pool = pools_[where.pool];
     for (uint32_t i = 0; i < n; ++i) {
         const auto object = reinterpret_cast<uintptr_t>(objects[i]);
         const auto wrong = [&](am_trouble_kind kind) {

@@ -18,19 +18,22 @@ struct Where {
     uint32_t step;
 };
 
+/** A trouble with an object, in which nothing else is known. */
+am_trouble trouble_of(am_trouble_kind kind, const Where &where, uintptr_t object);
+
 /**
  * Objects that are out, by address, each filled with a stamp of its own. The book is behind a mutex; the
  * backend is never called while it is held, so gets and puts still race as in a measured run.
  */
 class Ledger {
   public:
-    struct Pool {
+    struct Book {
         uint64_t object_size;
         uint64_t alignment; // 0: none asked
         std::vector<allocmark_region> regions;
     };
 
-    explicit Ledger(std::vector<Pool> pools) : pools_(std::move(pools)) {}
+    explicit Ledger(std::vector<Book> pools) : pools_(std::move(pools)) {}
 
     /** Just handed out: checks all there is to check, and stamps. False with `trouble` filled when wrong. */
     bool out(const Where &where, void *const *objects, uint32_t n, am_trouble &trouble);
@@ -51,7 +54,7 @@ class Ledger {
     std::mutex mutex_;
     std::map<uintptr_t, Entry> out_; // ordered: neighbours tell overlaps
     uint64_t stamps_ = 0;
-    const std::vector<Pool> pools_;
+    const std::vector<Book> pools_;
 };
 
 } // namespace allocmark

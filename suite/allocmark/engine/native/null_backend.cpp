@@ -3,13 +3,14 @@
  * The floor: hands out preallocated objects in turn and ignores what comes back. What a workload costs on it
  * is the harness, the queues and the touching, not an allocator.
  *
- * Each thread has objects of its own, just as many as it ever has out at once: fewer, and actors would fight
- * over lines that no real pool makes them share; more, and it would walk through memory that a good pool
- * does not touch.
+ * Each thread has its own objects, as many as the workload ever has out at once. With fewer, two holders
+ * would write the same cache lines, which no real pool makes them do. With more, it would walk through memory
+ * that a good pool does not touch.
  */
+#include <allocmark/say.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -19,7 +20,7 @@
 
 namespace {
 
-struct Pool {
+struct NullPool {
     uint64_t stride, alignment, window;
 };
 
@@ -38,16 +39,16 @@ int init(const allocmark_init *, allocmark_error *) {
 int pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *) {
     const uint64_t alignment = std::max<uint64_t>(spec->alignment, 64);
     const uint64_t stride = (spec->object_size + alignment - 1) / alignment * alignment;
-    *pool = new Pool{stride, alignment, std::max<uint64_t>(spec->working_set, 1)};
+    *pool = new NullPool{stride, alignment, std::max<uint64_t>(spec->working_set, 1)};
     return 0;
 }
 
 void pool_destroy(void *pool) {
-    delete static_cast<Pool *>(pool);
+    delete static_cast<NullPool *>(pool);
 }
 
 int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_error *error) {
-    const Pool &spec = *static_cast<Pool *>(pool);
+    const NullPool &spec = *static_cast<NullPool *>(pool);
     auto mine = std::make_unique<Local>();
     mine->alignment = spec.alignment;
     mine->window = uint32_t(spec.window);
@@ -56,9 +57,8 @@ int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_e
             static_cast<char *>(::operator new(spec.stride * spec.window, std::align_val_t(spec.alignment)));
         mine->objects.resize(spec.window);
     } catch (const std::bad_alloc &) {
-        std::snprintf(error->message, sizeof error->message, "no memory for %llu objects of %llu bytes",
-                      static_cast<unsigned long long>(spec.window),
-                      static_cast<unsigned long long>(spec.stride));
+        allocmark_say(error, "no memory for %" PRIu64 " objects of %" PRIu64 " bytes", spec.window,
+                      spec.stride);
         return -ENOMEM;
     }
     std::memset(mine->memory, 0, spec.stride * spec.window); // populated, as a pool would be

@@ -15,15 +15,15 @@
 namespace allocmark {
 
 /**
- * A ring with two ends. Positions only count up, and 64 bits never wrap: a copy of one, however old, is a
- * bound. 0 <= sender.tail - receiver.tail <= capacity.
+ * A ring with two ends. Positions only count up, and 64 bits never wrap, so that even an old copy of one is a
+ * lower bound. 0 <= sender.tail - receiver.tail <= capacity.
  *
- * Each end keeps a cached copy of the other's position, so that the other's cache line is only read when the
- * copy says there is too little.
+ * Each end keeps a copy of the other's position. It reads the other's cache line only when the copy says that
+ * there is too little.
  *
- * With one thread an end, `claim` and `publish` are plain loads and stores. With several, an end is claimed
- * by a compare-and-swap on `head` and published in order of claims: a thread waits for the claims before its
- * own. That wait makes the shared form blocking, like the rings of the data planes it stands for.
+ * With one thread per end, `claim` and `publish` are plain loads and stores. With several, a thread claims
+ * its places by a compare-and-swap on `head`, and publishes them when all earlier claims are published. That
+ * wait makes a shared end blocking, like DPDK's rings, which these queues stand for.
  */
 class Queue {
   public:
@@ -55,8 +55,8 @@ class Queue {
 
     /** Objects in it, and room for more: as of a moment ago, for any thread. */
     uint32_t filled() const {
-        // acquire: read before the senders', and so never above it. relaxed: no object is read on its
-        // strength.
+        // acquire: read before the senders' position, and so never above it. relaxed: nobody reads objects
+        // because of this number.
         const uint64_t received = receiver_.tail.load(std::memory_order_acquire);
         return uint32_t(sender_.tail.load(std::memory_order_relaxed) - received);
     }
@@ -70,7 +70,7 @@ class Queue {
         void operator()(void **slots) const { ::operator delete(slots, std::align_val_t(kLine)); }
     };
 
-    /** In lines of their own: what lies beside them on the heap is some actor's. */
+    /** In cache lines of their own: some actor uses what lies beside them on the heap. */
     static void **aligned_slots(size_t n) {
         return static_cast<void **>(
             ::operator new(std::max(n * sizeof(void *), kLine), std::align_val_t(kLine)));

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/**
- * Burst as a person would write it by hand: what the interpreter is compared with. It must stay as plain as
- * it is.
- */
+/** The workload burst as a person would write it: what the interpreter is compared with. Keep it plain. */
 #pragma once
 
 #include <cstdint>
@@ -14,7 +11,7 @@
 
 namespace allocmark {
 
-/** ns an object of `bursts` bursts, or -1 when the pool has too little. `keep` is a multiple of `bulk`. */
+/** ns per object, or -1 when the pool has too little. `keep` is a multiple of `bulk`. */
 inline double reference_burst(const allocmark_backend &table, void *pool, void *local, uint32_t bulk,
                               uint32_t keep, uint32_t touch, uint64_t bursts) {
     std::vector<void *> objects(keep);

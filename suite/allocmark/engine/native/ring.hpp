@@ -73,11 +73,12 @@ class Ring {
         restart_when_empty();
     }
 
-    /** Any slot, held or not: stale pointers tell a probe where objects lie. */
+    /** Any slot, held or not: even old pointers tell a probe where objects lie. */
     void *slot(size_t i) const { return slots_[i]; }
 
   private:
-    /** The same few slots over and over, as a hand-written loop would use, not the whole ring in turn. */
+    /** Uses the same few slots again, as a hand-written loop would, instead of walking round the whole ring.
+     */
     void restart_when_empty() {
         if (head_ == tail_) head_ = tail_ = 0;
     }

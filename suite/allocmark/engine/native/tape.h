@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * The tape: what one actor does, as flat instructions. Python writes it (workload/compile.py), the
+ * The tape: what one actor does, as flat instructions. Python writes it (workload/tape/compile.py), the
  * interpreter runs it. Everything random was drawn when it was written.
  *
  * Each actor keeps, for every pool it uses, the objects it holds in a ring ordered by age: `get` and

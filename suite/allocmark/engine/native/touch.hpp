@@ -2,8 +2,8 @@
 /**
  * Reads and writes the first bytes of objects, in a way that no compiler may remove.
  *
- * Compiled apart, so that no caller gets a copy made for its own arguments: a workload, its floor and the
- * hand-written loop run the very same instructions.
+ * In a source file of its own, so that the compiler makes no copy for one caller's arguments: a workload, its
+ * floor and the hand-written loop run the same instructions.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** A run that is the same every time: actors take turns, and what changes hands is written down. */
+/** A run that is the same every time: actors take turns, and each object that changes hands is recorded. */
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@
 namespace allocmark {
 
 /**
- * Lets one actor run at a time, in the order of their numbers. Whoever has the turn may touch what all share:
- * handing it on orders everything before with everything after. Blocking by design; nothing here is measured.
+ * Lets one actor run at a time, in the order of their numbers. The one that has the turn may use what all
+ * share: passing the turn on makes what it did visible to the next. Blocks; nothing here is measured.
  */
 class Turns {
   public:

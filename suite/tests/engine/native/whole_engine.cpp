@@ -131,34 +131,34 @@ Actor loner(uint64_t passes) {
 
 /// `senders` get, write and send; `receivers` take, read and put.
 Plan coupled(uint32_t senders, uint32_t receivers, bool verify) {
+    const Actor sender = {{kHalt},
+                          {{AM_LOOP, 0, 0, 6, 0, 0},
+                           {AM_GET_WRITE, 0, 4, 1, 32, 1},
+                           {AM_SEND, 0, 4, 0, 0, 2},
+                           {AM_END, 0, 0, 1, 0, 0},
+                           kHalt},
+                          {8},
+                          {},
+                          receivers,
+                          24,
+                          1};
+    const Actor receiver = {{kHalt},
+                            {{AM_RECEIVE, 0, 12, 0, 0, 3},
+                             {AM_READ, 0, 12, 64, 0, 4},
+                             {AM_RECEIVE, 0, 12, 0, 0, 5},
+                             {AM_PUT_OLDEST, 0, 8, 3, 0, 6},
+                             kHalt},
+                            {24},
+                            {},
+                            senders,
+                            0,
+                            1};
     Plan plan;
     plan.pools = {pool("p", 400)};
     plan.queues = {{32, senders, receivers}};
+    plan.actors.assign(senders, sender);
+    plan.actors.insert(plan.actors.end(), receivers, receiver);
     plan.verify = verify;
-    for (uint32_t i = 0; i < senders; ++i)
-        plan.actors.push_back({{kHalt},
-                               {{AM_LOOP, 0, 0, 6, 0, 0},
-                                {AM_GET_WRITE, 0, 4, 1, 32, 1},
-                                {AM_SEND, 0, 4, 0, 0, 2},
-                                {AM_END, 0, 0, 1, 0, 0},
-                                kHalt},
-                               {8},
-                               {},
-                               receivers,
-                               24,
-                               1});
-    for (uint32_t i = 0; i < receivers; ++i)
-        plan.actors.push_back({{kHalt},
-                               {{AM_RECEIVE, 0, 12, 0, 0, 3},
-                                {AM_READ, 0, 12, 64, 0, 4},
-                                {AM_RECEIVE, 0, 12, 0, 0, 5},
-                                {AM_PUT_OLDEST, 0, 8, 3, 0, 6},
-                                kHalt},
-                               {24},
-                               {},
-                               senders,
-                               0,
-                               1});
     return plan;
 }
 

@@ -7,6 +7,8 @@
  * members beyond `size` as NULL, so a backend built today keeps running. Every structure that the engine
  * hands over carries its own `size` for the same reason: read no member that lies beyond it.
  *
+ * Beside this header lie say.h, for error messages and facts, and huge_pages.h, which borrows huge pages.
+ *
  * Ownership. The engine owns every structure it passes and keeps it alive only for the call; copy what you
  * keep. The backend owns pools, thread handles and objects. The table itself lives as long as the process.
  *
@@ -41,7 +43,7 @@ typedef struct allocmark_option {
     const char *value;
 } allocmark_option;
 
-/** Given once a process, before the first pool. */
+/** Given once per process, before the first pool. */
 typedef struct allocmark_init {
     uint32_t size;                   /* sizeof(allocmark_init) of the engine */
     uint32_t n_options;              /* entries in `options` */

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "actor.hpp"
+
+#include <allocmark/say.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <system_error>
+
+#include "reference.hpp"
+
+namespace allocmark {
+
+namespace {
+
+uint64_t involuntary_switches() {
+    rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return uint64_t(usage.ru_nivcsw);
+}
+
+/** From the last arrival to the common start: time for everyone to see it, and to be waiting for it. */
+constexpr uint64_t kLeadNs = 5'000;
+
+/** A copy of a tape, with its AM_HALT. */
+std::vector<am_insn> tape(const am_insn *from) {
+    const am_insn *end = from;
+    while (end->op != AM_HALT) ++end;
+    return {from, end + 1};
+}
+
+std::vector<PoolView> views(const std::vector<Pool> &pools, const uint32_t *ring_capacity) {
+    std::vector<PoolView> views;
+    for (const Pool &pool : pools) {
+        PoolView view{pool.handle, nullptr, {}};
+        if (*ring_capacity > 0) view.held = Ring(*ring_capacity);
+        ++ring_capacity;
+        views.push_back(std::move(view));
+    }
+    return views;
+}
+
+} // namespace
+
+uint64_t CommonStart::meet() {
+    // relaxed: they agree on a time and hand over no data; what a sample needs came with the order.
+    if (arrived_.fetch_add(1, std::memory_order_relaxed) + 1 == actors_)
+        start_ns_.store(now_ns() + kLeadNs, std::memory_order_relaxed);
+    Backoff backoff;
+    while (start_ns_.load(std::memory_order_relaxed) == 0) backoff.pause();
+    return start_ns_.load(std::memory_order_relaxed);
+}
+
+Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &backend,
+             const std::vector<Pool> &pools, const std::vector<Queue *> &queues, Shared &shared)
+    : index(number), plan_(plan), prologue_(tape(plan.prologue)), body_(tape(plan.body)), backend_(backend),
+      pools_(pools), shared_(shared), entered_(pools.size()),
+      interpreter_(int32_t(number), backend, shared, views(pools, plan.ring_capacity), queues, plan.indices) {
+}
+
+bool Actor::begin(allocmark_error &error) {
+    if (plan_.cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(plan_.cpu, &set);
+        if (const int code = pthread_setaffinity_np(pthread_self(), sizeof set, &set)) {
+            allocmark_say(&error, "cannot pin an actor to CPU %d: %s", plan_.cpu,
+                          std::generic_category().message(code).c_str());
+            return false;
+        }
+    }
+    for (uint32_t pool = 0; pool < pools_.size(); ++pool)
+        if (held(pool).capacity() > 0 && !enter(pool, error)) return false;
+    return true;
+}
+
+bool Actor::enter(uint32_t pool, allocmark_error &error) {
+    const allocmark_thread who = {sizeof who, index, plan_.cpu, plan_.node};
+    const int code =
+        backend_.thread_enter(pools_[pool].handle, &who, &interpreter_.pools()[pool].local, &error);
+    if (code != 0 && !error.message[0])
+        allocmark_say(&error, "thread_enter of pool %s failed: error %d", pools_[pool].name.c_str(), code);
+    entered_[pool] = code == 0;
+    return code == 0;
+}
+
+void Actor::leave() {
+    for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
+        if (!entered_[pool]) continue;
+        backend_.thread_leave(pools_[pool].handle, interpreter_.pools()[pool].local);
+        entered_[pool] = false;
+    }
+}
+
+void Actor::settle(Watch how) {
+    if (!interpreter_.run(prologue_.data(), how)) return;
+    for (uint64_t pass = 0; pass < plan_.settle_passes; ++pass)
+        if (!interpreter_.run(body_.data(), how)) return;
+}
+
+am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
+    interpreter_.clear_counters();
+    const uint64_t passes = plan_.passes * units;
+    const am_insn *body = body_.data();
+    // A trace must be the same in every run, so there no actor stops early.
+    const bool may_stop = !plan_.coupled && how != Watch::kTrace;
+
+    const uint64_t start = meeting.meet();
+    // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
+    const uint64_t switches = involuntary_switches();
+    while (now_ns() < start) cpu_relax();
+    if (how == Watch::kTrace) shared_.trace->turns.join(index);
+
+    uint64_t pass = 0;
+    for (; pass < passes; ++pass) {
+        if (!interpreter_.run(body, how)) break;
+        // relaxed: a hint to stop together; one pass more or less is counted, not lost.
+        if (may_stop && shared_.stop.load(std::memory_order_relaxed)) {
+            ++pass;
+            break;
+        }
+    }
+    const uint64_t end = now_ns();
+    if (how == Watch::kTrace) shared_.trace->turns.leave(index);
+    if (may_stop) shared_.stop.store(true, std::memory_order_relaxed);
+
+    return {
+        .ns = end - start - interpreter_.idle_ns(),
+        .objects = pass * plan_.objects,
+        .failed_gets = interpreter_.failed_gets(),
+        .switches = involuntary_switches() - switches,
+        .cpu = sched_getcpu(),
+    };
+}
+
+double Actor::reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts) {
+    const PoolView &view = interpreter_.pools()[0];
+    return allocmark::reference_burst(backend_, view.pool, view.local, bulk, keep, touch, bursts);
+}
+
+bool Actor::check_complete(uint32_t pool, uint64_t &stranded) {
+    const auto trouble_with_pool = [&](am_trouble_kind kind, uint64_t figure) {
+        am_trouble trouble = trouble_of(kind, {-1, pool, 0}, 0);
+        trouble.figure = figure;
+        shared_.fail(trouble);
+        return false;
+    };
+    allocmark_error error{};
+    if (!entered_[pool] && !enter(pool, error)) return trouble_with_pool(AM_CLOSED, 0);
+
+    const Where where{int32_t(index), pool, 0};
+    void *const handle = pools_[pool].handle, *const local = interpreter_.pools()[pool].local;
+    const uint64_t wanted = pools_[pool].spec.objects;
+    Ledger *const ledger = shared_.ledger;
+    am_trouble trouble{};
+    bool good = true;
+    std::vector<void *> objects;
+    objects.reserve(wanted);
+    while (good && objects.size() < wanted) {
+        void *object;
+        if (backend_.get_bulk(handle, local, &object, 1) != 0) break;
+        good = !ledger || ledger->out(where, &object, 1, trouble);
+        objects.push_back(object);
+    }
+    if (good && ledger) good = ledger->back(where, objects.data(), uint32_t(objects.size()), trouble);
+    if (!good) {
+        shared_.fail(trouble);
+        return false;
+    }
+    for (void *object : objects) backend_.put_bulk(handle, local, &object, 1);
+    // A pool may keep some where only another thread finds them; then it must still know of them all.
+    const uint64_t known = backend_.available ? backend_.available(handle) : objects.size();
+    stranded = wanted - objects.size();
+    return stranded == 0 || known >= wanted || trouble_with_pool(AM_LOST, wanted - known);
+}
+
+} // namespace allocmark

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** One actor, and all that its thread can be told to do. */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "interpreter.hpp"
+
+namespace allocmark {
+
+struct Pool {
+    std::string name;
+    allocmark_pool_spec spec;
+    void *handle = nullptr;
+};
+
+/** Where the actors of a sample meet: the last one to arrive sets the start for all, a little ahead. */
+class CommonStart {
+  public:
+    explicit CommonStart(size_t actors) : actors_(actors) {}
+
+    /** The time of the start, which has not come yet. */
+    uint64_t meet();
+
+  private:
+    const size_t actors_;
+    alignas(128) std::atomic<uint32_t> arrived_{0};
+    alignas(128) std::atomic<uint64_t> start_ns_{0};
+};
+
+/** Its functions are for its own thread. `pools` and `backend` outlive it. */
+class Actor {
+  public:
+    Actor(uint32_t index, const am_actor &plan, const allocmark_backend &backend,
+          const std::vector<Pool> &pools, const std::vector<Queue *> &queues, Shared &shared);
+
+    /** Pins the thread and enters the pools that this actor uses. False: `error` says why. */
+    bool begin(allocmark_error &error);
+    /** Leaves every pool that it has entered. */
+    void leave();
+
+    /** Runs the prologue and the passes that follow it. */
+    void settle(Watch how);
+    /** One sample of `units` times its passes. */
+    am_actor_sample sample(Watch how, uint64_t units, CommonStart &meeting);
+    /** Puts back everything that is held. */
+    void drain() { interpreter_.drain(); }
+    /** See am_engine_reference_burst. */
+    double reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts);
+    /** Takes every object out of a pool and puts it back. False when some are missing: trouble. `stranded`:
+     * the objects that this thread could not get, though the pool counts them. */
+    bool check_complete(uint32_t pool, uint64_t &stranded);
+
+    CallTimer &timer(am_call call) { return interpreter_.timer(call); }
+    const Ring &held(uint32_t pool) { return interpreter_.pools()[pool].held; }
+
+    const uint32_t index;
+
+  private:
+    bool enter(uint32_t pool, allocmark_error &error);
+
+    const am_actor plan_;
+    const std::vector<am_insn> prologue_, body_;
+    const allocmark_backend &backend_;
+    const std::vector<Pool> &pools_;
+    Shared &shared_;
+    std::vector<bool> entered_; // by pool
+    Interpreter interpreter_;
+};
+
+} // namespace allocmark

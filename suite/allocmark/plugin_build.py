@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the build script of a backend needs: include folder, compiler flags, and the module that Python loads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def get_include() -> str:
+    """The folder to give to a C compiler (``-I``) so that ``#include <allocmark/backend.h>`` is found."""
+    return str(Path(__file__).parent / "engine" / "include")
+
+
+def get_compile_args() -> list[str]:
+    """Flags for the C and C++ of a backend, the same for all, so that no allocator wins by its compiler's.
+
+    ``-O3``. Functions begin at a cache line: where they happen to begin is worth a tenth at bulk 1, and any edit moves
+    them. On x86-64 ``-march=native``, or the processor that the variable ``ALLOCMARK_MARCH`` names: how many bytes one
+    instruction may move decides what a large bulk costs.
+    """
+    machine = [f"-march={os.environ.get('ALLOCMARK_MARCH', 'native')}"] if platform.machine() == "x86_64" else []
+    return ["-O3", "-falign-functions=64", *machine]
+
+
+def get_declarations() -> str:
+    """The types of ``allocmark/backend.h`` in the form that cffi's ``cdef`` reads."""
+    text = Path(get_include(), "allocmark", "backend.h").read_text()
+    text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
+    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+
+
+def cffi_module(
+    name: str,
+    functions: str,
+    sources: Iterable[str],
+    *,
+    include_dirs: Sequence[str] = (),
+    depends: Sequence[str] = (),
+    extra_compile_args: Sequence[str] = (),
+    source: str = "",
+    **more: Any,
+) -> Any:
+    """The ``FFI`` for ``cffi_modules`` in setup.py: builds a module from C sources, named relative to setup.py.
+
+    ``name`` is "PACKAGE.MODULE"; ``functions`` are the C declarations of what Python calls, such as the one that
+    returns the address of the table. Include folder, headers and flags of allocmark are added behind those given here.
+    ``source`` is the C code that declares the functions, if their declarations alone do not do. ``more`` goes to
+    ``FFI.set_source``, such as ``source_extension=".cpp"`` for C++.
+    """
+    from cffi import FFI
+
+    ffi = FFI()
+    ffi.cdef(functions)
+    ffi.set_source(
+        name,
+        source or functions,
+        sources=list(sources),
+        include_dirs=[*include_dirs, get_include()],
+        depends=[*depends, *sorted(map(str, Path(get_include(), "allocmark").glob("*.h")))],
+        extra_compile_args=[*extra_compile_args, *get_compile_args()],  # the last of two -march counts
+        **more,
+    )
+    return ffi
+
+
+def pkg_config(*arguments: str) -> str | None:
+    """What ``pkg-config`` prints, or None where it does not exist or fails: it knows no such library.
+
+    The environment variable ``PKG_CONFIG`` names another program.
+    """
+    command = [os.environ.get("PKG_CONFIG", "pkg-config"), *arguments]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
