@@ -9,10 +9,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from allocmark import AllocmarkError, plugins
-from allocmark.asv.harness import is_current
-from allocmark.asv.install import status_file
+from asv_environment.harness import is_current
+from asv_environment.install import REPOSITORY, status_file
 
-REPOSITORY = Path(__file__).parents[2]
 LOG_LINES = 20  #: of a failed build's log that are shown
 
 # By label, and the distribution that brings it. Written out and not asked of what is installed: asv hands parameters

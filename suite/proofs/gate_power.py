@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from allocmark.gate.contest import request_of
 from allocmark.gate.gate import Gate, gate
+from allocmark.gate.rounds import GateRequest, cells_of
 from allocmark.stats import Verdict
 from fixtures.histories import History
 
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--planted", default="0,2,5,10", metavar="PERCENT,...", help="sizes (default 0,2,5,10)")
     parser.add_argument("--budget", type=float, default=10.0, metavar="MINUTES", help="of one gate (default 10)")
     options = parser.parse_args()
-    request = request_of(workloads=options.workloads, short=True)
+    cells = cells_of(workloads=options.workloads, short=True)
     planted = [float(each) for each in options.planted.split(",")]
 
     with tempfile.TemporaryDirectory(prefix="allocmark-") as folder:
@@ -40,7 +40,7 @@ def main() -> int:
         base = _commit(history, WORK)
 
         def judge(head: str) -> Gate:
-            return gate(history.folder, base, head, request, lambda _: None, minutes=options.budget, unchanged=True)
+            return gate(GateRequest(history.folder, cells, minutes=options.budget, unchanged=True), base, head)
 
         # How much a unit of work costs, cell by cell: what is planted is known and not guessed.
         double = judge(_commit(history, 2 * WORK))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from allocmark.asv.stored_results import Benchmark, Machine, Results, StoredCell, figures
+from allocmark.asv.stored_results import Benchmark, Machine, Results, StoredCell, current_figures, unit_of
 from allocmark.errors import AllocmarkError
 from allocmark.output.text.figures import counted
+from allocmark.stats import median
 
 STEP = 0.03  #: smaller changes of level are not called a step: they drown in what a machine does between two days
-_NS = 1e9
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def _history(
     for file in machine.files:
         if file.commit not in place:
             continue
-        rows = list(figures(file, benchmarks))
+        rows = list(current_figures(file, benchmarks))
         stale |= {row.benchmark for row in file.rows} - {row.benchmark for _, row in rows}
         for benchmark, row in rows:
             # A set of benchmarks may stand before the workload: full.burst.time_object is burst's as well.
@@ -168,14 +167,12 @@ def _series(key: _Key, benchmark: Benchmark, line: Sequence[tuple[int, StoredCel
     workload, measure, values = key
     parameters = dict(zip(benchmark.parameters, values, strict=True))
     backend, _, variant = str(parameters.pop("backend", "")).partition(":")
-    timed = benchmark.unit == "seconds"
-    scale = _NS if timed else 1.0
+    unit, scale = unit_of(benchmark.unit)
     points = tuple(
         Point(index, cell.value * scale, _scaled(cell.low, scale), _scaled(cell.high, scale), cell.n)
         for index, cell in line
         if cell.value is not None
     )
-    unit = "ns/object" if timed else benchmark.unit
     return Series(workload, measure, parameters, backend, variant, unit, benchmark.version, points, steps_in(points))
 
 
@@ -209,7 +206,7 @@ def _apart(before: Sequence[Point], after: Sequence[Point]) -> bool:
         ends = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
         if not ends:
             return True
-        usual.append((statistics.median(low for low, _ in ends), statistics.median(high for _, high in ends)))
+        usual.append((median(low for low, _ in ends), median(high for _, high in ends)))
     (low, high), (later_low, later_high) = usual
     return high < later_low or later_high < low
 

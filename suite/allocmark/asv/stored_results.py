@@ -240,7 +240,12 @@ def _object(path: Path, version: int) -> dict[str, Any]:
     return members
 
 
-def figures(file: ResultFile, benchmarks: Mapping[str, Benchmark]) -> Iterator[tuple[Benchmark, StoredFigure]]:
+def unit_of(unit: str) -> tuple[str, float]:
+    """How a unit of asv is shown, and what its figures are multiplied by: asv stores a time per object in seconds."""
+    return ("ns/object", 1e9) if unit == "seconds" else (unit, 1.0)
+
+
+def current_figures(file: ResultFile, benchmarks: Mapping[str, Benchmark]) -> Iterator[tuple[Benchmark, StoredFigure]]:
     """The rows that can be compared with today's: of a benchmark that still exists, in its present version."""
     for row in file.rows:
         benchmark = benchmarks.get(row.benchmark)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocmark.errors import UsageError
-from allocmark.gate.side import NOT_THERE, Side, canonical
+from allocmark.gate.revisions.side import NOT_THERE, Side, canonical
 from allocmark.measuring.plan import CasePlan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered

@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocmark.gate.wheel import ask, digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+from allocmark.gate.revisions.wheel import ask, digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
 
 
 @dataclass(frozen=True)

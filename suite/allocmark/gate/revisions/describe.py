@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``python -m allocmark.gate.describe PREFIX``: the backends that are installed in a folder, as one JSON document.
+"""Lists the backends that are installed in a folder, in a process of its own.
 
-A process of its own, for two versions of one plugin cannot be imported into one.
+Two versions of one plugin cannot be imported into one process. ``python -m allocmark.gate.revisions.describe FOLDER``
+prints one JSON document.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from allocmark import plugins
 from allocmark.backend import Backend, Capabilities, Pages, Unavailable
 from allocmark.errors import AllocmarkError
 
-SECONDS = 120  #: a plugin that takes longer to say what it has is given up
+SECONDS = 120  #: a plugin that takes longer to list its backends is not used
 
 
 def describe(prefix: Path) -> plugins.Host:
     """The host's own backends and those in ``prefix``, as `allocmark.plugins.load` finds them there.
 
-    A ``table`` is an address in a process that is gone: these backends can be planned, and only the process of a
-    cell can use one. Raises AllocmarkError when the plugins there end the process that asks them.
+    Their ``table`` is an address in a process that has ended, so they can be planned but not called here. Raises
+    AllocmarkError when a plugin ends the process that asks it, or takes more than `SECONDS`.
     """
     try:
-        # -P: a file in the current folder must not stand in for a module.
+        # -P: a file in the current folder must not be taken for a module.
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "allocmark.gate.describe", str(prefix)],
+            [sys.executable, "-P", "-m", "allocmark.gate.revisions.describe", str(prefix)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -41,7 +42,7 @@ def describe(prefix: Path) -> plugins.Host:
         said = " ".join(done.stderr.split())[-200:] or f"exit status {done.returncode}"
         raise AllocmarkError(f"the plugins in {prefix} cannot be asked for their backends: {said}") from error
     except subprocess.TimeoutExpired as error:
-        raise AllocmarkError(f"the plugins in {prefix} did not name their backends within {SECONDS} s") from error
+        raise AllocmarkError(f"the plugins in {prefix} did not list their backends within {SECONDS} s") from error
     return plugins.Host(
         backends=[_registered(each) for each in document["backends"]],
         broken=[plugins.BrokenPlugin(**each) for each in document["broken"]],

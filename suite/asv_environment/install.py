@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv's install step: ``python -m allocmark.asv.install BUILD_DIR COMMIT CACHE``, run in an asv environment.
+"""asv's install step: ``python -m asv_environment.install BUILD_DIR COMMIT CACHE``, run in an asv environment.
 
-Makes the environment hold the harness of the working tree that this file lies in, and the backends of the commit
-that is checked out in BUILD_DIR; nothing else of another commit stays. What became of each backend is written to
-`status_file`, for the benchmarks, and to ``CACHE/commits/COMMIT.json``, for people.
+Installs the harness of this working tree and the backends of the commit that is checked out in BUILD_DIR, and removes
+backends of other commits. Which backends were built, and why others were not, is written to `status_file` (the
+benchmarks read it) and to ``CACHE/commits/COMMIT.json`` (for people).
 
-Standard library only: this runs before anything of the harness is installed. It goes through pip alone.
+Standard library only: this runs before the harness and what it needs are installed.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from allocmark.asv.harness import build_harness, installed_from
 from allocmark.errors import AllocmarkError
-from allocmark.gate.build_backends import Built, build_backends, find_backends
-from allocmark.gate.wheel import pip_environ
+from allocmark.gate.revisions.build_backends import Built, build_backends, find_backends
+from allocmark.gate.revisions.wheel import pip_environ
+from asv_environment.harness import build_harness, installed_from
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[2]
 HARNESS = "allocmark"
 
 
 def status_file() -> Path:
-    """Where an environment says which backends it holds, and why it lacks others."""
+    """The file of an environment that lists its backends, and why others are missing."""
     return Path(sys.prefix, "allocmark-backends.json")
 
 
 def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
-    """Installs; returns what `status_file` then says. Raises AllocmarkError when there is nothing to measure with."""
+    """Install, and return what `status_file` then holds. Raises AllocmarkError when the harness cannot be installed."""
     python = Path(sys.executable)
     requirements = _bring(_requirements(REPOSITORY, build_dir))
     status_file().unlink(missing_ok=True)  # what follows may be interrupted
@@ -57,7 +57,7 @@ def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
 
 
 def _bring(requirements: list[str]) -> list[str]:
-    """Installs what is required and returns it; none when that failed: whose build needed it will say so."""
+    """Install ``requirements`` and return them. When that fails, return none: the build that needs them will say so."""
     try:
         if json.loads(status_file().read_text()).get("requirements") == requirements:
             return requirements
@@ -87,18 +87,18 @@ def _install_backends(built: Sequence[Built]) -> None:
 
 
 def _origins() -> dict[str, str]:
-    """Of the harness and of every distribution here that brings a plugin: where it was installed from."""
+    """By name of the harness and of each installed plugin: the URL it was installed from."""
 
     def is_ours(found: Distribution) -> bool:
         return found.name == HARNESS or bool(found.entry_points.select(group="allocmark"))
 
-    # The site folder alone: the working tree, from where this runs, holds metadata of its own.
+    # Of the environment only: the working tree, where this runs, has metadata of its own.
     found = distributions(path=list({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
     return {each.name: installed_from(each) for each in found if is_ours(each)}
 
 
 def _requirements(repository: Path, build_dir: Path) -> list[str]:
-    """What harness and backends need to build, and backends to run; the harness is ours to bring."""
+    """What the harness and the backends need to build, and the backends need to run, less the harness itself."""
     wanted: set[str] = set()
     for folder in (repository, *find_backends(build_dir)):
         try:
@@ -121,7 +121,7 @@ def _pip(*arguments: str) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"allocmark: {line}", flush=True)  # asv takes a long silence for a hang
+    print(f"allocmark: {line}", flush=True)  # asv ends a command that is silent for long
 
 
 def main() -> int:
