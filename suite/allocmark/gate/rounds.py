@@ -160,9 +160,9 @@ def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict
     distance = stats.dominant_distance(case.blocks)
     old = stats.block_medians(base.samples, base.blocks, distance.kept)
     new = stats.block_medians(head.samples, head.blocks, distance.kept)
-    logs = [math.log(new[block] / old[block]) for block in new if block in old]
+    ratio = stats.paired_ratio(new, old)
     return {
-        "log": stats.median(logs) if len(logs) >= LEAST_BLOCKS else None,
+        "log": math.log(ratio.value) if ratio and ratio.n >= LEAST_BLOCKS else None,
         "base": stats.median(base.samples),
         "head": stats.median(head.samples),
         "distance_ns": distance.ns,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One wheel from one source folder, kept under everything it is made from.
+"""Builds one wheel from one source folder; digests of all that a wheel is made from name its place in the cache.
 
-Standard library only: under asv this runs in an environment that has little else yet.
+Standard library only: asv runs this in an environment where nothing else is installed yet.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 from allocmark.errors import AllocmarkError
 
-BUILD_SECONDS = 900  #: a build that takes longer is given up
+BUILD_SECONDS = 900  #: a build that takes longer is stopped
 
-#: What builds leave behind in a working tree; a commit has none of them.
+#: What builds leave in a working tree, and a commit does not have.
 ignore_products = shutil.ignore_patterns(
     "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.o", "_native.c", "_native.cpp", "_engine.cpp"
 )
@@ -42,9 +42,10 @@ print(json.dumps({
 
 
 def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
-    """Builds what ``lay_out`` copies to a path into the folder ``kept``, which appears whole or not at all.
+    """Build a wheel of the sources that ``lay_out`` copies to the path it is given.
 
-    Returns None, or in one line why there is no wheel; ``log`` has everything that was said. Nothing is fetched.
+    The wheel is in the folder ``kept``, which is complete as soon as it exists. Returns None, or in one line why there
+    is no wheel; ``log`` has the output of the build. Nothing is downloaded.
     """
     with TemporaryDirectory(prefix="building-", dir=kept.parent) as work:
         source = Path(work, kept.name)
@@ -69,7 +70,7 @@ def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log:
         try:
             os.rename(f"{work}/wheel", kept)
         except OSError:
-            if not kept.is_dir():  # else another process was faster, with the same
+            if not kept.is_dir():  # otherwise another process has built the same
                 raise
     return None
 
@@ -80,14 +81,14 @@ def find_wheel(kept: Path) -> Path | None:
 
 
 def pip_environ() -> dict[str, str]:
-    """For a pip that asks nothing, says nothing of itself, and sees the packages of its own Python only."""
+    """The environment for a pip that asks nothing and sees only the packages of its own Python."""
     environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "LC_ALL": "C"}
     environ.pop("PYTHONPATH", None)
     return environ
 
 
 def digest(folder: Path) -> str:
-    """Of the names, modes and contents of all files under ``folder`` but those that a build leaves there."""
+    """A digest of the names, modes and contents of all files under ``folder``, without what builds leave there."""
     total = hashlib.sha256()
     for path in sorted(_files(folder)):
         content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
@@ -97,14 +98,14 @@ def digest(folder: Path) -> str:
 
 
 def short_digest(*parts: str) -> str:
-    """For the name of a folder: 16 hexadecimal digits."""
+    """16 hexadecimal digits, for the name of a folder."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def toolchain(python: Path) -> str:
-    """What a wheel depends on beside its sources: ``python``, the compilers, their flags, the libraries here.
+    """What a wheel depends on beside its sources: ``python``, compilers, flags, and installed libraries, as JSON.
 
-    Raises AllocmarkError when ``python`` cannot build one.
+    Raises AllocmarkError when ``python`` lacks cffi or setuptools.
     """
     tools = json.loads(ask(python, _ASK))
     compilers = [_version(os.environ.get(key.upper()) or tools[key]) for key in ("cc", "cxx")]
@@ -114,7 +115,7 @@ def toolchain(python: Path) -> str:
 
 def ask(python: Path, code: str) -> str:
     """What ``code`` prints under ``python``. Raises AllocmarkError when it fails: something is not installed."""
-    # -P: a file in the current folder must not stand in for a module.
+    # -P: a file in the current folder must not be taken for a module.
     asked = subprocess.run([str(python), "-P", "-c", code], capture_output=True, text=True, check=False)
     if asked.returncode:
         said = (asked.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -131,7 +132,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _cause(log: str) -> str:
-    """The line of a log that says most: the first of a compiler's errors, else the last of Python's, else the last."""
+    """The line of a log that tells the cause: the first compiler error, or the last Python error, or the last line."""
     lines = [" ".join(line.split()) for line in log.splitlines() if line.strip()]
     compilers = [line for line in lines if re.match(r"\S+:\d+:.*\berror:", line)]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
@@ -147,7 +148,7 @@ def _version(compiler: str) -> str:
 
 
 def _libraries() -> list[str]:
-    """The packages that pkg-config finds, with what tells an update: a wheel may hold one's inlined code."""
+    """The packages that pkg-config finds, with size and time: a wheel may contain inlined code of one."""
     query = [os.environ.get("PKG_CONFIG", "pkg-config"), "--variable", "pc_path", "pkg-config"]
     try:
         path = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
