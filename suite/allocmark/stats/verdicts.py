@@ -40,7 +40,7 @@ def verdict(ratio: Estimate | None, margin: float = MARGIN) -> Verdict:
 def gate_verdict(ratio: Estimate | None, limit: float) -> Verdict:
     """What a ratio of costs says when a slowdown of ``limit`` (0.02 is 2 %) must not pass.
 
-    Faster: the whole interval lies below 1. Same: below 1 + limit. Slower: above 1 + limit / 4, as so much can come from
+    Faster: the whole interval lies below 1. Same: below 1 + limit. Slower: above 1 + limit / 4: so much can come from
     where a linker put the code. A true ratio between these two bounds gets the verdict that is certain first.
     """
     if ratio is None or not ratio.covered:

@@ -61,7 +61,8 @@ def _run(
             cwd=repository,
             env={**os.environ, "LC_ALL": "C", **(environ or {})},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # the message of a commit may be in any encoding
             check=False,
         )
     except FileNotFoundError as error:
