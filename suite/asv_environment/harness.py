@@ -10,7 +10,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from allocmark.errors import AllocmarkError
-from allocmark.gate.revisions.wheel import digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products, short_digest, toolchain
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
 _BESIDE = {"asv", "cli", "conformance", "output"}  # no figure depends on these: an edit there needs no other harness
@@ -29,12 +29,8 @@ def fingerprint(repository: Path) -> str:
 
 def build_harness(repository: Path, cache: Path, python: Path) -> Path:
     """The wheel of the working tree's harness, from ``cache`` if it is there. Raises AllocmarkError with the cause."""
-    cache = cache.absolute()
-    cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"allocmark-{fingerprint(repository)}-{short_digest(toolchain(python))}"
-    log = kept.with_suffix(".log")
-    reason = None if find_wheel(kept) else make_wheel(_layout(repository), kept, python, log)
-    wheel = find_wheel(kept)
+    kept = cache.absolute() / f"allocmark-{fingerprint(repository)}-{short_digest(toolchain(python))}"
+    wheel, log, reason = build_wheel(_layout(repository), kept, python)
     if wheel is None:
         raise AllocmarkError(f"the harness of {repository} does not build: {reason}; see {log}")
     return wheel

@@ -11,7 +11,6 @@ Standard library only: this runs before the harness and what it needs are instal
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -23,7 +22,7 @@ from typing import Any
 
 from allocmark.errors import AllocmarkError
 from allocmark.gate.revisions.build_backends import Built, build_backends, find_backends
-from allocmark.gate.revisions.wheel import pip_environ
+from allocmark.gate.revisions.wheel import pip
 from asv_environment.harness import build_harness, installed_from
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,8 +42,8 @@ def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
     harness = build_harness(REPOSITORY, cache, python)
     if _origins().get(HARNESS) != harness.as_uri():
         _say("the harness of the working tree")
-        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", str(harness))
-        _pip("install", "--quiet", str(harness))  # what it needs
+        pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", str(harness))
+        pip("install", "--quiet", str(harness))  # what it needs
     built = build_backends(build_dir, cache, python=python)
     _install_backends(built)
     status = {"commit": commit, "backends": [asdict(each) for each in built], "requirements": requirements}
@@ -64,7 +63,7 @@ def _bring(requirements: list[str]) -> list[str]:
     except (FileNotFoundError, ValueError):
         pass  # new, or interrupted
     try:
-        _pip("install", "--quiet", *requirements)
+        pip("install", "--quiet", *requirements)
     except AllocmarkError as error:
         _say(str(error))
         return []
@@ -76,10 +75,10 @@ def _install_backends(built: Sequence[Built]) -> None:
     there = {name: origin for name, origin in _origins().items() if name != HARNESS}
     gone = [name for name, origin in there.items() if origin not in wheels]
     if gone:
-        _pip("uninstall", "--quiet", "--yes", *gone)
+        pip("uninstall", "--quiet", "--yes", *gone)
     new = [str(wheel) for origin, wheel in wheels.items() if origin not in there.values()]
     if new:
-        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", *new)
+        pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", *new)
     for each in built:
         _say(f"{each.name}: {each.reason or 'ready'}")
     if not built:
@@ -109,15 +108,6 @@ def _requirements(repository: Path, build_dir: Path) -> list[str]:
         if folder != repository:
             wanted |= set(project.get("project", {}).get("dependencies", []))
     return sorted(each for each in wanted if not each.startswith(HARNESS))
-
-
-def _pip(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *arguments], env=pip_environ(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocmark.gate.revisions.wheel import ask, digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+from allocmark.gate.revisions.wheel import ask, build_wheel, digest, ignore_products, short_digest, toolchain
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,16 @@ def build_backends(checkout: Path, cache: Path, *, python: Path) -> list[Built]:
         return []
     include = Path(ask(python, "import allocmark; print(allocmark.get_include(), end='')"))
     surroundings = digest(include) + toolchain(python)
-    cache = cache.absolute()
-    cache.mkdir(parents=True, exist_ok=True)
-    return [_build(folder, cache, python, surroundings) for folder in folders]
+    return [_build(folder, cache.absolute(), python, surroundings) for folder in folders]
 
 
 def _build(folder: Path, cache: Path, python: Path, surroundings: str) -> Built:
     kept = cache / f"{folder.name}-{short_digest(digest(folder), surroundings)}"
-    log = kept.with_suffix(".log")
 
     def lay_out(target: Path) -> None:
         shutil.copytree(folder, target, symlinks=True, ignore=ignore_products)
 
-    reason = None if find_wheel(kept) else make_wheel(lay_out, kept, python, log)
-    return Built(folder.name, _distribution(folder), find_wheel(kept), log, reason)
+    return Built(folder.name, _distribution(folder), *build_wheel(lay_out, kept, python))
 
 
 def _distribution(folder: Path) -> str:

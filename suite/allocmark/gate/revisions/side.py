@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -15,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from allocmark.errors import AllocmarkError, UsageError
+from allocmark.errors import UsageError
 from allocmark.gate.revisions.build_backends import Built, build_backends
 from allocmark.gate.revisions.describe import describe
 from allocmark.gate.revisions.git import checked_out, resolve
-from allocmark.gate.revisions.wheel import pip_environ, short_digest
+from allocmark.gate.revisions.wheel import pip, short_digest
 from allocmark.plugins import Host, Registered
 
 NOT_THERE = "not in this commit"
@@ -102,18 +101,7 @@ def _install(wheels: list[Path], prefix: Path) -> None:
         target = Path(work, "files")
         target.mkdir()
         if wheels:
-            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
-            done = subprocess.run(
-                [*command, *map(str, wheels)],
-                env=pip_environ(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                said = " ".join(done.stderr.split())[-300:]
-                raise AllocmarkError(f"{', '.join(wheel.name for wheel in wheels)} cannot be installed: {said}")
+            pip("install", "-q", "--no-deps", "--no-index", "--target", str(target), *map(str, wheels))
         try:
             os.rename(target, prefix)
         except OSError:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,12 +42,23 @@ print(json.dumps({
 """
 
 
-def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
-    """Build a wheel of the sources that ``lay_out`` copies to the path it is given.
+def build_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path) -> tuple[Path | None, Path, str | None]:
+    """The wheel in the folder ``kept``; built when it is not there, from what ``lay_out`` copies to a path.
 
-    The wheel is in the folder ``kept``, which is complete as soon as it exists. Returns None, or in one line why there
-    is no wheel; ``log`` has the output of the build. Nothing is downloaded.
+    ``kept`` is complete as soon as it exists. Returns the wheel or None, the log of the build, and the reason, in one
+    line, when there is no wheel. Nothing is downloaded.
     """
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    log = kept.with_suffix(".log")
+    reason = None if _wheel_in(kept) else _build(lay_out, kept, python, log)
+    return _wheel_in(kept), log, reason
+
+
+def _wheel_in(folder: Path) -> Path | None:
+    return next(folder.glob("*.whl"), None)
+
+
+def _build(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
     with TemporaryDirectory(prefix="building-", dir=kept.parent) as work:
         source = Path(work, kept.name)
         lay_out(source)
@@ -56,7 +68,7 @@ def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log:
                 done = subprocess.run(
                     [str(python), "-m", "pip", "wheel", *options, str(source)],
                     cwd=work,
-                    env=pip_environ(),
+                    env=_pip_environ(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -75,12 +87,22 @@ def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log:
     return None
 
 
-def find_wheel(kept: Path) -> Path | None:
-    """The wheel in a folder that `make_wheel` made."""
-    return next(kept.glob("*.whl"), None)
+def pip(*arguments: str) -> None:
+    """Run the pip of this Python. Raises AllocmarkError with the first line of its error when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments],
+        env=_pip_environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
 
 
-def pip_environ() -> dict[str, str]:
+def _pip_environ() -> dict[str, str]:
     """The environment for a pip that asks nothing and sees only the packages of its own Python."""
     environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "LC_ALL": "C"}
     environ.pop("PYTHONPATH", None)
