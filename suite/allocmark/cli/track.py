@@ -67,8 +67,8 @@ def add_track(commands: Any) -> None:
     run = actions.add_parser(
         "run",
         help="measure the commits of a range with asv and store the results; continues where it stopped",
-        description="Runs `asv run` on a range of commits and keeps all samples. Commits that have results are left "
-        "out. Options after -- are passed to asv.",
+        description="Runs `asv run` on a range of commits and keeps all samples. What has results already is not "
+        "measured again. Options after -- are passed to asv.",
     )
     run.set_defaults(command=_run)
     run.add_argument("range", metavar="RANGE", help="commits as git names them: HEAD~5..HEAD, or HEAD^! for one")
