@@ -54,6 +54,8 @@ def main() -> int:
             ", ".join(f"{share:.0%}" for share in shares.values()),
             flush=True,
         )
+        if not shares:
+            parser.error("--budget is too small: no cell had enough rounds for a ratio")
         least, most = min(shares.values()), max(shares.values())
         mean = sum(shares.values()) / len(shares)
         works = {size: WORK + round(size / 100 * WORK / mean) for size in planted}

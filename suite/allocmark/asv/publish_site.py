@@ -21,14 +21,13 @@ from typing import Any
 from allocmark import __version__
 from allocmark.asv import gather
 from allocmark.asv.gather import Contents
-from allocmark.asv.run_asv import CONFIG
+from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.output.html import build_site
 from allocmark.results.store import read_run
 
 MARKER = "allocmark.json"  #: a folder with this file was published, and may be replaced
-_PLUGIN = ".allocmark.asv.publisher"
 _KEPT = (".git", "CNAME")  # files of a folder that GitHub Pages serves
 
 
@@ -50,7 +49,7 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
     Raises AllocmarkError, and changes nothing, when there is nothing to publish, ``output`` has files of another kind,
     or asv fails; RunFileError for a run in ``run_paths`` that cannot be read.
     """
-    settings = _settings(config)
+    settings = read_settings(config)
     patterns = [glob.escape(str(read_run(path).path.absolute())) for path in run_paths] or settings["runs"]
     output = (output or Path(settings["html_dir"])).absolute()
     _check(output)
@@ -92,38 +91,6 @@ def write_pages(html: Path, contents: Contents, asv: str | None = None) -> None:
     (html / ".nojekyll").touch()
     told = {"allocmark": __version__, "notes": list(contents.notes)}
     (html / MARKER).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-
-
-def _settings(config: Path | None) -> dict[str, Any]:
-    """The keys of asv.conf.json, or asv's defaults without it; paths are absolute."""
-    path = (config or Path(CONFIG)).absolute()
-    base = path.parent
-    members: dict[str, Any] = {}
-    if config is not None or path.exists():
-        try:
-            import json5  # of asv, which allows comments
-
-            members = json5.loads(path.read_text(encoding="utf-8"))
-        except ImportError as error:
-            raise UsageError(
-                f"{path}: cannot be read without asv: `pip install 'allocmark[asv]'`, or publish runs from a folder "
-                f"without {CONFIG}"
-            ) from error
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(f"{path}: not a configuration of asv: {error}") from error
-        if not isinstance(members, dict):
-            raise UsageError(f"{path}: not a configuration of asv: expected an object")
-    for key, default in (("results_dir", "results"), ("html_dir", "html"), ("env_dir", "env")):
-        members[key] = str(base / members.get(key, default))
-    if (base / members.get("repo", ".")).exists():
-        members["repo"] = str(base / members.get("repo", "."))
-    members["runs"] = [str(base / pattern) for pattern in members.get("runs", gather.RUNS)]
-    members["conformance"] = [str(base / pattern) for pattern in members.get("conformance", gather.CONFORMANCE)]
-    members["plugins"] = [name for name in members.get("plugins", []) if name != _PLUGIN] + [_PLUGIN]
-    members["base"] = str(base)
-    return members
 
 
 def _check(output: Path) -> None:

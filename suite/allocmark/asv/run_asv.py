@@ -9,17 +9,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from allocmark.errors import AllocmarkError, UsageError
-
-CONFIG = "asv.conf.json"
-
-
-def results_folder(repository: Path) -> Path:
-    """asv's folder of results, from asv.conf.json. Raises AllocmarkError without asv or that file."""
-    _check(repository)
-    from asv.config import Config  # type: ignore[import-untyped]
-
-    return repository / str(Config.load(str(repository / CONFIG)).results_dir)
+from allocmark.asv.settings import config_of
+from allocmark.errors import AllocmarkError
 
 
 def run(repository: Path, commits: str, more: Sequence[str]) -> int:
@@ -27,17 +18,12 @@ def run(repository: Path, commits: str, more: Sequence[str]) -> int:
 
     After a kill, the same call continues. Raises AllocmarkError without asv or asv.conf.json.
     """
-    _check(repository)
+    if find_spec("asv") is None:
+        raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
+    config_of(repository)
     if not (Path.home() / ".asv-machine.json").exists():
         _asv(repository, "machine", "--yes")
     return _asv(repository, "run", commits, "--record-samples", "--skip-existing", *more)
-
-
-def _check(repository: Path) -> None:
-    if find_spec("asv") is None:
-        raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
-    if not (repository / CONFIG).is_file():
-        raise UsageError(f"{repository / CONFIG} does not exist: choose a repository that has it with -C")
 
 
 def _asv(repository: Path, *arguments: str) -> int:

@@ -55,7 +55,7 @@ def add_track(commands: Any) -> None:
     compare = actions.add_parser(
         "compare",
         help="two revisions by the results that `track run` has stored, worst first",
-        description="Stored results of two revisions were measured at different times, so only differences above 5 %% "
+        description="Stored results of two revisions were measured at different times, so only differences above 5 % "
         "get a verdict. With --measure both revisions are measured now, as `track gate` does.",
     )
     compare.set_defaults(command=_compare)
@@ -82,8 +82,21 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help="name or file (default: the default workloads)"
     )
-    parser.add_argument("-b", "--backend", action="append", default=[], metavar="NAME[:VARIANT]", help="as in `run`")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE[,VALUE...]", help="as in `run`")
+    parser.add_argument(
+        "-b",
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME[:VARIANT]",
+        help="may be repeated, VARIANT may have wildcards (default: the default variant of every backend)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE...]",
+        help="values of a sweep variable, or of a place in the file such as pools.mbuf.objects",
+    )
     parser.add_argument("--full", action="store_true", help="every case of the workloads, not their short form")
     parser.add_argument(
         "--limit",
@@ -141,9 +154,10 @@ def _compare(options: argparse.Namespace) -> int:
         _gate(options)
         return 0
     from allocmark.asv.compare_stored import compare_stored, render_stored
-    from allocmark.asv.run_asv import results_folder
+    from allocmark.asv.settings import config_of, read_settings
 
-    rows, notes = compare_stored(options.repository, results_folder(options.repository), options.base, options.head)
+    results = Path(read_settings(config_of(options.repository))["results_dir"])
+    rows, notes = compare_stored(options.repository, results, options.base, options.head)
     for note in notes:
         print(f"allocmark: {note}", file=sys.stderr)
     print(render_stored(rows, columns()), end="")
