@@ -36,7 +36,7 @@ def main() -> int:
         "--budget", type=float, default=10.0, metavar="MINUTES", help="longest time for one gate (default 10)"
     )
     options = parser.parse_args()
-    cells = cells_of(workloads=options.workloads, short=True)
+    request = cells_of(workloads=options.workloads, short=True)
     planted = [float(each) for each in options.planted.split(",")]
 
     with tempfile.TemporaryDirectory(prefix="allocmark-") as folder:
@@ -44,7 +44,7 @@ def main() -> int:
         base = _commit(history, WORK)
 
         def judge(head: str) -> Gate:
-            return gate(GateRequest(history.folder, cells, minutes=options.budget, unchanged=True), base, head)
+            return gate(GateRequest(history.folder, request, minutes=options.budget, unchanged=True), base, head)
 
         # Measures how much of a cell's cost is work, to know the size of what is planted.
         double = judge(_commit(history, 2 * WORK))

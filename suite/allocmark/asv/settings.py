@@ -33,8 +33,8 @@ def read_settings(config: Path | None) -> dict[str, Any]:
             members = json5.loads(path.read_text(encoding="utf-8"))
         except ImportError as error:
             raise UsageError(
-                f"{path}: cannot be read without asv: `pip install 'allocmark[asv]'` (`allocmark publish` needs asv only "
-                f"where there is a {CONFIG})"
+                f"{path}: cannot be read without asv: `pip install 'allocmark[asv]'` (`allocmark publish` needs asv "
+                f"only where there is a {CONFIG})"
             ) from error
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
