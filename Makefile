@@ -40,7 +40,7 @@ asv: setup ## Measure commits with asv, the last five or RANGE (make asv RANGE=v
 gate: setup ## Is HEAD slower than BASE? 0 no, 1 yes, 2 not measured, 3 cannot tell (make gate BASE=main)
 	$(BIN)/allocmark track gate $(or $(BASE),HEAD~1) HEAD $(ARGS)
 
-gate-power: setup ## Show what the gate finds on this machine, and what it imagines
+gate-power: setup ## Show which slowdowns the gate finds on this machine, and how often it raises a false alarm
 	PYTHONPATH=suite $(BIN)/python -m proofs.gate_power $(ARGS)
 
 conform: setup ## Run the acceptance kit on every backend; a case that fails is a verdict, which the site shows

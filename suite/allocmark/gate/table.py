@@ -17,8 +17,8 @@ RIGHT = frozenset(("ratio", "interval", "base", "head", "rounds"))  #: columns o
 SPARE = ("rounds", "base", "head", "interval")  #: columns that a narrow terminal does without, the first one first
 _SAID = {
     PASSED: "Passed: no cell is {limit:g} % slower.",
-    SLOWER: "Slower: see the cells marked so.",
-    NOT_MEASURED: "Not measured: something that should be compared could not be; the lines above say what and why.",
+    SLOWER: "Slower: at least one cell; see the verdicts above.",
+    NOT_MEASURED: "Not measured: not everything that should be compared could be; the lines above say why.",
     CANNOT_TELL: "Cannot tell: the measurements vary too much. Use a quieter machine, or a larger --budget or --limit.",
 }
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from allocmark import plugins
-from allocmark.backend import Backend, Capabilities, Pages, Unavailable
 from allocmark.errors import AllocmarkError
 
 SECONDS = 120  #: a plugin that takes longer to list its backends is not used
+
+_Listed = tuple[list[plugins.Registered], list[plugins.BrokenPlugin]]
 
 
 def describe(prefix: Path) -> plugins.Host:
@@ -37,42 +40,20 @@ def describe(prefix: Path) -> plugins.Host:
             timeout=SECONDS,
             check=False,
         )
-        document = json.loads(done.stdout.splitlines()[-1])  # a plugin may print, too
+        # The last line, as a plugin may print, too.
+        backends, broken = TypeAdapter(_Listed).validate_json(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
         said = " ".join(done.stderr.split())[-200:] or f"exit status {done.returncode}"
         raise AllocmarkError(f"the plugins in {prefix} cannot be asked for their backends: {said}") from error
     except subprocess.TimeoutExpired as error:
         raise AllocmarkError(f"the plugins in {prefix} did not list their backends within {SECONDS} s") from error
-    return plugins.Host(
-        backends=[_registered(each) for each in document["backends"]],
-        broken=[plugins.BrokenPlugin(**each) for each in document["broken"]],
-    )
+    return plugins.Host(backends=backends, broken=broken)
 
 
-def _registered(document: dict[str, Any]) -> plugins.Registered:
-    backend = dict(document["backend"])
-    backend["capabilities"] = Capabilities(**backend["capabilities"])
-    backend["pages"] = Pages(backend["pages"])
-    backend["unavailable"] = backend["unavailable"] and Unavailable(**backend["unavailable"])
-    return plugins.Registered(**{**document, "backend": Backend(**backend)})
-
-
-def _document(registered: plugins.Registered) -> dict[str, Any]:
-    backend = registered.backend
-    plain = {name: getattr(backend, name) for name in Backend.__dataclass_fields__}
-    plain["options"], plain["environ"] = dict(backend.options), dict(backend.environ)
-    plain["capabilities"] = asdict(backend.capabilities)
-    plain["unavailable"] = backend.unavailable and asdict(backend.unavailable)
-    return {**vars(registered), "backend": plain}
+def _plain(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else vars(value)
 
 
 if __name__ == "__main__":
     host = plugins.load(prefix=sys.argv[1])
-    print(
-        json.dumps(
-            {
-                "backends": [_document(registered) for registered in host.backends],
-                "broken": [asdict(broken) for broken in host.broken],
-            }
-        )
-    )
+    print(json.dumps((host.backends, host.broken), default=_plain))
