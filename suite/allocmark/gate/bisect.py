@@ -17,8 +17,8 @@ from allocmark.gate.gate import (
     measure_gate,
     open_journal,
     prepare_side,
+    put_away,
     row_of,
-    stamp,
     state_folder,
 )
 from allocmark.gate.pairs import Pair, make_pairs
@@ -73,7 +73,8 @@ def bisect(asked: GateRequest, good: str, bad: str) -> Gate | Bisection:
     ends = measure_gate(asked, good, bad, folder)
     slower = [row for row in ends.rows if row.verdict == Verdict.SLOWER]
     if not slower:
-        _put_away(folder, state)
+        if folder.is_dir():
+            put_away(folder, state, "bisection")
         return ends
     # The surest, not the largest: every step has to find it again.
     cause = max(slower, key=lambda row: row.ratio.low if row.ratio else 0.0)
@@ -83,16 +84,9 @@ def bisect(asked: GateRequest, good: str, bad: str) -> Gate | Bisection:
     if len(candidates) == 1:
         index = commits.index(candidates[0])
         proof = search.prove(commits[index - 1] if index else ends.base.commit, candidates[0])
-    _put_away(folder, state)
+    put_away(folder, state, "bisection")
     subjects = {commit: git(repository, "log", "-1", "--format=%s", commit).strip() for commit in candidates}
     return Bisection(ends, cause, tuple(steps), tuple(candidates), subjects, proof)
-
-
-def _put_away(folder: Path, state: Path) -> None:
-    """So that a finished bisection starts again when it is asked for again."""
-    if folder.is_dir():
-        (state / "finished").mkdir(exist_ok=True)
-        folder.rename(state / "finished" / f"bisection-{stamp()}-{folder.name}")
 
 
 def _between(repository: Path, good: str, bad: str) -> list[str]:

@@ -63,12 +63,7 @@ def gate(asked: GateRequest, base: str, head: str) -> Gate:
     """
     state = state_folder(asked.repository)
     done = measure_gate(asked, base, head, state / "gates")
-    if done.journal is None:
-        return done
-    kept = state / "finished" / f"gate-{stamp()}-{done.journal.name}"
-    kept.parent.mkdir(exist_ok=True)
-    done.journal.rename(kept)
-    return replace(done, journal=kept)
+    return replace(done, journal=done.journal and put_away(done.journal, state, "gate"))
 
 
 def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate:
@@ -97,9 +92,11 @@ def state_folder(repository: Path) -> Path:
     return folder
 
 
-def stamp() -> str:
-    """The time now, for the name of what is finished."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+def put_away(done: Path, state: Path, what: str) -> Path:
+    """Move a finished journal, or a folder of them, to ``finished/``, so that the same command starts again."""
+    kept = state / "finished" / f"{what}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{done.name}"
+    kept.parent.mkdir(exist_ok=True)
+    return done.rename(kept)
 
 
 def open_journal(asked: GateRequest, folder: Path, sides: Sequence[Side], pairs: Sequence[Pair]) -> Journal:
