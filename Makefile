@@ -42,7 +42,7 @@ asv: setup ## Measure the last five commits with airspeed velocity (others: make
 gate: setup ## Is HEAD slower than BASE? Exit status 0: no, 1: yes, 2: not measured, 3: cannot tell (make gate BASE=main)
 	$(BIN)/allocmark track gate $(or $(BASE),HEAD~1) HEAD $(ARGS)
 
-gate-power: setup ## Plant slowdowns and count which of them the gate finds on this machine, and its false alarms
+gate-power: setup ## Show which slowdowns the gate finds on this machine, and how often it raises a false alarm
 	PYTHONPATH=suite $(BIN)/python -m proofs.gate_power $(ARGS)
 
 conform: setup ## Check every backend with the acceptance kit; the site shows the results

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tracked variants, and why one of them cannot be measured at a commit."""
+"""The tracked backends, and why one of them cannot be measured at a commit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from allocmark import AllocmarkError, plugins
-from allocmark.asv.harness import is_current
-from allocmark.asv.install import status_file
+from asv_environment.harness import is_current
+from asv_environment.install import REPOSITORY, status_file
 
-REPOSITORY = Path(__file__).parents[2]
 LOG_LINES = 20  #: of a failed build's log that are shown
 
-# By label, and the distribution that brings it. Written out and not asked of what is installed: asv hands parameters
-# over by their index, so a list that depends on the commit gives one backend's figures the name of another. Variants
-# too, as a default may change.
+# Labels, with the distribution that has the backend. A fixed list with variants, not what a commit happens to have: asv
+# identifies parameters by their index, so in a list that changes, one backend's figures get the name of another.
 BACKENDS = {
-    "null:default": "allocmark",  # the floor tells a change of the machine from one of an allocator
+    "null:default": "allocmark",  # the floor: when it changes, the machine or the harness did
     "turbomem:thp": "allocmark-turbomem",
     "dpdk_ring:ring_mp_mc-hugetlb": "allocmark-dpdk",
     "glibc:default": "allocmark-glibc",
@@ -27,16 +25,16 @@ BACKENDS = {
 
 
 def check_harness() -> None:
-    """Raises RuntimeError when the working tree's harness is no longer the one that is installed here."""
+    """Raise RuntimeError when the working tree's harness was edited after it was installed here."""
     if not is_current(distribution("allocmark"), REPOSITORY):
-        raise RuntimeError("the harness was edited while asv ran: start asv again, and it installs the new one")
+        raise RuntimeError("the harness was edited while asv ran: start asv again to install the new one")
 
 
 def why_missing(label: str, error: AllocmarkError) -> Exception:
-    """What to raise for ``error``, which was raised when ``label`` was asked for.
+    """The exception to raise for ``error``, which a measurement of ``label`` raised.
 
-    NotImplementedError, an empty case, when the commit does not have it; RuntimeError, a failed case, when it should;
-    ``error`` when it is here, or when this is no environment of a commit.
+    NotImplementedError (asv: an empty cell) when the commit does not have the backend; RuntimeError (a failed cell)
+    when the commit has it, but it cannot be used; ``error`` when it is installed, or this is no environment of asv.
     """
     host = plugins.load()
     if any(each.backend.label == label for each in host.backends):

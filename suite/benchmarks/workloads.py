@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One benchmark a workload and measure, made from the workload's file. All are costs: for asv, up is worse."""
+"""One benchmark per workload and measure, made from the workload's file. All are costs: higher is worse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import allocmark
 
-# What a sample imports; here the server does it once, for every process that it forks.
+# Imported by asv's fork server once, and not again for every sample.
 import allocmark.measuring.single
 from allocmark.errors import UsageError
 
@@ -17,7 +17,7 @@ from .backends import BACKENDS, REPOSITORY, check_harness, why_missing
 
 Parameters = Mapping[str, Any]
 
-# What of the short forms is left out: a commit should take three minutes at most, and these say least beside the rest.
+# Cases of the short forms that are not tracked, as a commit should take three minutes at most: those that add least.
 LEFT_OUT = {
     "burst": {"bulk": 1, "keep": 8192},
     "mixed_sizes": {"mix": "zipf"},
@@ -26,7 +26,7 @@ LEFT_OUT = {
 
 
 class _Measure:
-    """A figure of every case of a workload. asv makes an instance in a process of its own for every sample."""
+    """A figure of every case of a workload. asv makes an instance in a new process for every sample."""
 
     cases: Sequence[Parameters]
     workload: str
@@ -36,9 +36,9 @@ class _Measure:
     timeout = 120
 
     def setup(self, backend: str, *values: Any) -> None:
-        """Measures; here, because only here asv takes NotImplementedError for a case that stays empty."""
+        """Measure. Done in set-up, where asv takes NotImplementedError for an empty cell."""
         parameters = dict(zip(self.param_names[1:], values, strict=True))
-        if parameters not in self.cases:  # asv makes every combination, and not all are tracked
+        if parameters not in self.cases:  # asv asks for every combination; not all are tracked
             raise NotImplementedError("not in the tracked set")
         check_harness()
         try:
@@ -53,7 +53,7 @@ class _Measure:
 
 
 class _EngineClock:
-    """The timer that asv reads before and after a sample: it moves by what the engine measured, in seconds."""
+    """The timer that asv reads before and after a sample; it advances by what the engine measured, in seconds."""
 
     seconds = 0.0
 
@@ -62,11 +62,11 @@ class _EngineClock:
 
 
 class _Time(_Measure):
-    """Nanoseconds an object, gross, by the engine's clock: asv takes the samples, and Python is in none of them."""
+    """Gross time per object, by the engine's clock. asv collects the samples; none includes Python."""
 
     timer = _EngineClock()
-    # One sample a process: those of one process share a memory layout and are not independent. Rounds lie apart
-    # in time, too.
+    # One sample per process, as samples of one process share a memory layout and are not independent. asv's rounds also
+    # spread them over time.
     number, repeat, rounds, warmup_time = 1, 1, 10, 0
 
     def measure(self, parameters: Parameters, backend: str) -> float:
@@ -78,14 +78,14 @@ class _Time(_Measure):
 
 
 class _Track(_Measure):
-    """A figure that a process has but once: no samples."""
+    """A figure that is counted, not timed: one value, no samples."""
 
     def run(self, *_: Any) -> float:
         return self.figure
 
 
 class _Bytes(_Track):
-    """Resident bytes of the pools, for each object that was asked for."""
+    """Resident bytes of the pools per object that the workload asks for."""
 
     unit = "bytes/object"
 
@@ -100,7 +100,7 @@ class _Bytes(_Track):
 
 
 class _Pages(_Track):
-    """Distinct 2 MB pages in which 1,000 objects that one actor gets in succession lie. Counted, not timed."""
+    """Distinct 2 MB pages that hold 1,000 objects which one actor gets in succession."""
 
     unit = "2 MB pages/1000 gets"
 
@@ -112,13 +112,13 @@ class _Pages(_Track):
 
 
 def _objects(workload: str, parameters: Parameters) -> dict[str, int]:
-    """The objects of each pool that the one case of these parameters asks for."""
+    """The number of objects in each pool, in the case with these parameters."""
     (case,) = allocmark.find_workload(workload).cases({key: [str(value)] for key, value in parameters.items()})
     return {name: pool.objects for name, pool in case.workload.pools.items()}
 
 
 def _benchmark(kind: type[_Measure], name: str, template: Any, cases: Sequence[Parameters]) -> type[_Measure]:
-    """The class that asv finds. Its history is kept under ``name``, not under that of this file."""
+    """A class for asv to find. asv stores its history under ``name``, not under the name of this module."""
 
     def run(self: _Measure, *parameters: Any) -> Any:
         return kind.run(self, *parameters)
@@ -144,7 +144,7 @@ def _benchmarks(file: Path) -> list[type[_Measure]]:
         short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
         found.append(_benchmark(_Time, f"{template.name}.time_object", template, short))
         found.append(_benchmark(_Pages, f"{template.name}.track_pages_2m", template, short))
-        # The pools are the same in every case of the short form: one stands for all.
+        # Every case of the short form has the same pools, so one is enough.
         found.append(_benchmark(_Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))
     return found
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How good `allocmark track gate` is on this machine: false alarms, and planted slowdowns that it finds.
+"""Shows which slowdowns `allocmark track gate` finds on this machine, and how often it raises a false alarm.
 
-Makes a history of the example backend whose get does a stated amount of work, plants slowdowns of known size in it, and
-gates each of them again and again, the sizes in turns. Prints a line a gate, and in the end a table.
+Commits the example backend with slowdowns of known size in its get, and gates each commit several times, the sizes in
+turns. Prints one line per gate, then a table.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from allocmark.gate.contest import request_of
 from allocmark.gate.gate import Gate, gate
+from allocmark.gate.rounds import GateRequest, cells_of
 from allocmark.stats import Verdict
 from fixtures.histories import History
 
-WORK = 60  #: for an object got, at the beginning
+WORK = 60  #: of the first commit, per object got; see `fixtures.histories`
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workloads", nargs="*", default=["burst", "mixed_sizes"], metavar="WORKLOAD")
-    parser.add_argument("--tries", type=int, default=10, metavar="N", help="gates of each size (default 10)")
-    parser.add_argument("--planted", default="0,2,5,10", metavar="PERCENT,...", help="sizes (default 0,2,5,10)")
-    parser.add_argument("--budget", type=float, default=10.0, metavar="MINUTES", help="of one gate (default 10)")
+    parser.add_argument("--tries", type=int, default=10, metavar="N", help="gates per size (default 10)")
+    parser.add_argument(
+        "--planted", default="0,2,5,10", metavar="PERCENT,...", help="sizes of the slowdowns (default 0,2,5,10)"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=10.0, metavar="MINUTES", help="longest time for one gate (default 10)"
+    )
     options = parser.parse_args()
-    request = request_of(workloads=options.workloads, short=True)
+    request = cells_of(workloads=options.workloads, short=True)
     planted = [float(each) for each in options.planted.split(",")]
 
     with tempfile.TemporaryDirectory(prefix="allocmark-") as folder:
@@ -40,12 +44,18 @@ def main() -> int:
         base = _commit(history, WORK)
 
         def judge(head: str) -> Gate:
-            return gate(history.folder, base, head, request, lambda _: None, minutes=options.budget, unchanged=True)
+            return gate(GateRequest(history.folder, request, minutes=options.budget, unchanged=True), base, head)
 
-        # How much a unit of work costs, cell by cell: what is planted is known and not guessed.
+        # Measures how much of a cell's cost is work, to know the size of what is planted.
         double = judge(_commit(history, 2 * WORK))
         shares = {row.tally.pair.key: row.ratio.value - 1 for row in double.rows if row.ratio}
-        print("share of the work in a cell's cost:", ", ".join(f"{share:.0%}" for share in shares.values()), flush=True)
+        print(
+            "share of work in the cost of each cell:",
+            ", ".join(f"{share:.0%}" for share in shares.values()),
+            flush=True,
+        )
+        if not shares:
+            parser.error("--budget is too small: no cell had enough rounds for a ratio")
         least, most = min(shares.values()), max(shares.values())
         mean = sum(shares.values()) / len(shares)
         works = {size: WORK + round(size / 100 * WORK / mean) for size in planted}
@@ -80,7 +90,7 @@ def main() -> int:
 
 
 def _commit(history: History, work: int) -> str:
-    # A remark of its own, so that what does the same is built anew.
+    # With a new remark, so that a commit with the same work is built again.
     history.backend(work, f"{work} {time.monotonic_ns()}")
     return history.commit(f"{work} of work")
 

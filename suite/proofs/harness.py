@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the harness itself costs: the interpreter over a hand-written loop, and the start of the commands.
+"""What the harness itself costs: the engine compared with a hand-written loop, and the start of the commands.
 
-``make bench-harness``. Every figure is a median with its interval; loops are interleaved sample by sample.
+``make bench-harness``. Samples of the two loops alternate. Figures are medians, costs with their interval.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from allocmark.workload.tape.compile import compile_workload
 
 SAMPLES = 40
 SAMPLE_NS = 10e6
-LIMIT = {1: 1.0, 32: 0.1}  # ns an object that the interpreter may cost, by bulk
+LIMIT = {1: 1.0, 32: 0.1}  # ns per object that the interpreter may cost, by bulk
 
 
 def interpreter() -> str:
-    """ns an object of burst on the floor: the engine, the hand-written loop, and the difference sample by sample."""
+    """A table of burst on the floor, in ns per object: engine, hand-written loop, and their paired difference."""
     template = find_workload("burst")
     cpu = machine.usable_cpus()[0]
     rows = []
@@ -44,9 +44,9 @@ def interpreter() -> str:
             theirs.append(engine.reference_burst(bulk, keep, touch, bursts))
         engine.drain()
         engine.close()
-        cost = stats.estimate([a - b for a, b in zip(ours, theirs, strict=True)], 0.95)
+        cost = stats.estimate([a - b for a, b in zip(ours, theirs, strict=True)], stats.MEDIAN_CONFIDENCE)
         limit = LIMIT.get(bulk)
-        verdict = "" if limit is None or cost is None else "within" if cost.value <= limit else "above"
+        verdict = "" if limit is None else "within" if cost.value <= limit else "above"
         rows.append(
             [
                 bulk,
@@ -54,7 +54,7 @@ def interpreter() -> str:
                 touch,
                 f"{stats.median(ours):.3f}",
                 f"{stats.median(theirs):.3f}",
-                f"{cost.value:+.3f} [{cost.low:+.3f}, {cost.high:+.3f}]" if cost else "?",
+                f"{cost.value:+.3f} [{cost.low:+.3f}, {cost.high:+.3f}]",
                 f"{limit:.1f}" if limit else "",
                 verdict,
             ]
@@ -64,7 +64,7 @@ def interpreter() -> str:
 
 
 def start_up() -> str:
-    """Wall time of the quick commands, in ms."""
+    """A table of the wall time of the quick commands."""
     rows = []
     for arguments, limit in (
         (["--version"], 150),
@@ -85,4 +85,4 @@ def start_up() -> str:
 
 
 if __name__ == "__main__":
-    print("Interpreter, ns an object on the floor\n\n" + interpreter() + "\n\nStart of the commands\n\n" + start_up())
+    print("Interpreter on the floor, ns per object\n\n" + interpreter() + "\n\nStart of the commands\n\n" + start_up())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long `allocmark publish` takes for histories of several lengths: seconds, and milliseconds a result.
+"""How long `allocmark publish` takes for histories of several lengths.
 
     PYTHONPATH=suite .venv/bin/python -m proofs.site_speed [COMMITS ...] [--cells 60]
 
-The histories are made up (`suite/fixtures/synthetic.py`); the site is the real one, asv's part included.
+The histories are made up (`suite/fixtures/synthetic.py`); the site is a real one, with asv's pages.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fixtures import synthetic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("commits", nargs="*", type=int, default=[50, 100, 200, 400])
-    parser.add_argument("--cells", type=int, default=60, help="a multiple of 12")
+    parser.add_argument("commits", nargs="*", type=int, default=[50, 100, 200, 400], help="lengths of histories")
+    parser.add_argument("--cells", type=int, default=60, help="cells per commit, a multiple of 12 (default 60)")
     options = parser.parse_args()
     print("commits  cells  seconds  ms/result    MiB")
     for commits in options.commits:

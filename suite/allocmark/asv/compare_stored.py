@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two revisions by what asv has stored of them: not interleaved, so only large differences are told."""
+"""Two revisions by what asv has stored of them. They were measured apart, so only large differences get a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocmark import stats
-from allocmark.asv.stored_results import Machine, StoredCell, read_results
-from allocmark.asv.stored_results import figures as current_figures
+from allocmark.asv.stored_results import Machine, StoredCell, current_figures, read_results, unit_of
 from allocmark.errors import UsageError
-from allocmark.gate.revision import resolve
-from allocmark.stats import Estimate, Verdict
+from allocmark.gate.revisions.git import resolve
+from allocmark.gate.table import RIGHT, SPARE, WIDTH, ratio_texts
+from allocmark.output.text.figures import assignments, decimals, layout, wrapped
+from allocmark.stats import UNPAIRED_MARGIN, Estimate, Verdict, unpaired_ratio, verdict
 
 
 @dataclass(frozen=True)
 class StoredRow:
-    """One cell at both revisions, in the benchmark's ``unit``; asv takes up as worse, and so does the verdict."""
+    """One cell at both revisions, in the benchmark's ``unit``. All are costs: a ratio above 1 is worse."""
 
     machine: str
     benchmark: str
@@ -31,7 +31,7 @@ class StoredRow:
 
 
 def compare_stored(repository: Path, results: Path, base: str, head: str) -> tuple[list[StoredRow], tuple[str, ...]]:
-    """The cells that were measured of both revisions on one machine, worst first, and notes on what was left out.
+    """The cells that one machine measured at both revisions, worst first, and notes on what was left out.
 
     Raises UsageError when there is no such cell, and AllocmarkError for a revision that does not exist.
     """
@@ -44,15 +44,45 @@ def compare_stored(repository: Path, results: Path, base: str, head: str) -> tup
             benchmark = found.benchmarks[key[0]]
             parameters = dict(zip(benchmark.parameters, key[1], strict=True))
             ratio = _ratio(old[key], new[key])
-            said = stats.verdict(ratio, stats.UNPAIRED_MARGIN)
+            said = verdict(ratio, UNPAIRED_MARGIN)
             rows.append(StoredRow(machine.name, key[0], parameters, benchmark.unit, old[key], new[key], ratio, said))
     if not rows:
         known = {file.commit for machine in found.machines for file in machine.files}
         lacking = [name for name, commit in zip((base, head), commits, strict=True) if commit not in known]
         why = f"has no results of {' and '.join(lacking)}" if lacking else "has no cell of both revisions"
-        raise UsageError(f"{results}: {why}: `allocmark track run` measures commits, --measure compares without")
+        raise UsageError(f"{results}: {why}: `allocmark track run` measures commits; --measure needs no results")
     rows.sort(key=lambda row: (-row.ratio.value if row.ratio else 0.0, row.benchmark, str(row.parameters)))
     return rows, found.notes
+
+
+def render_stored(rows: Sequence[StoredRow], width: int | None = None) -> str:
+    """The rows as a table, for a terminal of ``width`` columns."""
+    width = width or WIDTH
+    machines = {row.machine for row in rows}
+    texts = [
+        [
+            *ratio_texts(row.ratio),
+            str(row.verdict),
+            *(_in_unit(cell.value, row.unit) for cell in (row.base, row.head)),
+            unit_of(row.unit)[0],
+            f"{row.benchmark} {assignments(row.parameters)}",
+            row.machine if len(machines) > 1 else "",
+        ]
+        for row in rows
+    ]
+    headers = ("ratio", "interval", "verdict", "base", "head", "unit", "benchmark", "machine")
+    said = (
+        "ratio: head / base; below 1, head is better. The two were measured apart, so a verdict needs intervals that "
+        f"do not overlap and a difference above {UNPAIRED_MARGIN:.0%}; `allocmark track gate` finds smaller ones."
+    )
+    return "\n".join([layout(headers, texts, RIGHT, width, SPARE), "", *wrapped(said, width)]) + "\n"
+
+
+def _in_unit(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    shown = value * unit_of(unit)[1]
+    return f"{shown:.{decimals(shown)}f}"
 
 
 _Key = tuple[str, tuple[Any, ...]]
@@ -71,17 +101,16 @@ def _cells(machine: Machine, benchmarks: Mapping[str, Any], commit: str) -> dict
 
 def _ratio(old: StoredCell, new: StoredCell) -> Estimate | None:
     one, two = _estimate(old), _estimate(new)
-    return stats.unpaired_ratio(two, one) if one and two else None
+    return unpaired_ratio(two, one) if one and two else None
 
 
 def _estimate(cell: StoredCell) -> Estimate | None:
-    """What is counted has one sample, and no doubt."""
+    """One sample means that it was counted, not timed: the interval is the value."""
     if cell.value is None:
         return None
     if cell.n <= 1:
         return Estimate(cell.value, cell.value, cell.value, 1, covered=True)
     if cell.low is None or cell.high is None:
-        return Estimate(
-            cell.value, min(cell.samples, default=cell.value), max(cell.samples, default=cell.value), cell.n, False
-        )
+        seen = cell.samples or (cell.value,)
+        return Estimate(cell.value, min(seen), max(seen), cell.n, covered=False)
     return Estimate(cell.value, cell.low, cell.high, cell.n, covered=True)

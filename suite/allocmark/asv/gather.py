@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a site shows: the runs and the history there are, and a line for each that had to be left out."""
+"""Collects what a site shows: runs, history and acceptance results, with a note for each thing left out."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from allocmark.errors import AllocmarkError, RunFileError, UsageError
 from allocmark.output.html.conformance_files import read_verdicts
 from allocmark.results.store import FILE_NAME, Run, read_run
 
-# Where things are looked for unless asv.conf.json says otherwise.
+# Where things are looked for, unless asv.conf.json says otherwise.
 RUNS = ("runs/*",)
 CONFORMANCE = ("conformance/*.json",)
-MOST_RUNS = 20  #: that a site shows when none are named, the newest
+MOST_RUNS = 20  #: a site shows the newest ones
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes into a site. ``notes`` are lines about what does not."""
+    """What goes into a site; ``notes`` say what was left out, and why."""
 
     runs: tuple[Run, ...] = ()
     history: tuple[History, ...] = ()
@@ -40,7 +40,7 @@ class Contents:
 
 
 def runs(patterns: Sequence[str]) -> Contents:
-    """The newest runs among the folders that match; those that only verified have no figures to show."""
+    """The newest `MOST_RUNS` runs among the folders that match, without those that only verified."""
     found: list[Run] = []
     notes: list[str] = []
     for path in _matching(patterns):
@@ -49,27 +49,27 @@ def runs(patterns: Sequence[str]) -> Contents:
         try:
             run = read_run(path)
         except RunFileError as error:
-            notes.append(f"{error}; left out")
+            notes.append(f"{error}: left out")
             continue
         if run.torn is not None:
-            notes.append(f"{run.path}:{run.torn}: cut off here: the cases before it are shown")
+            notes.append(f"{run.path}:{run.torn}: the file is cut off here; the cases before are shown")
         if run.cases and not run.header.settings.get("verify"):
             found.append(run)
     found.sort(key=lambda run: run.header.created, reverse=True)
     if len(found) > MOST_RUNS:
-        notes.append(f"{len(found) - MOST_RUNS} older runs are left out: name the runs that are to be shown")
+        notes.append(f"{len(found) - MOST_RUNS} older runs are left out: `allocmark publish RUN ...` chooses runs")
     return Contents(runs=tuple(found[:MOST_RUNS]), notes=tuple(notes))
 
 
 def conformance(patterns: Sequence[str]) -> Contents:
-    """The verdicts of the acceptance kit in the files that match; see `read_verdicts`."""
+    """The results of the acceptance kit in the files that match; see `read_verdicts`."""
     rows: list[Mapping[str, Any]] = []
     notes: list[str] = []
     for path in _matching(patterns):
         try:
             rows += read_verdicts(Path(path))
         except UsageError as error:
-            notes.append(f"{error}; left out")
+            notes.append(f"{error}: left out")
     return Contents(notes=tuple(notes), conformance=tuple(rows))
 
 
@@ -84,7 +84,7 @@ def history(results: Path, repository: Path, branches: Sequence[str], show_url: 
     try:
         commits = commits_of(repository, branches, show_url)
     except AllocmarkError as error:
-        return Contents(notes=(*notes, f"{error}: history is left out"))
+        return Contents(notes=(*notes, f"{error}: the history is left out"))
     shown = histories(read, commits)
     notes += [note for each in shown for note in each.notes]
     return Contents(history=tuple(each for each in shown if each.series), notes=tuple(notes))

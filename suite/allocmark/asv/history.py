@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commits times cells: what asv stored, as one line a cell with its intervals and the steps found in it."""
+"""The history of every cell: the figures that asv stored, commit by commit, and the steps found in them."""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from allocmark.asv.stored_results import Benchmark, Machine, Results, StoredCell, figures
-from allocmark.errors import AllocmarkError
+from allocmark.asv.stored_results import Benchmark, Machine, Results, StoredCell, current_figures, unit_of
+from allocmark.gate.revisions.git import git
 from allocmark.output.text.figures import counted
+from allocmark.stats import median
 
-STEP = 0.03  #: smaller changes of level are not called a step: they drown in what a machine does between two days
-_NS = 1e9
+STEP = 0.03  #: smaller changes of level are no step: a machine varies as much from one day to the next
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Point:
-    """A figure at ``History.commits[commit]``, with its 99 % interval where ``n`` samples sufficed for one."""
+    """A figure at ``History.commits[commit]``; its 99 % interval, or None where ``n`` samples are too few."""
 
     commit: int
     value: float
@@ -51,9 +49,9 @@ class LevelStep:
 
 @dataclass(frozen=True)
 class Series:
-    """A cell over the commits, oldest first.
+    """A figure of a cell over the commits, oldest first.
 
-    ``measure`` is what asv calls the figure (``time_object``); ``unit`` is ``ns/object`` for it, else asv's.
+    ``measure`` is the benchmark's name without the workload (``time_object``, in ``ns/object``), ``unit`` as shown.
     """
 
     workload: str
@@ -69,7 +67,7 @@ class Series:
 
 @dataclass(frozen=True)
 class History:
-    """What one machine measured. ``commits`` are those with a figure, oldest first; ``notes`` tell what is left out."""
+    """What one machine measured. ``commits``: those with a figure, oldest first; ``notes``: what is left out."""
 
     machine: str
     facts: Mapping[str, str]
@@ -79,20 +77,13 @@ class History:
 
 
 def commits_of(repository: Path, branches: Sequence[str], show_url: str | None = None) -> list[Commit]:
-    """The commits of ``branches`` (first parents, as asv follows them), oldest first. AllocmarkError from git.
+    """The commits of ``branches`` (first parents, as asv follows them), oldest first. Raises AllocmarkError.
 
     ``show_url`` followed by a hash is the page of a commit.
     """
-    command = ["git", "-C", str(repository), "log", "--first-parent", "--topo-order", "--reverse", "-z"]
-    try:
-        done = subprocess.run([*command, "--format=%H%x1f%ct%x1f%s", *branches, "--"], capture_output=True, check=True)
-    except OSError as error:
-        raise AllocmarkError(f"git cannot be run: {error.strerror}") from error
-    except subprocess.CalledProcessError as error:
-        told = error.stderr.decode(errors="replace").strip().splitlines()
-        raise AllocmarkError(f"{repository}: git log: {told[-1] if told else 'failed'}") from error
+    order = ("--first-parent", "--topo-order", "--reverse", "-z")
     commits = []
-    for entry in filter(None, done.stdout.decode(errors="replace").split("\0")):
+    for entry in filter(None, git(repository, "log", *order, "--format=%H%x1f%ct%x1f%s", *branches, "--").split("\0")):
         name, seconds, subject = entry.split("\x1f", 2)
         date = datetime.fromtimestamp(int(seconds), UTC).isoformat()
         commits.append(Commit(name, date, subject, show_url + name if show_url else None))
@@ -100,7 +91,7 @@ def commits_of(repository: Path, branches: Sequence[str], show_url: str | None =
 
 
 def histories(results: Results, commits: Sequence[Commit]) -> list[History]:
-    """A history for each machine that has figures; ``commits`` is the line they lie on, oldest first."""
+    """A history for each machine that has figures on ``commits``, which are in order, oldest first."""
     place = {commit.hash: index for index, commit in enumerate(commits)}
     found = [_history(machine, results.benchmarks, commits, place) for machine in results.machines]
     return [history for history in found if history.series or history.notes]
@@ -117,15 +108,15 @@ def _history(
     for file in machine.files:
         if file.commit not in place:
             continue
-        rows = list(figures(file, benchmarks))
+        rows = list(current_figures(file, benchmarks))
         stale |= {row.benchmark for row in file.rows} - {row.benchmark for _, row in rows}
         for benchmark, row in rows:
-            # A set of benchmarks may stand before the workload: full.burst.time_object is burst's as well.
+            # The name may begin with a set of benchmarks: full.burst.time_object belongs to burst, too.
             *_, workload, measure = ["", *row.benchmark.split(".")]
             for cell in row.cells:
                 if cell.value is None or len(cell.values) != len(benchmark.parameters):
                     continue
-                # One figure a commit: the latest, when several environments have measured it.
+                # One figure per commit: the latest, when several environments have measured it.
                 slot = ((workload, measure, cell.values), place[file.commit])
                 if slot not in newest or newest[slot][0] <= row.started:
                     newest[slot] = (row.started, cell, benchmark)
@@ -142,7 +133,7 @@ def _history(
 
 
 def _order(key: _Key) -> tuple[str, str, list[tuple[bool, float, str]]]:
-    """By workload and measure, then by parameters: numbers by their value, before texts."""
+    """By workload, measure, then parameters: numbers by value, before texts."""
     workload, measure, values = key
     return workload, measure, [(False, v, "") if isinstance(v, int | float) else (True, 0, str(v)) for v in values]
 
@@ -153,13 +144,13 @@ def _left_out(machine: Machine, place: Mapping[str, int], stale: set[str]) -> tu
     if gone:
         few = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
         notes.append(
-            f"{machine.name}: {counted(len(gone), 'commit')} with results left out, not in this history (rewritten, or "
-            f"of another branch): {few}"
+            f"{machine.name}: {counted(len(gone), 'commit')} with results left out, because this history lacks them "
+            f"(rewritten, or on another branch): {few}"
         )
     if stale:
         notes.append(
-            f"{machine.name}: figures of {', '.join(sorted(stale))} are left out where they are of another version: "
-            "measure those commits again"
+            f"{machine.name}: figures of {', '.join(sorted(stale))} are left out where another version of the "
+            "benchmark measured them: measure those commits again"
         )
     return tuple(notes)
 
@@ -168,14 +159,12 @@ def _series(key: _Key, benchmark: Benchmark, line: Sequence[tuple[int, StoredCel
     workload, measure, values = key
     parameters = dict(zip(benchmark.parameters, values, strict=True))
     backend, _, variant = str(parameters.pop("backend", "")).partition(":")
-    timed = benchmark.unit == "seconds"
-    scale = _NS if timed else 1.0
+    unit, scale = unit_of(benchmark.unit)
     points = tuple(
         Point(index, cell.value * scale, _scaled(cell.low, scale), _scaled(cell.high, scale), cell.n)
         for index, cell in line
         if cell.value is not None
     )
-    unit = "ns/object" if timed else benchmark.unit
     return Series(workload, measure, parameters, backend, variant, unit, benchmark.version, points, steps_in(points))
 
 
@@ -184,10 +173,9 @@ def _scaled(value: float | None, scale: float) -> float | None:
 
 
 def steps_in(points: Sequence[Point]) -> tuple[LevelStep, ...]:
-    """The changes of level by more than `STEP` in a line, by asv's step detection (``asv.step_detect``).
+    """The changes of level by more than `STEP`, found by asv's step detection (``asv.step_detect``).
 
-    Where both sides have intervals these must not overlap: the detection alone makes steps of noise where commits are
-    few.
+    Where both levels have intervals, these must not overlap: with few commits, asv's detection takes noise for steps.
     """
     from asv.step_detect import detect_steps  # type: ignore[import-untyped]
 
@@ -203,19 +191,19 @@ def steps_in(points: Sequence[Point]) -> tuple[LevelStep, ...]:
 
 
 def _apart(before: Sequence[Point], after: Sequence[Point]) -> bool:
-    """Whether the usual intervals of two stretches lie apart, or one has none."""
+    """Whether the median intervals of two stretches do not overlap, or one has none."""
     usual: list[tuple[float, float]] = []
     for points in (before, after):
         ends = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
         if not ends:
             return True
-        usual.append((statistics.median(low for low, _ in ends), statistics.median(high for _, high in ends)))
+        usual.append((median(low for low, _ in ends), median(high for _, high in ends)))
     (low, high), (later_low, later_high) = usual
     return high < later_low or later_high < low
 
 
 def _weight(point: Point) -> float | None:
-    """As asv weighs: the inverse of the interval's half width; None where it has none."""
+    """The weight that asv would give: the inverse of the interval's half width; None without an interval."""
     if point.low is None or point.high is None or point.high == point.low:
         return None
     return 2 / abs(point.high - point.low)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv's own page, made local: what it loads from content networks comes from copies beside it.
+"""Changes asv's own page so that it loads scripts from copies beside it, and from no other host.
 
-It moves from index.html to asv.html, for the front page of a site is ours.
+It moves from index.html to asv.html: a site's front page is allocmark's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from allocmark.output.html.assets import LICENCES, asset
 PAGE = "asv.html"
 FOLDER = "vendor"
 
-# By the last part of the address that asv 0.6.6 names.
+# The copy for each script, by the last part of its address in asv 0.6.6.
 _COPIES = {
     "bootstrap.min.css": "bootstrap.min.css",
     "bootstrap.min.js": "bootstrap.min.js",
@@ -29,14 +29,14 @@ _COPIES = {
     "stupidtable.min.js": "stupidtable.min.js",
 }
 _ELEMENT = re.compile(r"<(?:script|link)\b[^>]*\b(?:src|href)=\"(https?://[^\"]*/([^\"/]+))\"[^>]*>")
-# Of no use for a file of one's own, and the hashes are those of other builds of the same code.
+# Only for scripts of another host; the hashes are those of other builds of the same code.
 _REMOTE_ONLY = re.compile(r"\s(?:integrity|crossorigin|referrerpolicy)=\"[^\"]*\"")
 
 
 def make_local(html: Path) -> None:
-    """Turn asv's output folder ``html`` into one that asks no other host for anything.
+    """Change asv's output folder ``html`` so that its page loads nothing from another host.
 
-    Raises AssetError when the copies have not been fetched, AllocmarkError for a page that this does not know.
+    Raises AssetError when the copies have not been fetched, AllocmarkError when the page loads an unknown script.
     """
     page = html / "index.html"
     text = _ELEMENT.sub(_local, page.read_text(encoding="utf-8"))

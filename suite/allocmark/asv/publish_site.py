@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole site: asv's pages and ours, put together beside the old one, which they then replace at once."""
+"""Publishes the whole site: runs, and the history that asv stored. Without asv it publishes the runs alone.
+
+The new site is written beside the old one, and replaces it only when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -18,35 +21,35 @@ from typing import Any
 from allocmark import __version__
 from allocmark.asv import gather
 from allocmark.asv.gather import Contents
+from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.output.html import build_site
 from allocmark.results.store import read_run
 
-CONFIG = "asv.conf.json"
-MARKER = "allocmark.json"  #: tells a folder that was published, and so may be replaced, from any other
-_PLUGIN = ".allocmark.asv.publisher"
-_NOT_OURS = (".git", "CNAME")  # of a folder that GitHub Pages serves: they stay
+MARKER = "allocmark.json"  #: a folder with this file was published, and may be replaced
+_KEPT = (".git", "CNAME")  # files of a folder that GitHub Pages serves
 
 
 @dataclass(frozen=True)
 class Published:
-    """The site's folder, and a line for each thing that is not in it."""
+    """The site's folder, and a line for each thing that was left out."""
 
     folder: Path
     notes: tuple[str, ...]
 
 
 def publish(config: Path | None = None, output: Path | None = None, run_paths: Sequence[str] = ()) -> Published:
-    """Write the site of what ``config`` (asv.conf.json here, when there is one) and the runs have.
+    """Write a site with the runs and asv's results. asv is needed only for results, and to read ``config``.
 
-    ``output`` defaults to the ``html_dir`` of ``config``, and ``run_paths`` to the newest of its ``runs``. What is
-    damaged is left out with a note. A site that stood there before is replaced when all is written.
+    ``config`` is asv's configuration (default: asv.conf.json here, when it exists). ``output`` defaults to its
+    ``html_dir``, or ``html`` without it; ``run_paths`` to the newest of its ``runs``, or ``runs/*`` without it. Damaged
+    results and runs are left out, with a note.
 
-    Raises AllocmarkError, and leaves everything as it was, when there is nothing to publish, when ``output`` holds
-    other files, and when asv fails; RunFileError for a run in ``run_paths`` that cannot be read.
+    Raises AllocmarkError, and changes nothing, when there is nothing to publish, ``output`` has files of another kind,
+    or asv fails; RunFileError for a run in ``run_paths`` that cannot be read.
     """
-    settings = _settings(config)
+    settings = read_settings(config)
     patterns = [glob.escape(str(read_run(path).path.absolute())) for path in run_paths] or settings["runs"]
     output = (output or Path(settings["html_dir"])).absolute()
     _check(output)
@@ -57,8 +60,8 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
     contents = Contents(notes=notes) + gather.runs(patterns) + gather.conformance(settings["conformance"])
     if not tracked and not contents.runs:
         raise AllocmarkError(
-            f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), no results of "
-            f"asv in {folder} (`asv run` measures commits)" + "".join(f"; {note}" for note in contents.notes)
+            f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), and no results "
+            f"of asv in {folder} (`asv run` measures commits)" + "".join(f"; {note}" for note in contents.notes)
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as work:
@@ -75,7 +78,7 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
 
 
 def write_pages(html: Path, contents: Contents, asv: str | None = None) -> None:
-    """Add our pages to the folder ``html``; ``asv`` is asv's own page in it."""
+    """Write allocmark's pages into the folder ``html``; ``asv`` is the name of asv's own page there."""
     build_site(
         contents.runs,
         html,
@@ -84,54 +87,25 @@ def write_pages(html: Path, contents: Contents, asv: str | None = None) -> None:
         asv=asv,
         notes=contents.notes,
     )
-    # GitHub Pages would otherwise run the files through its own generator.
+    # Without this file GitHub Pages leaves some folders out.
     (html / ".nojekyll").touch()
     told = {"allocmark": __version__, "notes": list(contents.notes)}
     (html / MARKER).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def _settings(config: Path | None) -> dict[str, Any]:
-    """The keys of asv.conf.json with absolute paths; asv's defaults, and a site in ``html``, where there is none."""
-    path = (config or Path(CONFIG)).absolute()
-    base = path.parent
-    members: dict[str, Any] = {}
-    if config is not None or path.exists():
-        try:
-            import json5  # of asv, which allows comments
-
-            members = json5.loads(path.read_text(encoding="utf-8"))
-        except ImportError as error:
-            raise UsageError(f"{path}: asv is not installed, which reads it: pip install 'allocmark[asv]'") from error
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(f"{path}: not the configuration of asv: {error}") from error
-        if not isinstance(members, dict):
-            raise UsageError(f"{path}: not the configuration of asv: expected an object")
-    for key, default in (("results_dir", "results"), ("html_dir", "html"), ("env_dir", "env")):
-        members[key] = str(base / members.get(key, default))
-    if (base / members.get("repo", ".")).exists():
-        members["repo"] = str(base / members.get("repo", "."))
-    members["runs"] = [str(base / pattern) for pattern in members.get("runs", gather.RUNS)]
-    members["conformance"] = [str(base / pattern) for pattern in members.get("conformance", gather.CONFORMANCE)]
-    members["plugins"] = [name for name in members.get("plugins", []) if name != _PLUGIN] + [_PLUGIN]
-    members["base"] = str(base)
-    return members
-
-
 def _check(output: Path) -> None:
-    """That ``output`` may be replaced: it is new, empty, or a site."""
+    """Raise UsageError unless ``output`` may be replaced: it is new, empty, or a site."""
     if not output.exists():
         return
     if not output.is_dir():
         raise UsageError(f"{output}: is a file: choose a folder for the site")
-    others = sorted(path.name for path in output.iterdir() if path.name not in _NOT_OURS)
+    others = sorted(path.name for path in output.iterdir() if path.name not in _KEPT)
     if others and not (output / MARKER).exists() and not _is_of_asv(output):
-        raise UsageError(f"{output}: holds files that are no site ({others[0]}): choose a new or an empty folder")
+        raise UsageError(f"{output}: has files of another kind ({others[0]}): choose a new or an empty folder")
 
 
 def _is_of_asv(folder: Path) -> bool:
-    """Whether asv wrote the site, without our plugin."""
+    """Whether asv wrote the folder, without allocmark's plugin."""
     try:
         return "asv-version" in json.loads((folder / "info.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
@@ -139,16 +113,14 @@ def _is_of_asv(folder: Path) -> bool:
 
 
 def _stage(results: Results, folder: Path) -> Path:
-    """A results folder with links to the good files of ``results``, for asv stops at some of the bad ones, and with the
-    benchmarks that have figures there.
-    """
+    """A results folder of the usable files and the measured benchmarks alone: asv fails at some damaged files."""
     for machine in results.machines:
         place = folder / machine.name
         place.mkdir(parents=True)
         (place / MACHINE).symlink_to((machine.folder / MACHINE).absolute())
         for file in machine.files:
             (place / file.path.name).symlink_to(file.path.absolute())
-    # Benchmarks that were never measured, such as the full set, would be empty panels.
+    # A benchmark that was never measured would be an empty panel.
     known = json.loads((results.machines[0].folder.parent / BENCHMARKS).read_text(encoding="utf-8"))
     measured = {row.benchmark for machine in results.machines for file in machine.files for row in file.rows}
     kept = {name: entry for name, entry in known.items() if name in measured or not isinstance(entry, dict)}
@@ -159,7 +131,7 @@ def _stage(results: Results, folder: Path) -> Path:
 def _run_asv(settings: dict[str, Any]) -> None:
     config = Path(settings["results_dir"]).parent / CONFIG
     config.write_text(json.dumps(settings), encoding="utf-8")
-    # asv looks for plugins where its configuration lies.
+    # asv looks for plugins beside its configuration, which is a copy in another folder here.
     path = os.pathsep.join(filter(None, (settings["base"], os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, "-m", "asv", "publish", "--config", str(config)],
@@ -171,7 +143,7 @@ def _run_asv(settings: dict[str, Any]) -> None:
         errors="replace",
     )
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "without a word").splitlines()
+        lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
         raise AllocmarkError(f"asv publish failed, nothing was changed: {lines[-1].strip(' ·')}")
 
 
@@ -180,7 +152,7 @@ def _replace(output: Path, html: Path, old: Path) -> None:
     if not output.exists():
         html.rename(output)
         return
-    for name in _NOT_OURS:
+    for name in _KEPT:
         if (output / name).is_file():
             shutil.copy(output / name, html)
         elif (output / name).exists():

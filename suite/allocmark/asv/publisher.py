@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The plugin of asv that puts our pages into what ``asv publish`` writes: ``.allocmark.asv.publisher``.
+"""A plugin of asv, ``.allocmark.asv.publisher`` in asv.conf.json: adds allocmark's pages to ``asv publish``.
 
-asv.conf.json may have, beside asv's own keys, ``runs``: patterns of the folders of runs that are shown
-(``["runs/*"]``), ``conformance``: those of the files that ``allocmark conform NAME --json`` printed
-(``["conformance/*.json"]``), and ``notes``: lines about what is left out.
+It reads three more keys of asv.conf.json: ``runs``, patterns of the folders of runs (default ``["runs/*"]``);
+``conformance``, patterns of files that ``allocmark conform NAME --json`` printed (default ``["conformance/*.json"]``);
+``notes``, lines to show about what is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asv.publishing import OutputPublisher  # type: ignore[import-untyped]
 
 
 class AllocmarkPages(OutputPublisher):  # type: ignore[misc]
-    """Called by asv after its other publishers, with its own pages complete but for index.json."""
+    """asv calls it after its other publishers, when all its own pages but index.json are written."""
 
     name = "allocmark"
     button_label = "allocmark"
@@ -23,17 +23,17 @@ class AllocmarkPages(OutputPublisher):  # type: ignore[misc]
 
     @classmethod
     def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
-        """asv's hook. Its ``conf`` says where everything lies; figures are read from the results themselves."""
+        """asv's hook. ``conf`` names the folders; figures are read from the stored results, not from ``graphs``."""
+        # Imported here, as asv loads this plugin for every command.
         from asv.util import UserError  # type: ignore[import-untyped]
 
-        from allocmark.asv import gather
-        from allocmark.asv import local_page as asv_page
-        from allocmark.asv import publish_site as publish
+        from allocmark.asv import gather, local_page
+        from allocmark.asv.publish_site import write_pages
         from allocmark.errors import AllocmarkError
 
         html = Path(conf.html_dir)
         try:
-            asv_page.make_local(html)
+            local_page.make_local(html)
             found = gather.history(
                 Path(conf.results_dir),
                 Path(repo._path),  # asv's mirror, or the repository itself
@@ -43,6 +43,6 @@ class AllocmarkPages(OutputPublisher):  # type: ignore[misc]
             found += gather.runs(getattr(conf, "runs", gather.RUNS))
             found += gather.conformance(getattr(conf, "conformance", gather.CONFORMANCE))
             notes = gather.Contents(notes=tuple(getattr(conf, "notes", ())))
-            publish.write_pages(html, notes + found, asv_page.PAGE)
+            write_pages(html, notes + found, local_page.PAGE)
         except AllocmarkError as error:
             raise UserError(str(error)) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv, called as a person would who knows its options."""
+"""Runs asv with the options that tracking needs."""
 
 from __future__ import annotations
 
@@ -9,35 +9,21 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from allocmark.errors import AllocmarkError, UsageError
-
-CONFIG = "asv.conf.json"
-
-
-def results_folder(repository: Path) -> Path:
-    """Where asv keeps what it measured."""
-    _check(repository)
-    from asv.config import Config  # type: ignore[import-untyped]
-
-    return repository / str(Config.load(str(repository / CONFIG)).results_dir)
+from allocmark.asv.settings import config_of
+from allocmark.errors import AllocmarkError
 
 
 def run(repository: Path, commits: str, more: Sequence[str]) -> int:
-    """``asv run`` over a range, keeping samples and leaving out what is there: a run that was killed goes on.
+    """``asv run`` on a range of commits; keeps samples, leaves out commits with results. Returns asv's exit status.
 
-    Returns asv's exit status; what asv prints is for the terminal.
+    After a kill, the same call continues. Raises AllocmarkError without asv or asv.conf.json.
     """
-    _check(repository)
+    if find_spec("asv") is None:
+        raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
+    config_of(repository)
     if not (Path.home() / ".asv-machine.json").exists():
         _asv(repository, "machine", "--yes")
     return _asv(repository, "run", commits, "--record-samples", "--skip-existing", *more)
-
-
-def _check(repository: Path) -> None:
-    if find_spec("asv") is None:
-        raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
-    if not (repository / CONFIG).is_file():
-        raise UsageError(f"{repository / CONFIG} is not there: run this where asv is configured, or name it with -C")
 
 
 def _asv(repository: Path, *arguments: str) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv's folder of results, read so that one bad file costs nothing but itself.
+"""Reads asv's folder of results. A damaged file is left out, with a note that says why, and the rest is read.
 
-Layout and columns are asv's (results format 2, benchmarks format 2, machine format 1): ``benchmarks.json``, and a
-folder a machine with ``machine.json`` and ``COMMIT-ENVIRONMENT.json``. What is left out gets a line that says why.
+The layout is asv's (results format 2, benchmarks format 2, machine format 1): ``benchmarks.json``, and one folder per
+machine with ``machine.json`` and ``COMMIT-ENVIRONMENT.json``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from allocmark.output.text.figures import counted
 
 BENCHMARKS = "benchmarks.json"
 MACHINE = "machine.json"
-# What makes two machines different; memory and kernel of one machine change a little over the years.
+# Facts by which machines are told apart; memory and kernel of one machine may change over the years.
 _HARDWARE = ("arch", "cpu", "num_cpu")
 
 
@@ -30,7 +30,7 @@ class _DamagedError(ValueError):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What asv knows of a benchmark: its present ``version`` and the names of its parameters."""
+    """A benchmark: its present ``version``, its unit, and the names of its parameters."""
 
     name: str
     version: str
@@ -40,10 +40,10 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class StoredCell:
-    """One figure: the values of its parameters, in the order of the benchmark's names.
+    """One figure; ``values`` are those of its parameters, in the order of the benchmark's names.
 
-    ``value`` rests on ``n`` samples and is in the benchmark's unit; ``low`` and ``high`` enclose it with 99 %
-    confidence where there were samples enough. None stands for what was not measured, is no number or is infinite.
+    ``value`` is the median of ``n`` samples, in the benchmark's unit; ``low`` and ``high`` are its 99 % interval, None
+    when there are too few samples. ``value`` is None when the cell was not measured, or is not a finite number.
     """
 
     values: tuple[Any, ...]
@@ -86,7 +86,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Results:
-    """The good part of a results folder, and a line for each thing that was left out."""
+    """What could be read of a results folder, and a line for each thing that was left out."""
 
     benchmarks: Mapping[str, Benchmark]
     machines: tuple[Machine, ...]
@@ -94,29 +94,21 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """Read a results folder of asv. Nothing is raised: what cannot be read is in ``notes``."""
+    """Read a results folder of asv. Raises nothing: what cannot be read is in ``notes``."""
     notes: list[str] = []
     if not folder.is_dir():
         return Results({}, (), (f"{folder}: no results yet: `asv run` measures commits",))
     try:
         benchmarks = _benchmarks(_object(folder / BENCHMARKS, 2))
     except _DamagedError as error:
-        why = f"{folder / BENCHMARKS}: {error}: history is left out: `asv run --bench just-discover` writes it anew"
+        why = (
+            f"{folder / BENCHMARKS}: {error}: the history is left out: `asv run --bench just-discover` writes the file"
+        )
         return Results({}, (), (why,))
-    machines: dict[str, Machine] = {}
-    # The folder that bears its machine's name goes before a copy under another.
-    for place in sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.name):
-        machine = _machine(place, notes)
-        if machine is not None and machine.name in machines:
-            notes.append(
-                f"{place}: is machine {machine.name} as {machines[machine.name].folder.name} is: left out: "
-                f"give one of them another name in its {MACHINE} and its results"
-            )
-        elif machine is not None:
-            machines[machine.name] = machine
-    if not any(machine.files for machine in machines.values()):
-        notes.append(f"{folder}: no results that can be used: `asv run` measures commits")
-    return Results(benchmarks, tuple(machines.values()), tuple(notes))
+    machines = [machine for place in sorted(folder.iterdir()) if place.is_dir() and (machine := _machine(place, notes))]
+    if not any(machine.files for machine in machines):
+        notes.append(f"{folder}: no usable results: `asv run` measures commits")
+    return Results(benchmarks, tuple(machines), tuple(notes))
 
 
 def _benchmarks(members: Mapping[str, Any]) -> dict[str, Benchmark]:
@@ -142,7 +134,7 @@ def _machine(folder: Path, notes: list[str]) -> Machine | None:
         if paths:
             notes.append(
                 f"{folder / MACHINE}: {error}: asv does not know this machine: {counted(len(paths), 'result file')} "
-                "left out: `asv run` on it writes the file anew"
+                "left out: `asv run` on that machine writes the file"
             )
         return None
     if name != folder.name:
@@ -189,7 +181,7 @@ def _row(name: str, columns: Sequence[str], row: Any) -> StoredFigure:
     if not all(isinstance(each, list) for each in texts):
         raise _DamagedError(f"damaged: {name} has parameters that are no lists; measure that commit again")
     combinations = list(itertools.product(*texts))
-    # None for the whole is None for each: nothing could be measured.
+    # asv stores None for the whole list when every cell is None.
     lists = {
         key: [None] * len(combinations) if entry.get(key) is None else entry[key]
         for key in ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_repeat", "samples")
@@ -216,7 +208,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _literal(text: Any) -> Any:
-    """The number or text of which asv kept the ``repr``; of anything else that text itself."""
+    """The number or text of which asv stored the ``repr``; the stored text when it is anything else."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -240,8 +232,13 @@ def _object(path: Path, version: int) -> dict[str, Any]:
     return members
 
 
-def figures(file: ResultFile, benchmarks: Mapping[str, Benchmark]) -> Iterator[tuple[Benchmark, StoredFigure]]:
-    """The rows that can be compared with today's: of a benchmark that still exists, in its present version."""
+def unit_of(unit: str) -> tuple[str, float]:
+    """How a unit of asv is shown, and what its figures are multiplied by: asv stores a time per object in seconds."""
+    return ("ns/object", 1e9) if unit == "seconds" else (unit, 1.0)
+
+
+def current_figures(file: ResultFile, benchmarks: Mapping[str, Benchmark]) -> Iterator[tuple[Benchmark, StoredFigure]]:
+    """The rows of benchmarks that still exist and have the same version now."""
     for row in file.rows:
         benchmark = benchmarks.get(row.benchmark)
         if benchmark is not None and row.version in (None, benchmark.version):

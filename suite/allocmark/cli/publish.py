@@ -11,15 +11,23 @@ from typing import Any
 
 def add_publish(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("publish", help="write the site: asv's history and runs, for any static web server")
+    parser = commands.add_parser(
+        "publish",
+        help="write a website with runs and the history that asv stored",
+        description="Writes a website with runs and, when asv is installed, the history that it stored. Any static web "
+        "server can serve it. Damaged files are left out with a note.",
+    )
     parser.set_defaults(command=_publish)
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="runs to show; none: the newest of the folder runs (asv.conf.json: runs)"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help='runs to show (default: the 20 newest of "runs" in asv.conf.json, or runs/*)',
     )
     parser.add_argument(
-        "-o", "--output", metavar="DIR", help="where the site goes (default html_dir of asv.conf.json, else html)"
+        "-o", "--output", metavar="DIR", help='where to write it (default: "html_dir" in asv.conf.json, or html)'
     )
-    parser.add_argument("--config", metavar="FILE", help="asv's configuration (default asv.conf.json, if there is one)")
+    parser.add_argument("--config", metavar="FILE", help="asv's configuration (default: asv.conf.json, if it exists)")
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -29,5 +37,5 @@ def _publish(options: argparse.Namespace) -> int:
     done = publish(config, Path(options.output) if options.output else None, options.runs)
     for note in done.notes:
         print(f"allocmark: {note}", file=sys.stderr)
-    print(f"site: {done.folder}/index.html; to look at it: python3 -m http.server -d {done.folder}")
+    print(f"site: {done.folder}/index.html; to view it: python3 -m http.server -d {done.folder}")
     return 0

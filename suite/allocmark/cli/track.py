@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,69 +14,90 @@ from allocmark.errors import UsageError
 from allocmark.output.text.terminal import columns
 
 if TYPE_CHECKING:
-    from allocmark.measuring.request import Request
+    from allocmark.gate.rounds import GateRequest
+    from allocmark.measuring.schedule import Progress
 
 FOUND, NOT_FOUND = 0, 3  #: exit statuses of a bisection
 
 
 def add_track(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    track = commands.add_parser("track", help="revisions of a repository: gate a change, find what made it slower")
+    track = commands.add_parser("track", help="compare revisions: gate a change, find the commit that made it slower")
     actions = track.add_subparsers(required=True, metavar="ACTION")
 
     gate = actions.add_parser(
         "gate",
-        help="is HEAD slower than BASE? Exit status 0: no, 1: yes, 2: could not be measured, 3: cannot tell",
-        description="Builds the backends of both revisions and measures them in turns, with this allocmark, until "
-        "every cell is certain or the budget is spent. Exit status 0: as fast or faster, 1: slower, 2: could not be "
-        "measured, 3: cannot tell.",
+        help="is HEAD slower than BASE? Exit status 0: no, 1: yes, 2: not everything was measured, 3: cannot tell",
+        description="Builds the backends of both revisions and measures them in turns, until every cell has a verdict "
+        "or the budget is spent. This allocmark measures both; uncommitted changes are not measured. Exit status 0: no "
+        "cell is slower, 1: a cell is slower, 2: something that should be compared could not be, 3: the measurements "
+        "vary too much to tell.",
     )
     gate.set_defaults(command=_gate)
     gate.add_argument("base", metavar="BASE", help="revision to compare with")
     gate.add_argument("head", metavar="HEAD", help="revision that is judged")
     _add_cells(gate)
-    gate.add_argument("--unchanged", action="store_true", help="measure backends whose files are the same, too")
+    gate.add_argument(
+        "--unchanged", action="store_true", help="measure also backends whose files are the same at both revisions"
+    )
 
     bisect = actions.add_parser(
         "bisect",
-        help="find the commit that made it slower. Exit status 0: found, 2: cannot be done, 3: cannot tell",
-        description="Looks for the first commit after GOOD that has the slowdown of BAD, along first parents.",
+        help="find the commit that made it slower. Exit status 0: found, 2: nothing is slower, 3: cannot tell",
+        description="Finds the first commit after GOOD that has the slowdown of BAD. Follows the first parent of each "
+        "merge, as `git log --first-parent` does.",
     )
     bisect.set_defaults(command=_bisect)
-    bisect.add_argument("good", metavar="GOOD")
-    bisect.add_argument("bad", metavar="BAD")
+    bisect.add_argument("good", metavar="GOOD", help="revision that is fast, an ancestor of BAD")
+    bisect.add_argument("bad", metavar="BAD", help="revision that is slow")
     _add_cells(bisect)
 
     compare = actions.add_parser(
         "compare",
-        help="two revisions by what `track run` has stored of them, worst first",
-        description="What is stored was not measured in turns, so only large differences are told. With --measure both "
-        "revisions are measured as by `gate`.",
+        help="two revisions by the results that `track run` has stored, worst first",
+        description="Stored results of two revisions were measured at different times, so only differences above 5 % "
+        "get a verdict. With --measure both revisions are measured now, as `track gate` does.",
     )
     compare.set_defaults(command=_compare)
-    compare.add_argument("base", metavar="BASE")
-    compare.add_argument("head", metavar="HEAD")
-    compare.add_argument("--measure", action="store_true", help="measure now; the options below are for this")
+    compare.add_argument("base", metavar="BASE", help="revision to compare with")
+    compare.add_argument("head", metavar="HEAD", help="revision that is judged")
+    compare.add_argument("--measure", action="store_true", help="measure now; the options below need this")
     _add_cells(compare)
 
     run = actions.add_parser(
         "run",
-        help="measure the commits of a range with asv and keep their samples; goes on where it was",
-        description="asv run over a range of commits. What follows -- goes to asv.",
+        help="measure the commits of a range with asv and store the results; continues where it stopped",
+        description="Runs `asv run` on a range of commits and keeps all samples. What has results already is not "
+        "measured again. Options after -- are passed to asv.",
     )
     run.set_defaults(command=_run)
-    run.add_argument("range", metavar="RANGE", help="as git names it: HEAD~5..HEAD, HEAD^!")
-    run.add_argument("asv", nargs="*", metavar="-- OPTION", help="of `asv run`")
-    run.add_argument("-C", "--repository", type=Path, default=Path(), metavar="DIR", help="default: here")
+    run.add_argument("range", metavar="RANGE", help="commits as git names them: HEAD~5..HEAD, or HEAD^! for one")
+    run.add_argument("asv", nargs="*", metavar="-- OPTION", help="option of `asv run`")
+    _add_repository(run)
 
     add_publish(actions)
 
 
 def _add_cells(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="name or file; none: all")
-    parser.add_argument("-b", "--backend", action="append", default=[], metavar="NAME[:VARIANT]", help="as in `run`")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE[,VALUE...]", help="as in `run`")
-    parser.add_argument("--full", action="store_true", help="every cell of the workloads, not their short form")
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help="name or file (default: the default workloads)"
+    )
+    parser.add_argument(
+        "-b",
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME[:VARIANT]",
+        help="may be repeated, VARIANT may have wildcards (default: the default variant of every backend)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE...]",
+        help="values of a sweep variable, or of a place in the file such as pools.mbuf.objects",
+    )
+    parser.add_argument("--full", action="store_true", help="every case of the workloads, not their short form")
     parser.add_argument(
         "--limit",
         type=_percent,
@@ -83,8 +105,16 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="a slowdown of this much must not pass (default 2)",
     )
-    parser.add_argument("--budget", type=_minutes, default=10.0, metavar="MINUTES", help="at most (default 10)")
-    parser.add_argument("-C", "--repository", type=Path, default=Path(), metavar="DIR", help="default: here")
+    parser.add_argument(
+        "--budget", type=_minutes, default=10.0, metavar="MINUTES", help="longest time for one comparison (default 10)"
+    )
+    _add_repository(parser)
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-C", "--repository", type=Path, default=Path(), metavar="DIR", help="the git repository (default: here)"
+    )
 
 
 def _percent(text: str) -> float:
@@ -105,28 +135,29 @@ def _number(text: str, least: float, most: float) -> float:
     return value
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _asked(options: argparse.Namespace, report: Callable[[Progress], None]) -> GateRequest:
     from allocmark.cli.arguments import assignments, workload_names
-    from allocmark.gate.contest import request_of
+    from allocmark.gate.rounds import GateRequest, cells_of
 
-    return request_of(
+    cells = cells_of(
         workloads=workload_names(options.workloads),
         backends=options.backend,
         overrides=assignments(options.set),
         short=not options.full,
     )
+    unchanged = getattr(options, "unchanged", False)
+    return GateRequest(options.repository, cells, options.limit / 100, options.budget, unchanged, report)
 
 
 def _compare(options: argparse.Namespace) -> int:
     if options.measure:
-        options.unchanged = False
         _gate(options)
         return 0
-    from allocmark.asv.compare_stored import compare_stored
-    from allocmark.asv.run_asv import results_folder
-    from allocmark.gate.table import render_stored
+    from allocmark.asv.compare_stored import compare_stored, render_stored
+    from allocmark.asv.settings import config_of, read_settings
 
-    rows, notes = compare_stored(options.repository, results_folder(options.repository), options.base, options.head)
+    results = Path(read_settings(config_of(options.repository))["results_dir"])
+    rows, notes = compare_stored(options.repository, results, options.base, options.head)
     for note in notes:
         print(f"allocmark: {note}", file=sys.stderr)
     print(render_stored(rows, columns()), end="")
@@ -145,16 +176,7 @@ def _gate(options: argparse.Namespace) -> int:
     from allocmark.output.text.progress import reporter
 
     with reporter(sys.stderr) as report:
-        done = gate(
-            options.repository,
-            options.base,
-            options.head,
-            _request(options),
-            report,
-            limit=options.limit / 100,
-            minutes=options.budget,
-            unchanged=options.unchanged,
-        )
+        done = gate(_asked(options, report), options.base, options.head)
     print(render_gate(done, columns()), end="")
     return done.status
 
@@ -166,15 +188,7 @@ def _bisect(options: argparse.Namespace) -> int:
     from allocmark.output.text.progress import reporter
 
     with reporter(sys.stderr) as report:
-        found = bisect(
-            options.repository,
-            options.good,
-            options.bad,
-            _request(options),
-            report,
-            limit=options.limit / 100,
-            minutes=options.budget,
-        )
+        found = bisect(_asked(options, report), options.good, options.bad)
     if isinstance(found, Bisection):
         print(render_bisection(found, columns()), end="")
         return FOUND if found.first_bad else NOT_FOUND

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Revisions of a repository: its backends at a commit, built against this harness and measured by it."""
+"""Did a commit make a backend slower? The gate measures two revisions in turns; bisect finds the commit.
+
+`revisions` builds the backends of a commit, `pairs` lists the cells that both commits have, `rounds` measures them,
+`gate` and `bisect` judge, `table` prints.
+"""

@@ -1,41 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which commit made it slower? Halves the commits between a good and a bad one, each measured against the good one."""
+"""Which commit made it slower? Halves the commits between a good and a bad one; each is measured against the good."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.gate.contest import Tally, contest
 from allocmark.gate.gate import (
-    LIMIT,
-    MINUTES,
     Gate,
     GateRow,
-    header_of,
     is_certain,
     measure_gate,
+    open_journal,
     prepare_side,
+    put_away,
     row_of,
     state_folder,
 )
-from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import Pair, make_pairs
-from allocmark.gate.revision import git, resolve
-from allocmark.gate.side import Side
-from allocmark.measuring.request import Request
-from allocmark.measuring.schedule import Progress
+from allocmark.gate.revisions.git import git, resolve
+from allocmark.gate.revisions.side import Side
+from allocmark.gate.rounds import GateRequest, Tally, measure_rounds
 from allocmark.stats import Estimate, Verdict
 
 
 @dataclass(frozen=True)
 class BisectStep:
-    """A commit that was looked at: "good", "bad" or "skipped", with the ratio to the good end or the reason."""
+    """A commit that was tried: "good", "bad" or "skipped", with its ratio to the good end, or the reason."""
 
     commit: str
     verdict: str
@@ -45,10 +40,10 @@ class BisectStep:
 
 @dataclass(frozen=True)
 class Bisection:
-    """``candidates``: the commits among which the first bad one is, oldest first; one when it was found.
+    """The result. ``candidates``, oldest first: one of these is the first bad commit.
 
-    ``cause`` is the cell of the two ends that was followed, ``proof`` the same cell of the first bad commit against
-    its parent.
+    ``gate`` compares the two ends; ``cause`` is its cell that was followed; ``proof`` is the same cell of the first bad
+    commit against the commit before it.
     """
 
     gate: Gate
@@ -60,53 +55,38 @@ class Bisection:
 
     @property
     def first_bad(self) -> str | None:
-        """The commit, when there is only one that it can be."""
+        """The first bad commit; None when several remain."""
         return self.candidates[0] if len(self.candidates) == 1 else None
 
 
-def bisect(
-    repository: Path,
-    good: str,
-    bad: str,
-    request: Request,
-    report: Callable[[Progress], None],
-    *,
-    limit: float = LIMIT,
-    minutes: float = MINUTES,
-) -> Gate | Bisection:
-    """Finds the first commit after ``good`` that has the worst slowdown of ``bad``; the gate, when there is none.
+def bisect(asked: GateRequest, good: str, bad: str) -> Gate | Bisection:
+    """Find the first commit after ``good`` that has the surest slowdown of ``bad``; the gate, when nothing is slower.
 
-    Commits are those of the first-parent line. One counts as bad when it certainly has more than half of the slowdown,
-    as good when it has less; one that cannot be built, measured or told is skipped with its reason. ``minutes`` are the
-    budget of each comparison. A bisection that was killed goes on where it was.
+    Only the first-parent line is searched. A commit is bad when it certainly has more than half of the slowdown, good
+    when it certainly has less; one that cannot be built or measured, or is neither, is skipped with its reason. After a
+    kill, the same call continues. Raises AllocmarkError as `gate` does, and when ``good`` is not on that line.
     """
+    repository = asked.repository
     commits = _between(repository, good, bad)
     state = state_folder(repository)
     folder = state / "bisections" / f"{resolve(repository, good)[:10]}-{commits[-1][:10]}"
-    ends = measure_gate(repository, good, bad, request, report, folder, limit=limit, minutes=minutes)
+    ends = measure_gate(asked, good, bad, folder)
     slower = [row for row in ends.rows if row.verdict == Verdict.SLOWER]
     if not slower:
-        _put_away(folder, state)
+        if folder.is_dir():
+            put_away(folder, state, "bisection")
         return ends
-    # The surest, not the largest: what is followed must be told again at every step.
+    # The surest, not the largest: every step has to find it again.
     cause = max(slower, key=lambda row: row.ratio.low if row.ratio else 0.0)
-    search = _Search(repository, state, folder, ends, cause, request, report, 60 * minutes)
+    search = _Search(asked, folder, ends, cause)
     steps, candidates = search.run(commits)
     proof = None
     if len(candidates) == 1:
         index = commits.index(candidates[0])
         proof = search.prove(commits[index - 1] if index else ends.base.commit, candidates[0])
-    _put_away(folder, state)
+    put_away(folder, state, "bisection")
     subjects = {commit: git(repository, "log", "-1", "--format=%s", commit).strip() for commit in candidates}
     return Bisection(ends, cause, tuple(steps), tuple(candidates), subjects, proof)
-
-
-def _put_away(folder: Path, state: Path) -> None:
-    """Asked for again, a finished bisection begins anew."""
-    if folder.is_dir():
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        (state / "finished").mkdir(exist_ok=True)
-        folder.rename(state / "finished" / f"bisection-{stamp}-{folder.name}")
 
 
 def _between(repository: Path, good: str, bad: str) -> list[str]:
@@ -115,33 +95,29 @@ def _between(repository: Path, good: str, bad: str) -> list[str]:
     line = git(repository, "rev-list", "--first-parent", "--reverse", last).split()
     if first not in line:
         raise UsageError(
-            f"{good} is not on the first-parent line of {bad}: bisect between a commit and one that was made on it "
-            f"(`git merge-base {good} {bad}` is one)"
+            f"{good} is not on the first-parent line of {bad}: choose a GOOD that BAD was built on, such as the one "
+            f"that `git merge-base {good} {bad}` prints"
         )
     if first == last:
-        raise UsageError(f"{good} and {bad} are the same commit: there is nothing between them")
+        raise UsageError(f"{good} and {bad} are the same commit: choose two different ones")
     return line[line.index(first) + 1 :]
 
 
 @dataclass
 class _Search:
-    """The state of a bisection: everything that one step needs."""
+    """What every step needs; see `Bisection`. The journals lie in ``folder``."""
 
-    repository: Path
-    state: Path
+    asked: GateRequest
     folder: Path
     ends: Gate
     cause: GateRow
-    request: Request
-    report: Callable[[Progress], None]
-    seconds: float
 
     def run(self, commits: Sequence[str]) -> tuple[list[BisectStep], list[str]]:
-        """The steps taken, and the commits among which the first bad one is."""
+        """The steps taken, and the commits that remain."""
         known = {self._files(self.ends.base): "good", self._files(self.ends.head): "bad"}
         steps: list[BisectStep] = []
         skipped: set[int] = set()
-        low, high = -1, len(commits) - 1  # the last good and the first bad one that are known
+        low, high = -1, len(commits) - 1  # the last commit known as good, the first known as bad
         while middles := [i for i in range(low + 1, high) if i not in skipped]:
             middle = min(middles, key=lambda i: abs(2 * i - low - high))
             step = self._look(commits[middle], known)
@@ -155,21 +131,21 @@ class _Search:
         return steps, list(commits[low + 1 : high + 1])
 
     def prove(self, before: str, after: str) -> GateRow | None:
-        """The cell of a commit against the one before it, judged as by a gate; None when that one cannot be had."""
-        limit = self.ends.limit
+        """The followed cell of a commit against the one before it; None when one of them cannot be built."""
+        limit = self.asked.limit
         try:
-            sides = [prepare_side(self.repository, commit, self.state, self.report) for commit in (before, after)]
-            return row_of(self._contest(sides[0], sides[1], lambda ratio: is_certain(ratio, limit)), limit)
+            sides = [prepare_side(self.asked, commit) for commit in (before, after)]
+            return row_of(self._measure(sides[0], sides[1], lambda ratio: is_certain(ratio, limit)), limit)
         except AllocmarkError:
             return None
 
     def _look(self, commit: str, known: dict[str | None, str]) -> BisectStep:
         try:
-            side = prepare_side(self.repository, commit, self.state, self.report)
+            side = prepare_side(self.asked, commit)
             files = self._files(side)
             if files in known:
-                return BisectStep(commit, known[files], reason="the same files as one that was judged")
-            tally = self._contest(self.ends.base, side, self._decided)
+                return BisectStep(commit, known[files], reason=f"same files as a {known[files]} commit")
+            tally = self._measure(self.ends.base, side, self._decided)
         except AllocmarkError as error:
             return BisectStep(commit, "skipped", reason=str(error))
         ratio = tally.ratio()
@@ -179,31 +155,29 @@ class _Search:
         return BisectStep(commit, known[files], ratio)
 
     def _half(self) -> float:
-        """Half of the slowdown that is looked for."""
+        """The ratio that has half of the slowdown, on the scale of logarithms."""
         assert self.cause.ratio
         return math.sqrt(self.cause.ratio.value)
 
     def _decided(self, ratio: Estimate | None) -> bool:
         return ratio is not None and ratio.covered and not ratio.low <= self._half() <= ratio.high
 
-    def _contest(self, base: Side, head: Side, decided: Callable[[Estimate | None], bool]) -> Tally:
+    def _measure(self, base: Side, head: Side, decided: Callable[[Estimate | None], bool]) -> Tally:
         pair = self._pair(base, head)
-        header = header_of((base, head), [pair], self.request, self.ends.limit)
-        with Journal(self.folder, f"{base.commit[:10]}-{head.commit[:10]}", header) as journal:
-            (tally,) = contest([pair], self.request, journal, decided, self.seconds, self.report)
+        with open_journal(self.asked, self.folder, (base, head), [pair]) as journal:
+            (tally,) = measure_rounds([pair], self.asked, journal, decided)
         return tally
 
     def _pair(self, base: Side, head: Side) -> Pair:
-        """The cell that is followed, of these two."""
+        """The followed cell of these two sides."""
         cause = self.cause.tally.pair
-        dirs = plugins.load().workload_dirs
-        request = replace(self.request, backends=[cause.label])
-        found = make_pairs(base, head, request, dirs, unchanged=True)
+        cells = replace(self.asked.cells, backends=[cause.label])
+        found = make_pairs(base, head, cells, plugins.load().workload_dirs, unchanged=True)
         for pair in found.cells:
             if pair.key == cause.key:
                 return pair
         raise AllocmarkError("; ".join(f"{missing.what}: {missing.reason}" for missing in found.missing))
 
     def _files(self, side: Side) -> str | None:
-        """What the followed backend consists of."""
+        """The digest of the followed backend's files."""
         return side.files_of(self.cause.tally.pair.case.cells[1].registered)

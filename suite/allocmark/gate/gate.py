@@ -1,35 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Is HEAD slower than BASE? Both are measured in turns until that is certain, or the budget is spent."""
+"""Is HEAD slower than BASE? Both are measured in turns until every cell has a verdict, or the budget is spent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from allocmark import plugins
-from allocmark.errors import UsageError
-from allocmark.gate.contest import Tally, contest
 from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import MissingPair, Pair, make_pairs
-from allocmark.gate.revision import git, resolve
-from allocmark.gate.side import Side, prepare
-from allocmark.measuring.request import Request
+from allocmark.gate.revisions.git import git, resolve
+from allocmark.gate.revisions.side import Side, prepare
+from allocmark.gate.rounds import GateRequest, Tally, measure_rounds
 from allocmark.measuring.schedule import Progress
 from allocmark.stats import Estimate, Verdict, gate_verdict
 from allocmark.system import machine
-
-LIMIT = 0.02  #: a slowdown of this much must not pass
-MINUTES = 10.0  #: the budget
 
 PASSED, SLOWER, NOT_MEASURED, CANNOT_TELL = 0, 1, 2, 3  # exit statuses
 
 
 @dataclass(frozen=True)
 class GateRow:
-    """A cell that was measured, or could not be (``tally.failure``)."""
+    """A cell. ``verdict`` is None when it could not be measured: ``tally.failure`` says why."""
 
     tally: Tally
     ratio: Estimate | None
@@ -38,7 +33,7 @@ class GateRow:
 
 @dataclass(frozen=True)
 class Gate:
-    """What came out. ``same``: labels whose files are equal; ``rows``: the worst first."""
+    """The result. ``rows``: the worst first; ``same``: labels of backends whose files are equal on both sides."""
 
     base: Side
     head: Side
@@ -46,12 +41,12 @@ class Gate:
     rows: tuple[GateRow, ...]
     same: tuple[str, ...]
     missing: tuple[MissingPair, ...]
-    uncommitted: bool  #: the working tree has changes, which are in neither
+    uncommitted: bool  #: the working tree has changes, which were not measured
     journal: Path | None
 
     @property
     def status(self) -> int:
-        """The exit status: a slowdown outweighs a failure, a failure outweighs a doubt."""
+        """The exit status: SLOWER goes before NOT_MEASURED, and that before CANNOT_TELL."""
         verdicts = {row.verdict for row in self.rows}
         if Verdict.SLOWER in verdicts:
             return SLOWER
@@ -60,104 +55,76 @@ class Gate:
         return CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else PASSED
 
 
-def gate(
-    repository: Path,
-    base: str,
-    head: str,
-    request: Request,
-    report: Callable[[Progress], None],
-    *,
-    limit: float = LIMIT,
-    minutes: float = MINUTES,
-    unchanged: bool = False,
-) -> Gate:
-    """Measures revision ``head`` against ``base`` and judges every cell.
+def gate(asked: GateRequest, base: str, head: str) -> Gate:
+    """Measure revision ``head`` against ``base`` and judge every cell.
 
-    What was measured is kept in the repository's ``.allocmark/``: a gate that was killed goes on there when it is asked
-    for again. Raises AllocmarkError for what makes no sense: no such revision, backend or workload.
+    The rounds are kept in the repository's ``.allocmark/``: after a kill, the same call continues there. Raises
+    AllocmarkError when there is no such revision, backend or workload, or nothing can be built.
     """
-    state = state_folder(repository)
-    done = measure_gate(
-        repository, base, head, request, report, state / "gates", limit=limit, minutes=minutes, unchanged=unchanged
-    )
-    if done.journal is None:
-        return done
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    kept = state / "finished" / f"gate-{stamp}-{done.journal.name}"
-    kept.parent.mkdir(exist_ok=True)
-    done.journal.rename(kept)
-    return replace(done, journal=kept)
+    state = state_folder(asked.repository)
+    done = measure_gate(asked, base, head, state / "gates")
+    return replace(done, journal=done.journal and put_away(done.journal, state, "gate"))
 
 
-def measure_gate(
-    repository: Path,
-    base: str,
-    head: str,
-    request: Request,
-    report: Callable[[Progress], None],
-    folder: Path,
-    *,
-    limit: float,
-    minutes: float,
-    unchanged: bool = False,
-) -> Gate:
-    """As `gate`, with the journal in ``folder``, where it stays: asked for again, nothing is measured again."""
-    state = state_folder(repository)
+def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate:
+    """As `gate`, but the journal stays in ``folder``: the same call measures nothing again."""
     for revision in (base, head):
-        resolve(repository, revision)  # before anything is built
-    sides = tuple(prepare_side(repository, revision, state, report) for revision in (base, head))
-    pairs = make_pairs(sides[0], sides[1], request, plugins.load().workload_dirs, unchanged=unchanged)
+        resolve(asked.repository, revision)  # before anything is built
+    sides = prepare_side(asked, base), prepare_side(asked, head)
+    pairs = make_pairs(*sides, asked.cells, plugins.load().workload_dirs, unchanged=asked.unchanged)
     tallies: Sequence[Tally] = ()
     path = None
     if pairs.cells:
-        name = f"{sides[0].commit[:10]}-{sides[1].commit[:10]}"
-        with Journal(folder, name, header_of(sides, pairs.cells, request, limit)) as journal:
+        with open_journal(asked, folder, sides, pairs.cells) as journal:
             path = journal.path
-            tallies = contest(
-                pairs.cells, request, journal, lambda ratio: is_certain(ratio, limit), 60 * minutes, report
-            )
-    rows = [row_of(tally, limit) for tally in tallies]
+            tallies = measure_rounds(pairs.cells, asked, journal, lambda ratio: is_certain(ratio, asked.limit))
+    rows = [row_of(tally, asked.limit) for tally in tallies]
     rows.sort(key=lambda row: -row.ratio.value if row.ratio else float("-inf"))
-    uncommitted = bool(git(repository, "status", "--porcelain", "--untracked-files=no"))
-    return Gate(sides[0], sides[1], limit, tuple(rows), pairs.same, pairs.missing, uncommitted, path)
+    uncommitted = bool(git(asked.repository, "status", "--porcelain", "--untracked-files=no"))
+    return Gate(*sides, asked.limit, tuple(rows), pairs.same, pairs.missing, uncommitted, path)
 
 
 def state_folder(repository: Path) -> Path:
-    """``.allocmark/`` of the repository, which git does not see."""
+    """``.allocmark/`` of the repository, which git ignores."""
     folder = Path(git(repository, "rev-parse", "--show-toplevel").removesuffix("\n"), ".allocmark")
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     return folder
 
 
-def header_of(sides: Sequence[Side], pairs: Sequence[Pair], request: Request, limit: float) -> Mapping[str, Any]:
-    """What must be equal for one measurement to go on where another stopped."""
-    return {
+def put_away(done: Path, state: Path, what: str) -> Path:
+    """Move a finished journal, or a folder of them, to ``finished/``, so that the same command starts again."""
+    kept = state / "finished" / f"{what}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{done.name}"
+    kept.parent.mkdir(exist_ok=True)
+    return done.rename(kept)
+
+
+def open_journal(asked: GateRequest, folder: Path, sides: Sequence[Side], pairs: Sequence[Pair]) -> Journal:
+    """The journal of these pairs: the same one again as long as what is measured, and where, is the same."""
+    header: Mapping[str, Any] = {
         "format": 1,
         "commits": [side.commit for side in sides],
         "files": [dict(side.files) for side in sides],
         "pairs": [pair.key for pair in pairs],
-        "request": request.to_json(),
-        "limit": limit,
+        "request": asked.cells.to_json(),
+        "limit": asked.limit,
         "machine": machine.facts()["machine"],
     }
+    return Journal(folder, "-".join(side.commit[:10] for side in sides), header)
 
 
 def is_certain(ratio: Estimate | None, limit: float) -> bool:
-    """Whether a gate needs to know more of a cell."""
+    """Whether a cell with this ratio needs no more rounds."""
     return gate_verdict(ratio, limit) != Verdict.CANNOT_TELL
 
 
 def row_of(tally: Tally, limit: float) -> GateRow:
-    """The cell, judged."""
+    """The cell with its verdict."""
     ratio = tally.ratio()
     return GateRow(tally, ratio, None if tally.failure else gate_verdict(ratio, limit))
 
 
-def prepare_side(repository: Path, revision: str, state: Path, report: Callable[[Progress], None]) -> Side:
-    """`prepare`, with a word to who waits. Raises UsageError when the commit has no backend at all."""
-    report(Progress(0, 1, f"building {revision[:40]}", "", 0, 1))
-    side = prepare(repository, revision, state)
-    if not side.built:
-        raise UsageError(f"{revision} has no backends: there is no backends/*/pyproject.toml in its commit")
-    return side
+def prepare_side(asked: GateRequest, revision: str) -> Side:
+    """`prepare`, reported as progress."""
+    asked.report(Progress(0, 1, f"building {revision[:40]}", "", 0, 1))
+    return prepare(asked.repository, revision, state_folder(asked.repository))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The file of a comparison in progress: JSON Lines, one a round, so that a killed process costs the round in flight."""
+"""The file of a comparison in progress: JSON Lines, one per round. A kill loses only the round in flight."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from allocmark.errors import AllocmarkError
 
 
 class Journal:
-    """Opened for one process at a time. ``records`` are those that were there, and those that are added."""
+    """Open in one process at a time. ``records`` are those it had when it was opened, and those added since."""
 
     def __init__(self, folder: Path, name: str, header: Mapping[str, Any]) -> None:
-        """The journal in ``folder`` that has this header, begun when there is none. Raises AllocmarkError when
-        another process has it, or when it cannot be written."""
+        """Open the journal in ``folder`` that has this header, or begin one.
+
+        Raises AllocmarkError when another process has it open, or it cannot be written.
+        """
         text = json.dumps(header, sort_keys=True, default=dict)
         self.path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.jsonl"
         self.records: list[dict[str, Any]] = []
@@ -32,11 +34,11 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
-            raise AllocmarkError(f"{self.path}: another process is measuring this now: wait for it") from error
+            raise AllocmarkError(f"{self.path}: another process is measuring this now: wait until it ends") from error
         self._recover(text)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Adds a record, on the disk when this returns."""
+        """Add a record; it is on the disk when this returns."""
         self._write(json.dumps(record))
         self.records.append(dict(record))
 
@@ -56,12 +58,12 @@ class Journal:
             except ValueError:
                 record = None
             if not isinstance(record, dict):
-                break  # the kill came while this was written
+                break  # half-written by a process that was killed
             whole += len(line)
             self.records.append(record)
         self._file.truncate(whole)
         if self.records:
-            del self.records[0]  # the header, which is in the file's name
+            del self.records[0]  # the header; its digest is in the file's name
         else:
             self._write(header)
 

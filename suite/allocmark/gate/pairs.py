@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be compared: the cells that both sides have, and why the others cannot."""
+"""Which cells can be compared, because both sides have them, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocmark.errors import UsageError
-from allocmark.gate.side import NOT_THERE, Side, canonical
+from allocmark.gate.revisions.side import NOT_THERE, Side, canonical
 from allocmark.measuring.plan import CasePlan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
@@ -17,7 +17,7 @@ from allocmark.plugins import Host, Registered
 
 @dataclass(frozen=True)
 class Pair:
-    """One cell of both sides: a case whose cells are (base, head)."""
+    """One cell on both sides, as a case whose two cells are base and head."""
 
     case: CasePlan
 
@@ -28,14 +28,14 @@ class Pair:
 
     @property
     def key(self) -> str:
-        """The same for the same cell at any time; another one when its workload's file says something else."""
+        """Identifies the cell, together with the content of its workload's file."""
         record = self.case.record
         return " ".join([self.label, record.workload, record.digest, json.dumps(dict(record.parameters))])
 
 
 @dataclass(frozen=True)
 class MissingPair:
-    """What is not compared, and whether it should have been."""
+    """What is not compared. ``failure``: it should have been."""
 
     what: str
     reason: str
@@ -44,7 +44,7 @@ class MissingPair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """``same``: labels whose files are the same on both sides, so that there is nothing to measure."""
+    """``same``: labels of backends whose files are equal on both sides, so that there is nothing to measure."""
 
     cells: tuple[Pair, ...]
     same: tuple[str, ...]
@@ -52,9 +52,9 @@ class Pairs:
 
 
 def make_pairs(base: Side, head: Side, request: Request, workload_dirs: Sequence[Path], *, unchanged: bool) -> Pairs:
-    """The cells of ``request`` on both sides; with ``unchanged`` also those whose files are the same.
+    """The cells of ``request`` on both sides; those of backends with equal files only when ``unchanged`` is set.
 
-    Raises UsageError for a workload that is not there, or a backend that neither side has.
+    Raises UsageError for a workload that does not exist, or a backend that neither side has.
     """
     cells: list[Pair] = []
     same: list[str] = []
@@ -73,7 +73,7 @@ def make_pairs(base: Side, head: Side, request: Request, workload_dirs: Sequence
         known = {canonical(r.distribution) for side in (base, head) for r in side.host.backends}
         for built in head.built:
             if built.reason and canonical(built.distribution) not in known:
-                # On both sides: that may be a machine without the library, and is no news.
+                # It fails on both sides: perhaps this machine lacks the library. No failure of HEAD.
                 reason = f"{head.revision}: {head.why_not(built.distribution)}"
                 missing.append(MissingPair(built.distribution, reason, failure=False))
     return Pairs(tuple(cells), tuple(same), tuple(missing))
@@ -104,10 +104,10 @@ def _absent(
     label: str, base: Side, head: Side, old: Registered | None, new: Registered | None, *, named: bool
 ) -> MissingPair:
     there = old or new
-    assert there  # a label is of one side at least
+    assert there  # every label is on at least one side
     side = head if new is None else base
     why = side.why_not(there.distribution)
-    # A backend that comes or goes has nothing to be compared with; one that no longer builds should have had.
+    # A backend that was added or removed is no failure; one that no longer builds is.
     failure = named or (why is not None and why != NOT_THERE)
     return MissingPair(label, f"{side.revision}: {why or 'its backend has no such variant'}", failure)
 

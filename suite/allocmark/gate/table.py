@@ -1,70 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A gate and a bisection as text."""
+"""Prints a gate and a bisection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from allocmark import __version__
-from allocmark.asv.compare_stored import StoredRow
 from allocmark.gate.bisect import Bisection
 from allocmark.gate.gate import CANNOT_TELL, NOT_MEASURED, PASSED, SLOWER, Gate, GateRow
-from allocmark.output.text.figures import assignments, counted, decimals, layout, plain, wrapped
-from allocmark.stats import ERROR, UNPAIRED_MARGIN, Estimate, Verdict, median
+from allocmark.output.text.figures import assignments, decimals, layout, plain, wrapped
+from allocmark.stats import ERROR, Estimate, Verdict, median
 
-WIDTH = 160  #: where nobody says: a pipe, a file
+WIDTH = 160  #: of a pipe or a file
+RIGHT = frozenset(("ratio", "interval", "base", "head", "rounds"))  #: columns of numbers
+SPARE = ("rounds", "base", "head", "interval")  #: columns that a narrow terminal does without, the first one first
 _SAID = {
-    PASSED: "Passed: nothing is {limit:g} % slower.",
-    SLOWER: "Slower.",
-    NOT_MEASURED: "Could not be measured.",
-    CANNOT_TELL: "Cannot tell: rounds or budget are spent. A quieter machine, a larger --budget or --limit may tell.",
+    PASSED: "Passed: no cell is {limit:g} % slower.",
+    SLOWER: "Slower: at least one cell; see the verdicts above.",
+    NOT_MEASURED: "Not measured: not everything that should be compared could be; the lines above say why.",
+    CANNOT_TELL: "Cannot tell: the measurements vary too much. Use a quieter machine, or a larger --budget or --limit.",
 }
-_COLUMNS = ("ratio", "interval", "verdict", "base", "head", "rounds", "backend", "workload")
-_RIGHT = frozenset(("ratio", "interval", "base", "head", "rounds"))
-_SPARE = ("rounds", "base", "head", "interval")  # in a narrow terminal
 
 
 def render_gate(gate: Gate, width: int | None = None) -> str:
-    """The whole gate, for a terminal of ``width`` columns."""
+    """The gate's table, notes and result, for a terminal of ``width`` columns."""
     return "\n".join(_gate(gate, width or WIDTH)) + "\n"
 
 
 def render_bisection(found: Bisection, width: int | None = None) -> str:
-    """The first bad commit, or how near it came."""
+    """The steps, and the first bad commit or the candidates that remain."""
     return "\n".join(_bisection(found, width or WIDTH)) + "\n"
 
 
-def render_stored(rows: Sequence[StoredRow], width: int | None = None) -> str:
-    """What asv has stored of two revisions, for a terminal of ``width`` columns."""
-    machines = {row.machine for row in rows}
-    texts = [
-        [
-            *_ratio_texts(row.ratio),
-            str(row.verdict),
-            *(_in_unit(cell.value, row.unit) for cell in (row.base, row.head)),
-            "ns/object" if row.unit == "seconds" else row.unit,
-            " ".join([row.benchmark, assignments(row.parameters)]),
-            row.machine if len(machines) > 1 else "",
-        ]
-        for row in rows
-    ]
-    headers = ("ratio", "interval", "verdict", "base", "head", "unit", "benchmark", "machine")
-    said = (
-        "ratio: head over base, below 1 is cheaper. Not measured in turns: a verdict needs intervals that do not "
-        f"overlap and a difference above {UNPAIRED_MARGIN:.0%}; `allocmark track gate` tells smaller ones."
-    )
-    return (
-        "\n".join([layout(headers, texts, _RIGHT, width or WIDTH, _SPARE), "", *wrapped(said, width or WIDTH)]) + "\n"
-    )
+def ratio_texts(ratio: Estimate | None) -> tuple[str, str]:
+    """A ratio and its interval; to a tenth of a per cent, as limits are about 2 %.
 
-
-def _in_unit(value: float | None, unit: str) -> str:
-    """asv's seconds are an object's, which are nanoseconds."""
-    if value is None:
-        return ""
-    shown = value * 1e9 if unit == "seconds" else value
-    return f"{shown:.{decimals(shown)}f}"
+    ``[low, high]``, or ``(low, high)`` when there are too few rounds for an interval: the range seen.
+    """
+    if ratio is None:
+        return "", ""
+    ends = f"{ratio.low:.3f}, {ratio.high:.3f}"
+    return f"{ratio.value:.3f}", f"[{ends}]" if ratio.covered else f"({ends})"
 
 
 def _gate(gate: Gate, width: int) -> Iterator[str]:
@@ -72,22 +49,22 @@ def _gate(gate: Gate, width: int) -> Iterator[str]:
         yield from wrapped(f"{name}: {plain(side.revision)} ({side.commit[:10]})", width)
     yield from wrapped(f"harness: allocmark {__version__} in {Path(__file__).parents[1]}", width)
     if gate.uncommitted:
-        yield "The working tree has uncommitted changes: they are in neither."
+        yield "The working tree has uncommitted changes: they were not measured."
     yield ""
     if gate.rows:
         yield from _table(gate.rows, width)
         yield ""
     for row in gate.rows:
         for what, (old, new) in row.tally.facts().items():
-            yield from wrapped(f"{_place(row)}: {what}: {old:g} before, {new:g} now, in every process.", width)
+            yield from wrapped(f"{_place(row)}: {what}: {old:g} in base, {new:g} in head, in every process.", width)
     for label in gate.same:
-        yield from wrapped(f"{label}: the same files on both sides, nothing to measure.", width)
+        yield from wrapped(f"{label}: not measured: its files are the same on both sides.", width)
     for missing in gate.missing:
         yield from wrapped(f"{plain(missing.what)}: not compared: {plain(missing.reason)}", width)
     if gate.rows:
         yield from wrapped(
-            f"ratio: head over base, below 1 is cheaper; base, head: ns/object. All intervals hold together in "
-            f"{1 - ERROR:.0%} of gates, however often they were looked at.",
+            "ratio: head / base; below 1, head is faster. base, head: ns/object. rounds: sets of fresh processes. In "
+            f"{1 - ERROR:.0%} of gates all intervals contain the true ratios.",
             width,
         )
     if gate.journal:
@@ -102,38 +79,25 @@ def _table(rows: tuple[GateRow, ...], width: int) -> Iterator[str]:
         used = row.tally.used()
         texts.append(
             [
-                *_ratio_texts(row.ratio),
+                *ratio_texts(row.ratio),
                 str(row.verdict or "failed"),
-                _median([each.base for each in used]),
-                _median([each.head for each in used]),
+                *(_median([getattr(each, side) for each in used]) for side in ("base", "head")),
                 str(len(used) or ""),
                 row.tally.pair.label,
                 _title(row),
             ]
         )
-    yield layout(_COLUMNS, texts, _RIGHT, width, _SPARE)
+    headers = ("ratio", "interval", "verdict", "base", "head", "rounds", "backend", "workload")
+    yield layout(headers, texts, RIGHT, width, SPARE)
     for row in rows:
         if row.tally.failure:
             yield from wrapped(f"{_place(row)}: {plain(row.tally.failure)}", width)
         elif row.verdict == Verdict.CANNOT_TELL and not row.tally.used():
-            yield from wrapped(f"{_place(row)}: the distance between the cores changed in every round", width)
+            yield from wrapped(f"{_place(row)}: no round counts: the core-to-core distance changed in all", width)
 
 
 def _median(values: list[float]) -> str:
     return f"{median(values):.{decimals(median(values))}f}" if values else ""
-
-
-def _ratio(ratio: Estimate | None) -> str:
-    """To the tenth of a per cent, for a gate is about two; in round brackets when too few rounds are behind it."""
-    if ratio is None:
-        return ""
-    ends = f"{ratio.low:.3f}, {ratio.high:.3f}"
-    return f"{ratio.value:.3f} " + (f"[{ends}]" if ratio.covered else f"({ends})")
-
-
-def _ratio_texts(ratio: Estimate | None) -> tuple[str, str]:
-    value, _, ends = _ratio(ratio).partition(" ")
-    return value, ends
 
 
 def _title(row: GateRow) -> str:
@@ -149,14 +113,14 @@ def _bisection(found: Bisection, width: int) -> Iterator[str]:
     yield from wrapped(f"bisecting {_place(found.cause)}", width)
     yield ""
     for step in found.steps:
-        said = " ".join(each for each in (_ratio(step.ratio), plain(step.reason)) if each)
+        said = " ".join(each for each in (*ratio_texts(step.ratio), plain(step.reason)) if each)
         yield from wrapped(f"{step.commit[:10]} {step.verdict:8} {said}", width)
     yield ""
     if found.first_bad is None:
-        yield f"The first slow commit is one of {counted(len(found.candidates), 'commit')}:"
+        yield f"The first slow commit is one of these {len(found.candidates)}:"
         yield from (f"  {commit[:10]} {plain(found.subjects[commit])}" for commit in found.candidates)
         return
     yield from wrapped(f"first slow commit: {found.first_bad[:10]} {plain(found.subjects[found.first_bad])}", width)
     if found.proof:
-        said = _ratio(found.proof.ratio) or "no ratio"
+        said = " ".join(ratio_texts(found.proof.ratio)).strip() or "no ratio"
         yield from wrapped(f"against the commit before it: {said}, {found.proof.verdict or 'failed'}", width)

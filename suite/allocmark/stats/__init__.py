@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Statistics: estimates, distances, verdicts and sequential looks. Pure functions; nothing of allocmark below them."""
+"""All statistics of allocmark, as pure functions: estimates, verdicts, sequential looks, core-to-core distances."""
 
 from allocmark.stats.distances import DISTANCE_TOLERANCE, Distance, dominant_distance, near
 from allocmark.stats.estimates import (

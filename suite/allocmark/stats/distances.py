@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Core-to-core distances: which blocks of a case can be compared with one another."""
+"""Core-to-core distances: which blocks of a case can be compared with each other."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 
 from allocmark.stats.estimates import median
 
-DISTANCE_TOLERANCE = 0.25  #: round trips that differ by less belong to the same core-to-core distance
+DISTANCE_TOLERANCE = 0.25  #: round trips that differ by a smaller share count as the same distance
 
 
 class _Block(Protocol):
-    """A block's round trip in ns, None on one core; ``changed``: it moved during the block."""
+    """A block's round trip in ns, None for one core; ``changed``: the distance moved during the block."""
 
     @property
     def distance_ns(self) -> float | None: ...
@@ -23,10 +23,10 @@ class _Block(Protocol):
 
 @dataclass(frozen=True)
 class Distance:
-    """The core-to-core distance that most blocks share.
+    """The core-to-core distance of most blocks.
 
-    ``ns`` is the median round trip of the blocks in ``kept``, None for a workload on one core. ``changed``
-    counts blocks during which it moved, ``other`` those of another or an unknown distance.
+    ``ns`` is the median round trip of the blocks in ``kept`` (indices), None for a workload on one core. ``changed``
+    counts blocks during which the distance moved, ``other`` those of another or an unknown distance.
     """
 
     ns: float | None
@@ -36,17 +36,16 @@ class Distance:
 
 
 def near(a: float | None, b: float | None) -> bool:
-    """Whether two core-to-core round trips are one distance; None, that of one core, equals only itself."""
+    """Whether two round trips in ns are the same distance; None, for one core, is the same as None only."""
     if a is None or b is None:
         return a is b
     return abs(a - b) <= DISTANCE_TOLERANCE * min(a, b)
 
 
 def dominant_distance(blocks: Sequence[_Block]) -> Distance:
-    """The distance that most unchanged blocks share, and which blocks those are.
+    """The distance of most unchanged blocks, and which blocks those are; of two equally frequent, the nearer.
 
-    The nearer of two that are equally frequent. When no block has a distance (one core), every unchanged
-    block is kept; when some have, a block without one is of unknown distance and is not.
+    When no block has a distance (one core), every unchanged block is kept. When some have, a block without one is not.
     """
     steady = {index: block.distance_ns for index, block in enumerate(blocks) if not block.changed}
     changed = len(blocks) - len(steady)

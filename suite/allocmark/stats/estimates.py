@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Medians, intervals and ratios. Pure functions; docs/how-are-the-numbers-made.md explains the choices.
+"""Medians, their intervals, and ratios; docs/how-are-the-numbers-made.md explains the choices.
 
-The unit of every estimate is the *block*, not the sample: samples of one block lie a fraction of a second
-apart and repeat one another, so they are first condensed to their median. Values of blocks are mappings
-from the block's index to nanoseconds an object.
+Every estimate counts *blocks*, not samples: samples of one block lie a fraction of a second apart and are not
+independent, so `block_medians` reduces them to one value. Values of blocks are mappings from the block's index to ns
+per object.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-MEDIAN_CONFIDENCE = 0.95  #: of a cell's median
-RATIO_CONFIDENCE = 0.99  #: of a ratio: a verdict rests on it, and identical pairs may fail one in a hundred
+MEDIAN_CONFIDENCE = 0.95  #: of the interval of a cell's median
+RATIO_CONFIDENCE = 0.99  #: of the interval of a ratio, which verdicts use: one pair of equals in 100 may be misjudged
 
 _MOST_AUTOCORRELATION = 0.8  # a steady climb comes near 1, where the correction means nothing
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median over ``n`` blocks and its interval.
+    """A median or a ratio over ``n`` values, and its interval from ``low`` to ``high``.
 
-    ``covered`` is False when the blocks are too few for the confidence asked (6 are needed for 95 %, 8 for
-    99 %): ``low`` and ``high`` are then merely the smallest and the largest value seen.
+    ``covered`` is False when there are too few values for the confidence asked (95 % needs 6, 99 % needs 8): ``low``
+    and ``high`` are then the smallest and the largest value.
     """
 
     value: float
@@ -53,7 +53,7 @@ def order_rank(n: int, confidence: float) -> int:
     whatever the distribution; 0 when n is too small for any. Source: W. J. Conover, Practical Nonparametric
     Statistics, 3rd ed., section 3.2 (interval of a quantile); inverting the sign test gives the same.
     """
-    # In whole numbers, for 2^n soon exceeds every float.
+    # In whole numbers: 2^n soon exceeds every float.
     allowed = round((1 - confidence) * 1_000_000) * 2**n
     tail, term, k = 0, 1, 0
     while True:
@@ -65,10 +65,10 @@ def order_rank(n: int, confidence: float) -> int:
 
 
 def rank_autocorrelation(values: Sequence[float]) -> float:
-    """How the ranks of ``values`` resemble their neighbours': -1 to 1; 0 for fewer than 3, or all equal.
+    """How much each value resembles the next, from -1 to 1; 0 for fewer than 3 values, or when all are equal.
 
-    The autocorrelation at lag 1, of ranks so that one outlier neither makes nor hides it (the serial form
-    of Spearman's coefficient; A. Wald and J. Wolfowitz, Annals of Mathematical Statistics 14, 1943).
+    The autocorrelation at lag 1 of the ranks: an outlier changes a rank only a little. (The serial form of Spearman's
+    coefficient; A. Wald and J. Wolfowitz, Annals of Mathematical Statistics 14, 1943.)
     """
     ordered = sorted(values)
     middle = (len(values) - 1) / 2
@@ -80,11 +80,12 @@ def rank_autocorrelation(values: Sequence[float]) -> float:
 
 
 def estimate(values: Sequence[float], confidence: float) -> Estimate:
-    """The median of ``values``, which are in the order of time, with its order-statistic interval.
+    """The median of ``values``, which are in the order of time, with its order-statistic interval; see `order_rank`.
 
     Where neighbours resemble one another (autocorrelation r > 0), n values are worth only n(1-r)/(1+r)
     independent ones (G. V. Bayley and J. M. Hammersley, J. R. Statist. Soc. Suppl. 8, 1946, for a
-    process of the first order), so the interval's arms are lengthened by the square root of the inverse.
+    process of the first order), so the interval's arms are lengthened by the square root of the inverse. Raises
+    ValueError for no values.
     """
     n, middle = len(values), median(values)
     ordered = sorted(values)
@@ -108,7 +109,7 @@ def block_medians(samples: Sequence[float], blocks: Sequence[int], kept: Collect
 
 
 def net(values: Mapping[int, float], floor: Mapping[int, float]) -> dict[int, float]:
-    """``values`` less the floor of the same block, where there are both. May be negative: noise is kept."""
+    """``values`` minus the floor of the same block, for blocks that have both. Noise can make one negative."""
     return {block: value - floor[block] for block, value in values.items() if block in floor}
 
 
@@ -117,9 +118,9 @@ def paired_ratio(
 ) -> Estimate | None:
     """The median ratio to the baseline over the blocks that have both, with its sign-test interval.
 
-    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. A net figure may fall to 0 or
-    below in a block: its ratio then ranks below all others (above all, when the baseline's did), which a median can
-    hold. None when no block has both, or when such ranks reach the median or an end of its interval.
+    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. A net value may be 0 or negative in
+    a block: its ratio then ranks below all others (above all, when it is the baseline's). None when no block has both,
+    or when such a rank reaches the median or an end of its interval.
     """
     shared = [block for block in values if block in baseline]
     logs = [_log_ratio(values[block], baseline[block]) for block in shared]
@@ -132,16 +133,15 @@ def paired_ratio(
 def _log_ratio(value: float, baseline: float) -> float:
     if value > 0 and baseline > 0:
         return math.log(value / baseline)
-    # Both at 0 or below: nothing is known of the ratio, which is a block for neither side.
+    # When neither is above 0, the block favours neither side.
     return 0.0 if max(value, baseline) <= 0 else -math.inf if baseline > 0 else math.inf
 
 
 def geometric_mean(ratios: Sequence[Estimate]) -> Estimate | None:
-    """The geometric mean of ratios measured apart from one another, each with an interval of `RATIO_CONFIDENCE`.
+    """The geometric mean of independent ratios, each with an interval of `RATIO_CONFIDENCE`; None for no ratio.
 
-    Its interval, of the same confidence, is for these very cells: it holds what noise in measuring them may have
-    done, and says nothing of other workloads. On logarithms the errors of a mean add up as their squares do, each
-    taken from the longer arm of its ratio's interval. None for no ratio; ``n`` counts ratios.
+    Its interval, of the same confidence, covers the noise of these cells, and says nothing about other workloads. It
+    adds up the squared errors of the logarithms, each taken from the longer arm of its interval. ``n`` counts ratios.
     """
     if not ratios:
         return None
@@ -154,10 +154,10 @@ def geometric_mean(ratios: Sequence[Estimate]) -> Estimate | None:
 
 
 def unpaired_ratio(new: Estimate, old: Estimate) -> Estimate | None:
-    """The ratio of two medians that were measured apart: its ends are the ratios of the intervals' far ends.
+    """The ratio of two medians that were measured apart: ``low`` is new.low / old.high, ``high`` new.high / old.low.
 
-    It misses only when one of the two intervals does (Bonferroni), so it is wider than a paired one, and
-    excludes 1 exactly when the intervals do not overlap. None when a lower end is not above 0.
+    The true ratio can lie outside only when one of the two intervals misses (Bonferroni). So it is wider than a paired
+    interval, and excludes 1 exactly when the two do not overlap. None when a lower end is not above 0.
     """
     if new.low <= 0 or old.low <= 0:
         return None

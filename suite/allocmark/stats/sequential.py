@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""When to stop measuring, and what may be said then. Pure functions over the log ratios of rounds.
+"""The ratio of two sides while rounds are still being added, with an interval that stays valid at every look.
 
-A round's log ratio is ln(cost of the new / cost of the old), from one process of each side. Where both sides are the
-same program, exchanging them changes nothing, so its distribution is symmetric about 0 whatever the machine does: that
-is all that the signed-rank interval asks for. It is looked at only after `LOOKS` rounds, and the error allowed is
-shared out over all looks and all cells (Bonferroni), so looking often, and looking at many cells, cost no certainty.
+A round's log ratio is ln(cost of head / cost of base), from one process per side. When both sides are the same program,
+exchanging them changes nothing, so its distribution is symmetric about 0 whatever the machine does. The signed-rank
+interval needs no more than that. It is computed only after `LOOKS` rounds, and the allowed `ERROR` is divided among all
+looks and all cells (Bonferroni): neither more looks nor more cells raise the number of false verdicts.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from functools import lru_cache
 
 from allocmark.stats.estimates import Estimate, median
 
-LOOKS = (12, 16, 22, 30, 42, 60)  #: numbers of rounds, each about 1.4 times the one before
-ERROR = 0.01  #: the share of gates in which any interval, at any look, may miss its true ratio
+LOOKS = (12, 16, 22, 30, 42, 60)  #: the numbers of rounds at which to look, each about 1.4 times the one before
+ERROR = 0.01  #: the share of gates in which some interval may miss its true ratio at some look
 
 
 def look(logs: Sequence[float], cells: int) -> Estimate | None:
-    """The ratio after the last look that ``logs`` reach, one of ``cells`` that are looked at together.
+    """The ratio at the last of `LOOKS` that ``logs`` reach, None before the first; ``cells`` share the `ERROR`.
 
     The Hodges-Lehmann estimate with the interval of Wilcoxon's signed-rank test (M. Hollander and D. A. Wolfe,
-    Nonparametric Statistical Methods, section 3.2 and 3.3). None before the first look.
+    Nonparametric Statistical Methods, sections 3.2 and 3.3).
     """
     n = max((n for n in LOOKS if n <= len(logs)), default=0)
     if n == 0:
@@ -38,7 +38,7 @@ def look(logs: Sequence[float], cells: int) -> Estimate | None:
 @lru_cache(maxsize=64)
 def _rank(n: int, tail: float) -> int:
     """The largest k for which a signed-rank sum of n falls below k with a probability of at most ``tail``; 0: none."""
-    ways = [1]  # in how many of the 2^n choices of signs the positive ranks sum to i
+    ways = [1]  # ways[i]: in how many of the 2^n choices of signs the positive ranks sum to i
     for rank in range(1, n + 1):
         longer = ways + [0] * rank
         for i, count in enumerate(ways):

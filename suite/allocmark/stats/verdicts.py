@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a ratio of costs says, in one word. Pure functions; docs/how-are-the-numbers-made.md explains the choices."""
+"""What a ratio of costs means: faster, slower, same or cannot tell; docs/how-are-the-numbers-made.md explains the choices."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import enum
 
 from allocmark.stats.estimates import Estimate
 
-MARGIN = 0.02  #: ratios nearer to 1 are called the same, when they are compared within one run
-UNPAIRED_MARGIN = 0.05  #: the same, across runs: other processes, other pages, another hour
+MARGIN = 0.02  #: within one run, a ratio nearer to 1 is never faster or slower
+UNPAIRED_MARGIN = 0.05  #: the same between runs, which had other processes, pages and hours
 
 
 class Verdict(enum.StrEnum):
-    """What a ratio says about a cell, in words."""
+    """What a ratio says about a cell, as it is printed."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -21,10 +21,10 @@ class Verdict(enum.StrEnum):
 
 
 def verdict(ratio: Estimate | None, margin: float = MARGIN) -> Verdict:
-    """What a ratio of costs says; a ratio below 1 is cheaper.
+    """What a ratio of costs says, new / old; ``margin`` 0.02 is 2 %.
 
-    Faster or slower: the whole interval lies on one side of 1, and the ratio itself beyond the margin.
-    Same: the whole interval lies within the margin. Cannot tell: everything else, too few blocks included.
+    Faster or slower: the whole interval lies on one side of 1, and the ratio itself beyond the margin. Same: the whole
+    interval lies within the margin. Cannot tell: anything else, also too few blocks.
     """
     if ratio is None or not ratio.covered:
         return Verdict.CANNOT_TELL
@@ -38,10 +38,10 @@ def verdict(ratio: Estimate | None, margin: float = MARGIN) -> Verdict:
 
 
 def gate_verdict(ratio: Estimate | None, limit: float) -> Verdict:
-    """What ``ratio`` says, when a slowdown of ``limit`` (0.02 is 2 %) must not pass.
+    """What a ratio of costs says when a slowdown of ``limit`` (0.02 is 2 %) must not pass.
 
-    Slower: the whole interval lies above a quarter of the limit, for so much may come from where a linker put the code.
-    Same: it lies below the limit; faster: below 1. A ratio between the two bounds gets what is certain first.
+    Faster: the whole interval lies below 1. Same: below 1 + limit. Slower: above 1 + limit / 4: so much can come from
+    where a linker put the code. A true ratio between these two bounds gets the verdict that is certain first.
     """
     if ratio is None or not ratio.covered:
         return Verdict.CANNOT_TELL

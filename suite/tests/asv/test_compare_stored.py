@@ -40,4 +40,4 @@ def test_a_revision_without_results_is_named(tmp_path):
 
 
 def test_without_a_configuration_of_asv_that_is_said(history):
-    assert_refused(compare(history.folder, "HEAD", "HEAD"), "asv.conf.json is not there")
+    assert_refused(compare(history.folder, "HEAD", "HEAD"), "asv.conf.json does not exist")

@@ -72,7 +72,7 @@ def test_figures_of_another_version_are_left_out_and_told(tmp_path: Path) -> Non
     history = history_of(tmp_path)
     assert {series.workload for series in history.series} == {"cross_core_free", "mixed_sizes"}
     (note,) = history.notes
-    assert note.startswith("bench1: figures of burst.time_object are left out where they are of another version")
+    assert note.startswith("bench1: figures of burst.time_object are left out where another version")
 
 
 def test_a_larger_set_of_benchmarks_is_of_the_same_workload(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_rewritten_commits_are_left_out_and_told(tmp_path: Path) -> None:
     assert [commit.hash for commit in history.commits] == hashes[:3]
     (note,) = history.notes
     assert note.startswith(
-        "bench1: 1 commit with results left out, not in this history (rewritten, or of another branch)"
+        "bench1: 1 commit with results left out, because this history lacks them (rewritten, or on another branch)"
     )
     assert hashes[3][:8] in note
 
@@ -134,7 +134,7 @@ def test_cells_without_a_figure_have_no_point(tmp_path: Path) -> None:
 
 
 def test_what_git_says_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(AllocmarkError, match=r"git log: fatal: not a git repository") as caught:
+    with pytest.raises(AllocmarkError, match=r"git log failed in .*: fatal: not a git repository") as caught:
         commits_of(tmp_path, ["HEAD"])
     assert "\n" not in str(caught.value)
     found = gather.history(tmp_path / "none", tmp_path, ["HEAD"], None)

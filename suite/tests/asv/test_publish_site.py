@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from allocmark.asv import local_page as asv_page
+from allocmark.asv import local_page
 from allocmark.asv.publish_site import publish
 from allocmark.cli import main
 from allocmark.errors import AllocmarkError, UsageError
@@ -123,15 +123,20 @@ def test_what_was_never_measured_has_no_panel(project: Path) -> None:
     assert set(json.loads((site / "index.json").read_text())["benchmarks"]) == set(members) - {"version"}
 
 
-def test_without_a_configuration_runs_are_published(
+def test_without_asv_and_its_configuration_runs_are_published(
     tmp_path: Path, simulate: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(simulate().path.parent, tmp_path / "plain/runs/first")
     monkeypatch.chdir(tmp_path / "plain")
+    for name in ("asv", "json5"):  # as where asv is not installed
+        monkeypatch.setitem(sys.modules, name, None)
     site = publish().folder
     assert site == tmp_path / "plain/html"
     assert (site / "workload/burst.html").is_file()
     assert not (site / "asv.html").exists()
+    (tmp_path / "plain/asv.conf.json").write_text("{}")
+    with pytest.raises(UsageError, match="cannot be read without asv"):
+        publish()
 
 
 def test_damage_is_told_and_the_rest_is_published(
@@ -165,7 +170,7 @@ def test_rewritten_commits_do_not_stop_it(project: Path) -> None:
     subprocess.run([*git, "reflog", "expire", "--expire=now", "--all"], check=True)
     subprocess.run([*git, "gc", "-q", "--prune=now"], check=True)
     site, (note,) = site_of(project)
-    assert "1 commit with results left out, not in this history" in note
+    assert "1 commit with results left out, because this history lacks them" in note
     assert len(json.loads((site / "index.json").read_text())["revision_to_hash"]) == 5
 
 
@@ -192,7 +197,7 @@ def test_a_folder_of_others_is_not_replaced(project: Path) -> None:
     (project / "folder").mkdir()
     (project / "folder/info.json").write_text("[]")
     (project / "file").write_text("precious")
-    with pytest.raises(UsageError, match="holds files that are no site"):
+    with pytest.raises(UsageError, match="has files of another kind"):
         publish(project / "asv.conf.json", project / "folder")
     with pytest.raises(UsageError, match="is a file"):
         publish(project / "asv.conf.json", project / "file")
@@ -222,5 +227,5 @@ def test_another_asv_is_noticed(tmp_path: Path) -> None:
     page = '<script src="https://example.org/new.js" integrity="x"></script>'
     (tmp_path / "index.html").write_text(page)
     with pytest.raises(AllocmarkError, match=r"asv's page loads https://example\.org/new\.js"):
-        asv_page.make_local(tmp_path)
+        local_page.make_local(tmp_path)
     assert (tmp_path / "index.html").read_text() == page

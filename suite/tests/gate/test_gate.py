@@ -39,7 +39,7 @@ def test_equal_files_pass_without_measuring(track, history):
     before = finished(history)
     done = track("gate", history.slow, history.news, history.workload)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "freelist:default: the same files on both sides, nothing to measure" in done.stdout
+    assert "freelist:default: not measured: its files are the same on both sides" in done.stdout
     assert finished(history) == before
 
 
@@ -54,7 +54,7 @@ def test_a_commit_that_does_not_build_cannot_be_measured(track, history):
     assert done.returncode == 2
     assert "src/freelist.c" in done.stdout
     assert "error:" in done.stdout
-    assert "Could not be measured." in done.stdout
+    assert "Not measured: " in done.stdout
 
 
 def test_a_commit_without_backends_is_refused(track, history):

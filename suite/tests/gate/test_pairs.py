@@ -9,9 +9,9 @@ import pytest
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError
-from allocmark.gate.build_backends import Built
 from allocmark.gate.pairs import make_pairs
-from allocmark.gate.side import Side
+from allocmark.gate.revisions.build_backends import Built
+from allocmark.gate.revisions.side import Side
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered, load
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from allocmark import AllocmarkError
-from allocmark.gate.revision import checked_out, resolve
+from allocmark.gate.revisions.git import checked_out, resolve
 
 
 def test_names_of_a_commit(history):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv's plugin: an environment that is installed anew when the harness was edited, and a default set of benchmarks.
+"""A plugin of asv: installs a commit again after an edit of the harness, and leaves `full.*` out unless it is named.
 
-Both reach into asv where it offers no way, so asv is pinned to the version that this was written for.
+asv has no option for either, so this changes its classes, and asv is pinned to the version it was written for.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from asv.benchmarks import Benchmarks  # type: ignore[import-untyped]
 from asv.plugins.virtualenv import Virtualenv  # type: ignore[import-untyped]
 
-from allocmark.asv.harness import fingerprint
+from .harness import fingerprint  # asv imports this as suite.asv_environment
 
-FULL = "full"  #: benchmarks whose name begins so run only when ``--bench`` names it
+FULL = "full"  #: benchmarks whose name begins with this run only when ``--bench`` names it
 
 
 class AllocmarkEnvironment(Virtualenv):  # type: ignore[misc]  # asv has no types
-    """asv takes a commit for installed until one of its checksums changes: here the harness is in them."""
+    """asv installs a commit again when a checksum changes; here the checksum covers the harness, too."""
 
     tool_name = "allocmark"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The harness that measures every commit: allocmark as it lies in a working tree, told apart by a fingerprint."""
+"""The harness that measures every commit: the allocmark of the working tree, identified by a fingerprint."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from allocmark.errors import AllocmarkError
-from allocmark.gate.wheel import digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products, short_digest, toolchain
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
-# Parts of the package that no figure depends on. An edit there needs no other harness.
-_BESIDE = {"cli", "conformance", "output"}
+_BESIDE = {"asv", "cli", "conformance", "output"}  # no figure depends on these: an edit there needs no other harness
 
 
 def fingerprint(repository: Path) -> str:
     """16 hexadecimal digits that change with everything in the working tree that a figure may depend on."""
     package = repository / "suite" / "allocmark"
-    parts = [digest(repository / "workloads")]
+    parts = [digest(repository / "workloads"), digest(repository / "suite" / "asv_environment")]
     for path in sorted(package.iterdir()):
         if path.name in _BESIDE or path.name in ignore_products(str(package), [path.name]):
             continue
@@ -30,21 +29,17 @@ def fingerprint(repository: Path) -> str:
 
 def build_harness(repository: Path, cache: Path, python: Path) -> Path:
     """The wheel of the working tree's harness, from ``cache`` if it is there. Raises AllocmarkError with the cause."""
-    cache = cache.absolute()
-    cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"allocmark-{fingerprint(repository)}-{short_digest(toolchain(python))}"
-    log = kept.with_suffix(".log")
-    reason = None if find_wheel(kept) else make_wheel(_layout(repository), kept, python, log)
-    wheel = find_wheel(kept)
+    kept = cache.absolute() / f"allocmark-{fingerprint(repository)}-{short_digest(toolchain(python))}"
+    wheel, log, reason = build_wheel(_layout(repository), kept, python)
     if wheel is None:
         raise AllocmarkError(f"the harness of {repository} does not build: {reason}; see {log}")
     return wheel
 
 
 def installed_from(distribution: Distribution) -> str:
-    """The address from which pip installed a distribution; "" when that was a package index.
+    """The URL from which pip installed a distribution; "" when that was a package index.
 
-    A wheel of ours lies in a folder that is named after its content: the address is its identity.
+    Our wheels lie in folders named after their content, so the URL tells one build from another.
     """
     origin = distribution.read_text("direct_url.json")
     return str(json.loads(origin)["url"]) if origin else ""

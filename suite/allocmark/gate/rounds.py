@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measures pairs in rounds until each is decided, or the budget is spent.
+"""Measures pairs of cells in rounds, until each has a verdict or the budget is spent.
 
-In a round each undecided pair starts a process of either side, takes their samples in turn, block by block, and comes
-to one figure: the median of the blocks' log ratios. Where a process lies in memory is drawn anew in each round, and the
-rounds of a pair lie apart in time, so both become part of what the interval knows.
+A round of a pair starts one fresh process per side. Both take their samples in turn, block by block, and the round
+gives one figure: the median of the blocks' log ratios. Every round has new processes, so a new place in memory, and
+comes at another time; the interval over the rounds covers what both do to the figure.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from allocmark import stats
@@ -22,22 +23,43 @@ from allocmark.measuring.schedule import CaseRun, Progress
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS, Estimate, look
 
+LIMIT = 0.02  #: a slowdown of this much must not pass
+MINUTES = 10.0  #: the budget
 SAMPLE_MS = 2.0  #: short, so that many samples lie between two interruptions
-BLOCKS = 30  #: of a round
-LEAST_BLOCKS = 8  #: a round that keeps fewer, because the core-to-core distance moved, says nothing
-MOST_ROUNDS = 2 * LOOKS[-1]  #: of a pair, void ones included
+BLOCKS = 30  #: per round
+LEAST_BLOCKS = 8  #: a round that keeps fewer blocks, because the core-to-core distance changed, is void
+MOST_ROUNDS = 2 * LOOKS[-1]  #: per pair, void ones included
 
 _REUSE = {"pages_2m": "2 MB pages", "pages_4k": "4 KB pages", "lines": "cache lines", "objects": "objects"}
-FACT_ROUNDS = (
-    6  #: the first rounds, in which reuse is counted too: what depends on addresses differs from one to another
-)
+FACT_ROUNDS = 6  #: the first rounds, which count reuse, too: several, as what depends on addresses varies
 
 Facts = Mapping[str, float]
 
 
 @dataclass(frozen=True)
+class GateRequest:
+    """What a gate or a bisection is asked for, beside its two revisions.
+
+    ``cells`` are compared, as `cells_of` makes them; those of backends with equal files only when ``unchanged`` is set.
+    A slowdown of ``limit`` (0.02 is 2 %) must not pass. ``minutes`` is the budget of one comparison.
+    """
+
+    repository: Path
+    cells: Request
+    limit: float = LIMIT
+    minutes: float = MINUTES
+    unchanged: bool = False
+    report: Callable[[Progress], None] = lambda _: None
+
+
+def cells_of(**values: Any) -> Request:
+    """A request for cells, with the samples of a round."""
+    return Request(blocks=BLOCKS, sample_ms=SAMPLE_MS, latency=False, **values)
+
+
+@dataclass(frozen=True)
 class Round:
-    """``log``: ln(head / base), None when the round is void. ``base``, ``head``: medians in ns an object."""
+    """``log``: ln(head / base), None when the round is void. ``base``, ``head``: medians in ns per object."""
 
     log: float | None
     base: float
@@ -48,25 +70,25 @@ class Round:
 
 @dataclass
 class Tally:
-    """What is known of a pair. ``failure``: it cannot be measured, and why."""
+    """The rounds of a pair. ``failure`` says why it cannot be measured."""
 
     pair: Pair
-    cells: int  #: that are looked at together
+    cells: int  #: how many cells share the error that is allowed
     rounds: list[Round] = field(default_factory=list)
     failure: str | None = None
 
     def used(self) -> list[Round]:
-        """The rounds of the commonest core-to-core distance."""
+        """The rounds with the core-to-core distance that most of them have."""
         valid = [each for each in self.rounds if each.log is not None]
         kept = stats.dominant_distance([Block(each.distance_ns, False) for each in valid]).kept
         return [each for index, each in enumerate(valid) if index in kept]
 
     def ratio(self) -> Estimate | None:
-        """Head over base, at the last look."""
+        """Head over base at the last look; None before the first."""
         return look([each.log for each in self.used() if each.log is not None], self.cells)
 
     def facts(self) -> dict[str, tuple[float, float]]:
-        """What differs and is no time: the medians of figures of which no process of one side reaches the other's."""
+        """Counted figures that separate the sides, (base, head) by name: the medians, where no two values overlap."""
         found = {}
         for name in self.rounds[0].facts[0] if self.rounds else ():
             old, new = ([each.facts[i][name] for each in self.rounds if name in each.facts[i]] for i in (0, 1))
@@ -75,22 +97,12 @@ class Tally:
         return found
 
 
-def request_of(**values: Any) -> Request:
-    """A request with the samples of a round."""
-    return Request(blocks=BLOCKS, sample_ms=SAMPLE_MS, latency=False, **values)
-
-
-def contest(
-    pairs: Sequence[Pair],
-    request: Request,
-    journal: Journal,
-    decided: Callable[[Estimate | None], bool],
-    seconds: float,
-    report: Callable[[Progress], None],
+def measure_rounds(
+    pairs: Sequence[Pair], asked: GateRequest, journal: Journal, decided: Callable[[Estimate | None], bool]
 ) -> list[Tally]:
-    """Measures until ``decided`` says so of each pair's ratio, for ``seconds`` at most, those in the journal included.
+    """Measure until every pair's ratio is ``decided``, or the budget is spent; rounds in the journal count for both.
 
-    Ctrl-C loses the round in flight; the journal has the others, and the same call goes on.
+    After Ctrl-C or a kill the same call continues from the journal: only the round in flight is lost.
     """
     tallies = {pair.key: Tally(pair, len(pairs)) for pair in pairs}
     spent = 0.0
@@ -99,11 +111,11 @@ def contest(
         _add(tallies[record["pair"]], record)
     while open_ones := [tally for tally in tallies.values() if not _closed(tally, decided)]:
         for tally in open_ones:
-            if spent >= seconds:
+            if spent >= 60 * asked.minutes:
                 return list(tallies.values())
             title = f"{tally.pair.label} {tally.pair.case.record.title}"
             shown = Progress(len(tallies) - len(open_ones), len(tallies), title, "", len(tally.rounds), MOST_ROUNDS)
-            record = _round(tally, request, lambda what, _, p=shown: report(replace(p, cell=what)))
+            record = _round(tally, asked.cells, lambda what, _, p=shown: asked.report(replace(p, cell=what)))
             spent += record["seconds"]
             journal.append(record)
             _add(tally, record)
@@ -127,7 +139,7 @@ def _add(tally: Tally, record: Mapping[str, Any]) -> None:
 
 def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dict[str, Any]:
     begun = time.monotonic()
-    # Who starts first changes from round to round; within one the blocks take turns by themselves.
+    # The side that starts first changes from round to round; within a round the blocks alternate by themselves.
     turned = len(tally.rounds) % 2
     cells = tally.pair.case.cells
     case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
@@ -148,9 +160,9 @@ def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict
     distance = stats.dominant_distance(case.blocks)
     old = stats.block_medians(base.samples, base.blocks, distance.kept)
     new = stats.block_medians(head.samples, head.blocks, distance.kept)
-    logs = [math.log(new[block] / old[block]) for block in new if block in old]
+    ratio = stats.paired_ratio(new, old)
     return {
-        "log": stats.median(logs) if len(logs) >= LEAST_BLOCKS else None,
+        "log": math.log(ratio.value) if ratio and ratio.n >= LEAST_BLOCKS else None,
         "base": stats.median(base.samples),
         "head": stats.median(head.samples),
         "distance_ns": distance.ns,
@@ -161,10 +173,10 @@ def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict
 
 
 def _facts(cell: MeasuredCell) -> Facts:
-    """What the memory probe says of each pool after the samples, and what the reuse pass counted."""
+    """What the memory probe found for each pool after the samples, and what the reuse pass counted."""
     pools = cell.probes.get("after", {}).get("memory", {}).get("pools", {})
     memory = {
-        f"resident bytes an object over its size, in {name}": pool.get("over_size") for name, pool in pools.items()
+        f"resident bytes per object beyond its size, pool {key}": pool.get("over_size") for key, pool in pools.items()
     }
-    reuse = {f"{_REUSE[name]} in 1,000 gets": value for name, value in cell.reuse.items() if name in _REUSE}
+    reuse = {f"{_REUSE[name]} per 1,000 gets": value for name, value in cell.reuse.items() if name in _REUSE}
     return {name: value for name, value in (memory | reuse).items() if value is not None}

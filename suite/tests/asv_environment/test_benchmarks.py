@@ -50,6 +50,8 @@ def asv(tmp_path_factory):
     call("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "empty")
     text = (ROOT / "asv.conf.json").read_text()
     (folder / "asv.conf.json").write_text(text.replace("suite/benchmarks", str(ROOT / "suite" / "benchmarks")))
+    (folder / "suite").mkdir()
+    (folder / "suite" / "asv_environment").symlink_to(ROOT / "suite" / "asv_environment")
     run("machine", "--yes")
     run.commit = call("git", "rev-parse", "HEAD").strip()
     run.results = folder / ".asv" / "results"

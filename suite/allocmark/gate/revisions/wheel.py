@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One wheel from one source folder, kept under everything it is made from.
+"""Builds one wheel from one source folder; digests of all that a wheel is made from name its place in the cache.
 
-Standard library only: under asv this runs in an environment that has little else yet.
+Standard library only: asv runs this in an environment where nothing else is installed yet.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from allocmark.errors import AllocmarkError
 
-BUILD_SECONDS = 900  #: a build that takes longer is given up
+BUILD_SECONDS = 900  #: a build that takes longer is stopped
 
-#: What builds leave behind in a working tree; a commit has none of them.
+#: What builds leave in a working tree, and a commit does not have.
 ignore_products = shutil.ignore_patterns(
     "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.o", "_native.c", "_native.cpp", "_engine.cpp"
 )
@@ -41,11 +42,23 @@ print(json.dumps({
 """
 
 
-def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
-    """Builds what ``lay_out`` copies to a path into the folder ``kept``, which appears whole or not at all.
+def build_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path) -> tuple[Path | None, Path, str | None]:
+    """The wheel in the folder ``kept``; built when it is not there, from what ``lay_out`` copies to a path.
 
-    Returns None, or in one line why there is no wheel; ``log`` has everything that was said. Nothing is fetched.
+    ``kept`` is complete as soon as it exists. Returns the wheel or None, the log of the build, and the reason, in one
+    line, when there is no wheel. Nothing is downloaded.
     """
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    log = kept.with_suffix(".log")
+    reason = None if _wheel_in(kept) else _build(lay_out, kept, python, log)
+    return _wheel_in(kept), log, reason
+
+
+def _wheel_in(folder: Path) -> Path | None:
+    return next(folder.glob("*.whl"), None)
+
+
+def _build(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Path) -> str | None:
     with TemporaryDirectory(prefix="building-", dir=kept.parent) as work:
         source = Path(work, kept.name)
         lay_out(source)
@@ -55,7 +68,7 @@ def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log:
                 done = subprocess.run(
                     [str(python), "-m", "pip", "wheel", *options, str(source)],
                     cwd=work,
-                    env=pip_environ(),
+                    env=_pip_environ(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -69,25 +82,35 @@ def make_wheel(lay_out: Callable[[Path], object], kept: Path, python: Path, log:
         try:
             os.rename(f"{work}/wheel", kept)
         except OSError:
-            if not kept.is_dir():  # else another process was faster, with the same
+            if not kept.is_dir():  # otherwise another process has built the same
                 raise
     return None
 
 
-def find_wheel(kept: Path) -> Path | None:
-    """The wheel in a folder that `make_wheel` made."""
-    return next(kept.glob("*.whl"), None)
+def pip(*arguments: str) -> None:
+    """Run the pip of this Python. Raises AllocmarkError with the first line of its error when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments],
+        env=_pip_environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
 
 
-def pip_environ() -> dict[str, str]:
-    """For a pip that asks nothing, says nothing of itself, and sees the packages of its own Python only."""
+def _pip_environ() -> dict[str, str]:
+    """The environment for a pip that asks nothing and sees only the packages of its own Python."""
     environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "LC_ALL": "C"}
     environ.pop("PYTHONPATH", None)
     return environ
 
 
 def digest(folder: Path) -> str:
-    """Of the names, modes and contents of all files under ``folder`` but those that a build leaves there."""
+    """A digest of the names, modes and contents of all files under ``folder``, without what builds leave there."""
     total = hashlib.sha256()
     for path in sorted(_files(folder)):
         content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
@@ -97,14 +120,14 @@ def digest(folder: Path) -> str:
 
 
 def short_digest(*parts: str) -> str:
-    """For the name of a folder: 16 hexadecimal digits."""
+    """16 hexadecimal digits, for the name of a folder."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def toolchain(python: Path) -> str:
-    """What a wheel depends on beside its sources: ``python``, the compilers, their flags, the libraries here.
+    """What a wheel depends on beside its sources: ``python``, compilers, flags, and installed libraries, as JSON.
 
-    Raises AllocmarkError when ``python`` cannot build one.
+    Raises AllocmarkError when ``python`` lacks cffi or setuptools.
     """
     tools = json.loads(ask(python, _ASK))
     compilers = [_version(os.environ.get(key.upper()) or tools[key]) for key in ("cc", "cxx")]
@@ -114,7 +137,7 @@ def toolchain(python: Path) -> str:
 
 def ask(python: Path, code: str) -> str:
     """What ``code`` prints under ``python``. Raises AllocmarkError when it fails: something is not installed."""
-    # -P: a file in the current folder must not stand in for a module.
+    # -P: a file in the current folder must not be taken for a module.
     asked = subprocess.run([str(python), "-P", "-c", code], capture_output=True, text=True, check=False)
     if asked.returncode:
         said = (asked.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -131,7 +154,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _cause(log: str) -> str:
-    """The line of a log that says most: the first of a compiler's errors, else the last of Python's, else the last."""
+    """The line of a log that tells the cause: the first compiler error, or the last Python error, or the last line."""
     lines = [" ".join(line.split()) for line in log.splitlines() if line.strip()]
     compilers = [line for line in lines if re.match(r"\S+:\d+:.*\berror:", line)]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
@@ -147,7 +170,7 @@ def _version(compiler: str) -> str:
 
 
 def _libraries() -> list[str]:
-    """The packages that pkg-config finds, with what tells an update: a wheel may hold one's inlined code."""
+    """The packages that pkg-config finds, with size and time: a wheel may contain inlined code of one."""
     query = [os.environ.get("PKG_CONFIG", "pkg-config"), "--variable", "pc_path", "pkg-config"]
     try:
         path = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()

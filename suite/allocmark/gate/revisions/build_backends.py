@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds the backends of a checkout, each by itself, against the ABI header of the harness that is installed.
+"""Builds each backend of a checkout against the backend.h of the allocmark that is installed.
 
-A wheel is kept by what it is made from, so a commit builds only what no commit before it had. A failure is not
-kept: it may have been the machine's, and what fails does so quickly.
+Wheels are cached under a digest of what they are made from, so a commit builds only what changed. Failures are not
+cached: the cause may be the machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocmark.gate.wheel import ask, digest, find_wheel, ignore_products, make_wheel, short_digest, toolchain
+from allocmark.gate.revisions.wheel import ask, build_wheel, digest, ignore_products, short_digest, toolchain
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Built:
     """One backend of a checkout: its wheel, or the reason why there is none."""
 
     name: str  #: of its folder under ``backends/``
-    distribution: str  #: as its pyproject.toml says; the folder's name where that cannot be read
+    distribution: str  #: its name in pyproject.toml; the folder's name when that cannot be read
     wheel: Path | None
-    log: Path  #: everything the build said
+    log: Path  #: the output of the build
     reason: str | None  #: one line; None exactly when there is a wheel
 
 
@@ -32,31 +32,27 @@ def find_backends(checkout: Path) -> list[Path]:
 
 
 def build_backends(checkout: Path, cache: Path, *, python: Path) -> list[Built]:
-    """Builds every backend of ``checkout``, sorted by name; an empty list where there are none.
+    """Build every backend of ``checkout``; sorted by name, empty when there are none.
 
-    Nothing is written into ``checkout``. Wheels and logs go to ``cache``, which processes may share. ``python``
-    must have the harness, setuptools, cffi, and whatever else the backends need to build: nothing is fetched.
-    Raises AllocmarkError when it has not; a backend that does not build is an entry with its ``reason``.
+    Nothing is written into ``checkout`` and nothing is downloaded. Wheels and logs go to ``cache``, which several
+    processes may use at once. ``python`` needs allocmark, setuptools, cffi, and what else the backends build with.
+    Raises AllocmarkError without the first three. A backend that does not build is an entry with its ``reason``.
     """
     folders = find_backends(checkout)
     if not folders:
         return []
     include = Path(ask(python, "import allocmark; print(allocmark.get_include(), end='')"))
     surroundings = digest(include) + toolchain(python)
-    cache = cache.absolute()
-    cache.mkdir(parents=True, exist_ok=True)
-    return [_build(folder, cache, python, surroundings) for folder in folders]
+    return [_build(folder, cache.absolute(), python, surroundings) for folder in folders]
 
 
 def _build(folder: Path, cache: Path, python: Path, surroundings: str) -> Built:
     kept = cache / f"{folder.name}-{short_digest(digest(folder), surroundings)}"
-    log = kept.with_suffix(".log")
 
     def lay_out(target: Path) -> None:
         shutil.copytree(folder, target, symlinks=True, ignore=ignore_products)
 
-    reason = None if find_wheel(kept) else make_wheel(lay_out, kept, python, log)
-    return Built(folder.name, _distribution(folder), find_wheel(kept), log, reason)
+    return Built(folder.name, _distribution(folder), *build_wheel(lay_out, kept, python))
 
 
 def _distribution(folder: Path) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from allocmark.asv.harness import fingerprint, is_current
-from allocmark.gate.wheel import digest, ignore_products
+from allocmark.gate.revisions.wheel import digest, ignore_products
+from asv_environment.harness import fingerprint, is_current
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def tree(tmp_path):
     """A copy of the working tree, as far as the harness goes."""
-    for name in ("suite/allocmark", "workloads"):
+    for name in ("suite/allocmark", "suite/asv_environment", "workloads"):
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignore_products)
     for name in ("pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -41,6 +41,7 @@ def test_copies_have_the_same(tree):
         "suite/allocmark/engine/include/allocmark/backend.h",
         "suite/allocmark/measuring/worker.py",
         "suite/allocmark/plugins.py",
+        "suite/asv_environment/install.py",
         "workloads/burst.yaml",
         "pyproject.toml",
     ],
@@ -51,7 +52,10 @@ def test_what_may_change_a_figure_changes_it(tree, name):
     assert fingerprint(tree) != before
 
 
-@pytest.mark.parametrize("name", ["suite/allocmark/cli/show.py", "suite/allocmark/output/text/run_table.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["suite/allocmark/asv/history.py", "suite/allocmark/cli/show.py", "suite/allocmark/output/text/run_table.py"],
+)
 def test_what_only_shows_figures_does_not(tree, name):
     before = fingerprint(tree)
     append(tree / name)

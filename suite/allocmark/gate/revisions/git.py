@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Revisions of a git repository, as folders. The repository, its index and its working tree stay as they are."""
+"""git: names of commits, and a commit as a folder. The repository, its index and its working tree do not change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from allocmark.errors import AllocmarkError
 
 
 def resolve(repository: Path, name: str) -> str:
-    """The full hash of the commit that ``name`` stands for (a hash, a branch, ``HEAD~3``).
+    """The full hash of a commit; ``name`` is a hash, a branch, or ``HEAD~3``.
 
     Raises AllocmarkError when ``repository`` is in no git repository, or has no such commit.
     """
     git(repository, "rev-parse", "--git-dir")
     found = _run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if found.returncode:
-        raise AllocmarkError(f"{repository} has no commit {name!r}: see `git log`; a shallow clone lacks older ones")
+        raise AllocmarkError(f"{repository} has no commit {name!r}: see `git log`; a shallow clone lacks old commits")
     return found.stdout.strip()
 
 
@@ -32,7 +32,7 @@ def checked_out(repository: Path, name: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="allocmark-") as folder:
         files = Path(folder, "files")
         files.mkdir()
-        # An index of its own: nothing is left in the repository, even by a process that is killed.
+        # An index of its own: even a process that is killed leaves nothing in the repository.
         environ = {
             "GIT_DIR": git(repository, "rev-parse", "--absolute-git-dir").strip(),
             "GIT_WORK_TREE": str(files),
@@ -44,7 +44,7 @@ def checked_out(repository: Path, name: str) -> Iterator[Path]:
 
 
 def git(repository: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """What a git command prints. Raises AllocmarkError with what it says when it fails."""
+    """What a git command prints. Raises AllocmarkError with its error message when it fails."""
     done = _run(repository, *arguments, environ=environ)
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
@@ -61,7 +61,8 @@ def _run(
             cwd=repository,
             env={**os.environ, "LC_ALL": "C", **(environ or {})},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # the message of a commit may be in any encoding
             check=False,
         )
     except FileNotFoundError as error:

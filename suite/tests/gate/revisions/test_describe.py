@@ -9,7 +9,7 @@ from support import make_plugin
 from allocmark import plugins
 from allocmark.backend import Pages, Unavailable
 from allocmark.errors import AllocmarkError
-from allocmark.gate.describe import describe
+from allocmark.gate.revisions.describe import describe
 
 CODE = """
 import allocmark

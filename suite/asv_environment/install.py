@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""asv's install step: ``python -m allocmark.asv.install BUILD_DIR COMMIT CACHE``, run in an asv environment.
+"""asv's install step: ``python -m asv_environment.install BUILD_DIR COMMIT CACHE``, run in an asv environment.
 
-Makes the environment hold the harness of the working tree that this file lies in, and the backends of the commit
-that is checked out in BUILD_DIR; nothing else of another commit stays. What became of each backend is written to
-`status_file`, for the benchmarks, and to ``CACHE/commits/COMMIT.json``, for people.
+Installs the harness of this working tree and the backends of the commit that is checked out in BUILD_DIR, and removes
+backends of other commits. Which backends were built, and why others were not, is written to `status_file` (the
+benchmarks read it) and to ``CACHE/commits/COMMIT.json`` (for people).
 
-Standard library only: this runs before anything of the harness is installed. It goes through pip alone.
+Standard library only: this runs before the harness and what it needs are installed.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -21,30 +20,30 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from allocmark.asv.harness import build_harness, installed_from
 from allocmark.errors import AllocmarkError
-from allocmark.gate.build_backends import Built, build_backends, find_backends
-from allocmark.gate.wheel import pip_environ
+from allocmark.gate.revisions.build_backends import Built, build_backends, find_backends
+from allocmark.gate.revisions.wheel import pip
+from asv_environment.harness import build_harness, installed_from
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[2]
 HARNESS = "allocmark"
 
 
 def status_file() -> Path:
-    """Where an environment says which backends it holds, and why it lacks others."""
+    """The file of an environment that lists its backends, and why others are missing."""
     return Path(sys.prefix, "allocmark-backends.json")
 
 
 def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
-    """Installs; returns what `status_file` then says. Raises AllocmarkError when there is nothing to measure with."""
+    """Install, and return what `status_file` then holds. Raises AllocmarkError when the harness cannot be installed."""
     python = Path(sys.executable)
     requirements = _bring(_requirements(REPOSITORY, build_dir))
     status_file().unlink(missing_ok=True)  # what follows may be interrupted
     harness = build_harness(REPOSITORY, cache, python)
     if _origins().get(HARNESS) != harness.as_uri():
         _say("the harness of the working tree")
-        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", str(harness))
-        _pip("install", "--quiet", str(harness))  # what it needs
+        pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", str(harness))
+        pip("install", "--quiet", str(harness))  # what it needs
     built = build_backends(build_dir, cache, python=python)
     _install_backends(built)
     status = {"commit": commit, "backends": [asdict(each) for each in built], "requirements": requirements}
@@ -57,14 +56,14 @@ def install(build_dir: Path, commit: str, cache: Path) -> dict[str, Any]:
 
 
 def _bring(requirements: list[str]) -> list[str]:
-    """Installs what is required and returns it; none when that failed: whose build needed it will say so."""
+    """Install ``requirements`` and return them. When that fails, return none: the build that needs them will say so."""
     try:
         if json.loads(status_file().read_text()).get("requirements") == requirements:
             return requirements
     except (FileNotFoundError, ValueError):
         pass  # new, or interrupted
     try:
-        _pip("install", "--quiet", *requirements)
+        pip("install", "--quiet", *requirements)
     except AllocmarkError as error:
         _say(str(error))
         return []
@@ -76,10 +75,10 @@ def _install_backends(built: Sequence[Built]) -> None:
     there = {name: origin for name, origin in _origins().items() if name != HARNESS}
     gone = [name for name, origin in there.items() if origin not in wheels]
     if gone:
-        _pip("uninstall", "--quiet", "--yes", *gone)
+        pip("uninstall", "--quiet", "--yes", *gone)
     new = [str(wheel) for origin, wheel in wheels.items() if origin not in there.values()]
     if new:
-        _pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", *new)
+        pip("install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", *new)
     for each in built:
         _say(f"{each.name}: {each.reason or 'ready'}")
     if not built:
@@ -87,18 +86,18 @@ def _install_backends(built: Sequence[Built]) -> None:
 
 
 def _origins() -> dict[str, str]:
-    """Of the harness and of every distribution here that brings a plugin: where it was installed from."""
+    """By name of the harness and of each installed plugin: the URL it was installed from."""
 
     def is_ours(found: Distribution) -> bool:
         return found.name == HARNESS or bool(found.entry_points.select(group="allocmark"))
 
-    # The site folder alone: the working tree, from where this runs, holds metadata of its own.
+    # Of the environment only: the working tree, where this runs, has metadata of its own.
     found = distributions(path=list({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
     return {each.name: installed_from(each) for each in found if is_ours(each)}
 
 
 def _requirements(repository: Path, build_dir: Path) -> list[str]:
-    """What harness and backends need to build, and backends to run; the harness is ours to bring."""
+    """What the harness and the backends need to build, and the backends need to run, less the harness itself."""
     wanted: set[str] = set()
     for folder in (repository, *find_backends(build_dir)):
         try:
@@ -111,17 +110,8 @@ def _requirements(repository: Path, build_dir: Path) -> list[str]:
     return sorted(each for each in wanted if not each.startswith(HARNESS))
 
 
-def _pip(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *arguments], env=pip_environ(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
-
-
 def _say(line: str) -> None:
-    print(f"allocmark: {line}", flush=True)  # asv takes a long silence for a hang
+    print(f"allocmark: {line}", flush=True)  # asv ends a command that is silent for long
 
 
 def main() -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from allocmark import AllocmarkError
-from allocmark.gate.build_backends import build_backends
-from allocmark.gate.revision import checked_out
+from allocmark.gate.revisions.build_backends import build_backends
+from allocmark.gate.revisions.git import checked_out
 
 PYTHON = Path(sys.executable)
 

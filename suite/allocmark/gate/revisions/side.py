@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One side of a comparison: a revision whose backends are built, installed in a folder of their own and described."""
+"""One side of a comparison: a revision whose backends are built, installed in a folder of their own, and listed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -15,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from allocmark.errors import AllocmarkError
-from allocmark.gate.build_backends import Built, build_backends
-from allocmark.gate.describe import describe
-from allocmark.gate.revision import checked_out, resolve
-from allocmark.gate.wheel import pip_environ, short_digest
+from allocmark.errors import UsageError
+from allocmark.gate.revisions.build_backends import Built, build_backends
+from allocmark.gate.revisions.describe import describe
+from allocmark.gate.revisions.git import checked_out, resolve
+from allocmark.gate.revisions.wheel import pip, short_digest
 from allocmark.plugins import Host, Registered
 
 NOT_THERE = "not in this commit"
@@ -27,20 +26,20 @@ NOT_THERE = "not in this commit"
 
 @dataclass(frozen=True)
 class Side:
-    """``files`` identifies what a distribution consists of, its metadata aside: equal files cost the same."""
+    """A revision and its backends. Where ``files`` of two sides are equal, there is nothing to measure."""
 
     revision: str  #: as it was asked for
     commit: str
     built: tuple[Built, ...]
     host: Host
-    files: Mapping[str, str]  #: by the distribution's canonical name
+    files: Mapping[str, str]  #: by the distribution's canonical name: a digest of its files, without the metadata
 
     def files_of(self, registered: Registered) -> str | None:
-        """What the distribution of a backend of either side consists of on this one; None where it is not there."""
+        """The digest of the backend's distribution on this side; None where this side does not have it."""
         return self.files.get(canonical(registered.distribution))
 
     def why_not(self, distribution: str) -> str | None:
-        """Why ``distribution`` has no backends on this side, or None when it has."""
+        """Why this side has no backends of ``distribution``; None when it has."""
         name = canonical(distribution)
         if name in self.files:
             broken = [each.cause for each in self.host.broken if canonical(each.distribution) == name]
@@ -50,18 +49,20 @@ class Side:
 
 
 def canonical(distribution: str) -> str:
-    """The name, without a version, as package tools compare it."""
+    """The distribution's name as package tools compare it, without a version."""
     return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
 
 
 def prepare(repository: Path, revision: str, state: Path) -> Side:
     """Build and install the backends of ``revision``; what was built before is taken from ``state``.
 
-    Raises AllocmarkError when there is no such revision, or nothing at all can be built here. A backend that does not
-    build is for `Side.why_not`.
+    Raises AllocmarkError when there is no such revision, it has no backends, or nothing can be built here. One backend
+    that does not build is no error: see `Side.why_not`.
     """
     commit = resolve(repository, revision)
     built = _build(repository, commit, state / "wheels")
+    if not built:
+        raise UsageError(f"{revision} has no backends: there is no backends/*/pyproject.toml in its commit")
     wheels = {each.distribution: each.wheel for each in built if each.wheel}
     files = {canonical(distribution): _digest(wheel) for distribution, wheel in wheels.items()}
     prefix = state / "installed" / _name(files)
@@ -72,7 +73,7 @@ def prepare(repository: Path, revision: str, state: Path) -> Side:
 
 @cache
 def _build(repository: Path, commit: str, wheels: Path) -> tuple[Built, ...]:
-    """What failed is tried once a process."""
+    """Cached, so that a build that fails is tried once per process."""
     with checked_out(repository, commit) as checkout:
         return tuple(build_backends(checkout, wheels, python=Path(sys.executable)))
 
@@ -89,7 +90,7 @@ def _digest(wheel: Path) -> str:
 
 
 def _name(files: Mapping[str, str]) -> str:
-    """Equal for equal files, and of one length for all: the length of a path can move a process's stack."""
+    """A folder's name, equal for equal files. Always of one length: a longer path can move a process's stack."""
     return short_digest(repr(sorted(files.items())))
 
 
@@ -100,20 +101,9 @@ def _install(wheels: list[Path], prefix: Path) -> None:
         target = Path(work, "files")
         target.mkdir()
         if wheels:
-            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
-            done = subprocess.run(
-                [*command, *map(str, wheels)],
-                env=pip_environ(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                said = " ".join(done.stderr.split())[-300:]
-                raise AllocmarkError(f"{', '.join(wheel.name for wheel in wheels)} cannot be installed: {said}")
+            pip("install", "-q", "--no-deps", "--no-index", "--target", str(target), *map(str, wheels))
         try:
             os.rename(target, prefix)
         except OSError:
-            if not prefix.is_dir():  # else another process was faster, with the same
+            if not prefix.is_dir():  # otherwise another process has installed the same
                 raise

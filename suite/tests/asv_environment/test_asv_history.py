@@ -31,7 +31,7 @@ class Asv:
     def __init__(self, folder: Path, history: SimpleNamespace) -> None:
         self.folder = folder
         self.history = history
-        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "suite/allocmark"):
+        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "suite/allocmark", "suite/asv_environment"):
             link = folder / name
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(ROOT / name)

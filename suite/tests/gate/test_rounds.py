@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from allocmark.gate.contest import Round, Tally
+from allocmark.gate.rounds import Round, Tally
 from allocmark.stats import LOOKS
 
 
