@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a ratio of costs means: faster, slower, same or cannot tell; docs/how-are-the-numbers-made.md explains the choices."""
+"""What a ratio of costs means: faster, slower, same or cannot tell.
+
+docs/how-are-the-numbers-made.md explains the choices.
+"""
 
 from __future__ import annotations
 
