@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from allocmark.errors import UsageError
@@ -17,7 +17,14 @@ BASELINE = "what the ratios compare with; with wildcards or commas: the fastest 
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of ours."""
+    """argparse, with errors of ours. ``late`` adds arguments whose texts take imports, when this parser is used."""
+
+    late: Callable[[], None] | None = None
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # as argparse has it
+        if self.late:
+            self.late()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")

@@ -27,6 +27,7 @@ from allocmark.output.text.terminal import columns
 
 if TYPE_CHECKING:
     from allocmark.measuring.request import Request
+    from allocmark.passes.base import TablePass
     from allocmark.results.store import Run
 
 
@@ -59,31 +60,34 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--quick", action="store_true", help="short form, few and brief samples: a first look")
     parser.add_argument("--seed", type=seed, metavar="N", help="of everything random (default 1)")
     parser.add_argument("--verify", action="store_true", help="stamp and check every object instead of measuring")
-    parser.add_argument("--no-latency", action="store_true", help="leave out the pass that times single calls")
-    parser.add_argument(
-        "--no-reuse", action="store_true", help="leave out the pass that counts pages and objects reused"
-    )
     parser.add_argument("--blocks", type=positive, metavar="N", help="samples of a cell (default 100)")
     parser.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 25)")
     parser.add_argument("--timeout", type=positive, metavar="S", help="a silent cell is ended (default 60)")
     parser.add_argument("--no-pin", action="store_true", help="leave actors free instead of pinning one a core")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
-    parser.add_argument("-o", "--output", metavar="DIR", help="where the parser file goes (default runs/DATE-TIME)")
-    parser.add_argument("--json", metavar="FILE", help="write the whole parser as one JSON document, too; - for here")
-    parser.add_argument("--resume", metavar="DIR", help="finish the parser in DIR as it was asked for")
+    parser.add_argument("-o", "--output", metavar="DIR", help="where the run file goes (default runs/DATE-TIME)")
+    parser.add_argument("--json", metavar="FILE", help="write the whole run as one JSON document, too; - for here")
+    parser.add_argument("--resume", metavar="DIR", help="finish the run in DIR as it was asked for")
+    parser.late = lambda: _add_passes(parser)
+
+
+def _add_passes(parser: argparse.ArgumentParser) -> None:
+    from allocmark import passes
+
+    for each in passes.PASSES:
+        parser.add_argument(f"--no-{each.name}", action="store_true", help=each.help)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from allocmark import plugins
+    from allocmark import passes, plugins
     from allocmark.measuring import runner
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
-    from allocmark.output.text.verified import verified
     from allocmark.results.summary import document
 
     host = plugins.load()
     if options.resume:
-        given = [name for name in _OF_A_REQUEST if getattr(options, name)]
+        given = [name for name in (*_OF_A_REQUEST, *map(_no, passes.PASSES)) if getattr(options, name)]
         if given:
             raise UsageError(f"--resume runs what was asked for then: leave {', '.join(given)} out")
         directory = Path(options.resume)
@@ -106,7 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json == "-":
         sys.stdout.write(whole)
     else:
-        print(verified(run) if request.verify else render(run, baseline, columns()))
+        print(render(run, baseline, columns()))
         print(f"\nrun file: {run.path}")
         if options.json:
             Path(options.json).write_text(whole)
@@ -119,11 +123,16 @@ def _run(options: argparse.Namespace) -> int:
 #: What says what to run, and so is not for --resume.
 _OF_A_REQUEST = (
     *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
-    *("no_pin", "no_latency", "no_reuse", "baseline", "output"),
+    *("no_pin", "baseline", "output"),
 )
 
 
+def _no(each: TablePass[Any]) -> str:
+    return f"no_{each.name}"
+
+
 def _request(options: argparse.Namespace) -> Request:
+    from allocmark import passes
     from allocmark.measuring.request import Request
 
     request = Request(
@@ -134,8 +143,7 @@ def _request(options: argparse.Namespace) -> Request:
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
-        latency=not options.no_latency,
-        reuse=not options.no_reuse,
+        passes=[each.name for each in passes.PASSES if not getattr(options, _no(each))],
         blocks=options.blocks or (15 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
         timeout=float(options.timeout or Request.timeout),

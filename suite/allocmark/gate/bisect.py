@@ -206,4 +206,4 @@ class _Search:
 
     def _files(self, side: Side) -> str | None:
         """What the followed backend consists of."""
-        return side.files_of(self.cause.tally.pair.case.cells[1].registered)
+        return side.files_of(self.cause.tally.pair.case.cells[1])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError
@@ -23,25 +23,15 @@ MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may t
 
 
 @dataclass(frozen=True)
-class CellPlan:
-    """One variant in one case; ``unavailable`` when it cannot run there."""
-
-    registered: Registered
-    unavailable: Unavailable | None
-
-    @property
-    def backend(self) -> Backend:
-        """The variant."""
-        return self.registered.backend
-
-
-@dataclass(frozen=True)
 class CasePlan:
-    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) an actor."""
+    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) of each actor.
+
+    The backend of a cell is ``unavailable`` when it cannot run this case.
+    """
 
     record: PlannedCase
     program: Program
-    cells: tuple[CellPlan, ...]
+    cells: tuple[Registered, ...]
     cpus: tuple[tuple[int, int], ...]
 
 
@@ -53,14 +43,19 @@ class Plan:
     left_out: tuple[str, ...]
 
 
-def make_plan(request: Request, host: Host) -> Plan:
-    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here;
-    TooLargeError when it would on a larger machine."""
-    registered = select_backends(host, request.backends)
+def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
+    """The cases of ``request``. ``floor``: each has the floor's cell too, named or not, and it is the first.
+
+    Raises UsageError or WorkloadError, one line, when something of the request makes no sense here; TooLargeError when
+    it would on a larger machine.
+    """
+    registered = select_backends(host, request.backends, floor=floor)
     if request.verify:
         registered = [r for r in registered if not r.backend.floor]
         if not registered:
-            raise UsageError("the floor hands out the same objects again by design: name something else to verify")
+            raise UsageError(
+                "the floor cannot be verified, as it hands out objects that are in use: name another backend"
+            )
     left_out: list[str] = []
     templates: list[Template] = []
     if request.workloads:
@@ -73,7 +68,7 @@ def make_plan(request: Request, host: Host) -> Plan:
                 left_out.append(str(found))
     cases: list[CasePlan] = []
     for template in templates:
-        # One that is too much for this machine costs the others nothing.
+        # One that is too large for this machine must not stop the others.
         try:
             planned, too_large = _cases(template, request, registered, len(cases))
         except _NoRoomError as error:
@@ -103,19 +98,19 @@ def _cases(
             too_large.append(wanted)
             continue
         program = compile_workload(case.workload, request.seed, str(template.path))
-        plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
-        _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
+        cells = tuple(replace(r, backend=_checked(r.backend, program)) for r in registered)
+        _check_memory(template.name, program, sum(cell.backend.unavailable is None for cell in cells))
         record = PlannedCase(
             case=first + len(planned),
             workload=template.name,
             digest=template.digest,
             parameters=case.parameters,
             actors=actors,
-            cells=tuple(PlannedCell(p.backend.name, p.backend.variant, p.backend.floor) for p in plans),
+            cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
         )
         shared = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:wanted]] if request.pin else [(-1, -1)]
         cpus = [shared[actor % len(shared)] for actor in range(actors)]
-        planned.append(CasePlan(record, program, plans, tuple(cpus)))
+        planned.append(CasePlan(record, program, cells, tuple(cpus)))
     if not too_large:
         return planned, ""
     needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
@@ -123,9 +118,9 @@ def _cases(
     return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
 
 
-def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
-    """The chosen variants, the floor first. UsageError for a name that nobody registered."""
-    floors = [r for r in host.backends if r.backend.floor]
+def select_backends(host: Host, wanted: Sequence[str], *, floor: bool = True) -> list[Registered]:
+    """The chosen variants; with ``floor`` the floor before them, named or not. UsageError for an unknown name."""
+    floors = [r for r in host.backends if r.backend.floor and floor]
     others = [r for r in host.backends if not r.backend.floor]
     if not wanted:
         names = list(dict.fromkeys(r.backend.name for r in others))
@@ -161,17 +156,19 @@ def _guess(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
 
 
-def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
-    """Why the variant cannot run this program, if it cannot."""
-    if backend.unavailable:
-        return backend.unavailable
+def _checked(backend: Backend, program: Program) -> Backend:
+    """The variant; ``unavailable`` says why when it cannot run this program."""
+    return replace(backend, unavailable=backend.unavailable or _obstacle(backend, program))
+
+
+def _obstacle(backend: Backend, program: Program) -> Unavailable | None:
     has = backend.capabilities
     for index, pool in enumerate(program.pools):
         users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
         if users > 1 and not has.thread_safe:
             return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}")
         if has.max_actors is not None and users > has.max_actors:
-            return Unavailable(f"for at most {has.max_actors} actor a pool, and {users} use {pool.name!r}")
+            return Unavailable(f"for at most {has.max_actors} actor per pool, and {users} use {pool.name!r}")
     if program.queues and not has.cross_thread_free:
         return Unavailable("cannot free on another thread, which this workload does")
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
+from allocmark.passes import counting
 from allocmark.results.records import MeasuredCell
 from allocmark.workload.language.load import Scalar
 
@@ -26,11 +26,12 @@ class UnavailableError(AllocmarkError):
 def measure(
     workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1
 ) -> list[float]:
-    """Nanoseconds an object, gross, one value a sample; each sample comes from a process of its own, warmed up.
+    """Nanoseconds per object, the floor included, one value for each sample. Each sample has a process of its own,
+    which is warmed up.
 
     Parameters and errors are those of `measure_cell`.
     """
-    cells = (measure_cell(workload, parameters, backend, blocks=1, reuse=False, seed=seed) for _ in range(samples))
+    cells = (measure_cell(workload, parameters, backend, blocks=1, counts=False, seed=seed) for _ in range(samples))
     return [cell.samples[0] for cell in cells]
 
 
@@ -40,11 +41,12 @@ def measure_cell(
     backend: str,
     *,
     blocks: int = 0,
-    reuse: bool = True,
+    counts: bool = True,
     seed: int = 1,
 ) -> MeasuredCell:
-    """One cell's record, from one process: with none but the deterministic measures, or with ``blocks`` samples.
+    """One cell's record, from one process, with ``blocks`` samples.
 
+    ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
     a value for every sweep variable that has several, and for any other place of the file (``pools.mbuf.objects``).
 
@@ -57,11 +59,10 @@ def measure_cell(
         overrides={key: [_as_typed(value)] for key, value in parameters.items()},
         seed=seed,
         blocks=blocks,
-        latency=False,
-        reuse=reuse,
+        passes=counting() if counts else (),
     )
     case = _one_cell(request)
-    missing = case.cells[0].unavailable
+    missing = case.cells[0].backend.unavailable
     if missing:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
     finished = CaseRun(case, request, [], lambda: False).run(lambda _cell, _block: None)
@@ -79,10 +80,10 @@ def _as_typed(value: Scalar) -> str:
 
 def _one_cell(request: Request) -> CasePlan:
     try:
-        plan = make_plan(request, plugins.load())
+        plan = make_plan(request, plugins.load(), floor=False)
     except TooLargeError as error:
         raise UnavailableError(str(error)) from error
-    if len(plan.cases) != 1:
-        raise UsageError(f"{request.workloads[0]}: these parameters leave {len(plan.cases)} cells; expected one")
-    case = plan.cases[0]
-    return replace(case, cells=case.cells[-1:])  # every plan begins with the floor
+    cells = sum(len(case.cells) for case in plan.cases)
+    if cells != 1:
+        raise UsageError(f"{request.workloads[0]}: these parameters leave {cells} cells; expected one")
+    return plan.cases[0]

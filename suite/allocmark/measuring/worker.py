@@ -2,8 +2,8 @@
 """The process of one cell: ``python -m allocmark.measuring.worker IN OUT``, two inherited file descriptors.
 
 Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
-JSON reply a line: ``reuse`` (the run in turns), ``sample`` (one sample), ``latency`` (one in which calls are timed) and
-``finish`` (drain, probe again, clean up). A reply with "error" is the last one.
+JSON reply a line: the name of a measurement pass with the units to run, or ``finish`` (probe again, drain, clean up).
+A reply with "error" is the last one.
 Standard output and error stay free for whatever a library prints.
 
 Start-up time is time in which nothing is measured: this imports only what a cell needs.
@@ -15,14 +15,14 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.passes.reuse import measure_reuse
+from allocmark.passes.base import Pass
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.workload.tape.program import Program
 
@@ -47,61 +47,26 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     backend = _find(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
-    engine = Engine(
-        backend.table,
-        backend.options,
-        program,
-        job["cpus"],
-        verify=job["verify"],
-        stall_seconds=job["stall_seconds"],
-        limit_seconds=job["limit_seconds"],
-    )
+    asked: list[Pass] = [getattr(import_module(module), name)() for module, name in job["passes"]]
+    engine = Engine(backend.table, backend.options, program, job["cpus"], **job["engine"])
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
         wrong = _attest(backend, phases)
         if wrong:
             raise AllocmarkError(wrong)
+        passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         _reply(replies, setup_seconds=time.monotonic() - begun)
-        timing = CallTiming(engine)
         for line in requests:
             request = json.loads(line)
-            match request["do"]:
-                case "sample":
-                    _sample(engine, request["units"], job["cpus"], replies)
-                case "latency":
-                    _reply(replies, **timing.sample(request["units"]))
-                case "reuse":
-                    _reply(replies, reuse=measure_reuse(engine, program))
-                case _:
-                    _finish(engine, program, backend, probes, phases, job["verify"], replies)
-                    return
+            if request["do"] == "finish":
+                _finish(engine, program, backend, probes, phases, replies)
+                return
+            _reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
     except BaseException:
         engine.abandon()
         raise
-
-
-def _sample(engine: Engine, units: int, cpus: list[tuple[int, int]], replies: TextIO) -> None:
-    from allocmark.system.machine import steal_ticks
-
-    used = sorted({cpu for cpu, _ in cpus if cpu >= 0})
-    stolen = steal_ticks(used)
-    sample = engine.sample(units)
-    disturbed = []
-    if steal_ticks(used) > stolen:
-        disturbed.append("steal")
-    if any(actor.switches for actor in sample.actors):
-        disturbed.append("descheduled")
-    _reply(
-        replies,
-        ns=sample.ns_per_object,
-        elapsed_ns=sample.elapsed_ns,
-        objects=sample.objects,
-        failed_gets=sum(actor.failed_gets for actor in sample.actors),
-        cpus=[actor.cpu for actor in sample.actors],
-        disturbed=disturbed,
-    )
 
 
 def _finish(
@@ -110,7 +75,6 @@ def _finish(
     backend: Backend,
     probes: list[Probe],
     phases: dict[str, dict[str, Any]],
-    verify: bool,
     replies: TextIO,
 ) -> None:
     facts = engine.facts()
@@ -118,7 +82,7 @@ def _finish(
     phases["after"] = _look("after", engine, program, probes)
     wrong = _attest(backend, phases)
     engine.drain()
-    stranded = engine.check_complete(backend.capabilities.any_size) if verify else {}
+    stranded = engine.check_complete(backend.capabilities.any_size)
     engine.close()
     if wrong:
         raise AllocmarkError(wrong)

@@ -2,7 +2,7 @@
 """The run file: what was planned and every raw sample, as JSON Lines that only ever grow.
 
 The first line is the header. Each finished case (one workload with one set of parameters, all its cells
-interleaved) adds one line a cell and then its own, in a single write that is synced to the disk; an end
+interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
 line closes the run. A case counts only with its own line there, so a process killed at any moment costs
 the case in flight.
 """
@@ -30,8 +30,8 @@ from allocmark.results.records import (
     cell_from,
     decode,
     encode,
-    end_from,
     header_from,
+    typed,
 )
 
 __all__ = ["FILE_NAME", "Run", "RunWriter", "read_run"]
@@ -205,7 +205,7 @@ def _parse(path: Path, data: bytes) -> tuple[Run, int]:
                 case "end":
                     if cells:
                         raise RecordError("the end follows a case that is not complete")
-                    end = end_from(record)
+                    end = typed(End, record)
                 case kind:
                     raise RecordError(f'"type" is {kind!r}, expected "cell", "case" or "end"')
         except RecordError as error:

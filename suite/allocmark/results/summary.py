@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from allocmark import stats
+from allocmark import passes, stats
 from allocmark.errors import UsageError
-from allocmark.passes.latency import CALLS, Latency, latency_from
 from allocmark.results.records import UNIT, MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.stats import Distance, Estimate, Verdict
@@ -20,12 +19,12 @@ DOCUMENT_FORMAT = 2  #: 1 called a case a group
 
 @dataclass(frozen=True)
 class CellSummary:
-    """One cell's figures, in ns an object.
+    """One cell's figures, in ns per object.
 
     ``values`` are its block medians. Every estimate is None where it cannot be had: no sample was used, the
     case has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict`` rests on
     ``ratio``. Of the samples, ``used`` count, ``disturbed`` of those are marked, and ``set_aside`` lie in
-    blocks left out. ``latency`` and ``reuse`` are None where they were not measured; for reuse see reuse.py.
+    blocks left out.
     """
 
     cell: MeasuredCell
@@ -39,8 +38,6 @@ class CellSummary:
     used: int
     disturbed: int
     set_aside: int
-    latency: Latency | None
-    reuse: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -140,8 +137,6 @@ def _cell(
         used=len(used),
         disturbed=sum(index in cell.disturbed for index in used),
         set_aside=sum(block not in distance.kept for block in cell.blocks),
-        latency=latency_from(cell.latency),
-        reuse=cell.reuse or None,
     )
 
 
@@ -257,20 +252,8 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "attestation": dict(cell.attestation),
         "probes": dict(cell.probes),
         "setup_seconds": cell.setup_seconds,
-        "latency": _latency_document(cell.latency, summary.latency),
-        "reuse": dict(cell.reuse) or None,
+        **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in passes.PASSES},
     }
-
-
-def _latency_document(record: Mapping[str, Any], latency: Latency | None) -> dict[str, Any] | None:
-    """As in the run file, with the percentiles over all blocks."""
-    if latency is None:
-        return None
-    percentiles = {
-        kind: record[kind] | {"percentiles": getattr(latency, kind).percentiles, "calls": getattr(latency, kind).count}
-        for kind in CALLS
-    }
-    return {**record, **percentiles}
 
 
 def _interval(estimate: Estimate | None) -> list[float] | None:
