@@ -72,22 +72,23 @@ def add_run(commands: Any) -> None:
 
 
 def _add_passes(parser: argparse.ArgumentParser) -> None:
-    from allocmark import passes
+    from allocmark.passes import registry
 
-    for each in passes.PASSES:
+    for each in registry.PASSES:
         parser.add_argument(f"--no-{each.name}", action="store_true", help=each.help)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from allocmark import passes, plugins
+    from allocmark import plugins
     from allocmark.measuring import runner
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
+    from allocmark.passes import registry
     from allocmark.results.summary import document
 
     host = plugins.load()
     if options.resume:
-        given = [name for name in (*_OF_A_REQUEST, *map(_no, passes.PASSES)) if getattr(options, name)]
+        given = [name for name in (*_OF_A_REQUEST, *map(_no, registry.PASSES)) if getattr(options, name)]
         if given:
             raise UsageError(f"--resume runs what was asked for then: leave {', '.join(given)} out")
         directory = Path(options.resume)
@@ -132,8 +133,8 @@ def _no(each: TablePass[Any]) -> str:
 
 
 def _request(options: argparse.Namespace) -> Request:
-    from allocmark import passes
     from allocmark.measuring.request import Request
+    from allocmark.passes import registry
 
     request = Request(
         workloads=workload_names(options.workloads),
@@ -143,7 +144,7 @@ def _request(options: argparse.Namespace) -> Request:
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
-        passes=[each.name for each in passes.PASSES if not getattr(options, _no(each))],
+        passes=[each.name for each in registry.PASSES if not getattr(options, _no(each))],
         blocks=options.blocks or (15 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
         timeout=float(options.timeout or Request.timeout),

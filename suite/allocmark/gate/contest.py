@@ -19,7 +19,7 @@ from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import Pair
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Progress
-from allocmark.passes import PASSES, counting
+from allocmark.passes import registry
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS, Estimate, look
 
@@ -129,7 +129,7 @@ def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dic
     turned = len(tally.rounds) % 2
     cells = tally.pair.case.cells
     case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
-    request = replace(request, passes=counting() if len(tally.rounds) < FACT_ROUNDS else ())
+    request = replace(request, passes=registry.counting() if len(tally.rounds) < FACT_ROUNDS else ())
     finished = CaseRun(case, request, [], lambda: False).run(progress)
     assert finished  # only a stopped run has nothing to keep
     base, head = finished.cells[::-1] if turned else finished.cells
@@ -166,7 +166,7 @@ def _facts(cell: MeasuredCell) -> Facts:
         for name, pool in pools.items()
         if pool.get("over_size") is not None
     }
-    for each in PASSES:
+    for each in registry.PASSES:
         if each.name in cell.passes:
             facts |= each.facts(cell.passes[each.name])
     return facts

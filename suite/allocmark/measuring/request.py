@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from allocmark.passes import PASSES
+from allocmark.passes import registry
 from allocmark.results.records import typed
 
 
@@ -17,7 +17,7 @@ class Request:
 
     ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
     variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
-    last, ``blocks`` how many samples a cell gets. ``passes`` names what is measured beside the samples, of `PASSES`.
+    last, ``blocks`` how many samples a cell gets. ``passes`` names what is measured beside the samples.
     """
 
     workloads: Sequence[str] = ()
@@ -40,5 +40,5 @@ class Request:
     def from_json(cls, settings: Mapping[str, Any]) -> Request:
         """The inverse of `to_json`. Raises RecordError for what `to_json` never writes."""
         # Until passes had a list of their own, each was a flag.
-        flags = [each.name for each in PASSES if settings.get(each.name)]
+        flags = [each.name for each in registry.PASSES if settings.get(each.name)]
         return typed(cls, {"passes": flags, **settings})

@@ -17,7 +17,7 @@ from allocmark.engine import core_distance
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
-from allocmark.passes import scheduled
+from allocmark.passes import registry
 from allocmark.passes.base import ENOUGH_BLOCKS, Pass
 from allocmark.results.records import Block, MeasuredCase
 
@@ -56,7 +56,7 @@ class CaseRun:
         ``progress`` is told what is being done, and the number of the block.
         """
         begun = time.monotonic()
-        passes = scheduled(self.request.passes, self.request.verify)
+        passes = registry.scheduled(self.request.passes, self.request.verify)
         try:
             progress("set-up", 0)
             for cell in self._cells:

@@ -11,7 +11,7 @@ from allocmark.errors import AllocmarkError, UsageError
 from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
-from allocmark.passes import counting
+from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.workload.language.load import Scalar
 
@@ -59,7 +59,7 @@ def measure_cell(
         overrides={key: [_as_typed(value)] for key, value in parameters.items()},
         seed=seed,
         blocks=blocks,
-        passes=counting() if counts else (),
+        passes=registry.counting() if counts else (),
     )
     case = _one_cell(request)
     missing = case.cells[0].backend.unavailable

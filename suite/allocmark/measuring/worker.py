@@ -22,7 +22,6 @@ from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.passes.base import Pass
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.workload.tape.program import Program
 
@@ -47,7 +46,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     backend = _find(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
-    asked: list[Pass] = [getattr(import_module(module), name)() for module, name in job["passes"]]
+    asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
     engine = Engine(backend.table, backend.options, program, job["cpus"], **job["engine"])
     try:
         engine.settle()

@@ -15,8 +15,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from allocmark import passes
 from allocmark.errors import AllocmarkError
+from allocmark.passes import registry
 
 FORMAT = 2  #: 1 called a case a group
 UNIT = "ns/object"
@@ -206,7 +206,7 @@ def header_from(members: Mapping[str, Any]) -> RunHeader:
 def cell_from(members: Mapping[str, Any]) -> MeasuredCell:
     """The cell of a decoded line."""
     # A file from before a pass, and a cell without, has no member or an empty one.
-    found = {p.name: typed(p.record, members[p.name], p.name) for p in passes.PASSES if members.get(p.name, {}) != {}}
+    found = {p.name: typed(p.record, members[p.name], p.name) for p in registry.PASSES if members.get(p.name, {}) != {}}
     cell = typed(MeasuredCell, {**members, "passes": {}})
     samples = len(cell.samples)
     if len(cell.blocks) != samples:

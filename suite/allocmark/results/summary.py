@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from allocmark import passes, stats
+from allocmark import stats
 from allocmark.errors import UsageError
+from allocmark.passes import registry
 from allocmark.results.records import UNIT, MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.stats import Distance, Estimate, Verdict
@@ -252,7 +253,7 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "attestation": dict(cell.attestation),
         "probes": dict(cell.probes),
         "setup_seconds": cell.setup_seconds,
-        **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in passes.PASSES},
+        **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in registry.PASSES},
     }
 
 

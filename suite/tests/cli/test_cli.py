@@ -41,7 +41,7 @@ def test_version_is_the_distributions(allocmark_command):
 def test_starting_up_imports_nothing_heavy():
     code = "import sys; from allocmark import cli; cli.main(['doctor', '--nonsense']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"pluggy", "pydantic", "yaml", "cffi", "rich", "tabulate", "json.tool"} & set(loaded)
+    assert not {"pluggy", "pydantic", "yaml", "msgspec", "cffi", "rich", "tabulate", "json.tool"} & set(loaded)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -189,3 +191,13 @@ def test_latency_and_reuse_are_in_the_summary_and_in_the_document(simulate: Simu
     assert written["reuse"]["objects"] == 700
     without = document(simulate())["cells"][-1]
     assert (without["latency"], without["reuse"]) == (None, None)
+
+
+def test_a_run_is_shown_without_the_engine(simulate: Simulate) -> None:
+    code = "import sys; from allocmark.cli import main; main(['show', sys.argv[1]]); print(*sys.modules)"
+    path = str(simulate(calls=2000).path)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert "memory reused" in done.stdout
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "allocmark.results.records" in loaded
+    assert not {"allocmark.engine", "allocmark.engine._engine", "cffi", "_cffi_backend", "pluggy"} & loaded

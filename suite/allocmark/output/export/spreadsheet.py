@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from allocmark import passes
+from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import document
@@ -55,7 +55,7 @@ def _figures(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _of_passes(cell: MeasuredCell) -> dict[str, float | None]:
     return {
         column.csv: column.value(cell.passes[each.name]) if each.name in cell.passes else None
-        for each in passes.PASSES
+        for each in registry.PASSES
         for column in each.columns
         if column.csv
     }

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from allocmark import passes
 from allocmark.output.text.figures import (
     Names,
     assignments,
@@ -24,6 +23,7 @@ from allocmark.output.text.figures import (
 )
 from allocmark.output.text.pass_table import pass_table
 from allocmark.output.text.verified import verified
+from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
@@ -48,7 +48,7 @@ def render(run: Run, baseline: str | None = None, width: int | None = None) -> s
     for _, found in groupby(summaries, key=lambda s: s.planned.workload):
         cases = list(found)
         parts.append("\n".join(_workload(cases, names, width or WIDTH)))
-        parts += filter(None, (pass_table(each, cases, names, width or WIDTH) for each in passes.PASSES))
+        parts += filter(None, (pass_table(each, cases, names, width or WIDTH) for each in registry.PASSES))
     parts.append("\n".join(_reading(run, summaries, names, width or WIDTH)))
     return "\n\n".join(parts) + "\n"
 
