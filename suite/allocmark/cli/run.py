@@ -27,7 +27,6 @@ from allocmark.output.text.terminal import columns
 
 if TYPE_CHECKING:
     from allocmark.measuring.request import Request
-    from allocmark.passes.base import TablePass
     from allocmark.results.store import Run
 
 
@@ -83,12 +82,11 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.measuring import runner
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
-    from allocmark.passes import registry
     from allocmark.results.summary import document
 
     host = plugins.load()
     if options.resume:
-        given = [name for name in (*_OF_A_REQUEST, *map(_no, registry.PASSES)) if getattr(options, name)]
+        given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
         if given:
             raise UsageError(f"--resume runs what was asked for then: leave {', '.join(given)} out")
         directory = Path(options.resume)
@@ -121,15 +119,8 @@ def _run(options: argparse.Namespace) -> int:
     return _outcome(run, request)
 
 
-#: What says what to run, and so is not for --resume.
-_OF_A_REQUEST = (
-    *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
-    *("no_pin", "baseline", "output"),
-)
-
-
-def _no(each: TablePass[Any]) -> str:
-    return f"no_{each.name}"
+#: What else may be given with --resume.
+_WITH_RESUME = ("command", "argv", "json", "resume")
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -144,7 +135,7 @@ def _request(options: argparse.Namespace) -> Request:
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
-        passes=[each.name for each in registry.PASSES if not getattr(options, _no(each))],
+        passes=[each.name for each in registry.PASSES if not getattr(options, f"no_{each.name}")],
         blocks=options.blocks or (15 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
         timeout=float(options.timeout or Request.timeout),

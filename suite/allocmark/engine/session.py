@@ -106,18 +106,7 @@ class Engine:
         plan.n_options = len(options)
         plan.pools = self._array(
             "am_pool[]",
-            [
-                {
-                    "name": self._text(pool.name),
-                    "object_size": pool.object_size,
-                    "objects": pool.objects,
-                    "alignment": pool.alignment,
-                    "working_set": pool.working_set,
-                    "cache": pool.cache,
-                    "node": pool.node,
-                }
-                for pool in program.pools
-            ],
+            [vars(pool) | {"name": self._text(pool.name)} for pool in program.pools],
         )
         plan.n_pools = len(program.pools)
         plan.queues = self._array(

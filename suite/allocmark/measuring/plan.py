@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError
 from allocmark.measuring.request import Request
-from allocmark.plugins import BUILTIN, Host, Registered
+from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.workload.language.expand import Template
@@ -201,8 +201,3 @@ def _check_memory(workload: str, program: Program, processes: int) -> None:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:,.1f} GiB"
-
-
-def owner(registered: Registered) -> list[str]:
-    """The plugins that the process of a cell must load."""
-    return [registered.plugin] if registered.plugin != BUILTIN else []

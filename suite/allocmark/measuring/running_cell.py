@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import check_cache
-from allocmark.measuring.plan import CasePlan, owner
+from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
 from allocmark.passes.base import Pass, Reply
-from allocmark.plugins import Registered
+from allocmark.plugins import BUILTIN, Registered
 from allocmark.results.records import Block, MeasuredCell, cell_from
 from allocmark.stats import dominant_distance
 
@@ -48,7 +49,7 @@ class RunningCell:
         for each in passes:
             options |= each.engine_options(request.sample_ms)
         job = {
-            "plugins": [*owner(self._registered), *probe_plugins],
+            "plugins": [*({self._registered.plugin} - {BUILTIN}), *probe_plugins],
             "prefix": self._registered.prefix,
             "backend": self.backend.label,
             "program": self._case.program.to_json(),
@@ -57,65 +58,54 @@ class RunningCell:
             "passes": [(type(each).__module__, type(each).__qualname__) for each in passes],
         }
 
-        def launch() -> None:
-            self._process = CellProcess(job, self.backend.environ, request.timeout)
-
-        if not self.backend.unavailable:
-            self._try(launch)
+        with self._own_failure():
+            if not self.backend.unavailable:
+                self._process = CellProcess(job, self.backend.environ, request.timeout)
 
     def await_ready(self) -> None:
         """Wait until it is set up."""
-
-        def wait() -> None:
-            assert self._process
-            self._setup_seconds = self._process.ready()["setup_seconds"]
-
-        self._try(wait)
+        with self._own_failure():
+            self._setup_seconds = self._running.ready()["setup_seconds"]
 
     def warm_up(self, each: Pass, sample_ms: float, stopping: Callable[[], bool]) -> None:
         """What a pass does before its first block."""
-
-        def warm_up() -> None:
+        with self._own_failure():
             self._units = each.warm_up(lambda units: self._ask(each, units), self._units, sample_ms, stopping)
-
-        self._try(warm_up)
 
     def take(self, each: Pass, block: int) -> None:
         """Its part of a block."""
-
-        def take() -> None:
+        with self._own_failure():
             reply = self._ask(each, self._units)
             self._units = each.next_units(self._units, reply)
             self._replies.setdefault(each, {})[block] = reply
 
-        self._try(take)
-
     def finish(self) -> None:
         """Look at everything once more, and clean up."""
-
-        def finish() -> None:
-            assert self._process
-            self._closing = self._process.request("finish")
-
-        self._try(finish)
+        with self._own_failure():
+            self._closing = self._running.request("finish")
 
     def stop(self) -> None:
         """End its process, whatever state it is in."""
         if self._process:
             self._process.stop()
 
-    def _try(self, action: Callable[[], None]) -> None:
+    @property
+    def _running(self) -> CellProcess:
+        assert self._process  # else it is not alive
+        return self._process
+
+    @contextmanager
+    def _own_failure(self) -> Iterator[None]:
         try:
-            action()
+            yield
         except AllocmarkError as failure:
             self.failure = str(failure)
             self.refused = isinstance(failure, CellRefusedError)
 
     def _ask(self, each: Pass, units: int) -> Reply:
-        assert self._process
         begun = time.monotonic()
         try:
-            return self._process.request(each.name, units=units)
+            return self._running.request(each.name, units=units)
         finally:
             if each.timed:
                 self.measured_seconds += time.monotonic() - begun

@@ -1,34 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process of one cell: ``python -m allocmark.measuring.worker IN OUT``, two inherited file descriptors.
 
-Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
-JSON reply a line: the name of a measurement pass with the units to run, or ``finish`` (probe again, drain, clean up).
-A reply with "error" is the last one.
-Standard output and error stay free for whatever a library prints.
+Standard input holds one JSON document that says which cell it is. Then each line of IN is a request and each line of
+OUT its reply, as JSON. A request names a measurement pass and the units to run, or is ``finish``: probe again, drain,
+clean up. A reply with "error" is the last one. Standard output and error stay free for whatever a library prints.
 
-Start-up time is time in which nothing is measured: this imports only what a cell needs.
+Nothing is measured while this starts, so it imports only what a cell needs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
+from allocmark.measuring.attest import attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.workload.tape.program import Program
 
 
 def main() -> int:
     """Serve one cell until its input ends."""
-    _die_first_when_memory_runs_out()
+    with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
+        Path("/proc/self/oom_score_adj").write_text("1000")
     with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
         try:
             _serve(requests, replies)
@@ -51,8 +55,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
-        wrong = _attest(backend, phases)
-        if wrong:
+        if wrong := attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         _reply(replies, setup_seconds=time.monotonic() - begun)
@@ -79,7 +82,7 @@ def _finish(
     facts = engine.facts()
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
-    wrong = _attest(backend, phases)
+    wrong = attest(backend, phases)
     engine.drain()
     stranded = engine.check_complete(backend.capabilities.any_size)
     engine.close()
@@ -90,8 +93,6 @@ def _finish(
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
     """What every probe says now."""
-    import os
-
     pools = [
         PoolMemory(
             name=pool.name,
@@ -107,19 +108,13 @@ def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> 
 
 
 def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
-    """A probe that fails costs its own figure and nothing else."""
+    """A probe that fails loses its own figure and nothing else."""
     try:
         result = probe.measure(context)
-        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where it costs one figure
+        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where one figure is lost
         return dict(result)
     except Exception as error:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
-
-
-def _attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:
-    from allocmark.measuring.attest import attest
-
-    return attest(backend, phases)
 
 
 def _find(host: plugins.Host, label: str) -> Backend:
@@ -133,15 +128,6 @@ def _find(host: plugins.Host, label: str) -> Backend:
 def _reply(replies: TextIO, **values: Any) -> None:
     replies.write(json.dumps(values, allow_nan=False) + "\n")
     replies.flush()
-
-
-def _die_first_when_memory_runs_out() -> None:
-    """When memory runs out the kernel should end this cell, not the run."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as score:
-            score.write("1000")
-    except OSError:
-        pass
 
 
 if __name__ == "__main__":

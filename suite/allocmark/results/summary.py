@@ -11,7 +11,7 @@ from typing import Any
 from allocmark import stats
 from allocmark.errors import UsageError
 from allocmark.passes import registry
-from allocmark.results.records import UNIT, MeasuredCase, MeasuredCell, PlannedCase
+from allocmark.results.records import MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.stats import Distance, Estimate, Verdict
 
@@ -189,14 +189,9 @@ def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
     summaries = summarise(run, baseline)
     return {
         "format": DOCUMENT_FORMAT,
-        "id": header.id,
-        "created": header.created,
-        "argv": list(header.argv),
-        "seed": header.seed,
+        **{name: value for name, value in vars(header).items() if name != "plan"},
         "baseline": baseline or header.baseline,
         "complete": run.end is not None and not run.end.interrupted and len(run.cases) == len(header.plan),
-        "environment": dict(header.environment),
-        "settings": dict(header.settings),
         "cases": [_case_document(s, g) for s, g in zip(summaries, run.cases, strict=True)],
         "cells": [_cell_document(cell, case) for case in summaries for cell in case.cells],
     }
@@ -222,17 +217,8 @@ def _case_document(summary: CaseSummary, case: MeasuredCase) -> dict[str, Any]:
 def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
     cell = summary.cell
     return {
-        "case": cell.case,
-        "workload": cell.workload,
-        "parameters": dict(cell.parameters),
-        "backend": cell.backend,
-        "variant": cell.variant,
-        "version": cell.version,
-        "floor": cell.floor,
-        "status": cell.status,
-        "reason": cell.reason,
-        "fix": cell.fix,
-        "unit": UNIT,
+        **{name: value for name, value in vars(cell).items() if name != "passes"},
+        "disturbed": {str(index): what for index, what in cell.disturbed.items()},
         "median": summary.median and summary.median.value,
         "ci95": _interval(summary.median),
         "net_median": summary.net and summary.net.value,
@@ -244,15 +230,8 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "net_ratio_ci99": _interval(summary.net_ratio),
         "verdict": summary.verdict and summary.verdict.value,
         "no_ratio": summary.no_ratio,
-        "objects": cell.objects,
-        "samples": list(cell.samples),
-        "blocks": list(cell.blocks),
-        "disturbed": {str(index): list(what) for index, what in cell.disturbed.items()},
         "used": summary.used,
         "set_aside": summary.set_aside,
-        "attestation": dict(cell.attestation),
-        "probes": dict(cell.probes),
-        "setup_seconds": cell.setup_seconds,
         **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in registry.PASSES},
     }
 
