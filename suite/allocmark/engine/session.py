@@ -41,7 +41,7 @@ class Sample:
 
     @property
     def elapsed_ns(self) -> int:
-        """From the common start to the last actor's end, its idle time taken off."""
+        """From the common start to the last actor's end, without the time it was told to be idle."""
         return max(actor.ns for actor in self.actors)
 
     @property

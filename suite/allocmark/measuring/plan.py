@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what is asked to cells: which backends, which workloads, what cannot run here and why."""
+"""From a request to cells: which backends, which workloads, and what cannot run here and why."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _cases(
     usable = machine.usable_cpus()
     cases = template.cases(request.overrides, short=request.short)
     planned: list[CasePlan] = []
-    too_large: list[int] = []  # cores that each case wants of which there are fewer
+    too_large: list[int] = []  # cores that a case needs, of each that needs too many
     for case in cases:
         actors = sum(actor.count for actor in case.workload.actors.values())
         wanted = min(case.workload.cpus or actors, actors)
@@ -175,7 +175,7 @@ def _obstacle(backend: Backend, program: Program) -> Unavailable | None:
 
 
 class TooLargeError(UsageError):
-    """Nothing of what was asked for by name runs here: too few cores, or too little memory."""
+    """Nothing that was asked for by name can run here: too few cores, or too little memory."""
 
 
 class _NoRoomError(UsageError):

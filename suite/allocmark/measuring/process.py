@@ -22,7 +22,7 @@ MOST_OUTPUT = 8192  #: bytes of its output that are looked at
 
 
 class CellFailedError(AllocmarkError):
-    """The cell is lost; the text says what happened. Nothing else is."""
+    """This cell failed, and no other. The text says what happened."""
 
 
 class CellRefusedError(CellFailedError):

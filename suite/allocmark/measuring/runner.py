@@ -94,7 +94,7 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
 
 
 class _Interrupt:
-    """The first Ctrl-C asks the run to stop after the sample in hand; the second one is an exception."""
+    """The first Ctrl-C asks the run to stop after the current sample; the second raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self._requested = False

@@ -15,7 +15,7 @@ from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.workload.language.load import Scalar
 
-#: Raised when engine or schedule come to measure another thing, so that older figures are not compared with new ones.
+#: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
 MEASURING_VERSION = 2
 
 
@@ -74,7 +74,7 @@ def measure_cell(
 
 
 def _as_typed(value: Scalar) -> str:
-    """As on the command line: a word is plain, and JSON's numbers and truths are YAML's."""
+    """The value as it would be typed after --set."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -24,7 +24,7 @@ class Throughput(Pass):
     gives_samples = True
 
     def engine_options(self, sample_ms: float) -> dict[str, Any]:
-        """What is a thousand times slower now and then would not come back from a sample of fixed length."""
+        """Ends a sample that takes far too long: some allocators are a thousand times slower now and then."""
         return {"limit_seconds": LONGEST_SAMPLE * sample_ms / 1e3}
 
     def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:

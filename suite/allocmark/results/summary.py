@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run says: medians, figures net of the floor and ratios to a baseline, cell by cell."""
+"""What a run says of each cell: medians, what is left without the floor, and ratios to a baseline."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _baseline(
 def _best(
     planned: PlannedCase, values: Mapping[str, Mapping[int, float]], wanted: str
 ) -> tuple[str | None, str | None]:
-    """The cheapest of a family here: chosen by the very figures it is then compared by, which favours it."""
+    """The fastest of a family here. It is chosen by the same figures that it is compared by, which favours it."""
     medians = {
         cell.label: stats.median(values[cell.label].values())
         for cell in planned.cells
@@ -181,7 +181,7 @@ def _best(
 
 
 def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
-    """The run as one document that strict JSON can hold: raw samples, estimates, verdicts; docs/method.md.
+    """The run as one document that strict JSON can hold: raw samples, estimates, verdicts. See docs/method.md.
 
     An interval is null where its confidence could not be reached.
     """
