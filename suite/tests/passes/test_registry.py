@@ -86,6 +86,12 @@ def test_a_new_pass_is_asked_for_run_kept_and_shown(toy, tmp_path, capsys):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["toy_most"] for row in rows] == [str(max(each)) for each in objects]
 
+    page = tmp_path / "page.html"
+    assert main(["report", str(run), "-o", str(page)]) == 0
+    assert "<caption>what was played with</caption>" in page.read_text()
+    assert '<p class="note">Played by 2.</p>' in page.read_text()
+    capsys.readouterr()
+
     damaged = (run / "run.jsonl").read_text().replace('"pools":1,"objects":[', '"pools":-1,"objects":[', 1)
     (run / "run.jsonl").write_text(damaged)
     assert main(["show", str(run)]) == 2
