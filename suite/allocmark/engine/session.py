@@ -228,10 +228,7 @@ class Engine:
 
     def _check(self, code: int) -> None:
         if code != 0:
-            raise self._failure()
-
-    def _failure(self) -> EngineError:
-        return EngineError(describe(self._trouble, self._program, self._stall_seconds))
+            raise EngineError(describe(self._trouble, self._program, self._stall_seconds))
 
     def _array(self, kind: str, items: list[Any]) -> Any:
         array = ffi.new(kind, items)
@@ -248,15 +245,11 @@ class Engine:
         return owned
 
     def _actor(self, actor: ProgramActor, cpu: int, node: int) -> dict[str, Any]:
-        return {
-            "prologue": self._tape(actor.prologue),
-            "body": self._tape(actor.body),
+        tapes = {"prologue": self._tape(actor.prologue), "body": self._tape(actor.body)}
+        arrays = {
             "indices": self._array("uint32_t[]", list(actor.indices) or [0]),
             "ring_capacity": self._array("uint32_t[]", list(actor.ring_capacity)),
-            "passes": actor.passes,
-            "settle_passes": actor.settle_passes,
-            "objects": actor.objects,
-            "coupled": actor.coupled,
-            "cpu": cpu,
-            "node": node,
         }
+        members = vars(actor) | tapes | arrays | {"cpu": cpu, "node": node}
+        del members["name"]
+        return members

@@ -7,7 +7,6 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,7 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     except RecordError as error:
         raise RunFileError(f"{directory}: its settings cannot be used ({error}): start a new run") from error
     plan = make_plan(request, host)
-    now = tuple(replace(case.record, parameters=dict(case.record.parameters)) for case in plan.cases)
-    then = tuple(replace(case, parameters=dict(case.parameters)) for case in header.plan)
-    if now != then:
+    if tuple(case.record for case in plan.cases) != header.plan:
         raise RunFileError(
             f"{directory}: cannot be resumed: its workloads, backends or this machine's cores have changed since; "
             "start a new run"

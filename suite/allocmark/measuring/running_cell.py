@@ -114,9 +114,7 @@ class RunningCell:
         """What it gave in the ``blocks`` of each pass."""
         planned, missing = self._case.record, self.backend.unavailable
         members: dict[str, Any] = {
-            "case": planned.case,
-            "workload": planned.workload,
-            "parameters": planned.parameters,
+            **vars(planned),
             "backend": self.backend.name,
             "variant": self.backend.variant,
             "floor": self.backend.floor,

@@ -62,8 +62,7 @@ def measure_cell(
         passes=registry.counting() if counts else (),
     )
     case = _one_cell(request)
-    missing = case.cells[0].backend.unavailable
-    if missing:
+    if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
     finished = CaseRun(case, request, [], lambda: False).run(lambda _cell, _block: None)
     assert finished  # only a stopped run has nothing to keep
