@@ -36,15 +36,15 @@ NOTHING = Estimate(0.0, 0.0, 0.0, 0, covered=False)  # sorts a cell without figu
 RIVAL_IN_TAIL = "dpdk_ring:ring_mp_mc-hugetlb"
 
 ONE_CORE_EACH = {"rx": ["1"], "tx": ["1"]}
-CELLS = Request(short=False, blocks=16, sample_ms=8.0, latency=False, reuse=False)
+CELLS = Request(short=False, blocks=16, sample_ms=8.0)
 PARTS = {
     "burst": replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}),
     "mixed_sizes": replace(CELLS, workloads=["mixed_sizes"]),
     # Many blocks: those in which the distance between the cores changed are set aside.
     "cross_core_free": replace(CELLS, workloads=["cross_core_free"], overrides=ONE_CORE_EACH, blocks=40),
     # Long blocks: objects come back after half a second, and a core changes hands every few milliseconds.
-    "big_pool": replace(CELLS, workloads=["big_pool"], blocks=20, sample_ms=25.0, reuse=True, timeout=120.0),
-    "oversubscribed": replace(CELLS, workloads=["oversubscribed"], blocks=20, sample_ms=100.0, latency=True),
+    "big_pool": replace(CELLS, workloads=["big_pool"], blocks=20, sample_ms=25.0, passes=["reuse"], timeout=120.0),
+    "oversubscribed": replace(CELLS, workloads=["oversubscribed"], blocks=20, sample_ms=100.0, passes=["latency"]),
 }
 #: One or two cells of each part, to try this script.
 QUICK = {
@@ -185,15 +185,15 @@ def tail(run: Run) -> Iterator[str]:
     table = []
     for case in summarise(run):
         by_label = {cell.cell.label: cell for cell in case.cells}
-        ours = by_label[OURS].latency
+        ours = by_label[OURS].cell.passes.get("latency")
         for label, cell in by_label.items():
-            theirs = cell.latency
+            theirs = cell.cell.passes.get("latency")
             if theirs is None:
                 continue
             shown = [theirs.get.percentiles[name] for name in PERCENTILES]
             ratio: Estimate | None = None
             if ours and label != OURS and not cell.cell.floor:
-                ratio = stats.paired_ratio(theirs.get.blocks["99.9"], ours.get.blocks["99.9"])
+                ratio = stats.paired_ratio(theirs.get.by_block("99.9"), ours.get.by_block("99.9"))
             table.append(
                 [
                     assignments(case.planned.parameters, ["keep"]),
@@ -215,12 +215,12 @@ def pages(run: Run) -> Iterator[str]:
         [
             assignments(case.planned.parameters, ["live", "lifetime"]),
             cell.cell.label.removeprefix("dpdk_ring:"),
-            *(f"{cell.reuse[name]:.1f}" for name in ("pages_2m", "pages_4k", "lines", "objects")),
-            f"{cell.reuse['all']['pages_2m']:,}",
+            *(f"{getattr(reuse, name):.1f}" for name in ("pages_2m", "pages_4k", "lines", "objects")),
+            f"{reuse.all.pages_2m:,}",
         ]
         for case in summarise(run)
         for cell in case.cells
-        if cell.reuse
+        if (reuse := cell.cell.passes.get("reuse"))
     ]
     heads = ["", "backend", "2 MB pages", "4 KB pages", "lines", "objects", "2 MB in all"]
     yield tabulate(table, heads, disable_numparse=True)

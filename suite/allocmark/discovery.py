@@ -19,12 +19,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from allocmark import plugins
-from allocmark.backend import Backend, Capabilities, Pages, Unavailable
 from allocmark.errors import AllocmarkError
 from allocmark.plugins import BrokenPlugin, Host, Registered
 from allocmark.probes import Probe
@@ -42,15 +43,15 @@ def discover(prefix: str = "") -> Host:
     while True:
         asking = _Asking(prefix, sorted(lost))
         try:
-            document = asking.answer()
+            answer = asking.answer()
         except _LostError as loss:
-            lost[loss.index] = BrokenPlugin(loss.plugin, loss.distribution, str(loss))
+            lost[loss.begun.index] = BrokenPlugin(loss.begun.plugin, loss.begun.distribution, str(loss))
             continue
         return Host(
-            backends=[_registered(each) for each in document["backends"]],
-            probes=[(_probe(each["probe"]), each["plugin"]) for each in document["probes"]],
-            workload_dirs=[Path(each) for each in document["workload_dirs"]],
-            broken=[*(BrokenPlugin(**each) for each in document["broken"]), *lost.values()],
+            backends=answer.backends,
+            probes=[(Probe(**each, measure=_uncallable), plugin) for each, plugin in answer.probes],
+            workload_dirs=[Path(folder) for folder in answer.workload_dirs],
+            broken=[*answer.broken, *lost.values()],
         )
 
 
@@ -62,12 +63,31 @@ def _standard_error() -> int:
     return 2
 
 
+@dataclass
+class _Answer:
+    """What plugins brought, as JSON can hold it."""
+
+    backends: list[Registered]
+    probes: list[tuple[dict[str, str], str]]
+    workload_dirs: list[str]
+    broken: list[BrokenPlugin]
+
+
+@dataclass
+class _Begun:
+    """The plugin whose import begins."""
+
+    index: int
+    plugin: str
+    distribution: str
+
+
 class _LostError(Exception):
     """What the plugin of that index did to the process, for `BrokenPlugin.cause`."""
 
-    def __init__(self, index: int, plugin: str, distribution: str, cause: str) -> None:
+    def __init__(self, begun: _Begun, cause: str) -> None:
         super().__init__(cause)
-        self.index, self.plugin, self.distribution = index, plugin, distribution
+        self.begun = begun
 
 
 class _Asking:
@@ -88,28 +108,28 @@ class _Asking:
         finally:
             os.close(write)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> _Answer:
         """Its answer. Raises _LostError when a plugin prevents it."""
-        begun: dict[str, Any] = {"index": -1, "plugin": plugins.BUILTIN, "distribution": plugins.BUILTIN}
+        begun = _Begun(-1, plugins.BUILTIN, plugins.BUILTIN)
         try:
             for line in self._lines():
-                record = json.loads(line)
-                if "backends" in record:
-                    return dict(record)
-                begun = record
+                if line.startswith(b'{"index"'):
+                    begun = msgspec.json.decode(line, type=_Begun)
+                else:
+                    return msgspec.json.decode(line, type=_Answer)
             cause = self._death()
         except TimeoutError:
             cause = f"did not answer within {SECONDS:g} s: look at what it does when it is imported and in its hooks"
-        except (ValueError, TypeError):
+        except msgspec.MsgspecError:
             cause = "wrote into a file descriptor that is not its own"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             os.close(self._read)
-        if begun["index"] < 0:
+        if begun.index < 0:
             raise AllocmarkError(f"the process that asks the plugins did not work: it {cause}")
-        raise _LostError(**begun, cause=cause)
+        raise _LostError(begun, cause)
 
     def _lines(self) -> Iterator[bytes]:
         buffer = b""
@@ -139,56 +159,27 @@ class _Asking:
         return f"crashed the process that imported it: signal {-code}"
 
 
-def _registered(document: Mapping[str, Any]) -> Registered:
-    backend = dict(document["backend"])
-    backend["capabilities"] = Capabilities(**backend["capabilities"])
-    backend["pages"] = Pages(backend["pages"])
-    backend["unavailable"] = backend["unavailable"] and Unavailable(**backend["unavailable"])
-    return Registered(**{**document, "backend": Backend(**backend)})
-
-
-def _probe(document: Mapping[str, Any]) -> Probe:
-    def measure(_: object) -> Mapping[str, Any]:
-        raise AssertionError("a probe is called in the process of a cell")
-
-    return Probe(**document, measure=measure)
-
-
-def _document(host: Host) -> dict[str, Any]:
-    def plain(registered: Registered) -> dict[str, Any]:
-        backend = registered.backend
-        members = {name: getattr(backend, name) for name in Backend.__dataclass_fields__}
-        members["options"], members["environ"] = dict(backend.options), dict(backend.environ)
-        members["capabilities"] = asdict(backend.capabilities)
-        members["unavailable"] = backend.unavailable and asdict(backend.unavailable)
-        return {**vars(registered), "backend": members}
-
-    def described(probe: Probe) -> dict[str, Any]:
-        return {name: getattr(probe, name) for name in Probe.__dataclass_fields__ if name != "measure"}
-
-    return {
-        "backends": [plain(registered) for registered in host.backends],
-        "probes": [{"probe": described(probe), "plugin": plugin} for probe, plugin in host.probes],
-        "workload_dirs": [str(folder) for folder in host.workload_dirs],
-        "broken": [asdict(each) for each in host.broken],
-    }
+def _uncallable(_: object) -> Mapping[str, Any]:
+    raise AssertionError("a probe is called in the process of a cell")
 
 
 def _main() -> None:
     descriptor, prefix, skipped = sys.argv[1:]
     channel = int(descriptor)
 
-    def tell(record: Mapping[str, Any]) -> None:
-        data = json.dumps(record).encode() + b"\n"
+    def tell(record: _Begun | _Answer) -> None:
+        data = msgspec.json.encode(record, enc_hook=dict) + b"\n"  # a read-only mapping becomes a plain one
         while data:
             data = data[os.write(channel, data) :]
 
     def begin(index: int, plugin: str, distribution: str) -> None:
         # Should whoever asked be killed, a plugin that never returns ends with it.
         signal.alarm(int(2 * SECONDS))
-        tell({"index": index, "plugin": plugin, "distribution": distribution})
+        tell(_Begun(index, plugin, distribution))
 
-    tell(_document(plugins.load(prefix=prefix, skipped=json.loads(skipped), begin=begin)))
+    host = plugins.load(prefix=prefix, skipped=json.loads(skipped), begin=begin)
+    probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
+    tell(_Answer(host.backends, probes, [str(folder) for folder in host.workload_dirs], host.broken))
     # Threads and exit handlers that a plugin left are not waited for.
     os._exit(0)
 

@@ -90,7 +90,7 @@ class _Bytes(_Track):
     unit = "bytes/object"
 
     def measure(self, parameters: Parameters, backend: str) -> float:
-        found = allocmark.measure_cell(self.workload, parameters, backend, reuse=False)
+        found = allocmark.measure_cell(self.workload, parameters, backend, counts=False)
         pools = found.probes["populated"]["memory"]["pools"]
         for pool in pools.values():
             if "unknown" in pool:
@@ -105,10 +105,10 @@ class _Pages(_Track):
     unit = "2 MB pages/1000 gets"
 
     def measure(self, parameters: Parameters, backend: str) -> float:
-        reuse = allocmark.measure_cell(self.workload, parameters, backend).reuse
-        if not reuse:
+        found = allocmark.measure_cell(self.workload, parameters, backend).passes
+        if "reuse" not in found:
             raise allocmark.UnavailableError("its reuse is not measured")
-        return reuse["pages_2m"]
+        return found["reuse"].pages_2m
 
 
 def _objects(workload: str, parameters: Parameters) -> dict[str, int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from allocmark.errors import UsageError
@@ -17,7 +17,14 @@ BASELINE = "backend that the ratios compare with; several, with commas or *: the
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors as `UsageError`."""
+    """argparse, with errors as `UsageError`. ``late`` adds arguments that need imports, when this parser is used."""
+
+    late: Callable[[], None] | None = None
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # as argparse has it
+        if self.late:
+            self.late()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")

@@ -86,10 +86,6 @@ def add_run(commands: Any) -> None:
         "--timeout", type=positive, metavar="S", help="end a cell that does not answer for so many seconds (default 60)"
     )
     leave_out = parser.add_argument_group("what to leave out")
-    leave_out.add_argument("--no-latency", action="store_true", help="leave out the pass that times single calls")
-    leave_out.add_argument(
-        "--no-reuse", action="store_true", help="leave out the pass that counts pages and objects reused"
-    )
     leave_out.add_argument(
         "--no-pin", action="store_true", help="do not pin each actor to a CPU: the kernel may move them"
     )
@@ -101,6 +97,14 @@ def add_run(commands: Any) -> None:
     where.add_argument(
         "--resume", metavar="DIR", help="finish the interrupted run in DIR as it was asked for; needs no other option"
     )
+    parser.late = lambda: _add_passes(leave_out)
+
+
+def _add_passes(leave_out: Any) -> None:
+    from allocmark.passes import registry
+
+    for each in registry.PASSES:
+        leave_out.add_argument(f"--no-{each.name}", action="store_true", help=each.help)
 
 
 _DESCRIPTION = """\
@@ -135,12 +139,11 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.measuring import runner
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
-    from allocmark.output.text.verified import verified
     from allocmark.results.summary import document
 
     host = discover()
     if options.resume:
-        given = [name for name in _OF_A_REQUEST if getattr(options, name)]
+        given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
         if given:
             raise UsageError(f"--resume runs what was asked for at first: leave {', '.join(given)} out")
         directory = Path(options.resume)
@@ -163,7 +166,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json == "-":
         sys.stdout.write(whole)
     else:
-        print(verified(run) if request.verify else render(run, baseline, columns()))
+        print(render(run, baseline, columns()))
         print(f"\nrun file: {run.path}")
         if options.json:
             Path(options.json).write_text(whole)
@@ -173,15 +176,13 @@ def _run(options: argparse.Namespace) -> int:
     return _outcome(run, request)
 
 
-#: Options that say what to run: --resume takes them from the run file.
-_OF_A_REQUEST = (
-    *("workloads", "backend", "set", "short", "quick", "seed", "verify", "blocks", "sample_ms", "timeout"),
-    *("no_pin", "no_latency", "no_reuse", "baseline", "output"),
-)
+#: What else may be given with --resume.
+_WITH_RESUME = ("command", "argv", "json", "resume")
 
 
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.measuring.request import Request
+    from allocmark.passes import registry
 
     request = Request(
         workloads=workload_names(options.workloads),
@@ -191,8 +192,7 @@ def _request(options: argparse.Namespace) -> Request:
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
-        latency=not options.no_latency,
-        reuse=not options.no_reuse,
+        passes=[each.name for each in registry.PASSES if not getattr(options, f"no_{each.name}")],
         blocks=options.blocks or (15 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
         timeout=float(options.timeout or Request.timeout),

@@ -23,15 +23,12 @@ def add_show(commands: Any) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from allocmark.output.text.run_table import render
-    from allocmark.output.text.verified import verified
     from allocmark.results.summary import document
 
     run, status = read(options.run)
     baseline = options.baseline or run.header.baseline
     if options.json:
         print(json.dumps(document(run, baseline), indent=1))
-    elif run.header.settings.get("verify"):
-        print(verified(run))
     else:
         print(render(run, baseline, columns()))
     return status

@@ -41,7 +41,7 @@ class Sample:
 
     @property
     def elapsed_ns(self) -> int:
-        """From the common start to the last actor's end, its idle time taken off."""
+        """From the common start to the last actor's end, without the time it was told to be idle."""
         return max(actor.ns for actor in self.actors)
 
     @property
@@ -54,7 +54,7 @@ class Sample:
         """Time of the actors that get, divided by what they got.
 
         An actor coupled to others by queues is charged until the last of them is done: its objects are not
-        through before. So this is the cost an object *on each getting core*: two cores that do the same side
+        through before. So this is the cost per object *on each core that gets*: two cores that do the same side
         by side show the figure of one.
         """
         last = max((a.ns for a, coupled in zip(self.actors, self.coupled, strict=True) if coupled), default=0)
@@ -66,19 +66,12 @@ class Sample:
         return time / self.objects
 
 
-def clock_ns() -> float:
-    """What timing a call adds to its figure, in ns."""
-    return round(float(lib.am_clock_ticks()) * float(lib.am_tick_ns()), 3)
-
-
-def clock_step_ns() -> float:
-    """The smallest step of the clock that times calls, in ns."""
-    return round(float(lib.am_clock_step()) * float(lib.am_tick_ns()), 3)
+def _in_ns(ticks: float) -> float:
+    return round(float(ticks) * float(lib.am_tick_ns()), 3)
 
 
 def _histogram(counts: Sequence[int]) -> Histogram:
-    tick_ns = float(lib.am_tick_ns())
-    return [(round(lib.am_bucket_top(i) * tick_ns, 3), n) for i, n in enumerate(counts) if n]
+    return [(_in_ns(lib.am_bucket_top(i)), n) for i, n in enumerate(counts) if n]
 
 
 class Engine:
@@ -96,12 +89,13 @@ class Engine:
         stall_seconds: float = STALL_SECONDS,
         limit_seconds: float = 0.0,
     ) -> None:
-        """Start the backend at ``table``, create the pools and start one thread an actor; RefusedError if it will not.
+        """Start the backend at ``table``, the pools and a thread per actor. RefusedError when the backend will not.
 
-        ``cpus`` has a (CPU, NUMA node) an actor; (-1, -1) leaves it free. A sample of actors without queues ends early,
-        with fewer objects, when it lasts longer than ``limit_seconds``; 0: never.
+        ``cpus`` has a (CPU, NUMA node) for each actor; (-1, -1) leaves it free. A sample of actors without queues ends
+        early, with fewer objects, when it lasts longer than ``limit_seconds``; 0: never.
         """
         self._program = program
+        self._verifies = verify
         self._stall_seconds = stall_seconds
         self._keep: list[Any] = []  # cffi frees what Python no longer refers to
         plan = ffi.new("am_plan *")
@@ -112,18 +106,7 @@ class Engine:
         plan.n_options = len(options)
         plan.pools = self._array(
             "am_pool[]",
-            [
-                {
-                    "name": self._text(pool.name),
-                    "object_size": pool.object_size,
-                    "objects": pool.objects,
-                    "alignment": pool.alignment,
-                    "working_set": pool.working_set,
-                    "cache": pool.cache,
-                    "node": pool.node,
-                }
-                for pool in program.pools
-            ],
+            [vars(pool) | {"name": self._text(pool.name)} for pool in program.pools],
         )
         plan.n_pools = len(program.pools)
         plan.queues = self._array(
@@ -168,17 +151,29 @@ class Engine:
         gets, puts = (_histogram(flat[first : first + lib.AM_BUCKETS]) for first in (0, lib.AM_BUCKETS))
         return self._sample(), gets, puts
 
+    @staticmethod
+    def clock_ns() -> float:
+        """What timing a call adds to its figure, in ns."""
+        return _in_ns(lib.am_clock_ticks())
+
+    @staticmethod
+    def clock_step_ns() -> float:
+        """The smallest step of the clock that times calls, in ns."""
+        return _in_ns(lib.am_clock_step())
+
     def trace(self, units: int, skip: int, most: int) -> list[tuple[int, int, int, int]]:
-        """Runs ``units`` with the actors taking turns, which is the same every time, and tells what changed hands
-        after the first ``skip`` objects that were got, ``most`` at most: (address, actor, pool, whether it was put).
-        Not for an engine that verifies."""
+        """Runs ``units`` with the actors taking turns, which is the same every time.
+
+        Returns (address, actor, pool, whether it was put) of at most ``most`` gets and puts, from the time when
+        ``skip`` objects were got. Not for an engine that verifies.
+        """
         events = ffi.new("am_event[]", most)
         recorded = ffi.new("uint64_t *")
         self._check(lib.am_engine_trace(self._engine, units, skip, events, most, recorded, self._trouble))
         return list(_EVENT.iter_unpack(ffi.buffer(events, recorded[0] * _EVENT.size)))
 
     def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
-        """ns an object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``
+        """ns per object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``
         is compared with. ``keep`` is a multiple of ``bulk``; negative when the pool has too little."""
         return float(lib.am_engine_reference_burst(self._engine, bulk, keep, touch, bursts))
 
@@ -187,10 +182,13 @@ class Engine:
         self._run(lib.AM_DRAIN)
 
     def check_complete(self, any_size: bool) -> dict[str, int]:
-        """After `drain`: no pool may have lost an object. An allocator of any size has no number to compare with.
+        """After `drain`, of an engine that verifies: no pool may have lost an object. An allocator of any size has no
+        number to compare with.
 
-        Returns, by pool, how many objects are there but could not be got by one thread alone, where there are any.
+        Returns, by pool, how many objects are there but cannot be got by one thread alone, where there are any.
         """
+        if not self._verifies:
+            return {}
         unbounded = bytes([any_size] * len(self._program.pools))
         stranded = ffi.new("uint64_t[]", len(self._program.pools))
         self._check(lib.am_engine_check_complete(self._engine, unbounded, stranded, self._trouble))
@@ -230,10 +228,7 @@ class Engine:
 
     def _check(self, code: int) -> None:
         if code != 0:
-            raise self._failure()
-
-    def _failure(self) -> EngineError:
-        return EngineError(describe(self._trouble, self._program, self._stall_seconds))
+            raise EngineError(describe(self._trouble, self._program, self._stall_seconds))
 
     def _array(self, kind: str, items: list[Any]) -> Any:
         array = ffi.new(kind, items)
@@ -250,15 +245,11 @@ class Engine:
         return owned
 
     def _actor(self, actor: ProgramActor, cpu: int, node: int) -> dict[str, Any]:
-        return {
-            "prologue": self._tape(actor.prologue),
-            "body": self._tape(actor.body),
+        tapes = {"prologue": self._tape(actor.prologue), "body": self._tape(actor.body)}
+        arrays = {
             "indices": self._array("uint32_t[]", list(actor.indices) or [0]),
             "ring_capacity": self._array("uint32_t[]", list(actor.ring_capacity)),
-            "passes": actor.passes,
-            "settle_passes": actor.settle_passes,
-            "objects": actor.objects,
-            "coupled": actor.coupled,
-            "cpu": cpu,
-            "node": node,
         }
+        members = vars(actor) | tapes | arrays | {"cpu": cpu, "node": node}
+        del members["name"]
+        return members

@@ -40,7 +40,7 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
         case lib.AM_LOST:
             return f"{at}pool {pool.name!r} lost {trouble.figure:,} of its {pool.objects:,} objects"
         case lib.AM_NULL:
-            return f"{at}pool {pool.name!r} handed out a null pointer and called it success"
+            return f"{at}pool {pool.name!r} handed out a null pointer as if the get had succeeded"
         case lib.AM_CLOSED:
             return f"{at}pool {pool.name!r} let no thread enter to count its objects, after all others had left"
     return f"{at}unknown trouble {trouble.kind}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allocmark import plugins
+from allocmark.discovery import discover
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.gate.gate import (
     Gate,
@@ -172,7 +172,7 @@ class _Search:
         """The followed cell of these two sides."""
         cause = self.cause.tally.pair
         cells = replace(self.asked.cells, backends=[cause.label])
-        found = make_pairs(base, head, cells, plugins.load().workload_dirs, unchanged=True)
+        found = make_pairs(base, head, cells, discover().workload_dirs, unchanged=True)
         for pair in found.cells:
             if pair.key == cause.key:
                 return pair
@@ -180,4 +180,4 @@ class _Search:
 
     def _files(self, side: Side) -> str | None:
         """The digest of the followed backend's files."""
-        return side.files_of(self.cause.tally.pair.case.cells[1].registered)
+        return side.files_of(self.cause.tally.pair.case.cells[1])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from allocmark import plugins
+from allocmark.discovery import discover
 from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import MissingPair, Pair, make_pairs
 from allocmark.gate.revisions.git import git, resolve
@@ -71,7 +71,7 @@ def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate
     for revision in (base, head):
         resolve(asked.repository, revision)  # before anything is built
     sides = prepare_side(asked, base), prepare_side(asked, head)
-    pairs = make_pairs(*sides, asked.cells, plugins.load().workload_dirs, unchanged=asked.unchanged)
+    pairs = make_pairs(*sides, asked.cells, discover().workload_dirs, unchanged=asked.unchanged)
     tallies: Sequence[Tally] = ()
     path = None
     if pairs.cells:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocmark.errors import UsageError
-from allocmark.gate.revisions.side import NOT_THERE, Side, canonical
+from allocmark.gate.revisions.side import NOT_THERE, Side
 from allocmark.measuring.plan import CasePlan, make_plan, select_backends
 from allocmark.measuring.request import Request
-from allocmark.plugins import Host, Registered
+from allocmark.plugins import Host, Registered, canonical
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,15 @@ def _cells(
     label: str, sides: tuple[Side, Side], request: Request, workload_dirs: Sequence[Path], *, named: bool
 ) -> tuple[list[Pair], list[MissingPair]]:
     hosts = [Host(backends=side.host.backends, workload_dirs=list(workload_dirs)) for side in sides]
-    plans = [make_plan(replace(request, backends=[label]), host) for host in hosts]
+    plans = [make_plan(replace(request, backends=[label]), host, floor=False) for host in hosts]
     pairs = []
     missing = [MissingPair(label, reason, failure=False) for reason in plans[1].left_out]
     for old, new in zip(plans[0].cases, plans[1].cases, strict=True):
-        cells = (old.cells[-1], new.cells[-1])  # every plan begins with the floor
+        cells = (*old.cells, *new.cells)
         reasons = [
-            f"{side.revision}: {cell.unavailable.reason}"
+            f"{side.revision}: {cell.backend.unavailable.reason}"
             for side, cell in zip(sides, cells, strict=True)
-            if cell.unavailable
+            if cell.backend.unavailable
         ]
         if reasons:
             what = f"{label} {new.record.title}"

@@ -20,6 +20,7 @@ from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import Pair
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Progress
+from allocmark.passes import registry
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS, Estimate, look
 
@@ -30,8 +31,7 @@ BLOCKS = 30  #: per round
 LEAST_BLOCKS = 8  #: a round that keeps fewer blocks, because the core-to-core distance changed, is void
 MOST_ROUNDS = 2 * LOOKS[-1]  #: per pair, void ones included
 
-_REUSE = {"pages_2m": "2 MB pages", "pages_4k": "4 KB pages", "lines": "cache lines", "objects": "objects"}
-FACT_ROUNDS = 6  #: the first rounds, which count reuse, too: several, as what depends on addresses varies
+FACT_ROUNDS = 6  #: the first rounds, which also count: several, as what depends on addresses varies
 
 Facts = Mapping[str, float]
 
@@ -54,7 +54,7 @@ class GateRequest:
 
 def cells_of(**values: Any) -> Request:
     """A request for cells, with the samples of a round."""
-    return Request(blocks=BLOCKS, sample_ms=SAMPLE_MS, latency=False, **values)
+    return Request(blocks=BLOCKS, sample_ms=SAMPLE_MS, **values)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dic
     turned = len(tally.rounds) % 2
     cells = tally.pair.case.cells
     case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
-    request = replace(request, reuse=len(tally.rounds) < FACT_ROUNDS)
+    request = replace(request, passes=registry.counting() if len(tally.rounds) < FACT_ROUNDS else ())
     finished = CaseRun(case, request, [], lambda: False).run(progress)
     assert finished  # only a stopped run has nothing to keep
     base, head = finished.cells[::-1] if turned else finished.cells
@@ -173,10 +173,14 @@ def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict
 
 
 def _facts(cell: MeasuredCell) -> Facts:
-    """What the memory probe found for each pool after the samples, and what the reuse pass counted."""
+    """What the memory probe found for each pool after the samples, and what passes counted."""
     pools = cell.probes.get("after", {}).get("memory", {}).get("pools", {})
-    memory = {
-        f"resident bytes per object beyond its size, pool {key}": pool.get("over_size") for key, pool in pools.items()
+    facts = {
+        f"resident bytes per object beyond its size, pool {key}": pool["over_size"]
+        for key, pool in pools.items()
+        if pool.get("over_size") is not None
     }
-    reuse = {f"{_REUSE[name]} per 1,000 gets": value for name, value in cell.reuse.items() if name in _REUSE}
-    return {name: value for name, value in (memory | reuse).items() if value is not None}
+    for each in registry.PASSES:
+        if each.name in cell.passes:
+            facts |= each.facts(cell.passes[each.name])
+    return facts

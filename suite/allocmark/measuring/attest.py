@@ -9,11 +9,11 @@ from typing import Any
 from allocmark.backend import Backend, Pages
 
 # Of the memory that could be on transparent huge pages, the share that must be. The kernel promises none: one
-# fault that found no free block leaves 2 MB on base pages. Five in a hundred cannot be seen in a time (a pool
+# fault that found no free block leaves 2 MB on base pages. Five in a hundred do not show in a time (a pool
 # with less than 20 blocks must have them all), while a pool that missed THP altogether stays far below.
 THP_SHARE = 0.95
-# Of the resident memory, the share that must lie in blocks where THP is possible: the unaligned ends of a
-# mapping cannot, and are forgiven, but a pool that is mostly such ends does not run on huge pages.
+# Of the resident memory, the share that must lie in blocks where THP is possible. The unaligned ends of a mapping
+# cannot, and need not; but a pool that is mostly such ends does not run on huge pages.
 THP_POSSIBLE_SHARE = 0.5
 
 _LOOK = "see `allocmark doctor`"
@@ -67,10 +67,10 @@ def check_pages(declared: Pages, measured: Mapping[str, Any]) -> str | None:
 
 
 def check_cache(asked: int, facts: Mapping[str, str]) -> str | None:
-    """None when the pool reports no "cache", or the size asked for; else one line to be shown with the row.
+    """None when the pool reports no "cache", or the size asked for; else a line for the notes of a table.
 
-    An allocator may have its own idea of a per-thread cache, so this is a note and fails nothing: the reader
-    must know that two allocators did not cache alike.
+    It is a note and no failure: an allocator may size its per-thread cache as it likes, but the reader must know when
+    two allocators did not cache alike.
     """
     effective = facts.get("cache")
     if effective is None or effective == str(asked):

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what is asked to cells: which backends, which workloads, what cannot run here and why."""
+"""From a request to cells: which backends, which workloads, and what cannot run here and why."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError, suggest
 from allocmark.measuring.request import Request
-from allocmark.plugins import BUILTIN, Host, Registered
+from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.workload.language.expand import Template
@@ -22,25 +22,15 @@ MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may t
 
 
 @dataclass(frozen=True)
-class CellPlan:
-    """One variant in one case; ``unavailable`` when it cannot run there."""
-
-    registered: Registered
-    unavailable: Unavailable | None
-
-    @property
-    def backend(self) -> Backend:
-        """The variant."""
-        return self.registered.backend
-
-
-@dataclass(frozen=True)
 class CasePlan:
-    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) an actor."""
+    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) of each actor.
+
+    The backend of a cell is ``unavailable`` when it cannot run this case.
+    """
 
     record: PlannedCase
     program: Program
-    cells: tuple[CellPlan, ...]
+    cells: tuple[Registered, ...]
     cpus: tuple[tuple[int, int], ...]
 
 
@@ -52,14 +42,19 @@ class Plan:
     left_out: tuple[str, ...]
 
 
-def make_plan(request: Request, host: Host) -> Plan:
-    """Raises UsageError or WorkloadError, one line, when something of the request makes no sense here;
-    TooLargeError when it would on a larger machine."""
-    registered = select_backends(host, request.backends)
+def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
+    """The cases of ``request``. ``floor``: each has the floor's cell too, named or not, and it is the first.
+
+    Raises UsageError or WorkloadError, one line, when something of the request makes no sense here; TooLargeError when
+    it would on a larger machine.
+    """
+    registered = select_backends(host, request.backends, floor=floor)
     if request.verify:
         registered = [r for r in registered if not r.backend.floor]
         if not registered:
-            raise UsageError("the floor hands out the same objects again by design: name something else to verify")
+            raise UsageError(
+                "the floor cannot be verified, as it hands out objects that are in use: name another backend"
+            )
     left_out: list[str] = []
     templates: list[Template] = []
     if request.workloads:
@@ -72,7 +67,7 @@ def make_plan(request: Request, host: Host) -> Plan:
                 left_out.append(str(found))
     cases: list[CasePlan] = []
     for template in templates:
-        # One that is too much for this machine costs the others nothing.
+        # One that is too large for this machine must not stop the others.
         try:
             planned, too_large = _cases(template, request, registered, len(cases))
         except _NoRoomError as error:
@@ -94,7 +89,7 @@ def _cases(
     usable = machine.usable_cpus()
     cases = template.cases(request.overrides, short=request.short)
     planned: list[CasePlan] = []
-    too_large: list[int] = []  # cores that each case wants of which there are fewer
+    too_large: list[int] = []  # cores that a case needs, of each that needs too many
     for case in cases:
         actors = sum(actor.count for actor in case.workload.actors.values())
         wanted = min(case.workload.cpus or actors, actors)
@@ -102,19 +97,19 @@ def _cases(
             too_large.append(wanted)
             continue
         program = compile_workload(case.workload, request.seed, str(template.path))
-        plans = tuple(CellPlan(r, _unavailable(r.backend, program)) for r in registered)
-        _check_memory(template.name, program, sum(plan.unavailable is None for plan in plans))
+        cells = tuple(replace(r, backend=_checked(r.backend, program)) for r in registered)
+        _check_memory(template.name, program, sum(cell.backend.unavailable is None for cell in cells))
         record = PlannedCase(
             case=first + len(planned),
             workload=template.name,
             digest=template.digest,
             parameters=case.parameters,
             actors=actors,
-            cells=tuple(PlannedCell(p.backend.name, p.backend.variant, p.backend.floor) for p in plans),
+            cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
         )
         shared = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:wanted]] if request.pin else [(-1, -1)]
         cpus = [shared[actor % len(shared)] for actor in range(actors)]
-        planned.append(CasePlan(record, program, plans, tuple(cpus)))
+        planned.append(CasePlan(record, program, cells, tuple(cpus)))
     if not too_large:
         return planned, ""
     needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
@@ -122,9 +117,9 @@ def _cases(
     return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
 
 
-def select_backends(host: Host, wanted: Sequence[str]) -> list[Registered]:
-    """The chosen variants, the floor first. UsageError for a name that nobody registered."""
-    floors = [r for r in host.backends if r.backend.floor]
+def select_backends(host: Host, wanted: Sequence[str], *, floor: bool = True) -> list[Registered]:
+    """The chosen variants; with ``floor`` the floor before them, named or not. UsageError for an unknown name."""
+    floors = [r for r in host.backends if r.backend.floor and floor]
     others = [r for r in host.backends if not r.backend.floor]
     if not wanted:
         names = list(dict.fromkeys(r.backend.name for r in others))
@@ -155,24 +150,26 @@ def _unknown_backend(host: Host, name: str) -> str:
     return f"no backend is called {name!r}; {suggest(name, known)}"
 
 
-def _unavailable(backend: Backend, program: Program) -> Unavailable | None:
-    """Why the variant cannot run this program, if it cannot."""
-    if backend.unavailable:
-        return backend.unavailable
+def _checked(backend: Backend, program: Program) -> Backend:
+    """The variant; ``unavailable`` says why when it cannot run this program."""
+    return replace(backend, unavailable=backend.unavailable or _obstacle(backend, program))
+
+
+def _obstacle(backend: Backend, program: Program) -> Unavailable | None:
     has = backend.capabilities
     for index, pool in enumerate(program.pools):
         users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
         if users > 1 and not has.thread_safe:
             return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}")
         if has.max_actors is not None and users > has.max_actors:
-            return Unavailable(f"for at most {has.max_actors} actor a pool, and {users} use {pool.name!r}")
+            return Unavailable(f"for at most {has.max_actors} actor per pool, and {users} use {pool.name!r}")
     if program.queues and not has.cross_thread_free:
         return Unavailable("cannot free on another thread, which this workload does")
     return None
 
 
 class TooLargeError(UsageError):
-    """Nothing of what was asked for by name runs here: too few cores, or too little memory."""
+    """Nothing that was asked for by name can run here: too few cores, or too little memory."""
 
 
 class _NoRoomError(UsageError):
@@ -198,8 +195,3 @@ def _check_memory(workload: str, program: Program, processes: int) -> None:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:,.1f} GiB"
-
-
-def owner(registered: Registered) -> list[str]:
-    """The plugins that the process of a cell must load."""
-    return [registered.plugin] if registered.plugin != BUILTIN else []

@@ -15,12 +15,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from allocmark.errors import AllocmarkError
+
 LAST_LINES = 3  #: lines of a dead process's output that are shown
 MOST_OUTPUT = 8192  #: bytes of its output that are looked at
 
 
-class CellFailedError(Exception):
-    """The cell is lost; the text says what happened. Nothing else is."""
+class CellFailedError(AllocmarkError):
+    """This cell failed, and no other. The text says what happened."""
 
 
 class CellRefusedError(CellFailedError):

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from allocmark.passes import registry
+from allocmark.results.records import typed
+
 
 @dataclass(frozen=True)
 class Request:
@@ -14,7 +17,7 @@ class Request:
 
     ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
     variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
-    last, ``blocks`` how many samples a cell gets. ``latency`` and ``reuse`` ask for the passes of those names.
+    last, ``blocks`` how many samples a cell gets. ``passes`` names what is measured beside the samples.
     """
 
     workloads: Sequence[str] = ()
@@ -24,8 +27,7 @@ class Request:
     seed: int = 1
     verify: bool = False
     pin: bool = True
-    latency: bool = True
-    reuse: bool = True
+    passes: Sequence[str] = ()
     blocks: int = 100
     sample_ms: float = 25.0
     timeout: float = 60.0
@@ -35,27 +37,8 @@ class Request:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Request:
-        """The inverse of `to_json`. Raises TypeError or ValueError for what `to_json` never writes."""
-        request = cls(**document)
-        for name, kind in _KINDS.items():
-            value = getattr(request, name)
-            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-                raise ValueError(f"{name} is {value!r}")
-        return request
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "workloads": list,
-    "backends": list,
-    "overrides": dict,
-    "short": bool,
-    "seed": int,
-    "verify": bool,
-    "pin": bool,
-    "latency": bool,
-    "reuse": bool,
-    "blocks": int,
-    "sample_ms": (int, float),
-    "timeout": (int, float),
-}
+    def from_json(cls, settings: Mapping[str, Any]) -> Request:
+        """The inverse of `to_json`. Raises RecordError for what `to_json` never writes."""
+        # Until passes had a list of their own, each was a flag.
+        flags = [each.name for each in registry.PASSES if settings.get(each.name)]
+        return typed(cls, {"passes": flags, **settings})

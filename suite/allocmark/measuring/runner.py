@@ -7,7 +7,6 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from allocmark.measuring.plan import Plan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Progress
 from allocmark.plugins import BUILTIN, Host
-from allocmark.results.records import PlannedCase, RunHeader
+from allocmark.results.records import PlannedCase, RecordError, RunHeader
 from allocmark.results.store import Run, RunWriter, read_run
 from allocmark.results.summary import check_baseline
 from allocmark.system import machine
@@ -52,15 +51,12 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     header = read_run(directory).header
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
-    settings = {key: value for key, value in header.settings.items() if key != "left_out"}
     try:
-        request = Request.from_json(settings)
-    except (TypeError, ValueError) as error:
+        request = Request.from_json(header.settings)
+    except RecordError as error:
         raise RunFileError(f"{directory}: its settings cannot be used ({error}): start a new run") from error
     plan = make_plan(request, host)
-    now = tuple(replace(case.record, parameters=dict(case.record.parameters)) for case in plan.cases)
-    then = tuple(replace(case, parameters=dict(case.parameters)) for case in header.plan)
-    if now != then:
+    if tuple(case.record for case in plan.cases) != header.plan:
         raise RunFileError(
             f"{directory}: cannot be resumed: its workloads, backends or this machine's cores have changed since; "
             "start a new run"
@@ -95,7 +91,7 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
 
 
 class _Interrupt:
-    """The first Ctrl-C asks the run to stop after the sample in hand; the second one is an exception."""
+    """The first Ctrl-C asks the run to stop after the current sample; the second raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self._requested = False

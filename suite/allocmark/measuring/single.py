@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
+from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.workload.language.load import Scalar
 
-#: Raised when engine or schedule come to measure another thing, so that older figures are not compared with new ones.
+#: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
 MEASURING_VERSION = 2
 
 
@@ -26,11 +26,12 @@ class UnavailableError(AllocmarkError):
 def measure(
     workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1
 ) -> list[float]:
-    """Nanoseconds an object, gross, one value a sample; each sample comes from a process of its own, warmed up.
+    """Nanoseconds per object, the floor included, one value for each sample. Each sample has a process of its own,
+    which is warmed up.
 
     Parameters and errors are those of `measure_cell`.
     """
-    cells = (measure_cell(workload, parameters, backend, blocks=1, reuse=False, seed=seed) for _ in range(samples))
+    cells = (measure_cell(workload, parameters, backend, blocks=1, counts=False, seed=seed) for _ in range(samples))
     return [cell.samples[0] for cell in cells]
 
 
@@ -40,11 +41,12 @@ def measure_cell(
     backend: str,
     *,
     blocks: int = 0,
-    reuse: bool = True,
+    counts: bool = True,
     seed: int = 1,
 ) -> MeasuredCell:
-    """One cell's record, from one process: with none but the deterministic measures, or with ``blocks`` samples.
+    """One cell's record, from one process, with ``blocks`` samples.
 
+    ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
     a value for every sweep variable that has several, and for any other place of the file (``pools.mbuf.objects``).
 
@@ -57,12 +59,10 @@ def measure_cell(
         overrides={key: [_as_typed(value)] for key, value in parameters.items()},
         seed=seed,
         blocks=blocks,
-        latency=False,
-        reuse=reuse,
+        passes=registry.counting() if counts else (),
     )
     case = _one_cell(request)
-    missing = case.cells[0].unavailable
-    if missing:
+    if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
     finished = CaseRun(case, request, [], lambda: False).run(lambda _cell, _block: None)
     assert finished  # only a stopped run has nothing to keep
@@ -73,16 +73,16 @@ def measure_cell(
 
 
 def _as_typed(value: Scalar) -> str:
-    """As on the command line: a word is plain, and JSON's numbers and truths are YAML's."""
+    """The value as it would be typed after --set."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _one_cell(request: Request) -> CasePlan:
     try:
-        plan = make_plan(request, plugins.load())
+        plan = make_plan(request, plugins.load(), floor=False)
     except TooLargeError as error:
         raise UnavailableError(str(error)) from error
-    if len(plan.cases) != 1:
-        raise UsageError(f"{request.workloads[0]}: these parameters leave {len(plan.cases)} cells; expected one")
-    case = plan.cases[0]
-    return replace(case, cells=case.cells[-1:])  # every plan begins with the floor
+    cells = sum(len(case.cells) for case in plan.cases)
+    if cells != 1:
+        raise UsageError(f"{request.workloads[0]}: these parameters leave {cells} cells; expected one")
+    return plan.cases[0]

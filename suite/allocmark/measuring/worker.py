@@ -1,35 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process of one cell: ``python -m allocmark.measuring.worker IN OUT``, two inherited file descriptors.
 
-Standard input holds one JSON document that says which cell it is. Then it reads one JSON request a line and writes one
-JSON reply a line: ``reuse`` (the run in turns), ``sample`` (one sample), ``latency`` (one in which calls are timed) and
-``finish`` (drain, probe again, clean up). A reply with "error" is the last one.
-Standard output and error stay free for whatever a library prints.
+Standard input holds one JSON document that says which cell it is. Then each line of IN is a request and each line of
+OUT its reply, as JSON. A request names a measurement pass and the units to run, or is ``finish``: probe again, drain,
+clean up. A reply with "error" is the last one. Standard output and error stay free for whatever a library prints.
 
-Start-up time is time in which nothing is measured: this imports only what a cell needs.
+Nothing is measured while this starts, so it imports only what a cell needs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.passes.reuse import measure_reuse
+from allocmark.measuring.attest import attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.workload.tape.program import Program
 
 
 def main() -> int:
     """Serve one cell until its input ends."""
-    _die_first_when_memory_runs_out()
+    with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
+        Path("/proc/self/oom_score_adj").write_text("1000")
     with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
         try:
             _serve(requests, replies)
@@ -47,61 +50,25 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     backend = _find(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
-    engine = Engine(
-        backend.table,
-        backend.options,
-        program,
-        job["cpus"],
-        verify=job["verify"],
-        stall_seconds=job["stall_seconds"],
-        limit_seconds=job["limit_seconds"],
-    )
+    asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
+    engine = Engine(backend.table, backend.options, program, job["cpus"], **job["engine"])
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
-        wrong = _attest(backend, phases)
-        if wrong:
+        if wrong := attest(backend, phases):
             raise AllocmarkError(wrong)
+        passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         _reply(replies, setup_seconds=time.monotonic() - begun)
-        timing = CallTiming(engine)
         for line in requests:
             request = json.loads(line)
-            match request["do"]:
-                case "sample":
-                    _sample(engine, request["units"], job["cpus"], replies)
-                case "latency":
-                    _reply(replies, **timing.sample(request["units"]))
-                case "reuse":
-                    _reply(replies, reuse=measure_reuse(engine, program))
-                case _:
-                    _finish(engine, program, backend, probes, phases, job["verify"], replies)
-                    return
+            if request["do"] == "finish":
+                _finish(engine, program, backend, probes, phases, replies)
+                return
+            _reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
     except BaseException:
         engine.abandon()
         raise
-
-
-def _sample(engine: Engine, units: int, cpus: list[tuple[int, int]], replies: TextIO) -> None:
-    from allocmark.system.machine import steal_ticks
-
-    used = sorted({cpu for cpu, _ in cpus if cpu >= 0})
-    stolen = steal_ticks(used)
-    sample = engine.sample(units)
-    disturbed = []
-    if steal_ticks(used) > stolen:
-        disturbed.append("steal")
-    if any(actor.switches for actor in sample.actors):
-        disturbed.append("descheduled")
-    _reply(
-        replies,
-        ns=sample.ns_per_object,
-        elapsed_ns=sample.elapsed_ns,
-        objects=sample.objects,
-        failed_gets=sum(actor.failed_gets for actor in sample.actors),
-        cpus=[actor.cpu for actor in sample.actors],
-        disturbed=disturbed,
-    )
 
 
 def _finish(
@@ -110,15 +77,14 @@ def _finish(
     backend: Backend,
     probes: list[Probe],
     phases: dict[str, dict[str, Any]],
-    verify: bool,
     replies: TextIO,
 ) -> None:
     facts = engine.facts()
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
-    wrong = _attest(backend, phases)
+    wrong = attest(backend, phases)
     engine.drain()
-    stranded = engine.check_complete(backend.capabilities.any_size) if verify else {}
+    stranded = engine.check_complete(backend.capabilities.any_size)
     engine.close()
     if wrong:
         raise AllocmarkError(wrong)
@@ -127,8 +93,6 @@ def _finish(
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
     """What every probe says now."""
-    import os
-
     pools = [
         PoolMemory(
             name=pool.name,
@@ -144,19 +108,13 @@ def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> 
 
 
 def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
-    """A probe that fails costs its own figure and nothing else."""
+    """A probe that fails loses its own figure and nothing else."""
     try:
         result = probe.measure(context)
-        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where it costs one figure
+        json.dumps(result, allow_nan=False)  # what cannot be kept is refused here, where one figure is lost
         return dict(result)
     except Exception as error:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
-
-
-def _attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:
-    from allocmark.measuring.attest import attest
-
-    return attest(backend, phases)
 
 
 def _find(host: plugins.Host, label: str) -> Backend:
@@ -170,15 +128,6 @@ def _find(host: plugins.Host, label: str) -> Backend:
 def _reply(replies: TextIO, **values: Any) -> None:
     replies.write(json.dumps(values, allow_nan=False) + "\n")
     replies.flush()
-
-
-def _die_first_when_memory_runs_out() -> None:
-    """When memory runs out the kernel should end this cell, not the run."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as score:
-            score.write("1000")
-    except OSError:
-        pass
 
 
 if __name__ == "__main__":

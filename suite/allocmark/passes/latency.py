@@ -1,34 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What single calls took: histograms of timed gets and puts, as the run file keeps them, and their percentiles."""
+"""What single calls took: histograms of gets and puts that were timed one by one, and their percentiles."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from allocmark.passes.base import ENOUGH_BLOCKS, Figures, PassColumn, Reply, Sampler, TablePass
+
+if TYPE_CHECKING:
+    from allocmark.engine.session import Engine
+    from allocmark.workload.tape.program import Program
 
 PERCENTILES = ("50", "99", "99.9", "99.99")
 BEYOND = 10  #: calls that must lie beyond a percentile for it to be given
+FEW = "few"  #: shown for a percentile beyond which fewer calls lie
 ERROR = 1 / 64  #: how far below its bucket's figure a true value may lie, as a share of it
 CALLS = ("get", "put")
+CLOCK_SHARE = 0.05  #: of a sample's time, what reading the clock may take, for gets and puts together
+BLOCK_SHARE = 10  #: of this many blocks of samples, one more for this pass; at least ENOUGH_BLOCKS
 
-Buckets = Sequence[tuple[float, int]]
+Buckets = Sequence[tuple[float, int]]  #: (ns, calls), ascending; ns is the bucket's upper end
 
 
 @dataclass(frozen=True)
-class Calls:
+class Calls(Figures):
     """Timed calls of one kind: one in ``every`` on average.
 
-    ``buckets`` are (ns, calls), ascending, ns being a bucket's upper end. ``blocks`` maps a percentile to its figure by
-    latency block, where it can be given.
+    ``blocks`` maps a percentile to its figure in ns in each block of this pass, None where there is none.
     """
 
     every: int
     buckets: Buckets
-    blocks: Mapping[str, Mapping[int, float]]
+    blocks: Mapping[str, Sequence[float | None]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (least := min((count for _, count in self.buckets), default=0)) < 0:
+            raise ValueError(f"buckets hold {least} calls")
 
     @cached_property
     def count(self) -> int:
@@ -45,10 +58,14 @@ class Calls:
         """ns by percentile; None where too few calls lie beyond it."""
         return {name: percentile(self.buckets, name) for name in PERCENTILES}
 
+    def by_block(self, name: str) -> dict[int, float]:
+        """A percentile in ns by block, for those that have it."""
+        return {block: ns for block, ns in enumerate(self.blocks[name]) if ns is not None}
+
 
 @dataclass(frozen=True)
-class Latency:
-    """The latency pass of one cell.
+class Latency(Figures):
+    """The timed calls of one cell.
 
     ``clock_ns`` is in every figure: what reading the clock takes; ``resolution_ns`` is the clock's smallest step, and
     ``error`` how far below its bucket's figure a true value may lie, as a share of it. ``ns_per_object`` is what the
@@ -61,6 +78,11 @@ class Latency:
     resolution_ns: float
     error: float
     ns_per_object: Sequence[float]
+
+    @property
+    def calls(self) -> tuple[Calls, Calls]:
+        """Gets and puts."""
+        return self.get, self.put
 
 
 def enough(name: str) -> int:
@@ -81,54 +103,97 @@ def percentile(buckets: Buckets, name: str) -> float | None:
     return None
 
 
-def merged(replies: Mapping[int, Mapping[str, Any]], kept: Collection[int]) -> dict[str, Any]:
-    """The record of a cell's latency pass from what its process said in each block; blocks not kept are left out."""
-    used = {block: reply for block, reply in replies.items() if block in kept}
-    if not used:
-        return {}
-    last = max(replies) + 1
-    return {
-        **{kind: _calls({block: reply[kind] for block, reply in used.items()}, last) for kind in CALLS},
-        "clock_ns": min(reply["clock_ns"] for reply in used.values()),
-        "resolution_ns": max(reply["resolution_ns"] for reply in used.values()),
-        "error": ERROR,
-        "ns_per_object": [reply["ns"] for reply in used.values()],
-    }
+def _write(ns: float) -> str:
+    return f"{ns:.0f}" if ns < 100_000 else f"{ns:.3g}"
 
 
-def _calls(blocks: Mapping[int, Mapping[str, Any]], n: int) -> dict[str, Any]:
+def _columns(kind: str) -> list[PassColumn[Latency]]:
+    def of(name: str) -> Callable[[Latency], float | None]:
+        return lambda record: getattr(record, kind).percentiles[name]
+
+    return [
+        *(PassColumn(f"{kind} p{name}", of(name), _write, FEW, f"{kind}_p{name}") for name in PERCENTILES),
+        PassColumn(f"{kind} max", lambda record: getattr(record, kind).max_ns or None, _write, FEW),
+    ]
+
+
+class LatencyPass(TablePass[Latency]):
+    """Blocks of its own after all samples, in which some calls are timed, so seldom that the clock takes little of the
+    time."""
+
+    name = "latency"
+    help = "do not time single calls"
+    record = Latency
+    title = "single calls, ns"
+    columns = (*_columns("get"), *_columns("put"))
+    spare = ("put p99.99", "get p99.99", "put p50", "put max", "put p99", "put p99.9")
+
+    def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:
+        """How many calls lie between two that are timed is found out once, for gets and for puts, and stays."""
+        every: list[int] = []
+
+        def sample(units: int) -> dict[str, Any]:
+            every[:] = every or _pace(engine, units)
+            taken, *histograms = engine.time_calls(units, *every)
+            return {
+                "ns": taken.ns_per_object,
+                "clock_ns": engine.clock_ns(),
+                "resolution_ns": engine.clock_step_ns(),
+                **{k: {"every": n, "buckets": b} for k, n, b in zip(CALLS, every, histograms, strict=True)},
+            }
+
+        return sample
+
+    def blocks(self, wanted: int) -> int:
+        return min(wanted, max(ENOUGH_BLOCKS, wanted // BLOCK_SHARE))
+
+    def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
+        """The histograms of the kept blocks added up."""
+        used = {block: reply for block, reply in replies.items() if block in kept}
+        if not used:
+            return {}
+        record = {
+            **{kind: _added({b: reply[kind] for b, reply in used.items()}, max(replies) + 1) for kind in CALLS},
+            "clock_ns": min(reply["clock_ns"] for reply in used.values()),
+            "resolution_ns": max(reply["resolution_ns"] for reply in used.values()),
+            "error": ERROR,
+            "ns_per_object": [reply["ns"] for reply in used.values()],
+        }
+        return {self.name: record}
+
+    def note(self, records: Sequence[Latency]) -> str:
+        clock = max(each.clock_ns for each in records)
+        step = max(each.resolution_ns for each in records)
+        text = f"Reading the clock takes {clock:.0f} ns of each figure and has steps of {step:.0f} ns."
+        if any(None in calls.percentiles.values() for each in records for calls in each.calls):
+            text += f" {FEW}: fewer than {BEYOND} of the timed calls lie beyond it."
+        return text
+
+    def document(self, record: Latency) -> dict[str, Any]:
+        """As in the run file, with the percentiles over all blocks."""
+        found = super().document(record)
+        for kind, calls in zip(CALLS, record.calls, strict=True):
+            found[kind] |= {"percentiles": calls.percentiles, "calls": calls.count}
+        return found
+
+
+def _pace(engine: Engine, units: int) -> list[int]:
+    """Counts the calls by timing each of them, which also warms this loop up."""
+    spent = sum(actor.ns for actor in engine.sample(units).actors)
+    _, *histograms = engine.time_calls(units, 1, 1)
+    allowed = max(1.0, spent * CLOCK_SHARE / 2)
+    return [max(1, math.ceil(engine.clock_ns() * sum(count for _, count in each) / allowed)) for each in histograms]
+
+
+def _added(blocks: Mapping[int, Reply], n: int) -> dict[str, Any]:
     counts: Counter[float] = Counter()
     for reply in blocks.values():
         counts.update(dict(reply["buckets"]))
     return {
         "every": next(iter(blocks.values()))["every"],
-        "buckets": [[ns, count] for ns, count in sorted(counts.items())],
+        "buckets": sorted(counts.items()),
         "blocks": {
             name: [percentile(blocks[i]["buckets"], name) if i in blocks else None for i in range(n)]
             for name in PERCENTILES
         },
     }
-
-
-def latency_from(record: Mapping[str, Any]) -> Latency | None:
-    """What `merged` wrote, or None for a cell without. Raises ValueError for what it never writes."""
-    if not record:
-        return None
-    try:
-        get, put = (_calls_from(record[kind]) for kind in CALLS)
-        costs = [float(ns) for ns in record["ns_per_object"]]
-        clock, step, error = (float(record[name]) for name in ("clock_ns", "resolution_ns", "error"))
-        return Latency(get, put, clock, step, error, costs)
-    except (KeyError, TypeError, AttributeError) as wrong:
-        raise ValueError(f"{type(wrong).__name__}: {wrong}") from wrong
-
-
-def _calls_from(record: Mapping[str, Any]) -> Calls:
-    return Calls(
-        every=int(record["every"]),
-        buckets=tuple((float(ns), int(count)) for ns, count in record["buckets"]),
-        blocks={
-            name: {block: float(ns) for block, ns in enumerate(figures) if ns is not None}
-            for name, figures in record["blocks"].items()
-        },
-    )

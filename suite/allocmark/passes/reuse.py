@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How closely an allocator reuses memory: what a run in turns shows, without a clock, and the same in every run."""
+"""How closely an allocator reuses memory: counted while the actors take turns, so the same in every run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from allocmark.engine.session import Engine
-from allocmark.workload.tape.instructions import LAYOUT, Insn, Op
-from allocmark.workload.tape.program import Program
+from allocmark.passes.base import Figures, PassColumn, Reply, Sampler, TablePass
+
+if TYPE_CHECKING:
+    from allocmark.engine.session import Engine
+    from allocmark.workload.tape.program import Program
 
 WINDOW = 1000  #: objects got by one actor, over which distinct things are counted
-EVENTS = 65536  #: objects got and put that are looked at
+EVENTS = 65536  #: gets and puts that are looked at
 MOST_SKIPPED = 1 << 21  #: objects got before that, however many the pools have
 
 _SHIFTS = {"pages_2m": 21, "pages_4k": 12}
@@ -27,28 +30,85 @@ class Event(NamedTuple):
     put: int
 
 
-def measure_reuse(engine: Engine, program: Program) -> dict[str, Any]:
-    """Runs the workload in turns: first until as many objects were got as the pools have, so that one that hands out
-    all of them in turn is seen doing so, then with the record on. Empty when that was too short for one window."""
+@dataclass(frozen=True)
+class Places(Figures):
+    """Distinct addresses of pages, cache lines of the bytes that the workload touches, and objects."""
+
+    pages_2m: int | float
+    pages_4k: int | float
+    lines: int | float
+    objects: int | float
+
+
+@dataclass(frozen=True)
+class Reuse(Places):
+    """Means over windows of ``window`` objects got by one actor; ``all``: of all ``gets`` that were looked at.
+
+    ``foreign_puts`` is the share of objects put by another actor than the one that got them; None when none was put.
+    """
+
+    window: int
+    gets: int
+    all: Places
+    foreign_puts: float | None
+
+
+def _column(
+    head: str, name: str, write: str, csv: str = "", of: Callable[[Reuse], Places] = lambda record: record
+) -> PassColumn[Reuse]:
+    return PassColumn(head, lambda record: getattr(of(record), name), write.format, csv=csv)
+
+
+class ReusePass(TablePass[Reuse]):
+    """Once, before anything that depends on the clock."""
+
+    name = "reuse"
+    help = "do not count the pages, cache lines and objects that are reused"
+    timed = False
+    record = Reuse
+    title = "memory reused, distinct per 1,000 objects got by one actor"
+    columns = (
+        _column("2 MB pages", "pages_2m", "{:.1f}", "reuse_pages_2m"),
+        _column("4 KB pages", "pages_4k", "{:.0f}", "reuse_pages_4k"),
+        _column("lines", "lines", "{:.0f}", "reuse_lines"),
+        _column("objects", "objects", "{:.0f}", "reuse_objects"),
+        _column("2 MB in all", "pages_2m", "{:,.0f}", of=lambda record: record.all),
+        _column("objects in all", "objects", "{:,.0f}", of=lambda record: record.all),
+        _column("foreign puts", "foreign_puts", "{:.0%}"),
+    )
+    spare = ("foreign puts", "objects in all", "2 MB in all", "objects", "lines")
+
+    def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:
+        return lambda units: counted(engine, program)
+
+    def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
+        return {"reuse": replies[0]} if replies.get(0) else {}
+
+    def note(self, records: Sequence[Reuse]) -> str:
+        gets = min(record.gets for record in records)
+        return (
+            f"Counted, not timed: the same in each run. In all: over {gets:,} objects got or more. lines: cache lines "
+            "of the bytes that the workload touches. foreign puts: by another actor than the one that got the object."
+        )
+
+    def facts(self, record: Reuse) -> dict[str, float]:
+        names = {"2 MB pages": "pages_2m", "4 KB pages": "pages_4k", "cache lines": "lines", "objects": "objects"}
+        return {f"{what} in 1,000 gets": getattr(record, name) for what, name in names.items()}
+
+
+def counted(engine: Engine, program: Program) -> dict[str, Any]:
+    """Runs the workload in turns and counts; empty when that is too short for one window.
+
+    First as many objects are got as the pools have: a pool that hands out all of them in turn is then seen doing so.
+    """
     skip = min(MOST_SKIPPED, sum(pool.objects for pool in program.pools))
-    a_unit = sum(actor.objects * actor.passes for actor in program.actors)
-    units = -(-(skip + EVENTS) // a_unit)
-    return figures([Event(*event) for event in engine.trace(units, skip, EVENTS)], touched(program))
-
-
-def touched(program: Program) -> list[int]:
-    """Bytes at the head of each pool's objects that the workload reads or writes."""
-    most = [0] * len(program.pools)
-    for actor in program.actors:
-        for insn in (Insn(Op(op), *rest) for op, *rest in LAYOUT.iter_unpack(actor.body)):
-            size = {Op.GET_READ: insn.aux, Op.GET_WRITE: insn.aux, Op.READ: insn.arg, Op.WRITE: insn.arg}.get(insn.op)
-            if size is not None:
-                most[insn.target] = max(most[insn.target], size)
-    return most
+    per_unit = sum(actor.objects * actor.passes for actor in program.actors)
+    units = -(-(skip + EVENTS) // per_unit)
+    return figures([Event(*event) for event in engine.trace(units, skip, EVENTS)], program.touched)
 
 
 def figures(events: Sequence[Event], touched: Sequence[int], window: int = WINDOW) -> dict[str, Any]:
-    """Distinct pages, lines and objects in windows of objects got by one actor, and who puts what another got."""
+    """The members of a `Reuse`; ``touched`` are the bytes at the head of each pool's objects that are used."""
     got: dict[int, list[Event]] = {}
     for event in events:
         if not event.put:
@@ -83,7 +143,6 @@ def _distinct(events: Iterable[Event], touched: Sequence[int]) -> dict[str, int]
 
 
 def _foreign(events: Iterable[Event]) -> float | None:
-    """The share of objects put by another actor than the one that got them, of those seen got and put."""
     getter: dict[int, int] = {}
     puts = foreign = 0
     for event in events:
@@ -93,17 +152,3 @@ def _foreign(events: Iterable[Event]) -> float | None:
             puts += 1
             foreign += getter[event.object] != event.actor
     return foreign / puts if puts else None
-
-
-def problem(record: Mapping[str, Any]) -> str | None:
-    """What is wrong with a record that was read back; None for a good one, and for an empty one."""
-    if not record:
-        return None
-    whole = ["pages_2m", "pages_4k", "lines", "objects"]
-    numbers = [record.get(name) for name in (*whole, "window", "gets")]
-    every = record.get("all")
-    numbers += [every.get(name) for name in whole] if isinstance(every, dict) else [None]
-    if any(not isinstance(n, int | float) or isinstance(n, bool) for n in numbers):
-        return "a figure is missing or is no number"
-    share = record.get("foreign_puts")
-    return None if share is None or isinstance(share, int | float) else "foreign_puts is no number"

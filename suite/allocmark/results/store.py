@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run file: what was planned and every raw sample, as JSON Lines that only ever grow.
+"""The run file: what was planned and every raw sample, as JSON Lines. It only grows.
 
 The first line is the header. Each finished case (one workload with one set of parameters, all its cells
-interleaved) adds one line a cell and then its own, in a single write that is synced to the disk; an end
-line closes the run. A case counts only with its own line there, so a process killed at any moment costs
-the case in flight.
+interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
+line closes the run. A case counts only with its own line there, so a process
+that is killed at any moment loses only the case that it was measuring.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from allocmark.results.records import (
     cell_from,
     decode,
     encode,
-    end_from,
     header_from,
+    typed,
 )
 
 __all__ = ["FILE_NAME", "Run", "RunWriter", "read_run"]
@@ -43,7 +43,7 @@ FILE_NAME = "run.jsonl"
 class Run:
     """A run file that was read, its cases in the order of the plan.
 
-    ``torn`` is the number of the line from which on it is cut off, or None when it is whole.
+    ``torn`` is the number of the first line that is cut off, or None when the file is whole.
     """
 
     path: Path
@@ -106,7 +106,7 @@ class RunWriter:
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> Self:
-        """Go on with a run: whatever follows its last complete case, an end included, is cut off."""
+        """Go on with a run. What follows its last complete case is cut off, the end as well."""
         path = _locate(Path(directory))
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -145,7 +145,7 @@ class RunWriter:
         self._append(encode("end", End(total, measured, interrupted)))
 
     def close(self) -> None:
-        """Let go of the file. May be called twice."""
+        """Close the file. May be called twice."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -205,7 +205,7 @@ def _parse(path: Path, data: bytes) -> tuple[Run, int]:
                 case "end":
                     if cells:
                         raise RecordError("the end follows a case that is not complete")
-                    end = end_from(record)
+                    end = typed(End, record)
                 case kind:
                     raise RecordError(f'"type" is {kind!r}, expected "cell", "case" or "end"')
         except RecordError as error:

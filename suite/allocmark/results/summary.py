@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run says: medians, figures net of the floor and ratios to a baseline, cell by cell."""
+"""What a run says of each cell: medians, what is left without the floor, and ratios to a baseline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from allocmark import stats
 from allocmark.errors import UsageError
-from allocmark.passes.latency import CALLS, Latency, latency_from
-from allocmark.results.records import UNIT, MeasuredCase, MeasuredCell, PlannedCase
+from allocmark.passes import registry
+from allocmark.results.records import MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.stats import Distance, Estimate, Verdict
 
@@ -20,12 +20,12 @@ DOCUMENT_FORMAT = 2  #: 1 called a case a group
 
 @dataclass(frozen=True)
 class CellSummary:
-    """One cell's figures, in ns an object.
+    """One cell's figures, in ns per object.
 
     ``values`` are its block medians. Every estimate is None where it cannot be had: no sample was used, the
     case has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict`` rests on
     ``ratio``. Of the samples, ``used`` count, ``disturbed`` of those are marked, and ``set_aside`` lie in
-    blocks left out. ``latency`` and ``reuse`` are None where they were not measured; for reuse see reuse.py.
+    blocks left out.
     """
 
     cell: MeasuredCell
@@ -39,8 +39,6 @@ class CellSummary:
     used: int
     disturbed: int
     set_aside: int
-    latency: Latency | None
-    reuse: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -140,8 +138,6 @@ def _cell(
         used=len(used),
         disturbed=sum(index in cell.disturbed for index in used),
         set_aside=sum(block not in distance.kept for block in cell.blocks),
-        latency=latency_from(cell.latency),
-        reuse=cell.reuse or None,
     )
 
 
@@ -173,7 +169,7 @@ def _baseline(
 def _best(
     planned: PlannedCase, values: Mapping[str, Mapping[int, float]], wanted: str
 ) -> tuple[str | None, str | None]:
-    """The cheapest of a family here: chosen by the very figures it is then compared by, which favours it."""
+    """The fastest of a family here. It is chosen by the same figures that it is compared by, which favours it."""
     medians = {
         cell.label: stats.median(values[cell.label].values())
         for cell in planned.cells
@@ -193,14 +189,9 @@ def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
     summaries = summarise(run, baseline)
     return {
         "format": DOCUMENT_FORMAT,
-        "id": header.id,
-        "created": header.created,
-        "argv": list(header.argv),
-        "seed": header.seed,
+        **{name: value for name, value in vars(header).items() if name != "plan"},
         "baseline": baseline or header.baseline,
         "complete": run.end is not None and not run.end.interrupted and len(run.cases) == len(header.plan),
-        "environment": dict(header.environment),
-        "settings": dict(header.settings),
         "cases": [_case_document(s, g) for s, g in zip(summaries, run.cases, strict=True)],
         "cells": [_cell_document(cell, case) for case in summaries for cell in case.cells],
     }
@@ -226,17 +217,8 @@ def _case_document(summary: CaseSummary, case: MeasuredCase) -> dict[str, Any]:
 def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
     cell = summary.cell
     return {
-        "case": cell.case,
-        "workload": cell.workload,
-        "parameters": dict(cell.parameters),
-        "backend": cell.backend,
-        "variant": cell.variant,
-        "version": cell.version,
-        "floor": cell.floor,
-        "status": cell.status,
-        "reason": cell.reason,
-        "fix": cell.fix,
-        "unit": UNIT,
+        **{name: value for name, value in vars(cell).items() if name != "passes"},
+        "disturbed": {str(index): what for index, what in cell.disturbed.items()},
         "median": summary.median and summary.median.value,
         "ci95": _interval(summary.median),
         "net_median": summary.net and summary.net.value,
@@ -248,29 +230,10 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "net_ratio_ci99": _interval(summary.net_ratio),
         "verdict": summary.verdict and summary.verdict.value,
         "no_ratio": summary.no_ratio,
-        "objects": cell.objects,
-        "samples": list(cell.samples),
-        "blocks": list(cell.blocks),
-        "disturbed": {str(index): list(what) for index, what in cell.disturbed.items()},
         "used": summary.used,
         "set_aside": summary.set_aside,
-        "attestation": dict(cell.attestation),
-        "probes": dict(cell.probes),
-        "setup_seconds": cell.setup_seconds,
-        "latency": _latency_document(cell.latency, summary.latency),
-        "reuse": dict(cell.reuse) or None,
+        **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in registry.PASSES},
     }
-
-
-def _latency_document(record: Mapping[str, Any], latency: Latency | None) -> dict[str, Any] | None:
-    """As in the run file, with the percentiles over all blocks."""
-    if latency is None:
-        return None
-    percentiles = {
-        kind: record[kind] | {"percentiles": getattr(latency, kind).percentiles, "calls": getattr(latency, kind).count}
-        for kind in CALLS
-    }
-    return {**record, **percentiles}
 
 
 def _interval(estimate: Estimate | None) -> list[float] | None:

@@ -99,7 +99,7 @@ def _cell(benchmark):
 
 def test_what_cannot_run_leaves_an_empty_cell(benchmarks, mutants, monkeypatch):
     monkeypatch.syspath_prepend(mutants)
-    with pytest.raises(NotImplementedError, match="for at most 1 actor a pool"):
+    with pytest.raises(NotImplementedError, match="for at most 1 actor per pool"):
         benchmarks.cross_core_free_time_object().setup("mutant:alone", *_cell(benchmarks.cross_core_free_time_object))
 
 

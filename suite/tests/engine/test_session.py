@@ -13,9 +13,9 @@ import pytest
 
 from allocmark.engine import core_distance, null_table, table_problem
 from allocmark.engine._engine import ffi
-from allocmark.engine.calls import CallTiming
 from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
+from allocmark.passes.latency import LatencyPass
 from allocmark.system import machine
 from allocmark.workload.language.expand import Template
 from allocmark.workload.tape.compile import compile_workload
@@ -81,8 +81,8 @@ def test_calls_are_timed(start):
 
 def test_how_often_calls_are_timed_follows_from_what_the_clock_costs(start):
     running = start(LONER)
-    timing = CallTiming(running)
-    first, second = timing.sample(200_000), timing.sample(200_000)
+    sample = LatencyPass().start(running, None, ())
+    first, second = sample(200_000), sample(200_000)
     every = first["get"]["every"]
     assert second["get"]["every"] == every > 5  # a get of the floor takes less than reading the clock
     assert sum(count for _, count in second["get"]["buckets"]) == pytest.approx(200_000 / every, rel=0.3)

@@ -38,7 +38,7 @@ def test_parameters_must_leave_one_cell():
 
 def test_what_cannot_run_is_unavailable(installed_mutants):
     parameters = {"burst": 32, "touch": 0, "hold": 0, "rx": 1, "tx": 1, "cache": 256}
-    with pytest.raises(allocmark.UnavailableError, match="for at most 1 actor a pool, and 2 use 'mbuf'"):
+    with pytest.raises(allocmark.UnavailableError, match="for at most 1 actor per pool, and 2 use 'mbuf'"):
         allocmark.measure("cross_core_free", parameters, "mutant:alone")
 
 

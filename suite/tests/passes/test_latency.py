@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from allocmark.passes.latency import enough, latency_from, merged, percentile
+from allocmark.passes.latency import Latency, LatencyPass, enough, percentile
+from allocmark.results.records import RecordError, typed
 
 
 def reply(get: list[list[float]], put: list[list[float]], ns: float = 1.0) -> dict[str, Any]:
@@ -46,30 +47,35 @@ def test_blocks_are_merged_without_those_set_aside():
         1: reply([[10.0, 1], [9e9, 5000]], [[9e9, 30]]),  # the distance changed in it
         2: reply([[10.0, 1000]], [[5.0, 10], [8.0, 5]], 2.5),
     }
-    record = merged(replies, {0, 2})
-    latency = latency_from(json.loads(json.dumps(record)))
-    assert latency is not None
-    assert latency.get.buckets == ((10.0, 1900), (30.0, 200))
+    record = LatencyPass().merge(replies, {0, 2})["latency"]
+    latency = typed(Latency, json.loads(json.dumps(record)))
+    assert latency.get.buckets == [(10.0, 1900), (30.0, 200)]
     assert (latency.get.count, latency.get.max_ns, latency.get.every) == (2100, 30.0, 7)
     assert latency.get.percentiles == {"50": 10.0, "99": 30.0, "99.9": None, "99.99": None}
-    assert latency.get.blocks["99"] == {0: 30.0, 2: 10.0}
-    assert latency.put.buckets == ((5.0, 40), (8.0, 5))
-    assert latency.put.blocks["50"] == {0: 5.0}  # 15 calls are too few
+    assert latency.get.by_block("99") == {0: 30.0, 2: 10.0}
+    assert latency.put.buckets == [(5.0, 40), (8.0, 5)]
+    assert latency.put.by_block("50") == {0: 5.0}  # 15 calls are too few
     assert record["put"]["blocks"]["50"] == [5.0, None, None]
     assert latency.ns_per_object == [1.5, 2.5]
 
 
 def test_nothing_measured_is_nothing():
-    assert merged({}, {0}) == {}
-    assert merged({0: reply([[1.0, 1]], [])}, set()) == {}
-    assert latency_from({}) is None
+    assert LatencyPass().merge({}, {0}) == {}
+    assert LatencyPass().merge({0: reply([[1.0, 1]], [])}, set()) == {}
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda r: r.pop("get"), lambda r: r["put"].update(buckets=[[1]]), lambda r: r.update(clock_ns=None)]
+    ("spoil", "said"),
+    [
+        (lambda r: r.pop("get"), 'missing required field "get"'),
+        (lambda r: r["put"].update(buckets=[[1]]), r"put.buckets\[0\]: expected a list of length 2, got 1"),
+        (lambda r: r["put"].update(buckets=[[1.5, -1]]), "put: buckets hold -1 calls"),
+        (lambda r: r.update(clock_ns=None), "clock_ns: expected a number, got null"),
+        (lambda r: r.update(clock_ns=-1), "clock_ns is -1.0, expected a number from 0"),
+    ],
 )
-def test_a_damaged_record_is_refused(spoil):
-    record = merged({0: reply([[10.0, 900]], [[5.0, 30]])}, {0})
+def test_a_damaged_record_is_refused(spoil, said):
+    record = json.loads(json.dumps(LatencyPass().merge({0: reply([[10.0, 900]], [[5.0, 30]])}, {0})["latency"]))
     spoil(record)
-    with pytest.raises(ValueError, match=r"\w"):
-        latency_from(record)
+    with pytest.raises(RecordError, match=said):
+        typed(Latency, record)

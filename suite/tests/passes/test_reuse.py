@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from allocmark.passes.reuse import Event, figures, problem, touched
+from allocmark.passes.reuse import Event, Reuse, ReusePass, figures
+from allocmark.results.records import RecordError, typed
 from allocmark.workload.language.expand import Template
 from allocmark.workload.tape.compile import compile_workload
 
@@ -35,7 +36,7 @@ def test_a_window_counts_what_is_distinct_in_it():
         "all": {"pages_2m": 2, "pages_4k": 3, "lines": 4, "objects": 4},
         "foreign_puts": None,
     }
-    assert problem(found) is None
+    assert typed(Reuse, found).all.lines == 4
 
 
 def test_windows_are_an_actors_own():
@@ -58,7 +59,7 @@ def test_who_puts_what_another_got():
 
 def test_too_few_for_a_window_is_nothing():
     assert figures(gets(1, 2, 3), [0], window=4) == {}
-    assert problem({}) is None
+    assert ReusePass().merge({0: {}}, {0}) == {}
 
 
 def test_what_a_workload_touches_is_read_from_its_tape():
@@ -70,9 +71,19 @@ def test_what_a_workload_touches_is_read_from_its_tape():
         " {touch: {bytes: 16, how: write}}, {put: all}]}}]\n"
     )
     (case,) = Template.parse(text, Path("w.yaml")).cases()
-    assert touched(compile_workload(case.workload, 1)) == [40, 0, 64]
+    assert compile_workload(case.workload, 1).touched == [40, 0, 64]
 
 
-@pytest.mark.parametrize("spoil", [{"lines": None}, {"all": {}}, {"foreign_puts": "many"}, {"gets": True}])
-def test_a_damaged_record_is_refused(spoil):
-    assert problem(figures(gets(1, 2), [0], window=1) | spoil)
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"lines": None}, "lines: expected a whole number or a number, got null"),
+        ({"all": {}}, 'all: missing required field "pages_2m"'),
+        ({"foreign_puts": "many"}, "foreign_puts: expected a number or null, got a text"),
+        ({"gets": True}, "gets: expected a whole number, got true or false"),
+        ({"gets": -1}, "gets is -1, expected a number from 0"),
+    ],
+)
+def test_a_damaged_record_is_refused(spoil, said):
+    with pytest.raises(RecordError, match=said):
+        typed(Reuse, figures(gets(1, 2), [0], window=1) | spoil)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -179,14 +181,23 @@ def test_a_family_of_nobody_is_refused(simulate: Simulate) -> None:
 def test_latency_and_reuse_are_in_the_summary_and_in_the_document(simulate: Simulate) -> None:
     run = simulate(calls=2000)
     turbomem = cell(summarise(run)[0], "turbomem:default")
-    assert turbomem.latency
-    assert turbomem.latency.get.percentiles == {"50": 1.51, "99": 1.51, "99.9": 151.0, "99.99": None}
-    assert turbomem.latency.put.count == 8000
-    assert turbomem.reuse == {**turbomem.cell.reuse}
+    latency = turbomem.cell.passes["latency"]
+    assert latency.get.percentiles == {"50": 1.51, "99": 1.51, "99.9": 151.0, "99.99": None}
+    assert latency.put.count == 8000
     written = next(c for c in json.loads(json.dumps(document(run)))["cells"] if c["backend"] == "turbomem")
     assert written["latency"]["get"]["percentiles"]["99.9"] == 151.0
     assert written["latency"]["get"]["calls"] == 16_000
     assert written["latency"]["get"]["buckets"] == [[1.51, 15_968], [151.0, 32]]
     assert written["reuse"]["objects"] == 700
-    without = cell(summarise(simulate())[0], "turbomem:default")
-    assert (without.latency, without.reuse) == (None, None)
+    without = document(simulate())["cells"][-1]
+    assert (without["latency"], without["reuse"]) == (None, None)
+
+
+def test_a_run_is_shown_without_the_engine(simulate: Simulate) -> None:
+    code = "import sys; from allocmark.cli import main; main(['show', sys.argv[1]]); print(*sys.modules)"
+    path = str(simulate(calls=2000).path)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert "memory reused" in done.stdout
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "allocmark.results.records" in loaded
+    assert not {"allocmark.engine", "allocmark.engine._engine", "cffi", "_cffi_backend", "pluggy"} & loaded

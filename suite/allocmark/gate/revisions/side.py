@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -14,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from allocmark.discovery import discover
 from allocmark.errors import UsageError
 from allocmark.gate.revisions.build_backends import Built, build_backends
-from allocmark.gate.revisions.describe import describe
 from allocmark.gate.revisions.git import checked_out, resolve
 from allocmark.gate.revisions.wheel import pip, short_digest
-from allocmark.plugins import Host, Registered
+from allocmark.plugins import Host, Registered, canonical
 
 NOT_THERE = "not in this commit"
 
@@ -48,11 +47,6 @@ class Side:
         return f"{found[0].reason} (log: {found[0].log})" if found else NOT_THERE
 
 
-def canonical(distribution: str) -> str:
-    """The distribution's name as package tools compare it, without a version."""
-    return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
-
-
 def prepare(repository: Path, revision: str, state: Path) -> Side:
     """Build and install the backends of ``revision``; what was built before is taken from ``state``.
 
@@ -68,7 +62,7 @@ def prepare(repository: Path, revision: str, state: Path) -> Side:
     prefix = state / "installed" / _name(files)
     if not prefix.is_dir():
         _install(list(wheels.values()), prefix)
-    return Side(revision, commit, built, describe(prefix), files)
+    return Side(revision, commit, built, discover(str(prefix)), files)
 
 
 @cache

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CSV (RFC 4180, with a header): a row a cell, all figures in full precision, an empty field for what is not there.
+"""CSV (RFC 4180, with a header): a row for each cell, figures in full precision, an empty field for what is not there.
 
-Each parameter of any workload has a column ``param:NAME``. Latencies are nanoseconds a call, ``get_p99.9`` and so on;
-``reuse_…`` are distinct things in a thousand objects got. Raw samples are in the JSON export.
+Each parameter of any workload has a column ``param:NAME``; measurement passes bring columns of their own. Raw samples
+are in the JSON export.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from allocmark.passes import registry
+from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import document
 
@@ -23,20 +25,16 @@ _PLAIN = (
 )
 
 
-_PERCENTILES = ("50", "99", "99.9", "99.99")
-_REUSE = ("pages_2m", "pages_4k", "lines", "objects")
-
-
 def render(run: Run, baseline: str | None = None) -> str:
     """The run's cells as CSV text. Raises UsageError for an unknown baseline."""
     whole = document(run, baseline)
     digests = {case["case"]: case["digest"] for case in whole["cases"]}
     names = list(dict.fromkeys(name for cell in whole["cells"] for name in cell["parameters"]))
     rows = []
-    for cell in whole["cells"]:
+    for cell, measured in zip(whole["cells"], (cell for case in run.cases for cell in case.cells), strict=True):
         first = {"run": whole["id"], "created": whole["created"], "workload": cell["workload"]}
         parameters = {f"param:{name}": _field(cell["parameters"].get(name)) for name in names}
-        rows.append(first | {"digest": digests[cell["case"]]} | parameters | _figures(cell))
+        rows.append(first | {"digest": digests[cell["case"]]} | parameters | _figures(cell) | _of_passes(measured))
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0] if rows else ["run"])
     writer.writeheader()
@@ -51,11 +49,16 @@ def _figures(cell: Mapping[str, Any]) -> dict[str, Any]:
             row[f"{name}_low"], row[f"{name}_high"] = cell[name] or (None, None)
         else:
             row[name] = _field(cell[name])
-    latency, reuse = cell.get("latency") or {}, cell.get("reuse") or {}
-    for call in ("get", "put"):
-        percentiles = latency.get(call, {}).get("percentiles", {})
-        row |= {f"{call}_p{p}": percentiles.get(p) for p in _PERCENTILES}
-    return row | {f"reuse_{name}": reuse.get(name) for name in _REUSE}
+    return row
+
+
+def _of_passes(cell: MeasuredCell) -> dict[str, float | None]:
+    return {
+        column.csv: column.value(cell.passes[each.name]) if each.name in cell.passes else None
+        for each in registry.PASSES
+        for column in each.columns
+        if column.csv
+    }
 
 
 def _field(value: Any) -> Any:

@@ -15,15 +15,16 @@ PERCENTILES = ("50", "99", "99.9", "99.99")
 
 def percentile(cell: CellSummary, call: str, which: str) -> float | None:
     """A percentile of single calls ("get" or "put") in ns; None where it was not measured or calls are too few."""
-    if cell.latency is None:
+    if "latency" not in cell.cell.passes:
         return None
-    found: float | None = getattr(cell.latency, call).percentiles.get(which)
+    found: float | None = getattr(cell.cell.passes["latency"], call).percentiles.get(which)
     return found
 
 
 def latency(view: View, workload: WorkloadView) -> Chart | None:
     """Latency of single calls by percentile; None when it was not measured."""
-    found = [(case, cell, cell.latency) for case in workload.cases for cell in case.measured if cell.latency]
+    cells = [(case, cell) for case in workload.cases for cell in case.measured]
+    found = [(case, cell, each) for case, cell in cells if (each := cell.cell.passes.get("latency"))]
     if not found:
         return None
     rows, entries = [], []

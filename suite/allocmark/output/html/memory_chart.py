@@ -110,7 +110,8 @@ def _size(n: int) -> str:
 
 def reuse(view: View, workload: WorkloadView) -> Table | None:
     """What memory the objects lie on, counted without a clock; None when it was not measured."""
-    found = [(case, cell, cell.reuse) for case in workload.cases for cell in case.summary.cells if cell.reuse]
+    cells = [(case, cell) for case in workload.cases for cell in case.summary.cells]
+    found = [(case, cell, each) for case, cell in cells if (each := cell.cell.passes.get("reuse"))]
     if not found:
         return None
     return Table.of(
@@ -129,9 +130,9 @@ def reuse(view: View, workload: WorkloadView) -> Table | None:
             [
                 *values_of(workload, case),
                 unbroken(view.name(cell.cell.label)),
-                *(_places(facts.get(key)) for key in ("pages_2m", "pages_4k", "lines", "objects")),
-                _share(facts.get("foreign_puts")),
-                whole(facts.get("gets")),
+                *(_places(getattr(facts, key)) for key in ("pages_2m", "pages_4k", "lines", "objects")),
+                _share(facts.foreign_puts),
+                whole(facts.gets),
             ]
             for case, cell, facts in found
         ],

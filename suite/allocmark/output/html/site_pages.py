@@ -25,6 +25,7 @@ from allocmark.output.html import memory_chart as memory
 from allocmark.output.html import method_page as method
 from allocmark.output.html import newest_commit as commits
 from allocmark.output.html.assets import LICENCES, asset
+from allocmark.output.html.pass_tables import pass_tables
 from allocmark.output.html.view import View, WorkloadView, slugs
 from allocmark.output.html.workload_texts import workload_text
 from allocmark.output.text.figures import plain
@@ -313,6 +314,7 @@ def _workload(view: View | None, workload: WorkloadView) -> dict[str, Any]:
         "parameters": [each for each in found if each],
         "latency": latency.latency(view, workload),
         "reuse": memory.reuse(view, workload),
+        "passes": pass_tables(view, workload),
         "memory": memory.memory(view, workload),
         "samples": evidence.samples(workload),
         "evidence": evidence.evidence(view, workload),

@@ -1,41 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A table a workload of what a pass beside the throughput found."""
+"""What a measurement pass found beside the samples, as a table for each workload."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from allocmark.output.text.figures import Names, layout, numeric, said_once, varied, wrapped
-from allocmark.results.summary import CaseSummary, CellSummary
+from allocmark.passes.base import TablePass
+from allocmark.results.summary import CaseSummary
 
 
-def table_beside(
-    cases: Sequence[CaseSummary],
-    names: Names,
-    width: int,
-    *,
-    title: str,
-    columns: Sequence[str],
-    spare: Sequence[str],
-    found: Callable[[CellSummary], bool],
-    figures: Callable[[CellSummary], list[str]],
-    note: Callable[[Sequence[CellSummary]], str],
-) -> str:
-    """The cells of one workload for which ``found`` holds, a row each, with a ``note`` below; empty when none does.
-
-    ``columns``: the headers of ``figures``, all of numbers; those in ``spare`` go first in a narrow terminal.
-    """
-    shown = [[cell for cell in case.cells if found(cell)] for case in cases]
-    if not any(shown):
+def pass_table(each: TablePass[Any], cases: Sequence[CaseSummary], names: Names, width: int) -> str:
+    """The cells of one workload that have a record of the pass, a row each; empty when none has."""
+    shown = [[cell.cell for cell in case.cells if each.name in cell.cell.passes] for case in cases]
+    records = [cell.passes[each.name] for cells in shown for cell in cells]
+    if not records:
         return ""
     parameters = [case.planned.parameters for case in cases]
     varying, _ = varied(parameters)
     rows = [
-        [*said, names[cell.cell.label], *figures(cell)]
+        [*said, names[cell.label], *(column.text(cell.passes[each.name]) for column in each.columns)]
         for case, cells in zip(cases, shown, strict=True)
         for said, cell in zip(said_once(case.planned.parameters, varying), cells, strict=False)
     ]
-    right = {*columns} | numeric(parameters, varying)
-    table = layout([*varying, "backend", *columns], rows, right, width, spare)
-    text = note([cell for cells in shown for cell in cells])
-    return "\n".join([f"{cases[0].planned.workload}: {title}", "", table, "", *wrapped(text, width)])
+    heads = [column.head for column in each.columns]
+    table = layout([*varying, "backend", *heads], rows, {*heads} | numeric(parameters, varying), width, each.spare)
+    return "\n".join([f"{cases[0].planned.workload}: {each.title}", "", table, "", *wrapped(each.note(records), width)])

@@ -6,9 +6,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from allocmark.measuring.schedule import Progress
+if TYPE_CHECKING:
+    from allocmark.measuring.schedule import Progress
 
 
 @contextmanager

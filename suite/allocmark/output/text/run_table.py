@@ -21,8 +21,9 @@ from allocmark.output.text.figures import (
     varied,
     wrapped,
 )
-from allocmark.output.text.latency_table import latency_table
-from allocmark.output.text.reuse_table import reuse_table
+from allocmark.output.text.pass_table import pass_table
+from allocmark.output.text.verified import verified
+from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
@@ -39,13 +40,15 @@ def render(run: Run, baseline: str | None = None, width: int | None = None) -> s
 
     Raises UsageError for a baseline that is not in the run.
     """
+    if run.header.settings.get("verify"):
+        return verified(run)
     summaries = summarise(run, baseline)
     names = names_of(run)
     parts = ["\n".join(heading(run, width or WIDTH))]
     for _, found in groupby(summaries, key=lambda s: s.planned.workload):
         cases = list(found)
         parts.append("\n".join(_workload(cases, names, width or WIDTH)))
-        parts += filter(None, (latency_table(cases, names, width or WIDTH), reuse_table(cases, names, width or WIDTH)))
+        parts += filter(None, (pass_table(each, cases, names, width or WIDTH) for each in registry.PASSES))
     parts.append("\n".join(_reading(run, summaries, names, width or WIDTH)))
     return "\n\n".join(parts) + "\n"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run of the verifying mode as text: a verdict a cell, and why."""
+"""A run of the verifying mode as text: a verdict for each cell, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def verified(run: Run) -> str:
 def _row(cell: MeasuredCell) -> list[str]:
     verdict = "verified" if cell.status == "ok" else cell.status
     why = cell.reason or "; ".join(
-        f"{n:,} free objects of {pool} are out of one thread's reach"
+        f"{n:,} free objects of {pool} cannot be got by one thread alone"
         for pool, n in cell.attestation.get("stranded", {}).items()
     )
     return [cell.workload, assignments(cell.parameters), cell.label, verdict, f"{cell.objects:,}", why]

@@ -7,6 +7,8 @@ import base64
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from allocmark.workload.tape.instructions import LAYOUT, Insn, Op
+
 
 @dataclass(frozen=True)
 class ProgramPool:
@@ -64,6 +66,17 @@ class Program:
     def pool_bytes(self) -> int:
         """Object bytes of all pools."""
         return sum(pool.object_size * pool.objects for pool in self.pools)
+
+    @property
+    def touched(self) -> list[int]:
+        """Bytes at the head of each pool's objects that the workload reads or writes."""
+        most = [0] * len(self.pools)
+        for actor in self.actors:
+            for insn in (Insn(Op(op), *rest) for op, *rest in LAYOUT.iter_unpack(actor.body)):
+                sizes = {Op.GET_READ: insn.aux, Op.GET_WRITE: insn.aux, Op.READ: insn.arg, Op.WRITE: insn.arg}
+                if insn.op in sizes:
+                    most[insn.target] = max(most[insn.target], sizes[insn.op])
+        return most
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""

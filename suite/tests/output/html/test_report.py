@@ -198,7 +198,7 @@ def test_names_are_text_and_nothing_else(
     simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(simulated.VERSIONS, HOSTILE, HOSTILE)
-    backends = (*BACKENDS[:-1], PlannedCell("turbomem", "default"))
+    backends = (*BACKENDS[:-1], PlannedCell("turbomem", "default", floor=False))
     shape = Shape(HOSTILE, {HOSTILE: HOSTILE, "n": 1}, SHAPES[0].costs)
     other = Shape(HOSTILE, {HOSTILE: "<b>", "n": 2}, SHAPES[1].costs)
     status = {(HOSTILE, "glibc:no-tcache"): ("failed", HOSTILE, HOSTILE)}

@@ -19,7 +19,7 @@ def test_a_cell_says_its_verdict_and_what_its_pool_keeps_back(simulate) -> None:
     rows = verified(replace(run, cases=(replace(first, cells=tuple(cells)),))).splitlines()[2:]
     assert rows[0].endswith("lost 3 objects")
     assert "failed" in rows[0]
-    assert rows[1].endswith("1,024 free objects of mbuf are out of one thread's reach")
+    assert rows[1].endswith("1,024 free objects of mbuf cannot be got by one thread alone")
     assert "verified" in rows[1]
-    assert "reach" not in rows[2]
+    assert "alone" not in rows[2]
     assert "verified" in rows[2]

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One cell in flight: its process from start to stop, what passes found there, and its record in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from allocmark.engine.session import STALL_SECONDS
+from allocmark.errors import AllocmarkError
+from allocmark.measuring.attest import check_cache
+from allocmark.measuring.plan import CasePlan
+from allocmark.measuring.process import CellProcess, CellRefusedError
+from allocmark.measuring.request import Request
+from allocmark.passes.base import Pass, Reply
+from allocmark.plugins import BUILTIN, Registered
+from allocmark.results.records import Block, MeasuredCell, cell_from
+from allocmark.stats import dominant_distance
+
+ATTESTED = ("pages", "numa")  #: probes that say what was really on
+
+
+class RunningCell:
+    """A backend variant in a case. What goes wrong here is this cell's failure, and costs no other."""
+
+    def __init__(self, case: CasePlan, registered: Registered) -> None:
+        self.backend = registered.backend
+        self.failure: str | None = None
+        self.refused = False  #: the backend would not be set up as asked, rather than do wrong
+        self.measured_seconds = 0.0
+        self._case = case
+        self._registered = registered
+        self._process: CellProcess | None = None
+        self._units = 1
+        self._replies: dict[Pass, dict[int, Reply]] = {}
+        self._setup_seconds = 0.0
+        self._closing: Mapping[str, Any] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked for something."""
+        return self._process is not None and self.failure is None
+
+    def start(self, request: Request, passes: Sequence[Pass], probe_plugins: Sequence[str]) -> None:
+        """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""
+        options: dict[str, Any] = {"stall_seconds": min(STALL_SECONDS, request.timeout / 2)}
+        for each in passes:
+            options |= each.engine_options(request.sample_ms)
+        job = {
+            "plugins": [*({self._registered.plugin} - {BUILTIN}), *probe_plugins],
+            "prefix": self._registered.prefix,
+            "backend": self.backend.label,
+            "program": self._case.program.to_json(),
+            "cpus": self._case.cpus,
+            "engine": options,
+            "passes": [(type(each).__module__, type(each).__qualname__) for each in passes],
+        }
+
+        with self._own_failure():
+            if not self.backend.unavailable:
+                self._process = CellProcess(job, self.backend.environ, request.timeout)
+
+    def await_ready(self) -> None:
+        """Wait until it is set up."""
+        with self._own_failure():
+            self._setup_seconds = self._running.ready()["setup_seconds"]
+
+    def warm_up(self, each: Pass, sample_ms: float, stopping: Callable[[], bool]) -> None:
+        """What a pass does before its first block."""
+        with self._own_failure():
+            self._units = each.warm_up(lambda units: self._ask(each, units), self._units, sample_ms, stopping)
+
+    def take(self, each: Pass, block: int) -> None:
+        """Its part of a block."""
+        with self._own_failure():
+            reply = self._ask(each, self._units)
+            self._units = each.next_units(self._units, reply)
+            self._replies.setdefault(each, {})[block] = reply
+
+    def finish(self) -> None:
+        """Look at everything once more, and clean up."""
+        with self._own_failure():
+            self._closing = self._running.request("finish")
+
+    def stop(self) -> None:
+        """End its process, whatever state it is in."""
+        if self._process:
+            self._process.stop()
+
+    @property
+    def _running(self) -> CellProcess:
+        assert self._process  # else it is not alive
+        return self._process
+
+    @contextmanager
+    def _own_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except AllocmarkError as failure:
+            self.failure = str(failure)
+            self.refused = isinstance(failure, CellRefusedError)
+
+    def _ask(self, each: Pass, units: int) -> Reply:
+        begun = time.monotonic()
+        try:
+            return self._running.request(each.name, units=units)
+        finally:
+            if each.timed:
+                self.measured_seconds += time.monotonic() - begun
+
+    def record(self, blocks: Mapping[Pass, Sequence[Block]]) -> MeasuredCell:
+        """What it gave in the ``blocks`` of each pass."""
+        planned, missing = self._case.record, self.backend.unavailable
+        members: dict[str, Any] = {
+            **vars(planned),
+            "backend": self.backend.name,
+            "variant": self.backend.variant,
+            "floor": self.backend.floor,
+            "version": self.backend.version,
+            "status": "unavailable" if missing or self.refused else "failed" if self.failure else "ok",
+            "reason": missing.reason if missing else self.failure,
+            "fix": (missing.fix or None) if missing else None,
+            "objects": 0,
+            "samples": (),
+            "blocks": (),
+            "attestation": {},
+            "setup_seconds": self._setup_seconds,
+        }
+        for each, taken in blocks.items():
+            members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)
+        probes = {phase: dict(results) for phase, results in self._closing.get("probes", {}).items()}
+        members["attestation"] = self._attestation(members["attestation"], probes) if self._closing else {}
+        return cell_from(members | {"probes": probes})
+
+    def _attestation(self, conditions: Mapping[str, Any], probes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """What was really on. Takes what belongs here out of ``probes``."""
+        pools = self._closing["pools"]
+        notes = {pool.name: check_cache(pool.cache, pools.get(pool.name, {})) for pool in self._case.program.pools}
+        return {
+            "declared_pages": str(self.backend.pages),
+            "process": self._closing["facts"],
+            "pools": pools,
+            **conditions,
+            "stranded": self._closing["stranded"],
+            "notes": {name: note for name, note in notes.items() if note},
+            **{
+                phase: {name: results.pop(name) for name in ATTESTED if name in results}
+                for phase, results in probes.items()
+            },
+        }

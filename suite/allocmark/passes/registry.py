@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which measurement passes there are. Not in `__init__.py`: a cell's process imports only the passes it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from allocmark.passes.base import Pass, TablePass
+from allocmark.passes.latency import LatencyPass
+from allocmark.passes.reuse import ReusePass
+from allocmark.passes.throughput import Throughput
+from allocmark.passes.verify import Verify
+
+#: What is measured beside the samples, in the order of the tables.
+PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass())
+
+
+def counting() -> tuple[str, ...]:
+    """Names of the passes that only count, and so find the same in every run."""
+    return tuple(each.name for each in PASSES if not each.timed)
+
+
+def scheduled(names: Collection[str], verify: bool) -> tuple[Pass, ...]:
+    """What is done in a case, in order. Counting comes first, so that it finds the pools the same in every run."""
+    if verify:
+        return (Verify(),)
+    beside = [each for each in PASSES if each.name in names]
+    return (*(p for p in beside if not p.timed), Throughput(), *(p for p in beside if p.timed))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which cells a request comes to."""
+
+from __future__ import annotations
+
+import pytest
+
+from allocmark import plugins
+from allocmark.errors import UsageError
+from allocmark.measuring.plan import make_plan
+from allocmark.measuring.request import Request
+from allocmark.results.records import RecordError
+
+
+def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str]:
+    request = Request(workloads=["burst"], backends=backends, short=True, verify=verify)
+    plan = make_plan(request, plugins.load(), floor=floor)
+    (found,) = {tuple(cell.backend.label for cell in case.cells) for case in plan.cases}
+    assert all(tuple(cell.label for cell in case.record.cells) == found for case in plan.cases)
+    return list(found)
+
+
+def test_the_floor_is_in_every_case_unless_it_is_not_wanted():
+    assert labels("glibc") == ["null:default", "glibc:default"]
+    assert labels("glibc", "null") == ["null:default", "glibc:default"]
+    assert labels("glibc", floor=False) == ["glibc:default"]
+    assert labels("glibc", "null", floor=False) == ["glibc:default", "null:default"]  # it was asked for by name
+    assert labels("glibc", "null", verify=True) == ["glibc:default"]
+
+
+def test_a_request_is_read_back():
+    request = Request(["burst"], ["glibc"], overrides={"bulk": ["1", "2"]}, passes=["reuse"], sample_ms=2.5)
+    assert Request.from_json(request.to_json()) == request
+
+
+@pytest.mark.parametrize(("flags", "passes"), [((True, True), ["latency", "reuse"]), ((False, True), ["reuse"])])
+def test_a_request_of_an_older_run_file_names_its_passes(flags, passes):
+    older = Request([], ["glibc"]).to_json() | {"latency": flags[0], "reuse": flags[1], "left_out": []}
+    del older["passes"]
+    assert Request.from_json(older) == Request([], ["glibc"], passes=passes)
+
+
+@pytest.mark.parametrize("spoil", [{"blocks": "x"}, {"blocks": True}, {"verify": 0}, {"workloads": "burst"}])
+def test_settings_of_another_type_are_refused(spoil):
+    with pytest.raises(RecordError, match=f"^{next(iter(spoil))}: expected "):
+        Request.from_json(Request().to_json() | spoil)
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(UsageError, match="no backend is called 'glibd'; did you mean 'glibc'"):
+        labels("glibd", floor=False)
