@@ -6,14 +6,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from allocmark.measuring.schedule import Progress
+if TYPE_CHECKING:
+    from allocmark.measuring.schedule import Progress
 
 
 @contextmanager
 def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
-    """Gives a function that takes each step of a run."""
+    """Gives a function that shows each step of a run on ``stream``, where that is a terminal."""
     if not stream.isatty():
         yield lambda progress: None
         return

@@ -22,7 +22,7 @@ from allocmark.results.store import Run
 pytestmark = pytest.mark.usefixtures("scripts")
 
 COMMITS = 30
-STEP = 20  # the commit that made turbomem dearer
+STEP = 20  # the commit that made turbomem slower
 
 
 def _history() -> History:

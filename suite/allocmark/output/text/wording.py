@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is said of a run in the same words by text, pages and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from allocmark.output.text.figures import assignments, counted, plain
+from allocmark.results.records import MeasuredCell, PlannedCase
+from allocmark.results.store import Run
+from allocmark.results.summary import CaseSummary, CellSummary
+from allocmark.stats import MARGIN
+
+
+def heading(run: Run) -> Iterator[str]:
+    """Lines: which run this is, on what machine, with which versions."""
+    header = run.header
+    yield f"{plain(header.id)}, {plain(header.created)}, seed {header.seed}"
+    if machine := machine_facts(header.environment):
+        yield machine
+    versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
+    if versions:
+        yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
+
+
+def place(case: PlannedCase | MeasuredCell) -> str:
+    """``workload key=value …``: a case in one line."""
+    return plain(f"{case.workload} {assignments(case.parameters)}")
+
+
+def cell_name(cell: MeasuredCell) -> str:
+    """``workload key=value … backend:variant``: the same name in every run, for formats that have no parameters."""
+    return f"{place(cell)} {plain(cell.label)}"
+
+
+def outcome(case: CaseSummary, cell: CellSummary) -> str:
+    """The verdict on a cell, or one or two words why it has none."""
+    if cell.verdict is not None:
+        return cell.verdict.value
+    if cell.cell.status != "ok":
+        return cell.cell.status
+    if cell.cell.label == case.baseline:
+        return "baseline"
+    return "floor" if cell.cell.floor and cell.median is not None else plain(cell.no_ratio or "")
+
+
+def reason(cell: MeasuredCell) -> str:
+    """Why a cell has no figures."""
+    return plain(cell.reason or "no reason given")
+
+
+def medians_differ(case: CaseSummary, cell: CellSummary) -> float | None:
+    """The quotient of the medians of a cell and its baseline, where its ratio says something else; else None.
+
+    The ratio is taken within blocks. Where the machine changed its speed between blocks, the medians of two cells may
+    come from blocks of different speed.
+    """
+    base = next((c.median for c in case.cells if c.cell.label == case.baseline), None)
+    if not (cell.ratio and cell.median and base and base.value):
+        return None
+    quotient = cell.median.value / base.value
+    apart = max(quotient / cell.ratio.value, cell.ratio.value / quotient) > 1 + MARGIN
+    return quotient if apart and not cell.ratio.low <= quotient <= cell.ratio.high else None
+
+
+def disturbed(cells: Iterable[CellSummary]) -> str:
+    """How many of the samples used were disturbed, and by what; nothing when none was."""
+    found = list(cells)
+    marked = sum(cell.disturbed for cell in found)
+    kinds = {plain(what) for cell in found for marks in cell.cell.disturbed.values() for what in marks}
+    of = counted(sum(cell.used for cell in found), "sample")
+    return f"{marked:,} of {of} ({', '.join(sorted(kinds))}); they count like the others" if marked else ""
+
+
+def machine_facts(environment: Mapping[str, Any]) -> str:
+    """What measured, in one line: processor, memory, hypervisor, system."""
+    machine = environment.get("machine")
+    machine = machine if isinstance(machine, Mapping) else {}
+    said = [
+        (machine.get("cpu"), "{}"),
+        (machine.get("cpus"), "{} CPUs"),
+        (machine.get("cores"), "{} cores"),
+        (machine.get("numa_nodes"), "NUMA nodes: {}"),
+        (machine.get("memory_gib"), "{} GiB"),
+        (machine.get("hypervisor"), "under {}"),
+        (environment.get("os"), "{}"),
+        (environment.get("kernel"), "kernel {}"),
+    ]
+    return ", ".join(form.format(plain(str(fact))) for fact, form in said if fact is not None)
+
+
+def ratio_explained(base: str) -> str:
+    """What ratios to ``base`` are."""
+    return (
+        f"ratio: cost divided by that of {base} in the same block; below 1 is faster than {base}. net ratio: the same "
+        "for net costs, where these are above 0."
+    )
+
+
+def verdicts_explained(confidence: str, margin: float) -> str:
+    """What the four verdicts mean, for ratios with an interval of ``confidence``."""
+    return (
+        f"verdict: faster or slower when the {confidence} interval lies on one side of 1 and the ratio is more than "
+        f"{100 * margin:.0f} % away from 1; same when the interval lies within {100 * margin:.0f} % of 1; otherwise "
+        "cannot tell."
+    )
