@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from allocmark.output.text.figures import assignments, figure, interval, plain
-from allocmark.output.text.wording import disturbed, heading, outcome, ratio_explained, reason, verdicts_explained
+from allocmark.output.text.wording import heading, outcome, ratio_explained, reason, verdicts_explained
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
 from allocmark.stats import MARGIN, Verdict
@@ -24,9 +24,7 @@ def render(run: Run, baseline: str | None = None) -> str:
     """The run as Markdown. Raises UsageError for an unknown baseline."""
     cases = summarise(run, baseline)
     lines = [f"### allocmark: {_tally(cases)}", ""]
-    lines += [f"{code(line)}  " for line in heading(run)]
-    if marked := disturbed(cell for case in cases for cell in case.cells):
-        lines.append(f"disturbed samples: {marked}")
+    lines += [f"{code(line)}  " for line in heading(run, cases)]
     lines += ["", _row(_HEADER), _row(["---:" if name in _RIGHT else "---" for name in _HEADER])]
     lines += [_row(cells) for case in cases for cells in _cells(case)]
     lines += [

@@ -13,7 +13,7 @@ from allocmark import stats
 from allocmark.errors import UsageError
 from allocmark.output.text import WIDTH
 from allocmark.output.text.figures import Names, counted, figure, interval, layout, names_of, plain, wrapped
-from allocmark.output.text.wording import disturbed, heading, place, ratio_explained, verdicts_explained
+from allocmark.output.text.wording import heading, place, ratio_explained, verdicts_explained
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
@@ -50,7 +50,8 @@ def _worst_first(ratio: Estimate | None) -> float:
 def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     summaries = summarise(run, baseline)
     names = names_of(run)
-    yield from _head("", run, summaries, width)
+    for line in heading(run, summaries):
+        yield from wrapped(line, width)
     yield ""
     bases = {case.baseline for case in summaries if case.baseline}
     ratios = [(case, cell) for case in summaries for cell in case.cells if cell.ratio]
@@ -83,14 +84,6 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     base = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
     yield from wrapped(f"{ratio_explained(base)} The worst first.", width)
     yield from wrapped(verdicts_explained("99 %", stats.MARGIN), width)
-
-
-def _head(when: str, run: Run, cases: Sequence[CaseSummary], width: int) -> Iterator[str]:
-    """What stands above a table: the run, and how many of its samples were disturbed."""
-    first, *more = heading(run)
-    marked = disturbed(cell for case in cases for cell in case.cells)
-    for line in (f"{when}{first}", *more, *([f"disturbed samples: {marked}"] if marked else [])):
-        yield from wrapped(line, width)
 
 
 def _means(summaries: Sequence[CaseSummary], names: Names, width: int) -> Iterator[str]:
@@ -132,7 +125,9 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
     first, second = map(_cells, cases)
     names = {**names_of(before), **names_of(now)}
     for what, run, found in zip(("before: ", "now: "), (before, now), cases, strict=True):
-        yield from _head(what, run, found, width)
+        for line in heading(run, found):
+            yield from wrapped(f"{what}{line}", width)
+            what = ""
     yield ""
     shared = [key for key in second if key in first]
     if baseline is not None:

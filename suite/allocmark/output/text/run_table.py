@@ -26,6 +26,7 @@ from allocmark.output.text.latency_table import latency_table
 from allocmark.output.text.reuse_table import reuse_table
 from allocmark.output.text.wording import (
     disturbed,
+    failures,
     heading,
     medians_differ,
     outcome,
@@ -102,18 +103,12 @@ def _rows(case: CaseSummary, varying: Sequence[str], names: Names, several: bool
 
 
 def _notes(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterator[str]:
-    # Once each, however many rows they concern.
-    reasons = dict.fromkeys(
-        (f"{names[cell.label]} {cell.status}: {reason(cell)}", cell.fix)
-        for cell in (cell.cell for case in cases for cell in case.cells)
-        if cell.status != "ok"
-    )
     lines: list[str] = []
-    for why, fix in reasons:
-        lines += wrapped(why, width)
+    for name, status, why, fix in failures((cell.cell for case in cases for cell in case.cells), names):
+        lines += wrapped(f"{name} {status}: {why}", width)
         if fix:
             # Never wrapped: it is there to be copied.
-            lines.append(f"    to change that: {plain(fix)}")
+            lines.append(f"    to change that: {fix}")
     texts = [
         f"No ratios{_where(case, cases)}: {case.no_baseline}."
         for case in cases

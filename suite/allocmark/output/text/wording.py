@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from allocmark.output.text.figures import assignments, counted, plain
+from allocmark.output.text.figures import Names, assignments, counted, plain
 from allocmark.results.records import MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary
 from allocmark.stats import MARGIN
 
 
-def heading(run: Run) -> Iterator[str]:
-    """Lines: which run this is, on what machine, with which versions."""
+def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
+    """Lines: which run this is, on what machine, with which versions; how many samples of ``cases`` were disturbed."""
     header = run.header
     yield f"{plain(header.id)}, {plain(header.created)}, seed {header.seed}"
     if machine := machine_facts(header.environment):
@@ -22,6 +23,8 @@ def heading(run: Run) -> Iterator[str]:
     versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
     if versions:
         yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
+    if marked := disturbed(cell for case in cases for cell in case.cells):
+        yield f"disturbed samples: {marked}"
 
 
 def place(case: PlannedCase | MeasuredCell) -> str:
@@ -48,6 +51,13 @@ def outcome(case: CaseSummary, cell: CellSummary) -> str:
 def reason(cell: MeasuredCell) -> str:
     """Why a cell has no figures."""
     return plain(cell.reason or "no reason given")
+
+
+def failures(cells: Iterable[MeasuredCell], names: Names) -> Counter[tuple[str, str, str, str]]:
+    """Name, status, reason and remedy of the cells without figures, and how many cells these concern."""
+    return Counter(
+        (names[cell.label], cell.status, reason(cell), plain(cell.fix or "")) for cell in cells if cell.status != "ok"
+    )
 
 
 def medians_differ(case: CaseSummary, cell: CellSummary) -> float | None:

@@ -129,8 +129,8 @@ def _extreme(found: Sequence[Rival], verdict: Verdict) -> str:
     """The largest ratio of those slower, the smallest of those faster."""
     if verdict not in (Verdict.FASTER, Verdict.SLOWER):
         return ""
-    rival = found[-1 if verdict is Verdict.FASTER else 0]
-    return f" (ratio {figure(rival.ratio)} in {rival.case.place})"
+    rival, which = (found[-1], "down") if verdict is Verdict.FASTER else (found[0], "up")
+    return f" (ratio {which} to {figure(rival.ratio)}, in {rival.case.place})"
 
 
 def against(view: View, backend: BackendView, found: Sequence[Rival]) -> Chart | None:

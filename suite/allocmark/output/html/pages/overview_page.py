@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from allocmark.output.html.charts.trade_offs import cost_and_memory, cost_and_ta
 from allocmark.output.html.page_tables import Column, Datum, Table, tone, unbroken
 from allocmark.output.html.run_view import CaseView, Standing, View
 from allocmark.output.text.figures import counted, plain, significant
-from allocmark.output.text.wording import disturbed, machine_facts, reason
+from allocmark.output.text.wording import disturbed, failures, machine_facts
 from allocmark.stats import Verdict
 
 _MOST_NAMES = 3  # more would make the row taller than all it says
@@ -196,11 +195,7 @@ class MissingCell:
 
 def missing(view: View) -> list[MissingCell]:
     """What was asked for and has no figures, each reason once."""
-    found = Counter(
-        (view.name(cell.label), cell.status, reason(cell), plain(cell.fix or ""))
-        for cell in (cell.cell for _, cell in view.cells)
-        if cell.status != "ok"
-    )
+    found = failures((cell.cell for _, cell in view.cells), view.names)
     left_out = view.run.header.settings.get("left_out")
     texts = left_out if isinstance(left_out, list) else []
     return [MissingCell(*key, counted(times, "case")) for key, times in found.items()] + [

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import math
 import random
-import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 from allocmark.asv.history import Commit, History, LevelStep, Point, Series
 from allocmark.output.html import build_site
 from allocmark.results.store import Run
+from fixtures.browser import serving
 
 pytestmark = pytest.mark.usefixtures("scripts")
 
@@ -99,18 +97,8 @@ def test_every_link_is_relative_and_resolves(site: Path) -> None:
 @pytest.fixture
 def served(site: Path) -> Iterator[str]:
     """The site below a path of a web server, as hosts of project pages have it."""
-    handler = functools.partial(_Quiet, directory=str(site.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/site/"
-        server.shutdown()
-        thread.join()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
+    with serving(site.parent) as address:
+        yield f"{address}site/"
 
 
 @pytest.mark.parametrize("how", ["disk", "server"])
