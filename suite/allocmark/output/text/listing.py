@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from allocmark.output.text import WIDTH
+from allocmark.output.text.figures import layout
 from allocmark.plugins import Host
 
 
@@ -70,14 +72,13 @@ def probes(host: Host) -> list[dict[str, Any]]:
 
 
 def render(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of ``rows``, without the columns that are empty."""
-    from tabulate import tabulate
-
-    columns = [
-        key for key in (rows[0] if rows else {}) if any(row[key] is not False and row[key] != "" for row in rows)
-    ]
-    table = [[_shown(row[key]) for key in columns] for row in rows]
-    return tabulate(table, columns, disable_numparse=True)
+    """A table of ``rows``, which have the same members; numbers stand to the right, empty columns are left out."""
+    if not rows:
+        return ""
+    columns = list(rows[0])
+    texts = [[_shown(row[key]) for key in columns] for row in rows]
+    right = {key for key in columns if all(type(row[key] or 0) is int for row in rows)}
+    return layout(columns, texts, right, WIDTH)
 
 
 def _shown(value: Any) -> str:

@@ -139,8 +139,8 @@ def _differing(cases: Sequence[CaseSummary], names: Names) -> Iterator[str]:
             if quotient := medians_differ(case, cell):
                 yield (
                     f"{names[cell.cell.label]}{_where(case, cases)}: the ratio is {figure(cell.ratio)}, but the "
-                    f"medians give {significant(quotient)}: the machine's speed changed between blocks. The ratio "
-                    "compares within each block, and the verdict rests on it."
+                    f"medians give {significant(quotient)}: costs changed between blocks. The ratio compares within "
+                    "each block, and the verdict rests on it."
                 )
 
 

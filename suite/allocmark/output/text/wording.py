@@ -63,15 +63,17 @@ def failures(cells: Iterable[MeasuredCell], names: Names) -> Counter[tuple[str, 
 def medians_differ(case: CaseSummary, cell: CellSummary) -> float | None:
     """The quotient of the medians of a cell and its baseline, where its ratio says something else; else None.
 
-    The ratio is taken within blocks. Where the machine changed its speed between blocks, the medians of two cells may
-    come from blocks of different speed.
+    The ratio is taken within blocks. Where costs changed between blocks, as when the machine changed its speed, the two
+    medians may come from different blocks. Something else: outside the interval of the ratio, or across 1.
     """
     base = next((c.median for c in case.cells if c.cell.label == case.baseline), None)
     if not (cell.ratio and cell.median and base and base.value):
         return None
     quotient = cell.median.value / base.value
-    apart = max(quotient / cell.ratio.value, cell.ratio.value / quotient) > 1 + MARGIN
-    return quotient if apart and not cell.ratio.low <= quotient <= cell.ratio.high else None
+    ratio = cell.ratio
+    apart = max(quotient / ratio.value, ratio.value / quotient) > 1 + MARGIN
+    other = not ratio.low <= quotient <= ratio.high or (quotient < 1) != (ratio.value < 1)
+    return quotient if apart and other else None
 
 
 def disturbed(cells: Iterable[CellSummary]) -> str:
@@ -80,7 +82,7 @@ def disturbed(cells: Iterable[CellSummary]) -> str:
     marked = sum(cell.disturbed for cell in found)
     kinds = {plain(what) for cell in found for marks in cell.cell.disturbed.values() for what in marks}
     of = counted(sum(cell.used for cell in found), "sample")
-    return f"{marked:,} of {of} ({', '.join(sorted(kinds))}); they count like the others" if marked else ""
+    return f"{marked} of {of} ({', '.join(sorted(kinds))}); they count like the others" if marked else ""
 
 
 def machine_facts(environment: Mapping[str, Any]) -> str:

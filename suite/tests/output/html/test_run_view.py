@@ -140,6 +140,13 @@ def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> N
     assert method_page.command(view) == "allocmark run burst --set keep=1,2 --seed 2"
 
 
+def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> None:
+    for marked, told in ((15, []), (17, ["Most samples were disturbed: 714 of 1344 samples (steal)"])):
+        view = View.of(simulate(disturbed={index: ["steal"] for index in range(marked)}))
+        alerts = overview_page.overview(view, _link)["alerts"]
+        assert [alert.partition(";")[0] for alert in alerts] == told
+
+
 def test_unknown_baseline(simulate: Simulate) -> None:
     with pytest.raises(UsageError, match="jemalloc"):
         View.of(simulate(), "jemalloc")

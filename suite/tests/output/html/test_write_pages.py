@@ -83,6 +83,7 @@ def test_what_is_written(site: Path) -> None:
         "run/run1.html", "run/run2.html",
     }  # fmt: skip
     assert "Observable" in (site / "assets/LICENSES.txt").read_text()
+    assert 'href="../assets/LICENSES.txt"' in (site / "run/run1.html").read_text()
     assert (site / "index.html").stat().st_size < 1_000_000
 
 

@@ -61,7 +61,7 @@ def costs(view: View, workload: WorkloadView) -> Chart:
 
 def _ratio(case: CaseView, cell: CellSummary) -> Datum:
     quotient = medians_differ(case.summary, cell)
-    note = f"the medians give {significant(quotient)}: the machine's speed changed between blocks" if quotient else ""
+    note = f"the medians give {significant(quotient)}: costs changed between blocks" if quotient else ""
     return number(cell.ratio, note)
 
 
