@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -189,21 +188,6 @@ def standing(summary: CaseSummary) -> Standing:
         {label: median / medians[best] for label, median in medians.items()},
         {label: net / nets[best] for label, net in nets.items()} if best in nets else {},
     )
-
-
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """A file name or anchor for each name: letters, digits, "-" and "_" only, and no two alike."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "unnamed"
-        slug, number = stem, 1
-        while slug in taken:
-            number += 1
-            slug = f"{stem}-{number}"
-        taken.add(slug)
-        found[name] = slug
-    return found
 
 
 def resident(cell: MeasuredCell) -> int | None:

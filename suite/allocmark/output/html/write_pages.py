@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from allocmark.output.html.pages.comparison_page import choices, comparison_page
 from allocmark.output.html.pages.method_page import method_page
 from allocmark.output.html.pages.overview_page import headline, overview
 from allocmark.output.html.pages.workload_page import workload_page
-from allocmark.output.html.run_view import View, slugs
+from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import plain
 from allocmark.results.store import Run
 
@@ -173,6 +173,21 @@ class _Site:
     def files(self, prefix: str) -> Link:
         """Links between files, from a page that lies ``prefix`` below the root."""
         return lambda kind, name: prefix + self.file(kind, name)
+
+
+def slugs(names: Iterable[str]) -> dict[str, str]:
+    """A file name or anchor for each name: letters, digits, "-" and "_" only, and no two alike."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "unnamed"
+        slug, number = stem, 1
+        while slug in taken:
+            number += 1
+            slug = f"{stem}-{number}"
+        taken.add(slug)
+        found[name] = slug
+    return found
 
 
 def _nav(site: _Site, link: Link) -> list[tuple[str, list[tuple[Page, str, str]]]]:

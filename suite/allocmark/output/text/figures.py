@@ -136,7 +136,7 @@ def layout(
         start = sum(widths[:taken]) + _GAP * taken
         lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(text, max(width - start, _SHORTEST))
     if left_out:
-        lines += wrapped(f"Not shown, for the table would be wider than {width}: {', '.join(left_out)}.", width)
+        lines += wrapped(f"Not shown, to stay within {width} columns: {', '.join(left_out)}.", width)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -146,5 +146,7 @@ def counted(n: int, what: str) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a paragraph, those after the first indented."""
-    return textwrap.wrap(text, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+    """The lines of a paragraph, those after the first indented; a number stays with its "%"."""
+    joined = text.replace(" %", "\0%")
+    lines = textwrap.wrap(joined, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]

@@ -78,7 +78,7 @@ def _workload(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterato
     fixed = assignments(parameters[0], others)
     yield from wrapped(f"{cases[0].planned.workload}" + (f"  ({fixed})" if fixed else ""), width)
     if marked := disturbed(cell for case in cases for cell in case.cells):
-        yield from wrapped(f"disturbed samples: {marked}", width)
+        yield from wrapped(f"disturbed: {marked}", width)
     yield ""
     several = len({case.baseline for case in cases if case.baseline}) > 1
     rows = [row for case in cases for row in _rows(case, varying, names, several)]

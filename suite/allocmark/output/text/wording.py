@@ -24,7 +24,7 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     if versions:
         yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
     if marked := disturbed(cell for case in cases for cell in case.cells):
-        yield f"disturbed samples: {marked}"
+        yield f"disturbed: {marked}"
 
 
 def place(case: PlannedCase | MeasuredCell) -> str:

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from allocmark.errors import UsageError
 from allocmark.output.html import charts
 from allocmark.output.html.charts import cost_charts
 from allocmark.output.html.pages import comparison_page, method_page, overview_page
 from allocmark.output.html.pages.backend_page import rivals, summary
-from allocmark.output.html.run_view import BackendView, View, slugs
+from allocmark.output.html.run_view import BackendView, View
 from allocmark.results.store import Run
 from allocmark.stats import Verdict
 from fixtures.simulated import SHAPES
@@ -150,17 +148,3 @@ def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> No
 def test_unknown_baseline(simulate: Simulate) -> None:
     with pytest.raises(UsageError, match="jemalloc"):
         View.of(simulate(), "jemalloc")
-
-
-@given(st.lists(st.text(max_size=12), unique=True, max_size=12))
-def test_slugs_are_plain_and_unlike(names: list[str]) -> None:
-    found = slugs(names)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
-    assert all(slug and set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for slug in found.values())
-
-
-def test_slugs() -> None:
-    assert slugs(["burst", "../etc/passwd", "a b", "A-B", "<>"]) == {
-        "burst": "burst", "../etc/passwd": "etc-passwd", "a b": "a-b", "A-B": "a-b-2", "<>": "unnamed",
-    }  # fmt: skip

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from allocmark.asv.history import Commit, History, LevelStep, Point, Series
 from allocmark.output.html import build_site
+from allocmark.output.html.write_pages import slugs
 from allocmark.results.store import Run
 from fixtures.browser import serving
 
@@ -215,3 +218,17 @@ def test_a_run_given_twice_is_one(simulate: Callable[..., Run], tmp_path: Path) 
     run = simulate()
     build_site([run, run], tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+@given(st.lists(st.text(max_size=12), unique=True, max_size=12))
+def test_slugs_are_plain_and_unlike(names: list[str]) -> None:
+    found = slugs(names)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    assert all(slug and set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for slug in found.values())
+
+
+def test_slugs() -> None:
+    assert slugs(["burst", "../etc/passwd", "a b", "A-B", "<>"]) == {
+        "burst": "burst", "../etc/passwd": "etc-passwd", "a b": "a-b", "A-B": "a-b-2", "<>": "unnamed",
+    }  # fmt: skip

@@ -122,7 +122,7 @@ def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
     aside = "in 4 the core-to-core distance changed, in 2 it was not that of most blocks"
     assert f"Not used: 6 of 32 blocks; {aside}." in text
     # Three cases of six cells with two marked samples in each; in the last table block 10 counts, too.
-    head = "burst  (touch=0)\ndisturbed samples: 36 of 576 samples (descheduled, steal); they count like the others\n\n"
+    head = "burst  (touch=0)\ndisturbed: 36 of 576 samples (descheduled, steal); they count like the others\n\n"
     assert head in text
 
 

@@ -48,7 +48,7 @@ def facts(view: View) -> list[tuple[str, str]]:
         ("Machine", machine_facts(header.environment)),
         ("Backends", ", ".join(f"{plain(b.name)} {plain(b.version)}".strip() for b in view.backends)),
         ("Samples", samples),
-        ("Disturbed samples", disturbed(cell for _, cell in view.cells) or "none"),
+        ("Disturbed", disturbed(cell for _, cell in view.cells) or "no sample"),
         ("Measured", plain(header.created.replace("T", " ").replace("+00:00", " UTC"))),
         ("Run", plain(f"{header.id}, seed {header.seed}")),
     ]

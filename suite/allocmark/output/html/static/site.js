@@ -82,6 +82,10 @@ addEventListener("DOMContentLoaded", () => {
   const STYLE = { background: "transparent", color: "var(--ink)", fontSize: "12px", overflow: "visible" };
   const TIP = { fill: "var(--ground)", stroke: "var(--line)", fontSize: 12, lineWidth: 30 };
   const base = (width, height, options) => ({ width, height, style: STYLE, color: { type: "identity" }, symbol: { type: "identity" }, ...options });
+  const logY = (domain) => [
+    Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
+    Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+  ];
   const clamp = (v, [low, high]) => Math.min(Math.max(v, low), high);
 
   // ---- kinds of charts; each gets (figure, data, mode)
@@ -154,8 +158,7 @@ addEventListener("DOMContentLoaded", () => {
         x: { type: "point", domain: data.values, padding: 0.25 },
         y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ tickSize: 0, color: "var(--soft)", label: data.x, labelAnchor: "center", labelArrow: "none", tickFormat: String }),
           Plot.line(here, { ...common, y: (row) => row[mode][0], z: "label", strokeWidth: 1.5 }),
           Plot.ruleX(covered, { ...common, y1: (row) => clamp(row[mode][1], domain), y2: (row) => clamp(row[mode][2], domain), strokeWidth: 2 }),
@@ -198,8 +201,7 @@ addEventListener("DOMContentLoaded", () => {
         marginLeft: 48, marginRight: 14, marginTop: 10, marginBottom: 28,
         x: { type: "point", domain: data.ticks, padding: 0.3 }, y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ tickSize: 0, color: "var(--soft)", label: null }),
           Plot.line(here, { x: "x", y: "y", z: "label", stroke: (row) => colour(row.label), strokeWidth: 1.5 }),
           Plot.dot(here, { x: "x", y: "y", fill: (row) => colour(row.label), symbol: (row) => symbol(row.label), r: 4 }),
@@ -246,8 +248,7 @@ addEventListener("DOMContentLoaded", () => {
         marginLeft: 44, marginRight: 10, marginTop: 8, marginBottom: 32,
         x: { domain: d3.extent(points, (point) => point.x) }, y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ ticks: 5, tickSize: 0, color: "var(--soft)", label: "block", labelAnchor: "center", labelArrow: "none" }),
           Plot.dot(marked("0"), { x: "x", y: "y", fill: tone, r: 1.7 }),
           Plot.dot(marked("1"), { x: "x", y: "y", stroke: tone, r: 1.6, strokeWidth: 0.8 }),
