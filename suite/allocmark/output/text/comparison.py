@@ -13,7 +13,7 @@ from allocmark import stats
 from allocmark.errors import UsageError
 from allocmark.output.text import WIDTH
 from allocmark.output.text.figures import Names, counted, figure, interval, layout, names_of, plain, wrapped
-from allocmark.output.text.wording import heading, place, ratio_explained, verdicts_explained
+from allocmark.output.text.wording import heading, parameters_of, place, ratio_explained, verdicts_explained
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
@@ -53,6 +53,7 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     for line in heading(run, summaries):
         yield from wrapped(line, width)
     yield ""
+    varying, fixed = parameters_of(case.planned for case in summaries)
     bases = {case.baseline for case in summaries if case.baseline}
     ratios = [(case, cell) for case in summaries for cell in case.cells if cell.ratio]
     ratios.sort(key=lambda found: _worst_first(found[1].ratio))
@@ -65,7 +66,7 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
             figure(cell.median),
             names[cell.cell.label],
             names[case.baseline] if case.baseline and len(bases) > 1 else "",
-            place(cell.cell),
+            place(cell.cell, varying),
         ]
         for case, cell in ratios
     ]
@@ -82,8 +83,15 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     yield from _listed("Without a ratio:", lines, width)
     yield ""
     base = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
+    yield from _fixed(fixed, width)
     yield from wrapped(f"{ratio_explained(base)} The worst first.", width)
     yield from wrapped(verdicts_explained("99 %", stats.MARGIN), width)
+
+
+def _fixed(fixed: Mapping[str, str], width: int) -> Iterator[str]:
+    """The parameters that no row of the table tells."""
+    if said := "; ".join(f"{workload} {parameters}" for workload, parameters in fixed.items() if parameters):
+        yield from wrapped(f"The same in all cases: {said}.", width)
 
 
 def _means(summaries: Sequence[CaseSummary], names: Names, width: int) -> Iterator[str]:
@@ -123,6 +131,7 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
     _same_machine(before, now)
     cases = [summarise(run, baseline) for run in (before, now)]
     first, second = map(_cells, cases)
+    varying, fixed = parameters_of(case.planned for found in cases for case in found)
     names = {**names_of(before), **names_of(now)}
     for what, run, found in zip(("before: ", "now: "), (before, now), cases, strict=True):
         for line in heading(run, found):
@@ -143,7 +152,7 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
             figure(old.cell.median if baseline is None else old.cell.ratio),
             figure(new.cell.median if baseline is None else new.cell.ratio),
             names[new.cell.cell.label],
-            place(new.cell.cell),
+            place(new.cell.cell, varying),
         ]
         for old, new, ratio, said in rated
     ]
@@ -153,10 +162,11 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
     for what, mine, other in (("before", first, second), ("now", second, first)):
         only: dict[str, list[str]] = {}
         for seen in (seen for key, seen in mine.items() if key not in other):
-            only.setdefault(place(seen.cell.cell), []).append(names[seen.cell.cell.label])
+            only.setdefault(place(seen.cell.cell, varying), []).append(names[seen.cell.cell.label])
         lines = [f"{where}: {', '.join(labels)}" for where, labels in only.items()]
         yield from _listed(f"Only {what}:", lines, width)
     yield ""
+    yield from _fixed(fixed, width)
     what = "ns/object" if baseline is None else f"the ratio to {baseline}"
     yield from wrapped(f"before, now: {what}. ratio: now divided by before; below 1 is faster now.", width)
     yield from wrapped(verdicts_explained("98 %", stats.UNPAIRED_MARGIN), width)

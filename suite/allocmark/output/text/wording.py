@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from allocmark.output.text.figures import Names, assignments, counted, plain
+from allocmark.output.text.figures import Names, assignments, counted, plain, varied
 from allocmark.results.records import MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary
 from allocmark.stats import MARGIN
+
+if TYPE_CHECKING:
+    from allocmark.asv.history import Series
 
 
 def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
@@ -27,9 +30,19 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
         yield f"disturbed: {marked}"
 
 
-def place(case: PlannedCase | MeasuredCell) -> str:
-    """``workload key=value …``: a case in one line."""
-    return plain(f"{case.workload} {assignments(case.parameters)}")
+def place(case: PlannedCase | MeasuredCell, varying: Mapping[str, Collection[str]] | None = None) -> str:
+    """``workload key=value …``: a case in one line, with all parameters or those that `parameters_of` calls varying."""
+    return plain(f"{case.workload} {assignments(case.parameters, varying and varying[case.workload])}")
+
+
+def parameters_of(cases: Iterable[PlannedCase | Series]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """By workload: the names of the parameters that vary over ``cases``, and ``key=value`` of the others."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for case in cases:
+        found.setdefault(case.workload, []).append(case.parameters)
+    split = {workload: varied(parameters) for workload, parameters in found.items()}
+    fixed = {workload: assignments(found[workload][0], names) for workload, (_, names) in split.items()}
+    return {workload: varying for workload, (varying, _) in split.items()}, fixed
 
 
 def cell_name(cell: MeasuredCell) -> str:

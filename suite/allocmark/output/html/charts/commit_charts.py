@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from allocmark.output.html.charts import LESS, Chart, Link, short
 from allocmark.output.html.page_tables import Column, Datum, Table, change, number, unbroken
-from allocmark.output.text.figures import assignments, counted, figure, interval, plain, varied
+from allocmark.output.text.figures import assignments, counted, figure, interval, plain
+from allocmark.output.text.wording import parameters_of
 from allocmark.results.records import UNIT
 from allocmark.stats import Estimate
 
@@ -28,10 +29,7 @@ def newest(histories: Iterable[History]) -> list[Table]:
 def _newest(history: History) -> Table | None:
     last = len(history.commits) - 1
     timed = [series for series in history.series if series.measure == TIMED]
-    parameters: dict[str, list[Mapping[str, Any]]] = {}
-    for series in timed:
-        parameters.setdefault(series.workload, []).append(series.parameters)
-    varying = {workload: varied(each)[0] for workload, each in parameters.items()}
+    varying, _ = parameters_of(timed)
     cases: dict[tuple[str, str], dict[str, Point]] = {}
     for series in timed:
         point = next((p for p in series.points if p.commit == last), None)
