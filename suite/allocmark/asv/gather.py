@@ -12,7 +12,7 @@ from typing import Any
 from allocmark.asv.history import History, commits_of, histories
 from allocmark.asv.stored_results import read_results
 from allocmark.errors import AllocmarkError, RunFileError, UsageError
-from allocmark.output.html.conformance_files import read_verdicts
+from allocmark.output.html import read_verdicts
 from allocmark.results.store import FILE_NAME, Run, read_run
 
 # Where things are looked for, unless asv.conf.json says otherwise.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark compare``: backends of one run, or two runs."""
+"""``allocmark compare``: the backends of one run, or two runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 from allocmark.cli.arguments import BASELINE
 from allocmark.cli.reading import read
 from allocmark.errors import UsageError
-from allocmark.output.text.terminal import columns
+from allocmark.output.text import terminal_width
 
 
 def add_compare(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("compare", help="backends of one run, or two runs, worst first")
+    parser = commands.add_parser(
+        "compare",
+        help="the backends of one run, or two runs; the worst first",
+        description="One run: every backend against the baseline. Two runs of one machine: every cell of the second "
+        "against the same cell of the first; with --baseline, their ratios to it are compared, which removes what "
+        "slowed or sped up the whole machine. The worst stand first.",
+    )
     parser.set_defaults(command=_compare)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="one or two")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run file or its folder: one, or the earlier first")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
 
 
@@ -26,5 +32,5 @@ def _compare(options: argparse.Namespace) -> int:
     if len(options.runs) > 2:
         raise UsageError(f"compare takes one or two runs, and {len(options.runs)} were given")
     found = [read(path) for path in options.runs]
-    print(compare([run for run, _ in found], options.baseline, columns()))
+    print(compare([run for run, _ in found], options.baseline, terminal_width()))
     return max(status for _, status in found)

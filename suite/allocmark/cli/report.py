@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from allocmark.cli.arguments import BASELINE, OK
+from allocmark.cli.reading import read
 from allocmark.errors import UsageError
 
 
@@ -16,27 +17,23 @@ def add_report(commands: Any) -> None:
     parser = commands.add_parser("report", help="one HTML file about a run, for a browser or an e-mail")
     parser.set_defaults(command=_report)
     parser.add_argument("run", metavar="RUN", help="run file or its folder")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default report.html beside the run)")
-    parser.add_argument("--before", metavar="RUN", help="an earlier run to compare with")
-    parser.add_argument(
-        "--baseline", metavar="NAME[:VARIANT]", help="what the ratios compare with (default the baseline of the run)"
-    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: report.html beside the run)")
+    parser.add_argument("--before", metavar="RUN", help="an earlier run of the same machine, to compare with")
+    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the baseline of the run)")
     parser.add_argument(
         "--conformance",
         action="append",
         default=[],
         metavar="FILE",
-        help="what `allocmark conform NAME --json` printed; may be repeated",
+        help="a file of what `allocmark conform NAME --json` printed; may be repeated",
     )
 
 
 def _report(options: argparse.Namespace) -> int:
-    from allocmark.output.html import write_report
-    from allocmark.output.html.conformance_files import read_verdicts
-    from allocmark.results.store import read_run
+    from allocmark.output.html import read_verdicts, write_report
 
-    run = read_run(options.run)
-    before = read_run(options.before) if options.before else None
+    run, status = read(options.run)
+    before, status_before = read(options.before) if options.before else (None, OK)
     rows = [row for file in options.conformance for row in read_verdicts(Path(file))]
     path = Path(options.output) if options.output else run.path.with_name("report.html")
     if path.is_dir():
@@ -46,11 +43,5 @@ def _report(options: argparse.Namespace) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     write_report(run, path, before=before, baseline=options.baseline, conformance=rows)
-    status = 0
-    for each in (run, before):
-        if each and each.torn is not None:
-            done = f"the {len(each.cases)} of {len(each.header.plan)} cases before it are shown"
-            print(f"allocmark: {each.path}:{each.torn}: cut off here; {done}", file=sys.stderr)
-            status = 2
     print(f"report: {path}")
-    return status
+    return max(status, status_before)

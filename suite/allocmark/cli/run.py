@@ -23,7 +23,7 @@ from allocmark.cli.arguments import (
     workload_names,
 )
 from allocmark.errors import UsageError
-from allocmark.output.text.terminal import columns
+from allocmark.output.text import terminal_width
 
 if TYPE_CHECKING:
     from allocmark.measuring.request import Request
@@ -166,7 +166,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json == "-":
         sys.stdout.write(whole)
     else:
-        print(render(run, baseline, columns()))
+        print(render(run, baseline, terminal_width()))
         print(f"\nrun file: {run.path}")
         if options.json:
             Path(options.json).write_text(whole)

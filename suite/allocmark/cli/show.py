@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``allocmark show``: the table of a run."""
+"""``allocmark show``: the tables of a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from allocmark.cli.arguments import BASELINE
 from allocmark.cli.reading import read
-from allocmark.output.text.terminal import columns
+from allocmark.output.text import terminal_width
 
 
 def add_show(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
-    parser = commands.add_parser("show", help="the table of a run")
+    parser = commands.add_parser("show", help="the tables of a run")
     parser.set_defaults(command=_show)
     parser.add_argument("run", metavar="RUN", help="run file or its folder")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
-    parser.add_argument("--json", action="store_true", help="the whole run as one JSON document")
+    parser.add_argument("--json", action="store_true", help="the whole run as one JSON document, raw samples included")
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -30,5 +30,5 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(document(run, baseline), indent=1))
     else:
-        print(render(run, baseline, columns()))
+        print(render(run, baseline, terminal_width()))
     return status

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark.cli.publish import add_publish
 from allocmark.errors import UsageError
-from allocmark.output.text.terminal import columns
+from allocmark.output.text import terminal_width
 
 if TYPE_CHECKING:
     from allocmark.gate.rounds import GateRequest
@@ -160,7 +160,7 @@ def _compare(options: argparse.Namespace) -> int:
     rows, notes = compare_stored(options.repository, results, options.base, options.head)
     for note in notes:
         print(f"allocmark: {note}", file=sys.stderr)
-    print(render_stored(rows, columns()), end="")
+    print(render_stored(rows, terminal_width()), end="")
     return 0
 
 
@@ -177,7 +177,7 @@ def _gate(options: argparse.Namespace) -> int:
 
     with reporter(sys.stderr) as report:
         done = gate(_asked(options, report), options.base, options.head)
-    print(render_gate(done, columns()), end="")
+    print(render_gate(done, terminal_width()), end="")
     return done.status
 
 
@@ -190,9 +190,9 @@ def _bisect(options: argparse.Namespace) -> int:
     with reporter(sys.stderr) as report:
         found = bisect(_asked(options, report), options.good, options.bad)
     if isinstance(found, Bisection):
-        print(render_bisection(found, columns()), end="")
+        print(render_bisection(found, terminal_width()), end="")
         return FOUND if found.first_bad else NOT_FOUND
-    print(render_gate(found, columns()), end="")
+    print(render_gate(found, terminal_width()), end="")
     if found.status == CANNOT_TELL:
         return NOT_FOUND
     raise UsageError(f"{options.bad} is not slower than {options.good}: there is nothing to bisect")

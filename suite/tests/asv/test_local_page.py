@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from allocmark.asv.publish_site import publish
 from fixtures import synthetic
+from fixtures.browser import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -24,19 +23,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     synthetic.project(root / "project", 24)
     publish(root / "project/asv.conf.json", root / "www/some/path")
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(root / "www"))
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/some/path/"
-        server.shutdown()
-        thread.join()
+    with serving(root / "www") as address:
+        yield f"{address}some/path/"
 
 
 @pytest.fixture

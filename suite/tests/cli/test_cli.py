@@ -177,7 +177,7 @@ def test_the_fastest_of_a_family_is_the_baseline(allocmark_command, mutants):
     best = min((none, outside), key=lambda cell: cell["median"])
     assert none["baseline"] == outside["baseline"] == f"mutant:{best['variant']}"
     compared = allocmark_command("compare", "here", "--baseline", "mutant:o*")
-    assert "cheaper than mutant:outside" in compared.stdout
+    assert "faster than mutant:outside" in compared.stdout
 
 
 def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(allocmark_command, mutants, tmp_path):
@@ -211,7 +211,7 @@ def test_a_torn_run_file_shows_what_is_whole_and_resumes(allocmark_command, muta
     shown = allocmark_command("show", "here")
     assert shown.returncode == 2
     assert "mutant" in shown.stdout
-    assert "run.jsonl:5: cut off here; the 1 of 3 cases before it are shown" in shown.stderr
+    assert "run.jsonl:5: cut off here; 1 of 3 cases stand before it and are used" in shown.stderr
     resumed = allocmark_command("run", "--resume", "here", plugins=[mutants])
     assert resumed.returncode == 0, resumed.stderr
     document = json.loads(allocmark_command("show", "here", "--json").stdout)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Google Benchmark's JSON (schema 1): a benchmark a cell, a repetition a block, and its median as an aggregate.
+"""Google Benchmark's JSON (schema 1): a benchmark per cell, a repetition per block, and the median as an aggregate.
 
-``real_time`` is nanoseconds an object. That library's tools want ``cpu_time`` as well, and what is measured here is
-the time of pinned threads by the clock on the wall: it is repeated there. A cell without figures is one that failed.
+``real_time`` is nanoseconds per object, by the wall clock. Tools of that library want ``cpu_time`` as well: it is a
+copy of ``real_time``. A cell without figures is a benchmark with an error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from allocmark import __version__
-from allocmark.output.export.names import title
+from allocmark.output.text.wording import cell_name
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
 
@@ -26,7 +26,7 @@ def render(run: Run, baseline: str | None = None) -> str:
 
 def _rows(case: CaseSummary, number: int, summary: CellSummary) -> Iterator[dict[str, Any]]:
     cell = summary.cell
-    name = title(cell)
+    name = cell_name(cell)
     common: dict[str, Any] = {
         "name": name, "family_index": case.planned.case, "per_family_instance_index": number,
         "run_name": name, "run_type": "iteration", "repetitions": len(summary.values) or 1,

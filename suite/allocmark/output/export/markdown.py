@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Markdown table for a pull request: what the verdicts add up to, then every cell, in GitHub's dialect.
+"""A Markdown table for a pull request: how often each verdict was given, then every cell, in GitHub's dialect.
 
 Text that comes from files and plugins stands in code spans, where neither markup, nor HTML, nor ``@name`` works.
 """
@@ -11,23 +11,28 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from allocmark.output.text.figures import assignments, figure, interval, plain
-from allocmark.output.text.run_table import heading
+from allocmark.output.text.wording import heading, outcome, ratio_explained, reason, verdicts_explained
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import Verdict
+from allocmark.stats import MARGIN, Verdict
 
-_HEADER = ("workload", "parameters", "backend", "ns/object", "95 %", "net", "ratio", "99 %", "verdict")
-_RIGHT = frozenset(_HEADER[3:8])
+_RIGHT = ("ns/object", "95 % interval", "net", "ratio", "99 % interval")
+_HEADER = ("workload", "parameters", "backend", *_RIGHT, "verdict")
 
 
 def render(run: Run, baseline: str | None = None) -> str:
     """The run as Markdown. Raises UsageError for an unknown baseline."""
     cases = summarise(run, baseline)
     lines = [f"### allocmark: {_tally(cases)}", ""]
-    lines += [f"{code(line)}  " for line in heading(run, 10_000)]
+    lines += [f"{code(line)}  " for line in heading(run, cases)]
     lines += ["", _row(_HEADER), _row(["---:" if name in _RIGHT else "---" for name in _HEADER])]
     lines += [_row(cells) for case in cases for cells in _cells(case)]
-    lines += ["", "Nanoseconds an object; net: less the floor; a ratio below 1 is cheaper than the baseline."]
+    lines += [
+        "",
+        "ns/object: nanoseconds per object. net: ns/object less that of the floor.  ",
+        f"{ratio_explained('the baseline')}  ",
+        verdicts_explained("99 %", MARGIN),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -65,13 +70,10 @@ def _cells(case: CaseSummary) -> Iterator[list[str]]:
 
 
 def _outcome(case: CaseSummary, cell: CellSummary) -> str:
-    if cell.verdict is not None:
-        return f"**{cell.verdict}**" if cell.verdict is Verdict.SLOWER else str(cell.verdict)
     if cell.cell.status != "ok":
-        return f"{cell.cell.status}: {code(cell.cell.reason or 'no reason given')}"
-    if cell.cell.label == case.baseline:
-        return "baseline"
-    return "the floor" if cell.cell.floor else code(cell.no_ratio or "")
+        return f"{cell.cell.status}: {code(reason(cell.cell))}"
+    said = outcome(case, cell)
+    return f"**{said}**" if cell.verdict is Verdict.SLOWER else said
 
 
 def _row(cells: Sequence[str]) -> str:

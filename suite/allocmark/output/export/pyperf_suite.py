@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""pyperf's JSON (format 1.0): a benchmark a cell, with one run, for one process measured it.
+"""pyperf's JSON (format 1.0): a benchmark per cell, with one run, for one process measured it.
 
-Values are seconds an object, one a block: those that the cell's median is the median of. Cells without figures are
-left out, for pyperf knows none.
+Values are seconds per object, one per block; their median is the cell's median. Cells without figures are left out,
+for pyperf refuses a benchmark without values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from allocmark import __version__
 from allocmark.errors import UsageError
-from allocmark.output.export.names import title
+from allocmark.output.text.wording import cell_name
 from allocmark.results.store import Run
 from allocmark.results.summary import CellSummary, summarise
 
@@ -28,7 +28,7 @@ def render(run: Run, baseline: str | None = None) -> str:
 
 def _benchmark(summary: CellSummary) -> dict[str, Any]:
     cell = summary.cell
-    about = {"name": title(cell), "backend": cell.backend, "variant": cell.variant, "backend_version": cell.version}
+    about = {"name": cell_name(cell), "backend": cell.backend, "variant": cell.variant, "backend_version": cell.version}
     # pyperf takes no empty text.
     metadata = {key: text for key, text in about.items() if text}
     return {"metadata": metadata, "runs": [{"values": [value * 1e-9 for value in summary.values.values()]}]}

@@ -1,41 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables of a page: texts as people read them, beside the values they are sorted by."""
+"""Tables of a page: a column says how its entries are made; an entry is a text and what it is sorted by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from allocmark.output.text.figures import figure, interval
+from allocmark.output.text.figures import interval, plain, significant
 from allocmark.stats import Estimate, Verdict
-
-#: How a verdict is marked, so that nothing rests on colour alone.
-TONES = {
-    Verdict.FASTER: "cheaper",
-    Verdict.SLOWER: "dearer",
-    Verdict.SAME: "same",
-    Verdict.CANNOT_TELL: "unsure",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column; ``right`` aligns figures, ``hint`` says unit and meaning where the title is too short to."""
-
-    title: str
-    right: bool = False
-    hint: str = ""
 
 
 @dataclass(frozen=True)
 class Datum:
-    """One entry. ``sort`` is what it is sorted by (its text when None), ``note`` a second, smaller line."""
+    """One entry. ``sort`` is what it is sorted by (its text when None), ``note`` a second, smaller line.
+
+    ``tone`` is a class of site.css.
+    """
 
     text: str = ""
     sort: float | str | None = None
     href: str | None = None
     tone: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. ``entry`` makes the entry of a row: a `Datum`, or a text alone.
+
+    ``right`` aligns figures, ``hint`` says unit and meaning where the title is too short to.
+    """
+
+    title: str
+    entry: Callable[..., Datum | str]
+    right: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,26 @@ class Table:
     rows: tuple[tuple[Datum, ...], ...]
 
     @classmethod
-    def of(cls, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Datum]]) -> Table:
-        """Leaves out the columns in which every entry is empty."""
+    def of(cls, caption: str, columns: Sequence[Column], items: Iterable[tuple[Any, ...]]) -> Table:
+        """A row for each of ``items``, whose members ``entry`` of every column gets; no column is empty throughout."""
+        rows = [[_datum(column.entry(*item)) for column in columns] for item in items]
         kept = [i for i in range(len(columns)) if any(row[i].text for row in rows)]
         return cls(caption, tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
 
 
-def text(words: str, tone: str = "", href: str | None = None) -> Datum:
-    """An entry of words."""
-    return Datum(words, href=href, tone=tone)
+def _datum(entry: Datum | str) -> Datum:
+    return Datum(entry) if isinstance(entry, str) else entry
 
 
-def number(estimate: Estimate | None, tone: str = "") -> Datum:
-    """The value of an estimate; the empty entry sorts last."""
-    return Datum() if estimate is None else Datum(figure(estimate), estimate.value, tone=tone)
+def member(title: str, key: str) -> Column:
+    """A column for rows of one mapping, as they come from files: the text of its member ``key``."""
+    return Column(title, lambda row: plain(str(row.get(key) or "")))
+
+
+def number(found: Estimate | float | None, note: str = "") -> Datum:
+    """A value, or that of an estimate; the empty entry sorts last."""
+    value = found.value if isinstance(found, Estimate) else found
+    return Datum() if value is None else Datum(significant(value), value, note=note)
 
 
 def span(estimate: Estimate | None) -> Datum:
@@ -69,18 +75,26 @@ def span(estimate: Estimate | None) -> Datum:
 
 
 def said(verdict: Verdict | None, otherwise: str = "") -> Datum:
-    """A verdict, marked; ``otherwise`` where there is none."""
-    return Datum(otherwise, tone="muted") if verdict is None else Datum(verdict.value, tone=TONES[verdict])
+    """A verdict, marked so that nothing rests on colour alone; ``otherwise`` where there is none."""
+    return Datum(otherwise, tone="muted") if verdict is None else Datum(verdict.value, tone=tone(verdict))
 
 
-def count(n: float | None, unit: str = "") -> Datum:
-    """A whole number with its thousands."""
-    return Datum() if n is None else Datum(f"{n:,.0f}{unit}", float(n))
+def tone(verdict: Verdict) -> str:
+    """The class of a verdict in site.css: its words, joined."""
+    return verdict.value.replace(" ", "-")
 
 
-def whole(found: object) -> Datum:
-    """A whole number from a run file; nothing when it is anything else."""
-    return count(found) if isinstance(found, int) else Datum()
+def change(before: float, after: float) -> Datum:
+    """How much more something costs than before, in per cent; nothing where it cost nothing before."""
+    if before == 0:
+        return Datum()
+    share = after / before - 1
+    return Datum(f"{share:+.1%}", share, tone=tone(Verdict.SLOWER if share > 0 else Verdict.FASTER))
+
+
+def count(found: object) -> Datum:
+    """A whole number with its thousands; nothing for anything else that a run file may hold."""
+    return Datum(f"{found:,}", found) if isinstance(found, int) else Datum()
 
 
 def percent(share: float) -> str:
@@ -95,4 +109,4 @@ def mib(n: float | None) -> Datum:
 
 def unbroken(name: str, href: str | None = None) -> Datum:
     """The name of a backend variant or of a set of parameters: never broken over lines."""
-    return Datum(name, href=href, tone="name")
+    return Datum(plain(name), href=href, tone="name")

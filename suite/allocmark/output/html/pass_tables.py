@@ -1,35 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A plain table for each measurement pass that has no place of its own on a page."""
+"""A plain table for each measurement pass that has no chart."""
 
 from __future__ import annotations
 
-from allocmark.output.html.chart import values_of, varying
+from typing import Any
+
+from allocmark.output.html.charts import parameter_columns
 from allocmark.output.html.page_tables import Column, Datum, Table, unbroken
-from allocmark.output.html.view import View, WorkloadView
+from allocmark.output.html.run_view import View, WorkloadView
 from allocmark.passes import registry
+from allocmark.passes.base import PassColumn
 
-PLACED = {"latency", "reuse"}  #: passes shown elsewhere, with more than their columns
+CHARTED = {"latency"}  #: passes with a chart, whose table has more than their columns
 
 
-def pass_tables(view: View, workload: WorkloadView) -> list[tuple[Table, str]]:
-    """Each table with the note that belongs below it."""
+def pass_tables(view: View, workload: WorkloadView) -> list[tuple[str, Table, str]]:
+    """The title of each table, the table, and the note that belongs below it."""
     tables = []
     for each in registry.PASSES:
         found = [
-            (case, cell.cell, cell.cell.passes[each.name])
+            (case, cell, cell.cell.passes[each.name])
             for case in workload.cases
             for cell in case.summary.cells
-            if each.name in cell.cell.passes and each.name not in PLACED
+            if each.name in cell.cell.passes and each.name not in CHARTED
         ]
-        rows = [
-            [
-                *values_of(workload, case),
-                unbroken(view.name(cell.label)),
-                *(Datum(column.text(record), column.value(record)) for column in each.columns),
-            ]
-            for case, cell, record in found
-        ]
-        heads = (*varying(workload), Column("backend"), *(Column(column.head, True) for column in each.columns))
-        if rows:
-            tables.append((Table.of(each.title, heads, rows), each.note([record for *_, record in found])))
+        columns = (
+            *parameter_columns(workload),
+            Column("backend", lambda _, cell, __: unbroken(view.name(cell.cell.label))),
+            *map(_column, each.columns),
+        )
+        if found:
+            title = each.title[0].upper() + each.title[1:]
+            tables.append((title, Table.of(title, columns, found), each.note([record for *_, record in found])))
     return tables
+
+
+def _column(column: PassColumn[Any]) -> Column:
+    return Column(column.head, lambda _, __, record: Datum(column.text(record), column.value(record)), True)

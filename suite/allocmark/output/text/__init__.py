@@ -1,2 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reports: a run as tables, and runs compared. No single score: the reader knows what matters."""
+"""Tables as text, for a terminal or a pipe. No table holds a single score: the reader knows what matters.
+
+Where to add a column:
+
+- to the table of a run (`allocmark show`): a line in ``_COLUMNS`` of `run_table`
+- to `allocmark compare`: a header and a text in ``_backends`` (one run) or ``_runs`` (two runs) of `comparison`
+- to the tables of latency and reuse: `latency_table`, `reuse_table`; both are laid out by `pass_table`
+- to `allocmark list`: a member of the rows in `listing`
+
+`figures` writes numbers, names and parameters, and lays out every table.
+"""
+
+from __future__ import annotations
+
+import sys
+
+WIDTH = 160  #: columns of a table that goes into a pipe or a file
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; `WIDTH` when the output is a pipe or a file."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH

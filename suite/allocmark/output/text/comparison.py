@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Backends of one run against each other, or the same cells of two runs: the worst first."""
+"""The backends of one run against a baseline, or the same cells of two runs: the worst first."""
 
 from __future__ import annotations
 
@@ -11,31 +11,23 @@ from typing import Any
 
 from allocmark import stats
 from allocmark.errors import UsageError
-from allocmark.output.text.figures import (
-    Names,
-    assignments,
-    counted,
-    figure,
-    interval,
-    layout,
-    names_of,
-    plain,
-    wrapped,
-)
-from allocmark.output.text.run_table import WIDTH, heading
+from allocmark.output.text import WIDTH
+from allocmark.output.text.figures import Names, counted, figure, interval, layout, names_of, plain, wrapped
+from allocmark.output.text.wording import heading, parameters_of, place, ratio_explained, verdicts_explained
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
 from allocmark.stats import Estimate, Verdict
 
-_RIGHT = frozenset(("ratio", "99 %", "98 %", "net ratio", "ns/object", "before", "now"))
-_SPARE = ("net ratio", "ns/object", "99 %", "98 %", "before", "now")  # in a narrow terminal
+_99, _98 = "99 % interval", "98 % interval"
+_RIGHT = frozenset(("ratio", _99, _98, "net ratio", "ns/object", "before", "now"))
+_SPARE = ("net ratio", "ns/object", _99, _98, "before", "now")  # what a narrow terminal goes without, in this order
 
 Key = tuple[str, str, str, str]  # workload, parameters as JSON, backend, variant
 
 
-def compare(runs: Sequence[Run], baseline: str | None = None, width: int | None = None) -> str:
-    """The comparison as text, for a terminal of ``width`` columns (120 when not given).
+def compare(runs: Sequence[Run], baseline: str | None = None, width: int = WIDTH) -> str:
+    """The comparison as text, for a terminal of ``width`` columns.
 
     One run: every cell against the baseline of its case, in pairs. Two runs: every cell of the second
     against the same cell of the first; with a baseline, their ratios to it are compared, which removes what
@@ -43,9 +35,9 @@ def compare(runs: Sequence[Run], baseline: str | None = None, width: int | None 
     runs of different machines.
     """
     if len(runs) == 1:
-        lines = _backends(runs[0], baseline, width or WIDTH)
+        lines = _backends(runs[0], baseline, width)
     elif len(runs) == 2:
-        lines = _runs(runs[0], runs[1], baseline, width or WIDTH)
+        lines = _runs(runs[0], runs[1], baseline, width)
     else:
         raise UsageError(f"{counted(len(runs), 'run')} to compare: give one or two")
     return "\n".join(lines) + "\n"
@@ -58,8 +50,10 @@ def _worst_first(ratio: Estimate | None) -> float:
 def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     summaries = summarise(run, baseline)
     names = names_of(run)
-    yield from heading(run, width)
+    for line in heading(run, summaries):
+        yield from wrapped(line, width)
     yield ""
+    varying, fixed = parameters_of(case.planned for case in summaries)
     bases = {case.baseline for case in summaries if case.baseline}
     ratios = [(case, cell) for case in summaries for cell in case.cells if cell.ratio]
     ratios.sort(key=lambda found: _worst_first(found[1].ratio))
@@ -72,11 +66,11 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
             figure(cell.median),
             names[cell.cell.label],
             names[case.baseline] if case.baseline and len(bases) > 1 else "",
-            _place(cell.cell),
+            place(cell.cell, varying),
         ]
         for case, cell in ratios
     ]
-    headers = ("ratio", "99 %", "verdict", "net ratio", "ns/object", "backend", "baseline", "workload")
+    headers = ("ratio", _99, "verdict", "net ratio", "ns/object", "backend", "baseline", "case")
     yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: no case has two backends.")
     yield from _means(summaries, names, width)
     without = Counter(
@@ -88,9 +82,16 @@ def _backends(run: Run, baseline: str | None, width: int) -> Iterator[str]:
     lines = [f"{why} ({counted(times, 'case')})" for why, times in without.items()]
     yield from _listed("Without a ratio:", lines, width)
     yield ""
-    than = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
-    text = f"ratio: below 1 is cheaper than {than}; measured in pairs, block by block; the worst first."
-    yield from wrapped(text, width)
+    base = names[next(iter(bases))] if len(bases) == 1 else "the baseline"
+    yield from _fixed(fixed, width)
+    yield from wrapped(f"{ratio_explained(base)} The worst first.", width)
+    yield from wrapped(verdicts_explained("99 %", stats.MARGIN), width)
+
+
+def _fixed(fixed: Mapping[str, str], width: int) -> Iterator[str]:
+    """The parameters that no row of the table tells."""
+    if said := "; ".join(f"{workload} {parameters}" for workload, parameters in fixed.items() if parameters):
+        yield from wrapped(f"The same in all cases: {said}.", width)
 
 
 def _means(summaries: Sequence[CaseSummary], names: Names, width: int) -> Iterator[str]:
@@ -102,23 +103,20 @@ def _means(summaries: Sequence[CaseSummary], names: Names, width: int) -> Iterat
     for name, cells in found.items():
         gross, net = ([e for cell in cells if (e := getattr(cell, what))] for what in ("ratio", "net_ratio"))
         means = [stats.geometric_mean(each) for each in (gross, net)]
-        rows.append([name, str(len(gross)), *(f(e) for e in means for f in (figure, interval)), str(len(net))])
+        texts = [[figure(mean), interval(mean)] for mean in means]
+        rows.append([name, str(len(gross)), *texts[0], str(len(net)), *texts[1]])
     if any(len(cells) > 1 for cells in found.values()):
         yield ""
         yield "Geometric means over these cases:"
         yield ""
-        headers = ("backend", "cases", "ratio", "99 %", "net ratio", "net 99 %", "of")
-        yield layout(headers, rows, frozenset(headers[1:]), width, ("of", "net 99 %", "99 %"))
+        headers = ("backend", "cases", "ratio", _99, "net cases", "net ratio", f"net {_99}")
+        yield layout(headers, rows, frozenset(headers[1:]), width, ("net cases", f"net {_99}", _99))
 
 
 def _without(case: CaseSummary, cell: CellSummary, names: Names) -> str:
     status = "" if cell.cell.status == "ok" else f"{cell.cell.status}: "
     why = cell.no_ratio or case.no_baseline or "no reason given"
     return f"{names[cell.cell.label]} {cell.cell.workload}: {status}{plain(why)}"
-
-
-def _place(cell: MeasuredCell) -> str:
-    return f"{cell.workload} {assignments(cell.parameters)}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -131,12 +129,14 @@ class _Seen:
 
 def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[str]:
     _same_machine(before, now)
-    first, second = _cells(before, baseline), _cells(now, baseline)
+    cases = [summarise(run, baseline) for run in (before, now)]
+    first, second = map(_cells, cases)
+    varying, fixed = parameters_of(case.planned for found in cases for case in found)
     names = {**names_of(before), **names_of(now)}
-    for what, run in (("before", before), ("now", now)):
-        head = list(heading(run, width))
-        yield from wrapped(f"{what}: {head[0]}", width)
-        yield from head[1:]
+    for what, run, found in zip(("before: ", "now: "), (before, now), cases, strict=True):
+        for line in heading(run, found):
+            yield from wrapped(f"{what}{line}", width)
+            what = ""
     yield ""
     shared = [key for key in second if key in first]
     if baseline is not None:
@@ -152,28 +152,27 @@ def _runs(before: Run, now: Run, baseline: str | None, width: int) -> Iterator[s
             figure(old.cell.median if baseline is None else old.cell.ratio),
             figure(new.cell.median if baseline is None else new.cell.ratio),
             names[new.cell.cell.label],
-            _place(new.cell.cell),
+            place(new.cell.cell, varying),
         ]
         for old, new, ratio, said in rated
     ]
     # Each interval may miss once in a hundred, so their ratio twice.
-    headers = ("ratio", "98 %", "verdict", "before", "now", "backend", "workload")
+    headers = ("ratio", _98, "verdict", "before", "now", "backend", "case")
     yield (layout(headers, rows, _RIGHT, width, _SPARE) if rows else "Nothing to compare: the runs share no cell.")
     for what, mine, other in (("before", first, second), ("now", second, first)):
         only: dict[str, list[str]] = {}
         for seen in (seen for key, seen in mine.items() if key not in other):
-            only.setdefault(_place(seen.cell.cell), []).append(names[seen.cell.cell.label])
-        lines = [f"{place}: {', '.join(labels)}" for place, labels in only.items()]
+            only.setdefault(place(seen.cell.cell, varying), []).append(names[seen.cell.cell.label])
+        lines = [f"{where}: {', '.join(labels)}" for where, labels in only.items()]
         yield from _listed(f"Only {what}:", lines, width)
     yield ""
+    yield from _fixed(fixed, width)
     what = "ns/object" if baseline is None else f"the ratio to {baseline}"
-    yield from wrapped(
-        f"before, now: {what}. ratio: below 1 is cheaper now. The runs are not paired: a verdict needs "
-        f"intervals that do not overlap and a difference above {stats.UNPAIRED_MARGIN:.0%}.",
-        width,
-    )
+    yield from wrapped(f"before, now: {what}. ratio: now divided by before; below 1 is faster now.", width)
+    yield from wrapped(verdicts_explained("98 %", stats.UNPAIRED_MARGIN), width)
     if baseline is None and any(said.startswith(Verdict.CANNOT_TELL) for *_, said in rated):
-        yield from wrapped("A baseline that is in both runs removes the machine's own drift.", width)
+        hint = "The machine may have changed its speed between the runs: --baseline NAME compares ratios to a backend"
+        yield from wrapped(f"{hint} that is in both runs, which removes that.", width)
 
 
 def _is_baseline(seen: _Seen) -> bool:
@@ -201,8 +200,7 @@ def _key(cell: MeasuredCell) -> Key:
     return cell.workload, json.dumps(cell.parameters, sort_keys=True), cell.backend, cell.variant
 
 
-def _cells(run: Run, baseline: str | None) -> dict[Key, _Seen]:
-    cases = summarise(run, baseline)
+def _cells(cases: Sequence[CaseSummary]) -> dict[Key, _Seen]:
     return {_key(cell.cell): _Seen(case, cell) for case in cases for cell in case.cells}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How figures, labels and parameters are written in a report."""
+"""How figures, names and parameters are written, in text, pages and exports alike, and how a table is laid out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from allocmark.stats import Estimate
 
 Names = dict[str, str]  # how a cell's label is shown
 
-_MOST_DECIMALS = 4  # of a nanosecond an object, and of a ratio: nothing smaller is ever resolved
+_MOST_DECIMALS = 4  # of nanoseconds per object and of ratios: nothing smaller is ever resolved
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")  # colours and cursor movements
 _SHORTEST = 24  # a text is not cut below this, however narrow the terminal
@@ -31,9 +31,14 @@ def decimals(value: float) -> int:
     return min(max(2 - exponent, 0), _MOST_DECIMALS) if value else _MOST_DECIMALS
 
 
+def significant(value: float) -> str:
+    """``value`` with three significant digits."""
+    return f"{value:.{decimals(value)}f}"
+
+
 def figure(estimate: Estimate | None) -> str:
     """The value, or nothing."""
-    return "" if estimate is None else f"{estimate.value:.{decimals(estimate.value)}f}"
+    return "" if estimate is None else significant(estimate.value)
 
 
 def interval(estimate: Estimate | None) -> str:
@@ -131,7 +136,7 @@ def layout(
         start = sum(widths[:taken]) + _GAP * taken
         lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(text, max(width - start, _SHORTEST))
     if left_out:
-        lines += wrapped(f"Left out for want of room: {', '.join(left_out)}.", width)
+        lines += wrapped(f"Not shown, to stay within {width} columns: {', '.join(left_out)}.", width)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -141,5 +146,7 @@ def counted(n: int, what: str) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a paragraph, those after the first indented."""
-    return textwrap.wrap(text, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+    """The lines of a paragraph, those after the first indented; a number stays with its "%"."""
+    joined = text.replace(" %", "\0%")
+    lines = textwrap.wrap(joined, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]

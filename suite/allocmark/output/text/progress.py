@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
-    """Gives a function that takes each step of a run."""
+    """Gives a function that shows each step of a run on ``stream``, where that is a terminal."""
     if not stream.isatty():
         yield lambda progress: None
         return

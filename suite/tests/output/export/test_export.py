@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from allocmark import stats
 from allocmark.cli import main
 from allocmark.errors import UsageError
+from allocmark.output import write_whole
 from allocmark.output.export import FORMATS, export
 from allocmark.results.store import Run
 from allocmark.results.summary import document, summarise
@@ -44,6 +45,14 @@ def test_the_command_writes_a_file_at_once(
     assert main(["export", str(run.path), "--format", "csv"]) == 0
     assert target.read_text().splitlines() == capsys.readouterr().out.splitlines()
     assert [path.name for path in tmp_path.glob("*out*")] == ["out.csv"]
+
+
+def test_a_write_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(target, "new \ud800")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.csv", "old")]
 
 
 def test_the_command_offers_every_format(simulate: Simulate, capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,7 +185,7 @@ def test_says_in_words_what_is_drawn(report: Path, open_page: Callable[..., Any]
     for plot in page.locator("figure.chart .plot").all():
         label = plot.get_attribute("aria-label")
         assert label
-        assert "better" in label or "cheaper" in label, label
+        assert "better" in label or "faster" in label, label
     for caption in page.locator("figcaption").all():
         assert "·" in caption.inner_text(), "unit and direction"
     assert page.locator("html").get_attribute("lang") == "en"
@@ -253,7 +253,7 @@ def test_two_runs_that_cannot_be_compared(simulate: Simulate, tmp_path: Path, op
     now = simulate()
     path = tmp_path / "report.html"
     for before, words in (
-        (simulate(machine={"cpu": "another"}), "Of different machines"),
+        (simulate(machine={"cpu": "another"}), "of different machines"),
         (simulate(digest="d2"), "35 cells in both: 35 cannot tell"),
         (simulate(shapes=SHAPES[:0]), "share no cell"),
     ):
@@ -325,7 +325,7 @@ def test_what_failed_is_shown_with_its_reason(
     write_report(simulate(status=status, finished=5), path)
     page = open_page(path).page
     said = page.locator("#overview .missing").inner_text()
-    assert "turbomem unavailable: no huge pages (5 cells)" in said
+    assert "turbomem unavailable: no huge pages (5 cases)" in said
     assert "echo 64 > nr_hugepages" in said
     assert "5 of 7 cases were measured" in page.locator("#overview .alert").inner_text()
 

@@ -82,6 +82,10 @@ addEventListener("DOMContentLoaded", () => {
   const STYLE = { background: "transparent", color: "var(--ink)", fontSize: "12px", overflow: "visible" };
   const TIP = { fill: "var(--ground)", stroke: "var(--line)", fontSize: 12, lineWidth: 30 };
   const base = (width, height, options) => ({ width, height, style: STYLE, color: { type: "identity" }, symbol: { type: "identity" }, ...options });
+  const logY = (domain) => [
+    Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
+    Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+  ];
   const clamp = (v, [low, high]) => Math.min(Math.max(v, low), high);
 
   // ---- kinds of charts; each gets (figure, data, mode)
@@ -98,7 +102,7 @@ addEventListener("DOMContentLoaded", () => {
     }
     const heads = slots.filter((slot) => slot.head != null), rows = slots.filter((slot) => slot.row);
     const longest = d3.max(rows, (slot) => slot.text.length) ?? 0;
-    const marginLeft = wide ? Math.min(longest * 6.6 + 16, width * 0.46) : 4;
+    const marginLeft = wide ? Math.min(longest * 7 + 16, width * 0.46) : 14;
     const marginRight = wide ? (data.ref ? 220 : 150) : 56;
     const domain = logDomain(rows.map((slot) => slot.row[mode]), data.ref ? [data.ref] : []);
     const ticks = logTicks(...domain, Math.max(Math.floor((width - marginLeft - marginRight) / 60), 2));
@@ -111,7 +115,7 @@ addEventListener("DOMContentLoaded", () => {
     const step = wide ? 19 : 36;
     const labels = wide
       ? Plot.text(rows, { y, frameAnchor: "left", dx: -8, textAnchor: "end", text: "text", fill: "var(--ink)", textOverflow: "ellipsis", lineWidth: (marginLeft - 10) / 12 })
-      : Plot.text(rows, { y, frameAnchor: "left", dx: 0, dy: -11, textAnchor: "start", text: "text", fill: "var(--soft)", stroke: "var(--ground)", strokeWidth: 4, fontSize: 11.5, textOverflow: "ellipsis", lineWidth: (width - 10) / 12 });
+      : Plot.text(rows, { y, frameAnchor: "left", dx: -12, dy: -11, textAnchor: "start", text: "text", fill: "var(--soft)", stroke: "var(--ground)", strokeWidth: 4, fontSize: 11.5, textOverflow: "ellipsis", lineWidth: (width - 10) / 12 });
     plot.replaceChildren(Plot.plot(base(width, slots.length * step + 62, {
       marginLeft, marginRight, marginTop: 22, marginBottom: 40,
       x: { type: "log", domain },
@@ -133,7 +137,7 @@ addEventListener("DOMContentLoaded", () => {
     })));
     legend(figure, new Set(rows.map((slot) => slot.row.label)));
   };
-  const TONE = { faster: "var(--cheaper)", slower: "var(--dearer)" };
+  const TONE = { faster: "var(--faster)", slower: "var(--slower)" };
 
   const tell = ({ row }, data, mode) => [
     name(row.label),
@@ -154,8 +158,7 @@ addEventListener("DOMContentLoaded", () => {
         x: { type: "point", domain: data.values, padding: 0.25 },
         y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ tickSize: 0, color: "var(--soft)", label: data.x, labelAnchor: "center", labelArrow: "none", tickFormat: String }),
           Plot.line(here, { ...common, y: (row) => row[mode][0], z: "label", strokeWidth: 1.5 }),
           Plot.ruleX(covered, { ...common, y1: (row) => clamp(row[mode][1], domain), y2: (row) => clamp(row[mode][2], domain), strokeWidth: 2 }),
@@ -198,8 +201,7 @@ addEventListener("DOMContentLoaded", () => {
         marginLeft: 48, marginRight: 14, marginTop: 10, marginBottom: 28,
         x: { type: "point", domain: data.ticks, padding: 0.3 }, y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ tickSize: 0, color: "var(--soft)", label: null }),
           Plot.line(here, { x: "x", y: "y", z: "label", stroke: (row) => colour(row.label), strokeWidth: 1.5 }),
           Plot.dot(here, { x: "x", y: "y", fill: (row) => colour(row.label), symbol: (row) => symbol(row.label), r: 4 }),
@@ -246,8 +248,7 @@ addEventListener("DOMContentLoaded", () => {
         marginLeft: 44, marginRight: 10, marginTop: 8, marginBottom: 32,
         x: { domain: d3.extent(points, (point) => point.x) }, y: { type: "log", domain },
         marks: [
-          Plot.gridY(logTicks(...domain, 6), { stroke: "var(--grid)", strokeOpacity: 1 }),
-          Plot.axisY(logTicks(...domain, 6), { text: tick, tickSize: 0, color: "var(--soft)", label: null }),
+          logY(domain),
           Plot.axisX({ ticks: 5, tickSize: 0, color: "var(--soft)", label: "block", labelAnchor: "center", labelArrow: "none" }),
           Plot.dot(marked("0"), { x: "x", y: "y", fill: tone, r: 1.7 }),
           Plot.dot(marked("1"), { x: "x", y: "y", stroke: tone, r: 1.6, strokeWidth: 0.8 }),
@@ -277,7 +278,7 @@ addEventListener("DOMContentLoaded", () => {
           Plot.gridY({ ticks: 4, stroke: "var(--grid)", strokeOpacity: 1 }),
           Plot.axisY({ ticks: 4, text: tick, tickSize: 0, color: "var(--soft)", label: null }),
           ticks.map(([at, textAnchor]) => Plot.axisX([at], { textAnchor, tickSize: 0, color: "var(--soft)", label: null, text: (i) => data.commits[i][name] })),
-          Plot.ruleX(found, { x: "at", stroke: (step) => (step.after > step.before ? "var(--dearer)" : "var(--cheaper)"), strokeWidth: 1.5 }),
+          Plot.ruleX(found, { x: "at", stroke: (step) => (step.after > step.before ? "var(--slower)" : "var(--faster)"), strokeWidth: 1.5 }),
           Plot.text(found, { x: "at", frameAnchor: "top", dy: -8, text: (step) => `${d3.format("+.0%")(step.after / step.before - 1)}`, fill: "var(--soft)", fontSize: 11 }),
           Plot.ruleX(covered, { x: "at", y1: "low", y2: "high", stroke: "var(--s1)", strokeOpacity: 0.45, clip: true }),
           Plot.line(rows, { x: "at", y: "v", stroke: "var(--s1)", strokeWidth: 1, strokeOpacity: 0.5 }),
@@ -308,9 +309,8 @@ addEventListener("DOMContentLoaded", () => {
     figure.querySelector(".numbers").replaceChildren(make("div", { className: "scroll", tabIndex: 0 }, table));
   };
 
-  const MARK = { faster: "cheaper", slower: "dearer", same: "same", "cannot tell": "unsure" };
   const cell = (estimate) => (estimate ? [fig(estimate[0]), estimate[0]] : [""]);
-  const verdictCell = (said) => [said, null, MARK[said] ?? (said.startsWith("cannot tell") ? "unsure" : "muted")];
+  const verdictCell = (said) => [said, null, said.split(":")[0].replace(" ", "-")]; // "cannot tell: why"
 
   // As `allocmark.stats.verdict`.
   const verdict = (ratio, margin) => {
@@ -349,7 +349,7 @@ addEventListener("DOMContentLoaded", () => {
       const line = figure.querySelector(".said");
       const keys = Object.keys(now.cells).filter((key) => key in before.cells);
       if (now.machine !== before.machine) {
-        line.textContent = "Of different machines: nothing can be said. Choose two of one machine.";
+        line.textContent = "These are of different machines and cannot be compared. Choose two of one machine.";
         return clear();
       }
       const rows = keys.map((key) => {
@@ -364,7 +364,7 @@ addEventListener("DOMContentLoaded", () => {
         : "The two share no cell.";
       if (!rows.length) return clear();
       forest(figure, { rows, ref: 1, margin: constants.margin, unit: "ratio, now to before" }, "gross");
-      numbers(figure, [["ratio", 1], ["98 %", 1], ["verdict"], ["before", 1], ["now", 1], ["backend"], ["cell"]], rows.map((row) => [
+      numbers(figure, [["ratio", 1], ["98 % interval", 1], ["verdict"], ["before", 1], ["now", 1], ["backend"], ["case"]], rows.map((row) => [
         cell(row.gross), [row.gross ? span(row.gross) : ""], verdictCell(row.said), cell(row.before), cell(row.now), [name(row.label)], [row.place],
       ]));
     };
@@ -388,7 +388,7 @@ addEventListener("DOMContentLoaded", () => {
       rows.sort((a, b) => (b[mode]?.[0] ?? 0) - (a[mode]?.[0] ?? 0));
       const base = name(labels[state.against]);
       forest(figure, { rows, ref: 1, margin, unit: `ratio to ${base}`, modes: ["gross", "net"] }, mode);
-      numbers(figure, [["ratio", 1], ["99 %", 1], ["verdict"], ["net ratio", 1], ["backend"], ["cell"]], rows.map((row) => [
+      numbers(figure, [["ratio", 1], ["99 % interval", 1], ["verdict"], ["net ratio", 1], ["backend"], ["case"]], rows.map((row) => [
         cell(row.gross), [span(row.gross)], verdictCell(row.said), cell(row.net), [name(row.label)], [row.place],
       ]));
     };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Method and machine: how the figures were made, what the machine does to them, how to repeat them."""
+"""Method and machine: how to repeat the run, how figures and verdicts come about, what may disturb them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from allocmark import stats
-from allocmark.output.html.page_tables import Column, Datum, Table, percent, text
-from allocmark.output.html.view import View
+from allocmark.output.html.page_tables import Column, Datum, Table, member, percent
+from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import plain
 
 _OUTPUTS = {"-o", "--output", "--json"}  # where a run was written is no part of repeating it
+_SEVERITY = {"missing": "bad", "warn": "warn", "note": "muted", "ok": "good"}  # the worst first, and how each is shown
+
+
+def method_page(view: View) -> dict[str, Any]:
+    """What the template shows."""
+    environment = {k: v for k, v in view.run.header.environment.items() if k != "doctor"}
+    return {
+        "command": command(view),
+        "figures": figures(),
+        "doctor": doctor(view),
+        "environment": _facts("The machine and its system when the run began", environment),
+        "settings": _facts("Settings of the run", view.run.header.settings),
+    }
 
 
 def command(view: View) -> str:
@@ -30,19 +43,9 @@ def command(view: View) -> str:
     return shlex.join(["allocmark", *kept])
 
 
-def environment(view: View) -> Table:
-    """Every fact of the machine that the run file holds."""
-    rows = [
-        [text(plain(name)), text(plain(said))]
-        for name, said in _leaves({k: v for k, v in view.run.header.environment.items() if k != "doctor"})
-    ]
-    return Table.of("The machine and its system when the run began", (Column("fact"), Column("value")), rows)
-
-
-def settings(view: View) -> Table:
-    """How the run was asked for."""
-    rows = [[text(plain(name)), text(plain(said))] for name, said in _leaves(view.run.header.settings)]
-    return Table.of("Settings of the run", (Column("setting"), Column("value")), rows)
+def _facts(caption: str, tree: Mapping[str, Any]) -> Table:
+    columns = (Column("name", lambda name, _: plain(name)), Column("value", lambda _, value: plain(value)))
+    return Table.of(caption, columns, _leaves(tree))
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -60,20 +63,25 @@ def doctor(view: View) -> Table | None:
     found = view.run.header.environment.get("doctor")
     if not isinstance(found, list):
         return None
-    tones = {"warn": "warn", "missing": "bad", "ok": "good", "note": "muted"}
-    order = {"missing": 0, "warn": 1, "note": 2, "ok": 3}
-    checks = [check for check in found if isinstance(check, Mapping)]
+    order = list(_SEVERITY)
+
+    def rank(check: Mapping[str, Any]) -> int:
+        return order.index(check["status"]) if check.get("status") in order else len(order)
+
+    def state(check: Mapping[str, Any]) -> Datum:
+        status = str(check.get("status", ""))
+        return Datum(plain(status), rank(check), tone=_SEVERITY.get(status, "muted"))
+
     return Table.of(
         "What the machine does to measuring",
-        (Column("state"), Column("what"), Column("found"), Column("meaning"), Column("to change it")),
-        [
-            [
-                Datum(status, order.get(status, 9), tone=tones.get(status, "muted")),
-                *(text(plain(str(check.get(key, "")))) for key in ("name", "found", "meaning", "fix")),
-            ]
-            for check in sorted(checks, key=lambda c: order.get(str(c.get("status")), 9))
-            for status in [plain(str(check.get("status", "")))]
-        ],
+        (
+            Column("state", state),
+            member("what", "name"),
+            member("found", "found"),
+            member("meaning", "meaning"),
+            member("to change it", "fix"),
+        ),
+        [(check,) for check in sorted((check for check in found if isinstance(check, Mapping)), key=rank)],
     )
 
 

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A chart: what is drawn, in which unit, which way is better, and in words for who cannot see it.
 
-A chart is data; ``static/site.js`` draws it. Its numbers stand in a table of the same page, made from the same cells.
+A chart is data; the function in ``static/site.js`` that its ``kind`` names draws it. Its numbers stand in a table of
+the same page, made from the same cells.
+
+Where to add a chart: a function here that returns a `Chart`, a call of it in the module of its page (`pages`), and
+``{{ chart(...) }}`` in that page's template. A new kind of drawing is a function in ``KINDS`` of site.js.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from allocmark.output.html.page_tables import Column, Datum, Table
-from allocmark.output.html.view import CaseView, View, WorkloadView
+from allocmark.output.html.run_view import CaseView, View, WorkloadView
 from allocmark.output.text.figures import counted, value
 from allocmark.stats import Estimate
 
-COST = "ns/object"
 LESS = "less is better"
+
+Link = Callable[[str, str], str]  # kind and name of a page to its address
 
 _COLOURS, _SYMBOLS = 6, 7  # that ``site.css`` and ``site.js`` have
 
@@ -53,8 +58,8 @@ def ends(estimate: Estimate | None) -> list[float | None] | None:
 def series(view: View) -> list[dict[str, Any]]:
     """Name, colour and symbol of each backend variant.
 
-    Each has a colour of its own while those last, else one a backend, and a symbol of its own within its colour. What
-    repeats all the same is told apart by its label.
+    Each variant has a colour of its own while there are enough; else each backend has one, and its variants differ by
+    their symbols. Where those repeat too, the labels tell.
     """
     rivals = [(label, backend) for backend in view.backends if not backend.floor for label in backend.labels]
     own = len(rivals) <= _COLOURS
@@ -73,23 +78,23 @@ def series(view: View) -> list[dict[str, Any]]:
     return found
 
 
-def varying(workload: WorkloadView) -> list[Column]:
-    """The columns of the parameters that vary."""
-    numbers = {k: all(isinstance(v, int | float) for v in values) for k, values in workload.varying.items()}
-    return [Column(key, right) for key, right in numbers.items()]
+def parameter_columns(workload: WorkloadView) -> list[Column]:
+    """A column for each parameter that varies, for rows that begin with a case."""
+
+    def column(key: str, values: Sequence[Any]) -> Column:
+        def entry(case: CaseView, *_: object) -> Datum:
+            parameters = case.summary.planned.parameters
+            if key not in parameters:
+                return Datum()
+            found = parameters[key]
+            return Datum(value(found), found if isinstance(found, int | float) else None)
+
+        return Column(key, entry, all(isinstance(v, int | float) for v in values))
+
+    return [column(key, values) for key, values in workload.varying.items()]
 
 
-def values_of(workload: WorkloadView, case: CaseView) -> list[Datum]:
-    """The entries of a case in the columns of `varying`."""
-    parameters = case.summary.planned.parameters
-    return [_value(parameters[key]) if key in parameters else Datum() for key in workload.varying]
-
-
-def _value(found: Any) -> Datum:
-    return Datum(value(found), found if isinstance(found, int | float) else None)
-
-
-def extremes(found: Sequence[tuple[str, Estimate | None]], unit: str = "") -> str:
+def extremes(found: Iterable[tuple[str, Estimate | None]], unit: str = "") -> str:
     """How many rows there are, and the lowest and highest of them by name: a chart in words."""
     known = [(name, estimate.value) for name, estimate in found if estimate]
     if not known:

@@ -3,26 +3,27 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import math
 import random
-import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from allocmark.asv.history import Commit, History, LevelStep, Point, Series
 from allocmark.output.html import build_site
+from allocmark.output.html.write_pages import slugs
 from allocmark.results.store import Run
+from fixtures.browser import serving
 
 pytestmark = pytest.mark.usefixtures("scripts")
 
 COMMITS = 30
-STEP = 20  # the commit that made turbomem dearer
+STEP = 20  # the commit that made turbomem slower
 
 
 def _history() -> History:
@@ -85,6 +86,7 @@ def test_what_is_written(site: Path) -> None:
         "run/run1.html", "run/run2.html",
     }  # fmt: skip
     assert "Observable" in (site / "assets/LICENSES.txt").read_text()
+    assert 'href="../assets/LICENSES.txt"' in (site / "run/run1.html").read_text()
     assert (site / "index.html").stat().st_size < 1_000_000
 
 
@@ -99,18 +101,8 @@ def test_every_link_is_relative_and_resolves(site: Path) -> None:
 @pytest.fixture
 def served(site: Path) -> Iterator[str]:
     """The site below a path of a web server, as hosts of project pages have it."""
-    handler = functools.partial(_Quiet, directory=str(site.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/site/"
-        server.shutdown()
-        thread.join()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
+    with serving(site.parent) as address:
+        yield f"{address}site/"
 
 
 @pytest.mark.parametrize("how", ["disk", "server"])
@@ -226,3 +218,17 @@ def test_a_run_given_twice_is_one(simulate: Callable[..., Run], tmp_path: Path) 
     run = simulate()
     build_site([run, run], tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+@given(st.lists(st.text(max_size=12), unique=True, max_size=12))
+def test_slugs_are_plain_and_unlike(names: list[str]) -> None:
+    found = slugs(names)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    assert all(slug and set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for slug in found.values())
+
+
+def test_slugs() -> None:
+    assert slugs(["burst", "../etc/passwd", "a b", "A-B", "<>"]) == {
+        "burst": "burst", "../etc/passwd": "etc-passwd", "a b": "a-b", "A-B": "a-b-2", "<>": "unnamed",
+    }  # fmt: skip

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the pages say about a run: its workloads, its backends, and who is cheapest where."""
+"""A run as the pages show it: its workloads, its cases, its backends, and who is fastest in each case."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -12,36 +11,32 @@ from typing import Any
 
 from allocmark import stats
 from allocmark.errors import UsageError
-from allocmark.output.text.figures import Names, assignments, names_of, plain, value
+from allocmark.output.text.figures import Names, assignments, names_of, plain, value, varied
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import Estimate, Verdict
+from allocmark.stats import Verdict
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Who is cheapest in a case.
+    """Who is fastest in a case.
 
-    ``level`` are the labels of the cheapest and of all that are not dearer than it for certain, the cheapest first;
-    ``word`` says what they are to one another: "cheapest" (one alone), "same", "cannot tell", "alone" (nothing to
-    compare with) or "none". ``ratios`` and ``net_ratios`` are those to the cheapest.
+    ``level`` are the labels of the fastest and of all that are not slower than it for certain, the fastest first;
+    ``word`` says what they are to one another: "fastest" (one alone), "same", "cannot tell", "alone" (nothing to
+    compare with) or "none". ``times`` and ``net_times`` are medians in multiples of that of the fastest, so that they
+    agree with the ns/object beside them; verdicts rest on ratios within blocks. A net of 0 or less has no multiple.
     """
 
-    level: tuple[str, ...]
-    word: str
-    ratios: Mapping[str, Estimate | None]
-    net_ratios: Mapping[str, Estimate | None]
-
-    @property
-    def best(self) -> str | None:
-        """The label with the lowest median."""
-        return self.level[0] if self.level else None
+    level: tuple[str, ...] = ()
+    word: str = "none"
+    times: Mapping[str, float] = field(default_factory=dict)
+    net_times: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CaseView:
-    """One workload with one set of parameters; ``title`` says those that vary within the workload."""
+    """A case; ``title`` says the parameters that vary within its workload."""
 
     summary: CaseSummary
     title: str
@@ -55,7 +50,7 @@ class CaseView:
     @property
     def place(self) -> str:
         """The workload and the parameters that vary, in one line."""
-        return f"{self.workload} {self.title}".rstrip()
+        return plain(f"{self.workload} {self.title}")
 
     @property
     def measured(self) -> Iterator[CellSummary]:
@@ -63,7 +58,7 @@ class CaseView:
         return (cell for cell in self.summary.cells if cell.values)
 
     def cell(self, label: str | None) -> CellSummary | None:
-        """The cell of a backend variant."""
+        """The cell of a backend variant; None where it was not asked for."""
         return next((cell for cell in self.summary.cells if cell.cell.label == label), None)
 
     def net(self, label: str) -> dict[int, float]:
@@ -74,7 +69,10 @@ class CaseView:
 
 @dataclass(frozen=True)
 class WorkloadView:
-    """One workload of a run: the parameters that vary (with values in the order of the plan) and those that do not."""
+    """One workload of a run: the parameters that vary (with values in the order of the plan) and those that do not.
+
+    ``digests`` are those of the file that was measured.
+    """
 
     name: str
     cases: tuple[CaseView, ...]
@@ -115,6 +113,12 @@ class View:
         return cls(run, baseline, cases, tuple(workloads), tuple(_backends(run)), names_of(run))
 
     @property
+    def title(self) -> str:
+        """When the run began, and its name."""
+        header = self.run.header
+        return plain(f"{header.created[:16].replace('T', ' ')} · {header.id}")
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Every planned backend variant, in the order of the plan."""
         return tuple(label for backend in self.backends for label in backend.labels)
@@ -131,7 +135,7 @@ class View:
 
     @cached_property
     def rivals(self) -> tuple[str, ...]:
-        """The labels that are compared: measured somewhere, and not the floor."""
+        """The labels that are compared: measured somewhere, and never the floor."""
         measured = {cell.cell.label for _, cell in self.cells if cell.values}
         return tuple(label for label in self.labels if label in measured and label not in self.floors)
 
@@ -142,14 +146,13 @@ class View:
 
 def _workload(name: str, summaries: Sequence[CaseSummary]) -> WorkloadView:
     parameters = [summary.planned.parameters for summary in summaries]
-    keys = list(dict.fromkeys(key for each in parameters for key in each))
-    varying = [k for k in keys if any(k not in each or each[k] != parameters[0].get(k) for each in parameters)]
+    varying, others = varied(parameters)
     values = {k: tuple({value(each[k]): each[k] for each in parameters if k in each}.values()) for k in varying}
     return WorkloadView(
         name,
         tuple(CaseView(s, assignments(s.planned.parameters, varying), standing(s)) for s in summaries),
         values,
-        assignments(parameters[0], [k for k in keys if k not in varying]),
+        assignments(parameters[0], others),
         tuple(dict.fromkeys(s.planned.digest for s in summaries)),
     )
 
@@ -164,44 +167,27 @@ def _backends(run: Run) -> Iterator[BackendView]:
 
 
 def standing(summary: CaseSummary) -> Standing:
-    """Who is cheapest in a case, by the gross figures: what a program pays."""
-    rivals = {cell.cell.label: cell for cell in summary.cells if cell.median and not cell.cell.floor}
-    if not rivals:
-        return Standing((), "none", {}, {})
-    ordered = sorted(rivals, key=lambda label: _median(rivals[label]))
-    best = rivals[ordered[0]]
-    ratios = {label: stats.paired_ratio(rivals[label].values, best.values) for label in ordered}
-    floor = next((cell.values for cell in summary.cells if cell.cell.label == summary.floor), {})
-    nets = {label: stats.net(rivals[label].values, floor) for label in ordered}
-    net_ratios = {label: stats.paired_ratio(nets[label], nets[ordered[0]]) for label in ordered}
-    verdicts = {label: stats.verdict(ratios[label]) for label in ordered[1:]}
-    level = (ordered[0], *(label for label, said in verdicts.items() if said is not Verdict.SLOWER))
-    if len(ordered) == 1:
+    """Who is fastest in a case, by the gross figures: what a program pays."""
+    rivals = {c.cell.label: c for c in summary.cells if c.median and not c.cell.floor}
+    medians = {label: cell.median.value for label, cell in rivals.items() if cell.median}
+    if not medians:
+        return Standing()
+    best, *others = sorted(medians, key=lambda label: medians[label])
+    verdicts = {label: stats.verdict(stats.paired_ratio(rivals[label].values, rivals[best].values)) for label in others}
+    level = (best, *(label for label in others if verdicts[label] is not Verdict.SLOWER))
+    if not others:
         word = "alone"
     elif len(level) == 1:
-        word = "cheapest"
+        word = "fastest"
     else:
         word = "same" if all(verdicts[label] is Verdict.SAME for label in level[1:]) else "cannot tell"
-    return Standing(level, word, ratios, net_ratios)
-
-
-def _median(cell: CellSummary) -> float:
-    return cell.median.value if cell.median else float("inf")
-
-
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """A file name or anchor for each name: letters, digits, "-" and "_" only, and no two alike."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "unnamed"
-        slug, number = stem, 1
-        while slug in taken:
-            number += 1
-            slug = f"{stem}-{number}"
-        taken.add(slug)
-        found[name] = slug
-    return found
+    nets = {label: cell.net.value for label, cell in rivals.items() if cell.net and cell.net.value > 0}
+    return Standing(
+        level,
+        word,
+        {label: median / medians[best] for label, median in medians.items()},
+        {label: net / nets[best] for label, net in nets.items()} if best in nets else {},
+    )
 
 
 def resident(cell: MeasuredCell) -> int | None:

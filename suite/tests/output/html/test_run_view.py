@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from allocmark.errors import UsageError
-from allocmark.output.html import chart, overview
-from allocmark.output.html import comparison_sources as sources
-from allocmark.output.html import cost_charts as cost
-from allocmark.output.html import method_page as method
-from allocmark.output.html.backend_page import rivals, summary
-from allocmark.output.html.view import BackendView, View, slugs
+from allocmark.output.html import charts
+from allocmark.output.html.charts import cost_charts
+from allocmark.output.html.pages import comparison_page, method_page, overview_page
+from allocmark.output.html.pages.backend_page import rivals, summary
+from allocmark.output.html.run_view import BackendView, View
 from allocmark.results.store import Run
 from allocmark.stats import Verdict
 from fixtures.simulated import SHAPES
@@ -28,16 +25,16 @@ def _link(kind: str, name: str) -> str:
     return f"{kind}/{name}"
 
 
-def test_the_cheapest_alone(simulate: Simulate) -> None:
+def test_the_fastest_alone(simulate: Simulate) -> None:
     view = View.of(simulate(noise=0.001, blocks=40))
     found = [case.standing for case in view.cases]
-    assert [standing.word for standing in found[:3]] == ["cheapest"] * 3
+    assert [standing.word for standing in found[:3]] == ["fastest"] * 3
     assert found[0].level == ("turbomem:default",)
-    assert "null:default" not in found[0].ratios, "the floor is no rival"
-    assert found[0].ratios["dpdk_ring:ring_mp_mc"].value == pytest.approx(5.01 / 1.51, rel=0.02)
+    assert "null:default" not in found[0].times, "the floor is no rival"
+    assert found[0].times["dpdk_ring:ring_mp_mc"] == pytest.approx(5.01 / 1.51, rel=0.02)
 
 
-def test_who_is_level_with_the_cheapest(simulate: Simulate) -> None:
+def test_who_is_level_with_the_fastest(simulate: Simulate) -> None:
     view = View.of(simulate(noise=0.001, blocks=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
     (case,) = view.cases
     assert case.standing.word == "same"
@@ -47,8 +44,8 @@ def test_who_is_level_with_the_cheapest(simulate: Simulate) -> None:
 def test_few_blocks_cannot_tell(simulate: Simulate) -> None:
     view = View.of(simulate(blocks=5))
     assert {case.standing.word for case in view.cases} == {"cannot tell"}
-    (count,) = (c for c in overview.counts(view) if c.label == "turbomem:default")
-    assert (count.alone, count.shared, count.unsure, count.dearer) == (0, 0, 7, 0)
+    (count,) = (c for c in overview_page.counts(view) if c.label == "turbomem:default")
+    assert (count.fastest, count.same, count.unsure, count.slower) == (0, 0, 7, 0)
 
 
 def test_nobody_and_alone(simulate: Simulate) -> None:
@@ -60,16 +57,16 @@ def test_nobody_and_alone(simulate: Simulate) -> None:
     status |= {(shape.workload, "turbomem:default"): failed for shape in SHAPES}
     view = View.of(simulate(status=status))
     assert {case.standing.word for case in view.cases} == {"none"}
-    assert overview.winners(view, _link).rows[0][-1].text == "no figures"
-    assert sources.pairs(view)["rows"] == []
+    assert overview_page.winners(view, _link).rows[0][-1].text == "no figures"
+    assert comparison_page.pairs(view)["rows"] == []
 
 
 def test_every_cell_stands_once(simulate: Simulate) -> None:
     view = View.of(simulate())
-    for count in overview.counts(view):
-        assert count.alone + count.shared + count.unsure + count.dearer + count.missing == len(SHAPES)
-    assert sum(count.alone for count in overview.counts(view)) <= len(SHAPES)
-    table = overview.winners(view, _link)
+    for count in overview_page.counts(view):
+        assert count.fastest + count.same + count.unsure + count.slower + count.missing == len(SHAPES)
+    assert sum(count.fastest for count in overview_page.counts(view)) <= len(SHAPES)
+    table = overview_page.winners(view, _link)
     assert len(table.rows) == len(SHAPES)
     assert table.rows[0][0].href == "workload/burst"
 
@@ -89,12 +86,12 @@ def test_a_backend_against_the_others(simulate: Simulate) -> None:
     assert all(rival.other.partition(":")[0] != "dpdk_ring" for rival in found)
     assert [rival.ratio.value for rival in found] == sorted((r.ratio.value for r in found), reverse=True)
     assert {rival.verdict for rival in found if rival.label == "dpdk_ring:lf_stack"} == {Verdict.SLOWER}
-    assert "dpdk_ring:lf_stack, of 7 cells: dearer in 7" in " ".join(summary(view, found))
+    assert "dpdk_ring:lf_stack, of 7 cases: slower in 7" in " ".join(summary(view, found))
 
 
 def test_pairs_are_those_of_the_table(simulate: Simulate) -> None:
     view = View.of(simulate())
-    found = sources.pairs(view)
+    found = comparison_page.pairs(view)
     labels = found["labels"]
     base = labels.index(found["against"])
     table = {(g.workload, g.title, c.cell.label): c for g, c in view.cells if c.ratio}
@@ -103,7 +100,7 @@ def test_pairs_are_those_of_the_table(simulate: Simulate) -> None:
         if two == base:
             cell = table[workload, title, labels[one]]
             assert cell.ratio is not None
-            assert gross == chart.ends(cell.ratio)
+            assert gross == charts.ends(cell.ratio)
             assert said == cell.verdict
             seen += 1
     assert seen == len(table)
@@ -111,16 +108,16 @@ def test_pairs_are_those_of_the_table(simulate: Simulate) -> None:
 
 def test_charts_hold_what_the_tables_say(simulate: Simulate) -> None:
     view = View.of(simulate())
-    drawn = cost.ratios(view)
+    drawn = cost_charts.ratios(view)
     assert drawn.table is not None
     assert len(drawn.data["rows"]) == len(drawn.table.rows) == 4 * len(SHAPES)
     assert {row["case"] for row in drawn.data["rows"]} == {shape.workload for shape in SHAPES}
-    assert cost.parameter(view, view.workloads[0], "keep") is not None
-    assert cost.parameter(view, view.workloads[1], "sizes") is None, "imix and zipf have no order"
+    assert cost_charts.over_parameter(view, view.workloads[0], "keep") is not None
+    assert cost_charts.over_parameter(view, view.workloads[1], "sizes") is None, "imix and zipf have no order"
 
 
 def test_a_colour_each_while_those_last(simulate: Simulate) -> None:
-    found = {each["label"]: each for each in chart.series(View.of(simulate()))}
+    found = {each["label"]: each for each in charts.series(View.of(simulate()))}
     assert found["null:default"]["colour"] == "floor"
     assert len({each["colour"] for each in found.values()}) == len({each["symbol"] for each in found.values()}) + 1 == 6
 
@@ -128,7 +125,7 @@ def test_a_colour_each_while_those_last(simulate: Simulate) -> None:
 def test_then_a_colour_a_backend_and_a_symbol_a_variant(simulate: Simulate) -> None:
     view = View.of(simulate())
     more = BackendView("more", "1", tuple(f"glibc:{i}" for i in range(5)), floor=False)
-    found = chart.series(replace(view, backends=(*view.backends, more)))
+    found = charts.series(replace(view, backends=(*view.backends, more)))
     marks = {(each["colour"], each["symbol"]) for each in found}
     assert len(marks) == len(found) == 11
     assert len({each["colour"] for each in found}) == 5
@@ -138,23 +135,16 @@ def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> N
     view = View.of(simulate())
     argv = ["run", "burst", "--set", "keep=1,2", "-o", "there", "--json=x", "--output", "y", "--seed", "2"]
     object.__setattr__(view.run.header, "argv", argv)
-    assert method.command(view) == "allocmark run burst --set keep=1,2 --seed 2"
+    assert method_page.command(view) == "allocmark run burst --set keep=1,2 --seed 2"
+
+
+def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> None:
+    for marked, told in ((15, []), (17, ["Most samples were disturbed: 714 of 1344 samples (steal)"])):
+        view = View.of(simulate(disturbed={index: ["steal"] for index in range(marked)}))
+        alerts = overview_page.overview(view, _link)["alerts"]
+        assert [alert.partition(";")[0] for alert in alerts] == told
 
 
 def test_unknown_baseline(simulate: Simulate) -> None:
     with pytest.raises(UsageError, match="jemalloc"):
         View.of(simulate(), "jemalloc")
-
-
-@given(st.lists(st.text(max_size=12), unique=True, max_size=12))
-def test_slugs_are_plain_and_unlike(names: list[str]) -> None:
-    found = slugs(names)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
-    assert all(slug and set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for slug in found.values())
-
-
-def test_slugs() -> None:
-    assert slugs(["burst", "../etc/passwd", "a b", "A-B", "<>"]) == {
-        "burst": "burst", "../etc/passwd": "etc-passwd", "a b": "a-b", "A-B": "a-b-2", "<>": "unnamed",
-    }  # fmt: skip

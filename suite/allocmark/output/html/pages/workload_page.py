@@ -1,18 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The workload files behind a run, as far as they are still what was measured."""
+"""A workload's page: its file, what its objects cost, latency, memory, and what the figures rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from allocmark.errors import AllocmarkError
-from allocmark.output.html.view import View, WorkloadView
+from allocmark.output.html.charts.cost_charts import costs, over_parameter
+from allocmark.output.html.charts.latency_chart import latency
+from allocmark.output.html.charts.memory_chart import memory
+from allocmark.output.html.charts.sample_chart import cell_facts, samples
+from allocmark.output.html.pass_tables import pass_tables
+from allocmark.output.html.run_view import View, WorkloadView
+from allocmark.output.text.wording import disturbed
+
+
+def workload_page(view: View, workload: WorkloadView) -> dict[str, Any]:
+    """What the template shows."""
+    return {
+        "workload": workload,
+        "text": workload_text(view, workload),
+        "disturbed": disturbed(cell for case in workload.cases for cell in case.summary.cells),
+        "costs": costs(view, workload),
+        "parameters": [chart for key in workload.varying if (chart := over_parameter(view, workload, key))],
+        "latency": latency(view, workload),
+        "passes": pass_tables(view, workload),
+        "memory": memory(view, workload),
+        "samples": samples(workload),
+        "cell_facts": cell_facts(view, workload),
+    }
 
 
 @dataclass(frozen=True)
 class WorkloadText:
-    """What a workload's file says. ``note`` says why ``yaml`` is empty: it is not what was measured."""
+    """What a workload's file says. ``note`` says why ``yaml`` is empty."""
 
     summary: str = ""
     source: str = ""
@@ -21,7 +44,7 @@ class WorkloadText:
 
 
 def workload_text(view: View, workload: WorkloadView) -> WorkloadText:
-    """The file that a workload came from: by the paths that the run was given, or by its name.
+    """The file that a workload came from, found by the paths that the run was given, or by its name.
 
     A run file keeps a digest of the workload and not its text, so the text is shown only where the digest agrees.
     """

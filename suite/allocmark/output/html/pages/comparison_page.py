@@ -1,33 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a comparison is made of: for each run and each commit, what every cell cost, with 99 % intervals.
+"""The comparison of any two backends of a run, and of any two runs or commits; ``static/site.js`` makes it.
 
-The page pairs any two of them. Two runs are not paired samples, so the ratio's ends are those of the far ends of the
-two intervals, as in `allocmark.stats.unpaired_ratio`; ``static/site.js`` does the same arithmetic.
+For each run and each commit the page holds what every cell cost, with 99 % intervals. Two runs are not paired samples,
+so the ends of a ratio are the ratios of the far ends of the two intervals, as in `allocmark.stats.unpaired_ratio`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from allocmark import stats
-from allocmark.output.html.chart import ends, short
-from allocmark.output.html.view import CaseView, View
+from allocmark.output.html.charts import ends, short
+from allocmark.output.html.run_view import CaseView, View
 from allocmark.output.text.figures import assignments, plain
+from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
 if TYPE_CHECKING:
     from allocmark.asv.history import History
 
 
-def of_run(view: View, title: str | None = None) -> dict[str, Any]:
-    """A run as one side of a comparison. A cell is ``[value, low, high]`` in ns/object, or why it has none."""
-    header = view.run.header
+def comparison_page(view: View | None, sources: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the template shows. ``sources`` are the runs and commits to choose from; fewer than two are none."""
     return {
-        "title": title or plain(f"{header.created[:16].replace('T', ' ')} · {header.id}"),
-        "kind": "run",
-        "machine": json.dumps(header.environment.get("machine"), sort_keys=True),
+        "pairs": pairs(view) if view else None,
+        "sources": sources if len(sources) > 1 else [],
+        # The thresholds of a comparison that is not paired.
+        "constants": {"margin": stats.UNPAIRED_MARGIN, "distance": stats.DISTANCE_TOLERANCE},
+    }
+
+
+def of_run(view: View, when: str = "") -> dict[str, Any]:
+    """A run as one side of a comparison. A cell is ``[value, low, high]`` in ns/object, or why it has none."""
+    return {
+        "title": f"{when}{view.title}",
+        "machine": json.dumps(view.run.header.environment.get("machine"), sort_keys=True),
         "cells": {_key(case, cell): _figure(case, cell) for case, cell in view.cells if not cell.cell.floor},
     }
 
@@ -36,7 +45,7 @@ def of_history(history: History) -> list[dict[str, Any]]:
     """Every commit as one side of a comparison, the newest first."""
     cells: list[dict[str, Any]] = [{} for _ in history.commits]
     for series in history.series:
-        if series.unit != "ns/object":
+        if series.unit != UNIT:
             continue
         label = f"{series.backend}:{series.variant}"
         key = json.dumps([plain(series.workload), assignments(series.parameters), label])
@@ -47,7 +56,6 @@ def of_history(history: History) -> list[dict[str, Any]]:
     return [
         {
             "title": plain(f"{commit.date[:10]} · {commit.hash[:8]} · {commit.subject}")[:100],
-            "kind": "commit",
             "machine": f"asv {history.machine}",
             "cells": found,
         }
@@ -88,11 +96,6 @@ def pairs(view: View) -> dict[str, Any]:
     return {"labels": list(labels), "rows": rows, "against": against, "margin": stats.MARGIN}
 
 
-def constants() -> Mapping[str, float]:
-    """The thresholds of a comparison that is not paired."""
-    return {"margin": stats.UNPAIRED_MARGIN, "distance": stats.DISTANCE_TOLERANCE}
-
-
-def choices(views: Sequence[View], history: Sequence[History]) -> list[dict[str, Any]]:
+def choices(views: Iterable[View], history: Iterable[History]) -> list[dict[str, Any]]:
     """Everything that can be compared: runs, the newest first, then commits."""
     return [of_run(view) for view in views] + [source for each in history for source in of_history(each)]
