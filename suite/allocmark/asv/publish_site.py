@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,13 +21,11 @@ from allocmark import __version__
 from allocmark.asv import gather
 from allocmark.asv.gather import Contents
 from allocmark.asv.settings import CONFIG, read_settings
+from allocmark.asv.site_folder import MARKER, new_site
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
-from allocmark.errors import AllocmarkError, UsageError
+from allocmark.errors import AllocmarkError
 from allocmark.output.html import build_site
 from allocmark.results.store import read_run
-
-MARKER = "allocmark.json"  #: a folder with this file was published, and may be replaced
-_KEPT = (".git", "CNAME")  # files of a folder that GitHub Pages serves
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,14 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
     ``html_dir``, or ``html`` without it; ``run_paths`` to the newest of its ``runs``, or ``runs/*`` without it. Damaged
     results and runs are left out, with a note.
 
-    Raises AllocmarkError, and changes nothing, when there is nothing to publish, ``output`` has files of another kind,
+    Files in ``output`` that are not of a published site stay as they are; see `allocmark.asv.site_folder.new_site`.
+
+    Raises AllocmarkError, and changes nothing, when there is nothing to publish, somebody else's files are in the way,
     or asv fails; RunFileError for a run in ``run_paths`` that cannot be read.
     """
     settings = read_settings(config)
     patterns = [glob.escape(str(read_run(path).path.absolute())) for path in run_paths] or settings["runs"]
     output = (output or Path(settings["html_dir"])).absolute()
-    _check(output)
     folder = Path(settings["results_dir"])
     results = read_results(folder)
     notes = results.notes if folder.exists() else ()
@@ -63,17 +61,13 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
             f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), and no results "
             f"of asv in {folder} (`asv run` measures commits)" + "".join(f"; {note}" for note in contents.notes)
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as work:
-        html = Path(work) / "html"
+    with new_site(output) as html, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
         if tracked:
             staged = _stage(results, Path(work) / "results")
             _run_asv(settings | {"results_dir": str(staged), "html_dir": str(html), "runs": patterns, "notes": notes})
         else:
-            html.mkdir()
             write_pages(html, contents)
         told = json.loads((html / MARKER).read_text())["notes"]
-        _replace(output, html, Path(work) / "old")
     return Published(output, tuple(told))
 
 
@@ -91,25 +85,6 @@ def write_pages(html: Path, contents: Contents, asv: str | None = None) -> None:
     (html / ".nojekyll").touch()
     told = {"allocmark": __version__, "notes": list(contents.notes)}
     (html / MARKER).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-
-
-def _check(output: Path) -> None:
-    """Raise UsageError unless ``output`` may be replaced: it is new, empty, or a site."""
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise UsageError(f"{output}: is a file: choose a folder for the site")
-    others = sorted(path.name for path in output.iterdir() if path.name not in _KEPT)
-    if others and not (output / MARKER).exists() and not _is_of_asv(output):
-        raise UsageError(f"{output}: has files of another kind ({others[0]}): choose a new or an empty folder")
-
-
-def _is_of_asv(folder: Path) -> bool:
-    """Whether asv wrote the folder, without allocmark's plugin."""
-    try:
-        return "asv-version" in json.loads((folder / "info.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def _stage(results: Results, folder: Path) -> Path:
@@ -145,21 +120,3 @@ def _run_asv(settings: dict[str, Any]) -> None:
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
         raise AllocmarkError(f"asv publish failed, nothing was changed: {lines[-1].strip(' ·')}")
-
-
-def _replace(output: Path, html: Path, old: Path) -> None:
-    html.chmod(0o755)
-    if not output.exists():
-        html.rename(output)
-        return
-    for name in _KEPT:
-        if (output / name).is_file():
-            shutil.copy(output / name, html)
-        elif (output / name).exists():
-            shutil.copytree(output / name, html / name, symlinks=True)
-    output.rename(old)
-    try:
-        html.rename(output)
-    except BaseException:
-        old.rename(output)
-        raise

@@ -197,7 +197,7 @@ def test_a_folder_of_others_is_not_replaced(project: Path) -> None:
     (project / "folder").mkdir()
     (project / "folder/info.json").write_text("[]")
     (project / "file").write_text("precious")
-    with pytest.raises(UsageError, match="has files of another kind"):
+    with pytest.raises(UsageError, match=r"holds info\.json and no site"):
         publish(project / "asv.conf.json", project / "folder")
     with pytest.raises(UsageError, match="is a file"):
         publish(project / "asv.conf.json", project / "file")
