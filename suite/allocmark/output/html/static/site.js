@@ -102,7 +102,7 @@ addEventListener("DOMContentLoaded", () => {
     }
     const heads = slots.filter((slot) => slot.head != null), rows = slots.filter((slot) => slot.row);
     const longest = d3.max(rows, (slot) => slot.text.length) ?? 0;
-    const marginLeft = wide ? Math.min(longest * 7 + 16, width * 0.46) : 14;
+    const marginLeft = wide ? Math.min(longest * 7 + 16, width * 0.46) : 8;
     const marginRight = wide ? (data.ref ? 220 : 150) : 56;
     const domain = logDomain(rows.map((slot) => slot.row[mode]), data.ref ? [data.ref] : []);
     const ticks = logTicks(...domain, Math.max(Math.floor((width - marginLeft - marginRight) / 60), 2));
@@ -115,7 +115,7 @@ addEventListener("DOMContentLoaded", () => {
     const step = wide ? 19 : 36;
     const labels = wide
       ? Plot.text(rows, { y, frameAnchor: "left", dx: -8, textAnchor: "end", text: "text", fill: "var(--ink)", textOverflow: "ellipsis", lineWidth: (marginLeft - 10) / 12 })
-      : Plot.text(rows, { y, frameAnchor: "left", dx: -12, dy: -11, textAnchor: "start", text: "text", fill: "var(--soft)", stroke: "var(--ground)", strokeWidth: 4, fontSize: 11.5, textOverflow: "ellipsis", lineWidth: (width - 10) / 12 });
+      : Plot.text(rows, { y, frameAnchor: "left", dx: -6, dy: -11, textAnchor: "start", text: "text", fill: "var(--soft)", stroke: "var(--ground)", strokeWidth: 4, fontSize: 11.5, textOverflow: "ellipsis", lineWidth: (width - 10) / 12 });
     plot.replaceChildren(Plot.plot(base(width, slots.length * step + 62, {
       marginLeft, marginRight, marginTop: 22, marginBottom: 40,
       x: { type: "log", domain },
