@@ -100,13 +100,17 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="every case of the workloads, not their short form")
     parser.add_argument(
         "--limit",
-        type=_percent,
+        type=_number(0.1, 100.0),
         default=2.0,
         metavar="PERCENT",
         help="a slowdown of this much must not pass (default 2)",
     )
     parser.add_argument(
-        "--budget", type=_minutes, default=10.0, metavar="MINUTES", help="longest time for one comparison (default 10)"
+        "--budget",
+        type=_number(0.01, 10_000.0),
+        default=10.0,
+        metavar="MINUTES",
+        help="longest time for one comparison (default 10)",
     )
     _add_repository(parser)
 
@@ -117,22 +121,17 @@ def _add_repository(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _percent(text: str) -> float:
-    return _number(text, 0.1, 100.0)
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from {least:g} to {most:g}")
+        return value
 
-
-def _minutes(text: str) -> float:
-    return _number(text, 0.01, 10_000.0)
-
-
-def _number(text: str, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from {least:g} to {most:g}")
-    return value
+    return parse
 
 
 def _asked(options: argparse.Namespace, report: Callable[[Progress], None]) -> GateRequest:
