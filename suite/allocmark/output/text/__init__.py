@@ -3,9 +3,9 @@
 
 Where to add a column:
 
-- to the table of a run (`allocmark show`): a line in ``_COLUMNS`` of `run_table`
+- to the table of a run (`allocmark show`): a line in ``_FIGURES`` of `run_table`
 - to `allocmark compare`: a header and a text in ``_backends`` (one run) or ``_runs`` (two runs) of `comparison`
-- to the tables of latency and reuse: `latency_table`, `reuse_table`; both are laid out by `pass_table`
+- to the table of a measurement pass: a ``PassColumn`` of that pass, in `allocmark.passes`
 - to `allocmark list`: a member of the rows in `listing`
 
 `figures` writes numbers, names and parameters, and lays out every table.
