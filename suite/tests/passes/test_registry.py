@@ -88,7 +88,7 @@ def test_a_new_pass_is_asked_for_run_kept_and_shown(toy, tmp_path, capsys):
 
     page = tmp_path / "page.html"
     assert main(["report", str(run), "-o", str(page)]) == 0
-    assert "<caption>what was played with</caption>" in page.read_text()
+    assert "<caption>What was played with</caption>" in page.read_text()
     assert '<p class="note">Played by 2.</p>' in page.read_text()
     capsys.readouterr()
 

@@ -308,7 +308,7 @@ def test_every_sample_and_every_figure_is_there(report: Path, small_run: Run, op
         rows = page.locator(f"#workload-{name} .chart + .scroll tbody tr").count()
         assert rows == sum(len(g.cells) for g in small_run.cases if small_run.header.plan[g.case].workload == name)
     text = page.locator("#workload-burst").inner_text()
-    for words in ("Latency of single calls", "Memory and page kinds", "Reuse of memory", "mempool_perf_autotest"):
+    for words in ("Latency of single calls", "Memory and page kinds", "Memory reused", "mempool_perf_autotest"):
         assert words in text
     assert "burst.yaml" in text
     assert "allocmark run burst cross_core_free" in page.locator("#method pre").inner_text()
