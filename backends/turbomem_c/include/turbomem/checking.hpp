@@ -3,6 +3,7 @@
 #pragma once
 
 #include "turbomem/error.hpp"
+#include "turbomem/here.hpp"
 #include "turbomem/instrument.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/options.hpp"
@@ -72,26 +73,28 @@ class misuse : public error {
 
 namespace detail {
 
-/// The memory of a checked pool, on the list of all: so that a pointer into another pool can be told from one
-/// into nowhere. The list is locked: when a checked pool is made, when it ends, and when a foreign pointer
-/// was found.
+/// The memory of a checked pool, on the list of those that this shared object made: so that a pointer into
+/// another pool can be told from one into nowhere. The list is locked: when a checked pool is made, when it
+/// ends, and when a foreign pointer was found.
 class checked_regions {
   public:
-    checked_regions(const mapping &memory, std::uint64_t object_size) : own_{&memory, object_size} {
-        const std::lock_guard guard(lock());
-        all().push_back(own_);
+    checked_regions(const mapping &memory, std::uint64_t object_size)
+        : list_(here<regions>()), memory_(memory) {
+        const std::lock_guard guard(list_.lock);
+        list_.all.push_back({&memory, object_size});
     }
     checked_regions(const checked_regions &) = delete;
     checked_regions &operator=(const checked_regions &) = delete;
     ~checked_regions() {
-        const std::lock_guard guard(lock());
-        std::erase_if(all(), [&](const entry &e) { return e.memory == own_.memory; });
+        const std::lock_guard guard(list_.lock);
+        std::erase_if(list_.all, [&](const entry &e) { return e.memory == &memory_; });
     }
 
     /// Size of the objects of the checked pool that the address lies in; 0: in none.
     static std::uint64_t object_size_at(const void *address) noexcept {
-        const std::lock_guard guard(lock());
-        for (const entry &e : all()) {
+        regions &known = here<regions>();
+        const std::lock_guard guard(known.lock);
+        for (const entry &e : known.all) {
             if (e.memory->contains(address)) return e.object_size;
         }
         return 0;
@@ -102,17 +105,14 @@ class checked_regions {
         const mapping *memory;
         std::uint64_t object_size;
     };
-    // Never destroyed: pools of static storage duration may end later than any other static.
-    static std::mutex &lock() noexcept {
-        static std::mutex &m = *new std::mutex;
-        return m;
-    }
-    static std::vector<entry> &all() noexcept {
-        static std::vector<entry> &v = *new std::vector<entry>;
-        return v;
-    }
+    struct regions {
+        std::mutex lock;
+        std::vector<entry> all;
+        bool idle() const noexcept { return all.empty(); }
+    };
 
-    entry own_;
+    regions &list_; ///< of the shared object that made the pool, whoever ends it
+    const mapping &memory_;
 };
 
 inline std::string hexadecimal(const void *address) {

@@ -37,13 +37,21 @@ class cpu_caches {
     bool reclaims() const noexcept { return barrier_.available(); }
     std::uint32_t cpus() const noexcept { return size_; }
 
-    /// At most `patience` sequences. false: nothing happened, and gather() of n follows.
-    bool get_at_once(void **objects, std::uint32_t n) noexcept {
-        return insist([&] { return cpu_get(view_, objects, n); });
+    /// One sequence. Unless it is done nothing happened, and get_again() follows, or gather() of n.
+    [[gnu::always_inline]] sequence get_at_once(void **objects, std::uint32_t n) noexcept {
+        return cpu_get(view_, objects, n);
     }
-    /// The same for a put; false: put_slowly() follows.
-    bool put_at_once(void *const *objects, std::uint32_t n) noexcept {
-        return insist([&] { return cpu_put(view_, objects, n); });
+    /// The same for a put; put_again() follows, or put_slowly().
+    [[gnu::always_inline]] sequence put_at_once(void *const *objects, std::uint32_t n) noexcept {
+        return cpu_put(view_, objects, n);
+    }
+    /// As long as sequences are restarted, and patience lasts: whether one is done. `s` is how the first one
+    /// ended.
+    bool get_again(sequence s, void **objects, std::uint32_t n) noexcept {
+        return insist([&] { return cpu_get(view_, objects, n); }, s);
+    }
+    bool put_again(sequence s, void *const *objects, std::uint32_t n) noexcept {
+        return insist([&] { return cpu_put(view_, objects, n); }, s);
     }
 
     /// Take up to n objects: from the CPU, from the depot, then from other CPUs. Every object is found that
@@ -206,21 +214,17 @@ class cpu_caches {
         magazine *loaded_ = nullptr, *previous_ = nullptr;
     };
 
-    /// Whether the sequence ended well, before patience did.
-    template <class Sequence> [[gnu::always_inline]] bool insist(Sequence run) noexcept {
-        for (int i = 0; i < patience; ++i) {
-            const sequence s = run();
-            if (s != sequence::restarted) [[likely]]
-                return s == sequence::done;
-            count_restart();
+    /// Whether the sequence ended well, before patience did; `s` is how it ended the first time.
+    template <class Sequence> bool insist(Sequence run, sequence s) noexcept {
+        for (int i = 1; s == sequence::restarted; ++i) {
+            // relaxed: a sum for people.
+            cells_[cpu()].restarts.fetch_add(1, std::memory_order_relaxed);
+            if (i == patience) return false;
+            s = run();
         }
-        return false;
+        return s == sequence::done;
     }
-
-    [[gnu::cold, gnu::noinline]] void count_restart() noexcept {
-        // relaxed: a sum for people.
-        cells_[cpu()].restarts.fetch_add(1, std::memory_order_relaxed);
-    }
+    template <class Sequence> bool insist(Sequence run) noexcept { return insist(run, run()); }
 
     std::uint32_t cpu() const noexcept {
         const std::uint32_t cpu = cpu_lately(view_);

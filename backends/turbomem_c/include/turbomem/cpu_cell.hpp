@@ -49,8 +49,9 @@ enum class sequence {
 // For both processors: label 1 is the descriptor, 2 the begin, 3 behind the committing store, 4 where the
 // kernel goes on after a restart, with the signature in front that it looks for. "?" puts the descriptor and
 // that code into the group of an inline function's code, so that a linker drops all or none. `struct rseq`
-// has the CPU's number at 4 and the descriptor's address at 8. The descriptor stays there after the end;
-// the kernel drops it when it next looks.
+// has the CPU's number at 4 and the descriptor's address at 8. That address is taken back after every
+// sequence: the kernel reads what it points to whenever it next interrupts the thread, when the shared object
+// with the descriptor may be unloaded and another one may have its place.
 //
 // Slots above the count are nobody's, and so are a getter's pointers until it returns: what was copied by a
 // sequence that did not end is copied again.
@@ -113,6 +114,11 @@ static_assert(sizeof(cpu_cell) == 1 << 7 && offsetof(cpu_cell, top) == 0);
     "jnz 7b\n"                                                                                               \
     "8:\t"
 
+/// The kernel has nothing to restart any more. A restarted sequence has had this done by the kernel.
+[[gnu::always_inline]] inline void leave_sequence(const cpu_cells &cells) noexcept {
+    asm volatile("movq $0, %%fs:8(%[area])" : : [area] "r"(cells.area) : "memory");
+}
+
 /// Take n objects from the running CPU's magazine; refused: it has not as many.
 [[gnu::always_inline]] inline sequence cpu_get(const cpu_cells &cells, void **objects,
                                                std::uint64_t n) noexcept {
@@ -128,8 +134,10 @@ static_assert(sizeof(cpu_cell) == 1 << 7 && offsetof(cpu_cell, top) == 0);
           [n] "r"(n), [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
         : "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "xmm0", "xmm1"
         : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -151,8 +159,10 @@ restarted:
                [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
              : "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "xmm0", "xmm1"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -170,8 +180,10 @@ inline sequence cpu_detach(const cpu_cells &cells, std::uintptr_t *top) noexcept
                [none] "i"(cpu_cell::none)
              : "memory", "cc", "rax", "rcx", "rdx"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -188,8 +200,10 @@ inline sequence cpu_attach(const cpu_cells &cells, std::uintptr_t top) noexcept 
                [none] "i"(cpu_cell::none)
              : "memory", "cc", "rax"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -254,6 +268,11 @@ inline std::byte *rseq_area(const cpu_cells &cells) noexcept {
 }
 } // namespace detail
 
+/// The kernel has nothing to restart any more. A restarted sequence has had this done by the kernel.
+[[gnu::always_inline]] inline void leave_sequence(const cpu_cells &cells) noexcept {
+    asm volatile("str xzr, [%[area], #8]" : : [area] "r"(detail::rseq_area(cells)) : "memory");
+}
+
 /// Take n objects from the running CPU's magazine; refused: it has not as many.
 [[gnu::always_inline]] inline sequence cpu_get(const cpu_cells &cells, void **objects,
                                                std::uint64_t n) noexcept {
@@ -271,8 +290,10 @@ inline std::byte *rseq_area(const cpu_cells &cells) noexcept {
                [slots] "i"(sizeof(magazine))
              : "memory", "cc", "x9", "x10", "x11", "x12", "x13", "x14", "x15"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -296,8 +317,10 @@ restarted:
                [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
              : "memory", "cc", "x9", "x10", "x11", "x12", "x13", "x14", "x15"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -318,8 +341,10 @@ inline sequence cpu_detach(const cpu_cells &cells, std::uintptr_t *top) noexcept
                [top] "r"(top), [none] "i"(cpu_cell::none)
              : "memory", "cc", "x9", "x10", "x11", "x12"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;
@@ -338,8 +363,10 @@ inline sequence cpu_attach(const cpu_cells &cells, std::uintptr_t top) noexcept 
                [top] "r"(top), [none] "i"(cpu_cell::none)
              : "memory", "cc", "x9", "x10"
              : refused, restarted);
+    leave_sequence(cells);
     return sequence::done;
 refused:
+    leave_sequence(cells);
     return sequence::refused;
 restarted:
     return sequence::restarted;

@@ -3,126 +3,208 @@
 #pragma once
 
 #include "turbomem/error.hpp"
+#include "turbomem/here.hpp"
+#include "turbomem/owner_table.hpp"
 #include "turbomem/policies.hpp"
 #include "turbomem/threading.hpp"
 
-#include <array>
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <exception>
+#include <mutex>
 #include <new>
+#include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace turbomem {
 
 namespace detail {
 
-/// The caches a thread used last, one a residue of the pool's serial number. Constant-initialised and without
-/// a destructor, so that reading it is one access and stays good until the very end of the thread.
-struct recent_cache {
-    std::uint64_t pool = 0; ///< serial number; 0: none
-    void *cache = nullptr;
-};
-inline constexpr std::size_t recent_caches = 8;
-// initial-exec: without a call also in a shared object. Small enough for the room that the C library keeps
-// for objects that are loaded later.
-[[gnu::tls_model(
-    "initial-exec")]] inline constinit thread_local std::array<recent_cache, recent_caches> recent{};
-/// Whether the thread has given up its caches, because it is ending.
-[[gnu::tls_model("initial-exec")]] inline constinit thread_local bool ending = false;
+/// The exchanges that one shared object made, for what has to happen to them in a child of fork.
+class exchanges_here {
+  public:
+    struct member {
+        member *next = nullptr, *previous = nullptr;
+        void (*forked)(member &) noexcept = nullptr;
+        exchanges_here *list = nullptr; ///< that of the shared object that made it, whoever ends it
+    };
 
-/// Serial numbers of pools; never used again.
-inline std::uint64_t next_serial() noexcept {
-    static constinit std::atomic<std::uint64_t> last{0};
-    return last.fetch_add(1, std::memory_order_relaxed) + 1; // relaxed: only distinct
-}
+    exchanges_here() {
+        // The C library drops these when it unloads the shared object. Without memory for them a child of
+        // fork finds the slots of its dead threads in use.
+        ::pthread_atfork([] { here<exchanges_here>().lock_.lock(); },
+                         [] { here<exchanges_here>().lock_.unlock(); },
+                         [] { here<exchanges_here>().forked(); });
+    }
+    bool idle() const noexcept { return first_ == nullptr; }
+
+    void add(member &m) noexcept {
+        const std::lock_guard guard(lock_);
+        m.list = this;
+        m.next = first_;
+        if (first_ != nullptr) first_->previous = &m;
+        first_ = &m;
+    }
+    void remove(member &m) noexcept {
+        const std::lock_guard guard(lock_);
+        (m.previous == nullptr ? first_ : m.previous->next) = m.next;
+        if (m.next != nullptr) m.next->previous = m.previous;
+    }
+
+  private:
+    void forked() noexcept {
+        for (member *m = first_; m != nullptr; m = m->next) m->forked(*m);
+        lock_.unlock();
+    }
+
+    std::mutex lock_; ///< held while an exchange is made or ends, and over a fork
+    member *first_ = nullptr;
+};
+
+/// Pools that ended by calls from this shared object, modulo 2^32.
+inline constinit std::atomic<std::uint32_t> closings{0};
 
 /// An exchange that outlives its pool until the last thread that entered it lets go of it. So a thread may
-/// end while a pool ends, in any order, and neither waits.
-template <class Exchange> struct shared_exchange {
+/// end while a pool ends, in any order, and neither waits. Counts by itself: the shared object that made it
+/// may be gone when the last thread ends, and a std::shared_ptr would call its code.
+template <class Exchange> class shared_exchange : private exchanges_here::member {
+  public:
     template <class... Args>
-    explicit shared_exchange(Args &&...args) : exchange(std::forward<Args>(args)...) {}
+    explicit shared_exchange(Args &&...args)
+        : exchange(std::forward<Args>(args)...), owners(exchange.options().max_threads) {
+        forked = [](member &m) noexcept {
+            static_cast<shared_exchange &>(m).owners.forget_others(this_thread());
+        };
+        here<exchanges_here>().add(*this);
+    }
 
     Exchange exchange;
+    owner_table owners;
     std::atomic<bool> closed{false}; ///< the pool is gone: nothing needs to be handed back
+
+    void keep() noexcept { users_.fetch_add(1, std::memory_order_relaxed); } // relaxed: it has one already
+    void let_go() noexcept {
+        // release: what this thread did here is over. acquire: before the last one frees it.
+        if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+    /// The pool is gone. For the thread that destroys it.
+    void close() noexcept {
+        list->remove(*this);
+        closed.store(true, std::memory_order_relaxed);    // relaxed: see thread_caches
+        closings.fetch_add(1, std::memory_order_relaxed); // relaxed: a hint to look at `closed`
+        let_go();
+    }
+
+    /// The calling thread takes a slot; null: all are in use.
+    cache_of<Exchange> *enter() noexcept {
+        owners.bury([&](void *c) { exchange.leave(*static_cast<cache_of<Exchange> *>(c)); });
+        try {
+            return &exchange.enter();
+        } catch (const std::exception &) { // invalid_slot, or no memory for its message
+            return nullptr;
+        }
+    }
+    /// The calling thread gives up the slot that owners.remove() named; null: none.
+    void leave(void *cache) noexcept {
+        if (cache != nullptr) exchange.leave(*static_cast<cache_of<Exchange> *>(cache));
+    }
+
+  private:
+    ~shared_exchange() = default;
+
+    std::atomic<std::uint32_t> users_{1};
 };
 
-/// Every cache of the calling thread; they leave when the thread ends.
+/// What the calling thread has to give up when it ends: the caches that it entered by calls from this shared
+/// object, whose code stays mapped until then. Found by the exchange's address, which stays taken for as long
+/// as it is on record here.
 class thread_caches {
   public:
-    static thread_caches &mine() {
+    /// The calling thread's; null when it is ending.
+    static thread_caches *mine() noexcept {
+        if (ended) return nullptr;
         thread_local thread_caches caches;
-        return caches;
+        return &caches;
     }
     thread_caches() = default;
     thread_caches(const thread_caches &) = delete;
     thread_caches &operator=(const thread_caches &) = delete;
     ~thread_caches() {
-        ending = true;
-        recent = {};
-        for (entry &e : entries_) e.leave(e);
+        ended = true;
+        for (auto &[exchange, r] : records_) r.end(exchange, r.index);
     }
 
-    /// The thread's cache of that pool, entered if need be; null when all slots are in use or there is no
-    /// memory for an entry. A thread that got none asks again only now and then: looking through all slots on
-    /// every call would cost it and others.
-    template <class Exchange>
-    cache_of<Exchange> *find(std::uint64_t serial,
-                             const std::shared_ptr<shared_exchange<Exchange>> &in) noexcept {
+    /// The thread's cache, entered if need be; null when all slots are in use or there is no memory for a
+    /// record. A thread that got none asks again only now and then: looking through all slots on every call
+    /// would cost it and others.
+    template <class Exchange> cache_of<Exchange> *find(shared_exchange<Exchange> &in) noexcept {
         constexpr std::uint32_t patience = 64; // calls
-        for (entry &e : entries_) {
-            if (e.serial != serial) continue;
-            if (e.cache == nullptr && ++e.calls % patience == 0) e.cache = enter(in->exchange);
-            return static_cast<cache_of<Exchange> *>(e.cache);
+        record *r = nullptr;
+        if (const auto found = records_.find(&in); found != records_.end()) {
+            r = &found->second;
+        } else {
+            try {
+                if (const std::uint32_t now = closings.load(std::memory_order_relaxed); now != seen_) {
+                    seen_ = now; // relaxed: a hint
+                    forget_closed();
+                }
+                r = &records_.try_emplace(&in, record{&in.closed, &end<Exchange>}).first->second;
+            } catch (const std::bad_alloc &) {
+                return nullptr;
+            }
+            in.keep();
         }
-        try {
-            // What this thread keeps of pools that are gone.
-            // relaxed: nothing is concluded from it but that the entry is of no use.
-            std::erase_if(entries_, [](const entry &e) { return e.closed->load(std::memory_order_relaxed); });
-            entries_.push_back({serial, nullptr, 0, in, &in->closed, &leave<Exchange>});
-        } catch (const std::bad_alloc &) {
-            return nullptr;
-        }
-        entries_.back().cache = enter(in->exchange);
-        return static_cast<cache_of<Exchange> *>(entries_.back().cache);
+        if (void *const c = in.owners.find_at(r->index, this_thread()))
+            return static_cast<cache_of<Exchange> *>(c);
+        if (r->calls++ % patience != 0) return nullptr;
+        cache_of<Exchange> *const c = in.enter();
+        if (c == nullptr) return nullptr;
+        r->calls = 0;
+        r->index = in.owners.insert(this_thread(), c); // there is room for each slot
+        return c;
     }
 
-    /// Give up the thread's cache of that pool.
-    void drop(std::uint64_t serial) noexcept {
-        std::erase_if(entries_, [&](entry &e) {
-            if (e.serial != serial) return false;
-            e.leave(e);
+    /// Give up the thread's cache of that exchange.
+    template <class Exchange> void drop(shared_exchange<Exchange> &in) noexcept {
+        const auto found = records_.find(&in);
+        if (found == records_.end()) return in.leave(in.owners.remove(this_thread(), owner_table::nowhere));
+        end<Exchange>(&in, found->second.index);
+        records_.erase(found);
+    }
+
+  private:
+    struct record {
+        const std::atomic<bool> *closed;
+        void (*end)(void *exchange, std::uint32_t index) noexcept;
+        std::uint32_t index = owner_table::nowhere; ///< the thread's entry among the owners
+        std::uint32_t calls = 0;                    ///< without a cache
+    };
+
+    /// What another shared object's calls have removed already is not there.
+    template <class Exchange> static void end(void *exchange, std::uint32_t index) noexcept {
+        auto &in = *static_cast<shared_exchange<Exchange> *>(exchange);
+        // relaxed: leaving an exchange that nobody looks at any more is harmless.
+        if (!in.closed.load(std::memory_order_relaxed)) in.leave(in.owners.remove(this_thread(), index));
+        in.let_go();
+    }
+
+    /// What this thread keeps of pools that are gone.
+    void forget_closed() noexcept {
+        std::erase_if(records_, [](auto &each) {
+            auto &[exchange, r] = each;
+            // relaxed: nothing is concluded from it but that the record is of no use.
+            if (!r.closed->load(std::memory_order_relaxed)) return false;
+            r.end(exchange, r.index);
             return true;
         });
     }
 
-  private:
-    struct entry {
-        std::uint64_t serial;
-        void *cache;         ///< null: all slots were in use
-        std::uint32_t calls; ///< without a cache
-        std::shared_ptr<void> shared;
-        const std::atomic<bool> *closed;
-        void (*leave)(entry &) noexcept;
-    };
+    inline static constinit thread_local bool ended = false;
 
-    template <class Exchange> static cache_of<Exchange> *enter(Exchange &exchange) noexcept {
-        try {
-            return &exchange.enter();
-        } catch (const invalid_slot &) {
-            return nullptr;
-        }
-    }
-
-    template <class Exchange> static void leave(entry &e) noexcept {
-        auto &shared = *static_cast<shared_exchange<Exchange> *>(e.shared.get());
-        // relaxed: leaving an exchange that nobody looks at any more is harmless.
-        if (e.cache != nullptr && !shared.closed.load(std::memory_order_relaxed))
-            shared.exchange.leave(*static_cast<cache_of<Exchange> *>(e.cache));
-    }
-
-    std::vector<entry> entries_;
+    std::unordered_map<void *, record> records_;
+    std::uint32_t seen_ = 0; ///< of closings
 };
 
 } // namespace detail
@@ -142,12 +224,14 @@ struct per_thread {
     static std::uint32_t default_threads() noexcept { return 4 * detail::cpus(); }
 
     template <class Exchange> class route {
+        using cache = detail::cache_of<Exchange>;
+        using shared_exchange = detail::shared_exchange<Exchange>;
+
       public:
         template <class... Args>
         explicit route(Args &&...args)
-            : shared_(std::make_shared<detail::shared_exchange<Exchange>>(std::forward<Args>(args)...)) {}
-        // relaxed: see thread_caches.
-        ~route() { shared_->closed.store(true, std::memory_order_relaxed); }
+            : shared_(new shared_exchange(std::forward<Args>(args)...)), owners_(shared_->owners) {}
+        ~route() { shared_->close(); }
         route(const route &) = delete;
         route &operator=(const route &) = delete;
 
@@ -155,62 +239,48 @@ struct per_thread {
         const Exchange &exchange() const noexcept { return shared_->exchange; }
 
         bool get_bulk(void **objects, std::uint32_t n) noexcept {
-            if (cache *const c = find()) [[likely]]
-                return c->get_bulk(objects, n);
-            return get_as_guest(objects, n);
+            void *c;
+            if (owners_.find(detail::this_thread(), c)) [[likely]]
+                return static_cast<cache *>(c)->get_bulk(objects, n);
+            return get_otherwise(objects, n);
         }
         std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
-            if (cache *const c = find()) [[likely]]
-                return c->get_up_to(objects, n);
-            return exchange().get_up_to(objects, n);
+            cache *const c = find();
+            return c != nullptr ? c->get_up_to(objects, n) : exchange().get_up_to(objects, n);
         }
         void put_bulk(void *const *objects, std::uint32_t n) noexcept {
-            if (cache *const c = find()) [[likely]]
-                return c->put_bulk(objects, n);
-            put_as_guest(objects, n);
+            void *c;
+            if (owners_.find(detail::this_thread(), c)) [[likely]]
+                return static_cast<cache *>(c)->put_bulk(objects, n);
+            put_otherwise(objects, n);
         }
+        template <std::uint32_t N> bool get_bulk(void **objects) noexcept { return get_bulk(objects, N); }
+        template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
+
         /// The calling thread gives its cache up; it gets another when it calls again.
         void detach() noexcept {
-            detail::recent_cache &r = detail::recent[serial_ % detail::recent_caches];
-            if (r.pool == serial_) r = {};
-            if (!detail::ending) detail::thread_caches::mine().drop(serial_);
-        }
-        template <std::uint32_t N> bool get_bulk(void **objects) noexcept {
-            if (cache *const c = find()) [[likely]]
-                return c->template get_bulk<N>(objects);
-            return get_as_guest(objects, N);
-        }
-        template <std::uint32_t N> void put_bulk(void *const *objects) noexcept {
-            if (cache *const c = find()) [[likely]]
-                return c->template put_bulk<N>(objects);
-            put_as_guest(objects, N);
+            if (auto *const all = detail::thread_caches::mine()) all->drop(*shared_);
         }
 
       private:
-        using cache = detail::cache_of<Exchange>;
-
+        /// Wherever it is on record; null: the thread has none, and gets none now.
         cache *find() noexcept {
-            const detail::recent_cache &r = detail::recent[serial_ % detail::recent_caches];
-            if (r.pool == serial_) [[likely]]
-                return static_cast<cache *>(r.cache);
-            return find_slowly();
+            if (void *const c = shared_->owners.find_nearby(detail::this_thread()))
+                return static_cast<cache *>(c);
+            auto *const all = detail::thread_caches::mine();
+            return all == nullptr ? nullptr : all->find(*shared_);
         }
-        // Apart, so that the frame they need is not set up by calls that have a cache.
-        [[gnu::noinline]] bool get_as_guest(void **objects, std::uint32_t n) noexcept {
-            return exchange().get_bulk(objects, n);
+        [[gnu::noinline]] bool get_otherwise(void **objects, std::uint32_t n) noexcept {
+            cache *const c = find();
+            return c != nullptr ? c->get_bulk(objects, n) : exchange().get_bulk(objects, n);
         }
-        [[gnu::noinline]] void put_as_guest(void *const *objects, std::uint32_t n) noexcept {
+        [[gnu::noinline]] void put_otherwise(void *const *objects, std::uint32_t n) noexcept {
+            if (cache *const c = find()) return c->put_bulk(objects, n);
             exchange().put_bulk(objects, n);
         }
-        [[gnu::noinline]] cache *find_slowly() noexcept {
-            if (detail::ending) return nullptr;
-            cache *const c = detail::thread_caches::mine().find(serial_, shared_);
-            if (c != nullptr) detail::recent[serial_ % detail::recent_caches] = {serial_, c};
-            return c;
-        }
 
-        const std::uint64_t serial_ = detail::next_serial();
-        std::shared_ptr<detail::shared_exchange<Exchange>> shared_;
+        shared_exchange *shared_;
+        detail::owner_table::first_look owners_;
     };
 };
 
