@@ -20,10 +20,10 @@ bench: setup ## Run the default comparison and print its table (options: ARGS='â
 	$(BIN)/allocmark run --baseline dpdk_ring $(ARGS)
 
 bench-dpdk: setup ## Compare TurboMem with every DPDK handler; says which targets hold (ARGS='--quick')
-	$(BIN)/python tools/against_dpdk.py $(ARGS)
+	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)
 
 bench-testpmd: setup ## Packets per second in testpmd with each mempool handler (options: ARGS='â€¦')
-	$(BIN)/python tools/testpmd.py $(ARGS)
+	$(BIN)/python backends/turbomem_c/bench/testpmd.py $(ARGS)
 
 bench-create: setup ## Time pool creation on huge pages beside DPDK's
 	$(BIN)/python backends/turbomem_c/bench/create.py $(ARGS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
-``make bench-dpdk``, or ``python tools/against_dpdk.py [PART ...] [--quick] [-o DIR]``. Each part is a run of its own
+``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``. Each part is a run of its own
 under DIR; one that was stopped goes on where it was, one that is there is only read. Ratios say how many times cheaper
 TurboMem is (above 1 is better), in pairs and with 99 % intervals.
 

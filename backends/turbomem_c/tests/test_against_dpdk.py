@@ -11,7 +11,7 @@ import pytest
 
 from allocmark.stats import Estimate
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import against_dpdk
 
 RNG = random.Random(4)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packets per second that DPDK's testpmd forwards, with each mempool handler in turn.
 
-    .venv/bin/python tools/testpmd.py [HANDLER ...] [--rounds 20] [--seconds 0.3] [--only SCENE ...]
+    .venv/bin/python backends/turbomem_c/bench/testpmd.py [HANDLER ...] [--rounds 20] [--seconds 0.3] [--only SCENE ...]
 
-A testpmd a handler stays up and waits; they forward one after another, a fraction of a second each, in rounds that
+One testpmd per handler stays up and waits; they forward one after another, a fraction of a second each, in rounds that
 begin with another one every time, so that a drift of the machine meets all alike. Ratios are taken within a round.
 
 Nothing of this has a device: net_null makes packets out of nothing and drops them, net_ring hands them from one core
@@ -42,7 +42,7 @@ from tabulate import tabulate
 from allocmark import machine, stats
 
 HERE = Path(__file__).resolve().parent
-BUILD = HERE.parent / "build" / "testpmd"  # not a temporary folder: DPDK loads nothing from below a public one
+BUILD = HERE.parents[2] / "build" / "testpmd"  # not a temporary folder: DPDK loads nothing from below a public one
 LIMIT = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages")
 BASELINE = "ring_mp_mc"
 HANDLERS = [BASELINE, "ring_sp_sc", "stack", "lf_stack", "turbomem"]
