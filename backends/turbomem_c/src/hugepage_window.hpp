@@ -2,10 +2,10 @@
 /// Huge pages of 2 MB for a benchmark, borrowed from the kernel: what a library must not do for itself.
 #pragma once
 
-#include "turbomem/available.hpp"
 #include "turbomem/error.hpp"
-#include "turbomem/page_kind.hpp"
-#include "turbomem/proc.hpp"
+#include "turbomem/memory/page_kind.hpp"
+#include "turbomem/memory/room.hpp"
+#include "turbomem/system/proc.hpp"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "tests" / "native"
+#: as programs include them
+HEADERS = sorted(str(h.relative_to(ROOT / "include")) for h in (ROOT / "include").rglob("*.h*"))
 CC = os.environ.get("CC", "gcc")
 CXX = os.environ.get("CXX", "g++")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]

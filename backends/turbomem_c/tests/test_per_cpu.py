@@ -59,7 +59,7 @@ def test_under_a_sanitizer(name: str, tmp_path: Path) -> None:
 def test_a_call_is_one_sequence_without_a_locked_instruction(tmp_path: Path) -> None:
     source, assembly = tmp_path / "sequence.cpp", tmp_path / "sequence.s"
     source.write_text(
-        '#include "turbomem/cpu_caches.hpp"\nusing namespace turbomem;\n'
+        '#include "turbomem/cpu/cpu_caches.hpp"\nusing namespace turbomem;\n'
         'extern "C" bool get(cpu_caches &c, void **o, unsigned n) { return c.get_at_once(o, n) == sequence::done; }\n'
         'extern "C" bool put(cpu_caches &c, void **o, unsigned n) { return c.put_at_once(o, n) == sequence::done; }\n'
     )
@@ -75,9 +75,9 @@ def test_a_call_is_one_sequence_without_a_locked_instruction(tmp_path: Path) -> 
 MUTANTS = {
     "what was taken is touched without a barrier": ("cpu_caches.hpp", "settled = barrier_();", "settled = true;"),
     "magazines taken out without a compare": (
-        "cpu_cell.hpp", "lock cmpxchgq %%rcx, (%%rdx)", "movq %%rcx, (%%rdx)",
+        "sequences.hpp", "lock cmpxchgq %%rcx, (%%rdx)", "movq %%rcx, (%%rdx)",
     ),
-    "nothing begins anew": ("cpu_cell.hpp", ".quad 2f, 3f - 2f, 4f", ".quad 2f, 0, 4f"),
+    "nothing begins anew": ("sequences.hpp", ".quad 2f, 3f - 2f, 4f", ".quad 2f, 0, 4f"),
     "restarts without end": ("cpu_caches.hpp", "patience = 16", "patience = 1 << 30"),
     "what is behind is forgotten": ("cpu_caches.hpp", "if (previous != nullptr) taken[magazines++] = previous;", ""),
     "a refused barrier loses what was taken": ("cpu_caches.hpp", "unsettled_.push(depot_, taken[i]->index);", "{}"),
@@ -93,9 +93,10 @@ def test_mutant_is_caught(name: str, tmp_path: Path) -> None:
     header, right, wrong = MUTANTS[name]
     include = tmp_path / "include"
     shutil.copytree(ROOT / "include", include)
-    text = (include / "turbomem" / header).read_text()
+    (file,) = include.rglob(header)
+    text = file.read_text()
     assert right in text, f"{header} changed: plant this bug anew"
-    (include / "turbomem" / header).write_text(text.replace(right, wrong))
+    file.write_text(text.replace(right, wrong))
     program = tmp_path / "per_cpu"
     run(CXX, "-std=c++20", "-O2", "-pthread", f"-I{include}", NATIVE / "per_cpu.cpp", "-o", program)
     try:

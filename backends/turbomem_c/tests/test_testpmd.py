@@ -29,7 +29,7 @@ def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_packets_are_counted_for_each_handler():
     handlers = ["ring_mp_mc", "stack" if plugin._turbomem_driver() is None else "turbomem"]
-    quick = ["--rounds", "1", "--seconds", "0.02", "--mbufs", "8191", "--no-huge"]
+    quick = ["--rounds", "1", "--seconds", "0.2", "--mbufs", "8191", "--no-huge"]
     done = tool(*handlers, "--only", "null-1", *quick)
     assert done.returncode == 0, done.stderr
     for handler in handlers:

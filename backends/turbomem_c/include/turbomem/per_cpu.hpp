@@ -2,12 +2,11 @@
 /// A threading policy: every CPU has a cache, and a call works on that of the CPU it runs on.
 #pragma once
 
-#include "turbomem/cpu_caches.hpp"
-#include "turbomem/exchange.hpp"
+#include "turbomem/cpu/cpu_caches.hpp"
+#include "turbomem/cpu/rseq.hpp"
+#include "turbomem/exchange/exchange.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/policies.hpp"
-#include "turbomem/rseq.hpp"
-#include "turbomem/threading.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -51,6 +50,7 @@ struct per_cpu {
 
         Exchange &exchange() noexcept { return threads_.exchange(); }
         const Exchange &exchange() const noexcept { return threads_.exchange(); }
+        route &source() noexcept { return *this; }
 
         // Always inlined, as copy_objects() is.
         [[gnu::always_inline]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
@@ -71,8 +71,6 @@ struct per_cpu {
             const sequence s = caches_->get_at_once(objects, n);
             return caches_->get_again(s, objects, n) ? n : gather(objects, n);
         }
-        template <std::uint32_t N> bool get_bulk(void **objects) noexcept { return get_bulk(objects, N); }
-        template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
 
         /// As per_thread's; nothing to do where CPUs have the caches.
         void detach() noexcept { threads_.detach(); }

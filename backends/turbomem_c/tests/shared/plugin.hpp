@@ -12,7 +12,6 @@
 #define THREADS per_thread
 #endif
 
-using turbomem::pages::base;
 using turbomem::threads::THREADS;
 
 #ifdef CHECKED
@@ -22,10 +21,11 @@ using check = turbomem::checking::none;
 #endif
 
 #ifdef CLASSES
-using shared_pool = turbomem::size_classes<THREADS, base, check>;
+using shared_pool = turbomem::size_classes<THREADS, check>;
 inline std::unique_ptr<shared_pool> make(std::size_t size, std::size_t objects) {
-    return std::make_unique<shared_pool>(std::vector<turbomem::size_class>{{size, objects}},
-                                         turbomem::pool_options{.magazine = 8});
+    return std::make_unique<shared_pool>(
+        std::vector<turbomem::size_class>{{size, objects}},
+        turbomem::pool_options{.magazine = 8, .pages = {.kind = turbomem::page_kind::base}});
 }
 inline void *get(shared_pool &p) {
     return p.try_allocate(p.largest());
@@ -40,10 +40,13 @@ inline std::uint64_t left(shared_pool &p) {
     return p.of(p.largest()).available();
 }
 #else
-using shared_pool = turbomem::pool<void, THREADS, base, check>;
+using shared_pool = turbomem::pool<void, THREADS, check>;
 inline std::unique_ptr<shared_pool> make(std::size_t size, std::size_t objects) {
     return std::make_unique<shared_pool>(
-        turbomem::pool_options{.object_size = size, .objects = objects, .magazine = 8});
+        turbomem::pool_options{.object_size = size,
+                               .objects = objects,
+                               .magazine = 8,
+                               .pages = {.kind = turbomem::page_kind::base}});
 }
 inline void *get(shared_pool &p) {
     return p.try_allocate();

@@ -2,8 +2,8 @@
 /// What a CPU has of an exchange, and the four restartable sequences that act on it.
 #pragma once
 
-#include "turbomem/magazine.hpp"
-#include "turbomem/rseq.hpp"
+#include "turbomem/cpu/rseq.hpp"
+#include "turbomem/exchange/magazine.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -55,6 +55,16 @@ enum class sequence {
 //
 // Slots above the count are nobody's, and so are a getter's pointers until it returns: what was copied by a
 // sequence that did not end is copied again.
+
+// How each of them ends. The kernel takes the address of a restarted sequence back by itself.
+#define TURBOMEM_ENDS                                                                                        \
+    leave_sequence(cells);                                                                                   \
+    return sequence::done;                                                                                   \
+    refused:                                                                                                 \
+    leave_sequence(cells);                                                                                   \
+    return sequence::refused;                                                                                \
+    restarted:                                                                                               \
+    return sequence::restarted;
 
 static_assert(sizeof(cpu_cell) == 1 << 7 && offsetof(cpu_cell, top) == 0);
 
@@ -114,7 +124,7 @@ static_assert(sizeof(cpu_cell) == 1 << 7 && offsetof(cpu_cell, top) == 0);
     "jnz 7b\n"                                                                                               \
     "8:\t"
 
-/// The kernel has nothing to restart any more. A restarted sequence has had this done by the kernel.
+/// The kernel has nothing to restart any more.
 [[gnu::always_inline]] inline void leave_sequence(const cpu_cells &cells) noexcept {
     asm volatile("movq $0, %%fs:8(%[area])" : : [area] "r"(cells.area) : "memory");
 }
@@ -134,13 +144,7 @@ static_assert(sizeof(cpu_cell) == 1 << 7 && offsetof(cpu_cell, top) == 0);
           [n] "r"(n), [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
         : "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "xmm0", "xmm1"
         : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Put n objects into the running CPU's magazine; refused: it has no room for as many.
@@ -159,13 +163,7 @@ restarted:
                [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
              : "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "xmm0", "xmm1"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Take the magazines out of the running CPU's cell; refused: it has none.
@@ -180,13 +178,7 @@ inline sequence cpu_detach(const cpu_cells &cells, std::uintptr_t *top) noexcept
                [none] "i"(cpu_cell::none)
              : "memory", "cc", "rax", "rcx", "rdx"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Bring magazines into the running CPU's cell; refused: it has some.
@@ -200,13 +192,7 @@ inline sequence cpu_attach(const cpu_cells &cells, std::uintptr_t top) noexcept 
                [none] "i"(cpu_cell::none)
              : "memory", "cc", "rax"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 #undef TURBOMEM_SEQUENCE
@@ -268,7 +254,7 @@ inline std::byte *rseq_area(const cpu_cells &cells) noexcept {
 }
 } // namespace detail
 
-/// The kernel has nothing to restart any more. A restarted sequence has had this done by the kernel.
+/// The kernel has nothing to restart any more.
 [[gnu::always_inline]] inline void leave_sequence(const cpu_cells &cells) noexcept {
     asm volatile("str xzr, [%[area], #8]" : : [area] "r"(detail::rseq_area(cells)) : "memory");
 }
@@ -290,13 +276,7 @@ inline std::byte *rseq_area(const cpu_cells &cells) noexcept {
                [slots] "i"(sizeof(magazine))
              : "memory", "cc", "x9", "x10", "x11", "x12", "x13", "x14", "x15"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Put n objects into the running CPU's magazine; refused: it has no room for as many.
@@ -317,13 +297,7 @@ restarted:
                [count] "i"(offsetof(magazine, count)), [slots] "i"(sizeof(magazine))
              : "memory", "cc", "x9", "x10", "x11", "x12", "x13", "x14", "x15"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Take the magazines out of the running CPU's cell; refused: it has none.
@@ -341,13 +315,7 @@ inline sequence cpu_detach(const cpu_cells &cells, std::uintptr_t *top) noexcept
                [top] "r"(top), [none] "i"(cpu_cell::none)
              : "memory", "cc", "x9", "x10", "x11", "x12"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 /// Bring magazines into the running CPU's cell; refused: it has some. Release: a reclaimer finds them as they
@@ -363,13 +331,7 @@ inline sequence cpu_attach(const cpu_cells &cells, std::uintptr_t top) noexcept 
                [top] "r"(top), [none] "i"(cpu_cell::none)
              : "memory", "cc", "x9", "x10"
              : refused, restarted);
-    leave_sequence(cells);
-    return sequence::done;
-refused:
-    leave_sequence(cells);
-    return sequence::refused;
-restarted:
-    return sequence::restarted;
+    TURBOMEM_ENDS
 }
 
 #undef TURBOMEM_SEQUENCE
@@ -382,6 +344,7 @@ inline std::uint32_t cpu_lately(const cpu_cells &cells) noexcept {
 }
 
 #endif
+#undef TURBOMEM_ENDS
 #else // no sequences are written: a CPU has nothing
 
 inline sequence cpu_get(const cpu_cells &, void **, std::uint64_t) noexcept {

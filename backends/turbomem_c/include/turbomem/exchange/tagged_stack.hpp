@@ -2,7 +2,7 @@
 /// A lock-free stack (Treiber 1986) of nodes that are named by an index.
 #pragma once
 
-#include "turbomem/point.hpp"
+#include "turbomem/system/barriers.hpp"
 
 #include <atomic>
 #include <concepts>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The expensive half of an asymmetric barrier: the frequent side pays a compiler fence, the rare side a
+/// Barriers of which only the rare side pays: the frequent side has a fence for the compiler, the rare side a
 /// system call that makes every running thread of the process pass a full barrier.
 #pragma once
 
@@ -8,6 +8,12 @@
 #include <unistd.h>
 
 #include <atomic>
+
+/// A point at which a test may interrupt the thread. Nothing unless the program defines it before any
+/// include.
+#ifndef TURBOMEM_POINT
+#define TURBOMEM_POINT(name) static_cast<void>(0)
+#endif
 
 namespace turbomem {
 

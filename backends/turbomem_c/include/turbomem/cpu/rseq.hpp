@@ -7,8 +7,8 @@
 /// for older ones and for others still link.
 #pragma once
 
-#include "turbomem/proc.hpp"
-#include "turbomem/process_barrier.hpp"
+#include "turbomem/system/barriers.hpp"
+#include "turbomem/system/proc.hpp"
 
 #include <unistd.h>
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "turbomem/error.hpp"
-#include "turbomem/page_kind.hpp"
-#include "turbomem/proc.hpp"
+#include "turbomem/memory/page_kind.hpp"
+#include "turbomem/system/proc.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -61,14 +61,14 @@ inline std::uint64_t room_in_cgroups(const std::string &root = "/sys/fs/cgroup",
 } // namespace detail
 
 /// Bytes this process can populate without swapping or being killed; UINT64_MAX when nothing says.
-inline std::uint64_t available_memory() {
+inline std::uint64_t memory_left() {
     return std::min(detail::bytes_of("/proc/meminfo", "MemAvailable:").value_or(UINT64_MAX),
                     detail::room_in_cgroups());
 }
 
-/// Bytes to be had on one NUMA node; UINT64_MAX when nothing says. The kernel has no such figure a node: it
+/// Bytes to be had on one NUMA node; UINT64_MAX when nothing says. The kernel has no such figure per node: it
 /// is what is free and what holds files, less a fiftieth that it keeps for itself.
-inline std::uint64_t available_on_node(int node) {
+inline std::uint64_t memory_left_on(int node) {
     const std::string file = "/sys/devices/system/node/node" + std::to_string(node) + "/meminfo";
     const auto free = detail::bytes_of(file, "MemFree:");
     if (!free) return UINT64_MAX;
@@ -80,7 +80,7 @@ inline std::uint64_t available_on_node(int node) {
 
 /// Refuse what memory cannot hold. Throws out_of_memory.
 inline void require_memory(std::uint64_t bytes) {
-    const std::uint64_t available = available_memory();
+    const std::uint64_t available = memory_left();
     if (bytes > available)
         throw out_of_memory("the pool needs " + std::to_string(bytes) + " bytes and " +
                             std::to_string(available) + " are available: take fewer or smaller objects");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// A cache a CPU, for all threads that run there: two magazines each between them and the depot.
+/// One cache per CPU, for all threads that run there: two magazines between them and the depot.
 #pragma once
 
-#include "turbomem/cpu_cell.hpp"
-#include "turbomem/depot.hpp"
-#include "turbomem/point.hpp"
-#include "turbomem/rseq.hpp"
-#include "turbomem/tagged_stack.hpp"
+#include "turbomem/cpu/rseq.hpp"
+#include "turbomem/cpu/sequences.hpp"
+#include "turbomem/exchange/depot.hpp"
+#include "turbomem/exchange/tagged_stack.hpp"
+#include "turbomem/system/barriers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -60,16 +60,17 @@ class cpu_caches {
     /// Lock-free.
     void put_slowly(void *const *objects, std::uint32_t n) noexcept { visit(*this).put(objects, n); }
 
-    /// Objects here. Exact while no thread is in a call.
+    /// Objects here. Exact while no thread is in a call, else an estimate.
     std::uint64_t objects() const noexcept {
         std::uint64_t n = 0;
         for (std::uint32_t i = 0; i < size_; ++i) {
             // acquire: the magazines as the thread that brought them left them.
             if (magazine *const m = in(cells_[i].top.load(std::memory_order_acquire))) n += held(*m);
         }
-        for (std::uint32_t i = unsettled_.top(); i != 0;) {
+        std::uint32_t i = unsettled_.top();
+        for (std::uint32_t steps = depot_.magazines(); i != 0 && steps != 0; --steps) {
             n += depot_[i].count;
-            i = depot_[i].next.load(std::memory_order_relaxed); // relaxed: nothing changes meanwhile
+            i = depot_[i].next.load(std::memory_order_relaxed); // relaxed: as depot::count()
         }
         return n;
     }
@@ -167,7 +168,7 @@ class cpu_caches {
 
         void take(void **&objects, std::uint32_t &n) noexcept {
             if (loaded_ == nullptr) return;
-            const std::uint32_t k = std::min(n, loaded_->count);
+            const std::uint32_t k = std::min<std::uint32_t>(n, loaded_->count);
             loaded_->count -= k;
             copy_objects(objects, loaded_->slots() + loaded_->count, k);
             objects += k;
@@ -241,11 +242,8 @@ class cpu_caches {
     }
     /// Objects in a magazine and in the one behind it; a guess while others work on them.
     std::uint64_t held(magazine &m) const noexcept {
-        auto count = [](magazine &of) { // relaxed: a guess, or nobody works on it
-            return std::atomic_ref<std::uint32_t>(of.count).load(std::memory_order_relaxed);
-        };
         magazine *const previous = behind(m);
-        return std::uint64_t{count(m)} + (previous == nullptr ? 0 : count(*previous));
+        return std::uint64_t{m.count} + (previous == nullptr ? 0 : std::uint64_t{previous->count});
     }
 
     /// Bring the magazines of some CPUs, n objects if that many are found, to the depot; false when there

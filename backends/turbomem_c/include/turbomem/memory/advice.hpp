@@ -2,8 +2,8 @@
 /// Why pages of a kind cannot be had, in a line that says what to do.
 #pragma once
 
-#include "turbomem/available.hpp"
-#include "turbomem/page_kind.hpp"
+#include "turbomem/memory/page_kind.hpp"
+#include "turbomem/memory/room.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -2,8 +2,8 @@
 /// Single objects: the last resort of a put that finds no empty magazine.
 #pragma once
 
-#include "turbomem/metadata.hpp"
-#include "turbomem/tagged_stack.hpp"
+#include "turbomem/exchange/tagged_stack.hpp"
+#include "turbomem/memory/metadata.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace turbomem {
 /// A put always finds a free cell: a cell that is not free holds one object, or is in the hands of the one
 /// call that has that object in its hands, and the object being put is in neither.
 ///
-/// Every operation is lock-free, one or two compare-and-swaps an object.
+/// Every operation is lock-free, one or two compare-and-swaps per object.
 class loose_objects {
     struct cell {
         void *object = nullptr; ///< of the call that popped the cell
@@ -62,11 +62,13 @@ class loose_objects {
     /// Changes so far, modulo 2^32; see tagged_stack.
     std::uint32_t changes() const noexcept { return used_.changes(); }
 
-    /// Exact while no thread is in a call; walks the cells.
+    /// Walks the cells. Exact while no thread is in a call, else an estimate.
     std::uint64_t count() const noexcept {
         std::uint64_t n = 0;
-        // relaxed: nothing changes meanwhile.
-        for (std::uint32_t i = used_.top(); i != 0; i = cells_[i].next.load(std::memory_order_relaxed)) ++n;
+        // relaxed: nothing is read through the links. They may lead round while others change them.
+        for (std::uint32_t i = used_.top(); i != 0 && n < objects_;
+             i = cells_[i].next.load(std::memory_order_relaxed))
+            ++n;
         return n;
     }
 

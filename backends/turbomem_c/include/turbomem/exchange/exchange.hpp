@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Objects that somebody else owns, moved between threads: a depot of magazines and a cache a thread.
+/// Objects that somebody else owns, moved between threads: a depot of magazines and one cache per thread.
 #pragma once
 
-#include "turbomem/available.hpp"
-#include "turbomem/cache.hpp"
-#include "turbomem/cache_session.hpp"
-#include "turbomem/depot.hpp"
 #include "turbomem/error.hpp"
+#include "turbomem/exchange/cache.hpp"
+#include "turbomem/exchange/cache_session.hpp"
+#include "turbomem/exchange/depot.hpp"
+#include "turbomem/memory/room.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -35,6 +35,7 @@ struct exchange_options {
 /// Cache is what a thread works through: `cache`, or a class derived from it.
 template <class Cache = cache> class basic_exchange {
   public:
+    using cache_type = Cache;
     static constexpr std::uint32_t max_slots = 1u << 16;
 
     /// Throws invalid_options, out_of_memory.
@@ -103,9 +104,15 @@ template <class Cache = cache> class basic_exchange {
         guest.put_bulk(objects, n);
     }
 
-    /// Objects in it, those in caches included. Exact while no thread is in a call; walks the depot.
+    /// Objects in it, those in caches included; walks the depot. Exact while no thread is in a call, else an
+    /// estimate, at any time.
     std::uint64_t available() const noexcept {
-        std::uint64_t n = depot_.count().objects;
+        return std::min(depot_.count().objects + cached(), options_.objects);
+    }
+
+    /// Of these, those in caches.
+    std::uint64_t cached() const noexcept {
+        std::uint64_t n = 0;
         for (std::uint32_t s = 0; s < options_.max_threads; ++s) n += at(s).objects();
         return n;
     }

@@ -2,10 +2,10 @@
 /// A thread's cache: two magazines (Bonwick & Adams, USENIX 2001) between the thread and the depot.
 #pragma once
 
-#include "turbomem/claim.hpp"
-#include "turbomem/depot.hpp"
-#include "turbomem/process_barrier.hpp"
-#include "turbomem/spares.hpp"
+#include "turbomem/exchange/claim.hpp"
+#include "turbomem/exchange/depot.hpp"
+#include "turbomem/exchange/spares.hpp"
+#include "turbomem/system/barriers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -36,8 +36,8 @@ struct cache_group {
 /// Between calls: `previous` is full or empty; the depot is visited at most once in M objects got or put in
 /// any order, M being the magazine size. Without caching nothing stays here between two calls.
 ///
-/// What lies here is still everybody's: a get that finds the depot empty takes it, see claim. No locked
-/// instruction is in the paths that need no depot.
+/// Other threads can take what lies here: a get that finds the depot empty does, see claim. The paths that
+/// need no depot have no locked instruction all the same.
 class alignas(no_sharing) cache {
   public:
     cache() = default;
@@ -62,10 +62,6 @@ class alignas(no_sharing) cache {
     void put_bulk(void *const *objects, std::uint32_t n) noexcept {
         if (!put_at_once(objects, n, limit_)) put_slowly(objects, n);
     }
-
-    /// The same for an n that is known when compiling: the copy is a few moves.
-    template <std::uint32_t N> bool get_bulk(void **objects) noexcept { return get_bulk(objects, N); }
-    template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
 
     /// Take up to n objects; how many. Fewer only when get_bulk would not find more. Lock-free.
     std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
@@ -423,7 +419,7 @@ inline bool cache::reclaim(void **&objects, std::uint32_t &n) noexcept {
         TURBOMEM_POINT(barrier);
         for (std::uint32_t i = 0; i < chosen && n != 0; ++i) {
             if (!candidates[i].from->surrender(candidates[i].seen, *this)) continue;
-            ++visitor_.counters.reclaims;
+            visitor_.counters.reclaims += 1;
             found = true;
             take(objects, n);
         }

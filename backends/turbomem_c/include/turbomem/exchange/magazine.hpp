@@ -2,7 +2,7 @@
 /// Magazines: arrays of object pointers that change hands whole.
 #pragma once
 
-#include "turbomem/metadata.hpp"
+#include "turbomem/memory/metadata.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -33,14 +33,34 @@ inline constexpr std::size_t no_sharing = 2 * cache_line;
     if (n & 1) copy(1);
 }
 
-/// The header; the slots follow it. Whoever holds the magazine owns all of it but `next`.
+/// A number that its owner writes and others may look at: an atomic whose accesses are all relaxed. Whoever
+/// relies on it has it ordered by something else.
+template <class T> class relaxed {
+  public:
+    relaxed(T value = 0) noexcept : value_(value) {}
+    relaxed(const relaxed &other) noexcept : value_(T{other}) {}
+    relaxed &operator=(const relaxed &other) noexcept { return *this = T{other}; }
+    relaxed &operator=(T value) noexcept {
+        value_.store(value, std::memory_order_relaxed);
+        return *this;
+    }
+    relaxed &operator+=(T more) noexcept { return *this = static_cast<T>(*this + more); }
+    relaxed &operator-=(T less) noexcept { return *this = static_cast<T>(*this - less); }
+    operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<T> value_;
+};
+
+/// The header; the slots follow it. Whoever holds the magazine owns all of it but `next`; others may look at
+/// the count.
 struct alignas(cache_line) magazine {
     /// The magazine below in a stack (an index; 0: none). Atomic because a thread that lost the race for the
     /// head may still read it while the winner, who now owns the magazine, writes it.
     std::atomic<std::uint32_t> next{0};
-    std::uint32_t index = 0; ///< this magazine's own, from 1
-    std::uint32_t count = 0; ///< objects in slots()[0 .. count); stale while a cache has it loaded
-    std::uint32_t user = 0;  ///< the thread that had it last
+    std::uint32_t index = 0;      ///< this magazine's own, from 1
+    relaxed<std::uint32_t> count; ///< objects in slots()[0 .. count); stale while a cache has it loaded
+    std::uint32_t user = 0;       ///< the thread that had it last
 
     void **slots() noexcept { return reinterpret_cast<void **>(this + 1); }
 };
@@ -95,7 +115,7 @@ class magazine_array {
 
 /// Move as many objects as fit from one magazine into another.
 inline void pour(magazine &from, magazine &to, std::uint32_t capacity) noexcept {
-    const std::uint32_t n = std::min(from.count, capacity - to.count);
+    const std::uint32_t n = std::min<std::uint32_t>(from.count, capacity - to.count);
     from.count -= n;
     copy_objects(to.slots() + to.count, from.slots() + from.count, n);
     to.count += n;

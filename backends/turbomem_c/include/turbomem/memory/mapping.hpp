@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Memory for objects and magazines, on the kind of page and the NUMA nodes that were asked for, populated.
+/// Memory for objects, on the kind of page and the NUMA nodes that were asked for, populated.
 #pragma once
 
-#include "turbomem/available.hpp"
 #include "turbomem/error.hpp"
-#include "turbomem/page_advice.hpp"
-#include "turbomem/page_kind.hpp"
-#include "turbomem/page_report.hpp"
-#include "turbomem/placement.hpp"
-#include "turbomem/populate.hpp"
-#include "turbomem/topology.hpp"
+#include "turbomem/memory/advice.hpp"
+#include "turbomem/memory/numa_binding.hpp"
+#include "turbomem/memory/page_kind.hpp"
+#include "turbomem/memory/page_report.hpp"
+#include "turbomem/memory/populate.hpp"
+#include "turbomem/memory/room.hpp"
+#include "turbomem/system/topology.hpp"
 
 #include <sys/mman.h>
 
@@ -55,7 +55,7 @@ struct unmapper {
 };
 } // namespace detail
 
-/// Private anonymous memory: one region, or one a NUMA node, in one reservation of addresses, with
+/// Private anonymous memory: one region, or one per NUMA node, in one reservation of addresses, with
 /// inaccessible pages before, between and behind, so that running over an end faults and the kernel accounts
 /// each region apart. Owns the memory; movable. Const calls may run concurrently.
 class mapping {
@@ -67,7 +67,7 @@ class mapping {
         : mapping(bytes, options, topology::pretend({{.id = 0}}), numa_mode::any_node) {}
     mapping(std::size_t bytes, page_kind kind) : mapping(bytes, page_options{.kind = kind}) {}
 
-    /// One region of `bytes` a node. Each is bound to its node, first touched from that node's CPUs, and
+    /// One region of `bytes` per node. Each is bound to its node, first touched from that node's CPUs, and
     /// looked up afterwards. strict: throws unmet_requirement when one cannot lie wholly on its node.
     /// preferred: what lies elsewhere is in the report, and a binding that the kernel refuses in fallback().
     mapping(std::size_t bytes, const page_options &options, const topology &nodes, numa_mode mode)
@@ -186,7 +186,7 @@ class mapping {
         if (mode != numa_mode::strict || !nodes.real()) return "";
         for (std::uint32_t i = 0; i < regions_; ++i) {
             const auto all = hugetlb_pages::of(kind_), there = hugetlb_pages::of(kind_, nodes[i].id);
-            // What the kernel may yet make on demand is not counted a node: that is tried.
+            // What the kernel may yet make on demand is not counted per node: that is tried.
             if (all && all->overcommit == 0 && there && there->free < length_ / page_bytes(kind_))
                 return detail::hugetlb_advice(kind_, length_, nodes[i].id);
         }
@@ -198,7 +198,7 @@ class mapping {
         require_memory(length_ * regions_);
         if (mode != numa_mode::strict || !nodes.real()) return;
         for (std::uint32_t i = 0; i < regions_; ++i) {
-            if (const std::uint64_t room = available_on_node(nodes[i].id); length_ > room)
+            if (const std::uint64_t room = memory_left_on(nodes[i].id); length_ > room)
                 throw unmet_requirement(ENOMEM, "node " + std::to_string(nodes[i].id) + " is to hold " +
                                                     std::to_string(length_) + " bytes and has " +
                                                     std::to_string(room) +

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Whose the objects in a cache are: its thread's, or those of a thread that reclaims them.
+/// Who owns what is in a cache: the cache's thread, or a thread that reclaims it.
 #pragma once
 
-#include "turbomem/point.hpp"
+#include "turbomem/system/barriers.hpp"
 
 #include <atomic>
 #include <cstdint>
 
 namespace turbomem {
 
-/// One word a cache, beside `count`, the height of the owner's loaded magazine. The owner takes from the top
-/// by lowering count before it looks here; a reclaimer takes everything from the bottom up to count.
+/// One word per cache, beside `count`, the height of the owner's loaded magazine. The owner takes from the
+/// top by lowering count before it looks here; a reclaimer takes everything from the bottom up to count.
 ///
 ///     owner, get of n              reclaimer
 ///     count -= n (plain store)     seen = request()           idle -> disturbed

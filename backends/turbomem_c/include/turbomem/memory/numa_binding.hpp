@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// On which NUMA node memory lies, and shall lie: the system calls themselves, no libnuma.
+/// On which NUMA node memory is to lie: the system calls themselves, no libnuma.
 #pragma once
 
 #include "turbomem/error.hpp"
-#include "turbomem/topology.hpp"
+#include "turbomem/system/topology.hpp"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +12,6 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace turbomem {
@@ -46,18 +45,6 @@ class node_mask {
     const detail::node_mask mask(node);
     const int policy = mode == numa_mode::strict ? detail::mpol_bind : detail::mpol_preferred;
     return ::syscall(SYS_mbind, start, bytes, policy, mask.data(), mask.max_node(), 0u) == 0 ? 0 : errno;
-}
-
-/// The kernel's number of the node a page lies on; nothing when the page is not there or the kernel does not
-/// say. One system call.
-inline std::optional<int> node_of(const void *address) noexcept {
-    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    void *start = reinterpret_cast<void *>(reinterpret_cast<std::uintptr_t>(address) & ~(page - 1));
-    int status = -1;
-    // Without target nodes it moves nothing and reports.
-    if (::syscall(SYS_move_pages, 0, 1ul, &start, nullptr, &status, 0) != 0 || status < 0)
-        return std::nullopt;
-    return status;
 }
 
 /// While it lives, what the calling thread touches first comes to lie on a node if that has room. For the

@@ -5,28 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
 namespace turbomem::detail {
-
-/// A number that no other living thread has, and that every shared object of the process agrees on: where the
-/// thread's control block lies. Read anew at each call, since a fiber may go on in another thread.
-[[gnu::always_inline]] inline std::uintptr_t this_thread() noexcept {
-#if defined(__x86_64__)
-    std::uintptr_t self;
-    asm volatile("movq %%fs:0, %0" : "=r"(self));
-    return self;
-#elif defined(__aarch64__)
-    std::uintptr_t self;
-    asm volatile("mrs %0, tpidr_el0" : "=r"(self));
-    return self;
-#else
-    return reinterpret_cast<std::uintptr_t>(&errno);
-#endif
-}
 
 /// A hash table from threads to caches. It belongs to the exchange, so it is right whatever shared objects
 /// the calls come from, and its cost does not depend on how many pools a thread uses.

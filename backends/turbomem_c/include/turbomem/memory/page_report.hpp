@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// On what memory really lies, read back from the kernel.
+/// What memory really lies on, read back from the kernel.
 #pragma once
 
 #include "turbomem/error.hpp"
-#include "turbomem/page_kind.hpp"
+#include "turbomem/memory/page_kind.hpp"
 
 #include <algorithm>
 #include <cinttypes>

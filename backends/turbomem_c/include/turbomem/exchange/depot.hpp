@@ -2,9 +2,9 @@
 /// The depot: where threads leave whole magazines for each other.
 #pragma once
 
-#include "turbomem/loose.hpp"
-#include "turbomem/magazine.hpp"
-#include "turbomem/tagged_stack.hpp"
+#include "turbomem/exchange/loose_objects.hpp"
+#include "turbomem/exchange/magazine.hpp"
+#include "turbomem/exchange/tagged_stack.hpp"
 
 #include <unistd.h>
 
@@ -19,9 +19,9 @@ namespace turbomem {
 
 /// What one thread did at the depot; written by that thread alone.
 struct depot_counters {
-    std::uint64_t exchanges = 0; ///< magazines taken out
-    std::uint64_t steals = 0;    ///< of these, from another shard than the thread's
-    std::uint64_t reclaims = 0;  ///< times the contents of another thread's cache were taken
+    relaxed<std::uint64_t> exchanges; ///< magazines taken out
+    relaxed<std::uint64_t> steals;    ///< of these, from another shard than the thread's
+    relaxed<std::uint64_t> reclaims;  ///< times the contents of another thread's cache were taken
 };
 
 /// Who visits the depot.
@@ -117,7 +117,7 @@ class depot {
         if (magazine *m = pop(v, &shard::full)) return m;
         const std::uint32_t i = partial_.pop(magazines_);
         if (i == 0) return nullptr;
-        ++v.counters.exchanges;
+        v.counters.exchanges += 1;
         v.source = v.shard;
         return &magazines_[i];
     }
@@ -180,7 +180,8 @@ class depot {
         return changes(&shard::full) + partial_.changes() + loose_.changes();
     }
 
-    /// What is in the depot. Exact while no thread is in a call; walks the stacks.
+    /// What is in the depot; walks the stacks. Exact while no thread is in a call, else an estimate: a stack
+    /// that changes on the way is walked again, a few times.
     struct census {
         std::uint64_t objects = 0, full = 0, partial = 0, empty = 0, loose = 0;
         bool operator==(const census &) const = default;
@@ -188,14 +189,26 @@ class depot {
     census count() const noexcept {
         census c;
         auto walk = [&](const tagged_stack &stack, std::uint64_t &magazines) {
-            for (std::uint32_t i = stack.top(); i != 0; ++magazines) {
-                c.objects += magazines_[i].count;
-                i = magazines_[i].next.load(std::memory_order_relaxed); // relaxed: nothing changes meanwhile
+            std::uint64_t objects = 0;
+            for (int tries = 4; tries != 0; --tries) {
+                const std::uint32_t before = stack.changes();
+                objects = magazines = 0;
+                // relaxed: links and counts are looked at, not relied on. A stack that changes may lead
+                // round.
+                for (std::uint32_t i = stack.top(); i != 0 && magazines < magazines_.size(); ++magazines) {
+                    objects += magazines_[i].count;
+                    i = magazines_[i].next.load(std::memory_order_relaxed);
+                }
+                if (stack.changes() == before) break;
             }
+            c.objects += objects;
         };
         for (std::uint32_t s = 0; s < shards_n_; ++s) {
-            walk(shards_[s].full, c.full);
-            walk(shards_[s].empty, c.empty);
+            std::uint64_t full = 0, empty = 0;
+            walk(shards_[s].full, full);
+            walk(shards_[s].empty, empty);
+            c.full += full;
+            c.empty += empty;
         }
         walk(partial_, c.partial);
         c.loose = loose_.count();

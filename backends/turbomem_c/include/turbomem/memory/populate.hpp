@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Touching memory for the first time: by whom decides on which node it comes to lie, and how fast.
+/// Touching memory for the first time. Who touches it decides on which node it lies, and how fast that goes.
 #pragma once
 
-#include "turbomem/page_kind.hpp"
-#include "turbomem/topology.hpp"
+#include "turbomem/memory/page_kind.hpp"
+#include "turbomem/system/threads.hpp"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -15,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -52,21 +49,6 @@ inline int touch_and_collapse(std::byte *start, std::size_t bytes) noexcept {
         static_cast<volatile std::byte *>(start)[at] = std::byte{0};
     ::madvise(start, bytes, madv_collapse); // what that did not get comes as base pages
     return touch_all(start, bytes);
-}
-
-/// A thread that no signal of the program is delivered to, or nothing when there are too many threads.
-template <class Work> std::optional<std::thread> quiet_thread(Work work) {
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::optional<std::thread> thread;
-    try {
-        thread.emplace(std::move(work));
-    } catch (const std::system_error &) {
-        // whoever asked does the work
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
 }
 
 /// `touch` every piece, in parts of whole pages, from its own CPUs, with up to `threads` threads a piece.

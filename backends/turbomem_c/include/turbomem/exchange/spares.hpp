@@ -2,7 +2,7 @@
 /// Empty magazines that a thread keeps for itself.
 #pragma once
 
-#include "turbomem/depot.hpp"
+#include "turbomem/exchange/depot.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,9 +10,10 @@
 
 namespace turbomem {
 
-/// They strand no object, and spare a thread whose gets and puts take turns the depot's stacks of empty ones.
-/// With one-way flow, where one thread only empties magazines and another only fills them, a few change hands
-/// at a time, and the one that fills brings the lines of the next here while it fills one.
+/// They hold no objects. Thanks to them, a thread whose gets and puts take turns does not visit the depot's
+/// stacks of empty magazines. With one-way flow, where one thread only empties magazines and another only
+/// fills them, a few change hands at a time, and the one that fills brings the lines of the next here while
+/// it fills one.
 ///
 /// Used by one thread at a time. Every function is lock-free.
 class spares {

@@ -2,7 +2,7 @@
 /// A run of gets and puts of one thread with the cache's state in registers.
 #pragma once
 
-#include "turbomem/cache.hpp"
+#include "turbomem/exchange/cache.hpp"
 
 #include <cstdint>
 
@@ -12,7 +12,7 @@ namespace turbomem {
 /// ends, so let it span a burst, not a thread's life. Meanwhile the cache itself is not to be used.
 ///
 ///     cache_session s(mine);
-///     for (…) if (s.get_bulk<1>(&object)) …
+///     for (…) if (s.get_bulk(&object, 1)) …
 class cache_session {
   public:
     explicit cache_session(cache &c) noexcept : cache_(c) {
@@ -40,10 +40,13 @@ class cache_session {
         copy_objects(slots_ + count_, objects, n);
         count_ += n;
     }
-    template <std::uint32_t N> [[nodiscard]] bool get_bulk(void **objects) noexcept {
-        return get_bulk(objects, N);
+    /// As far as objects are found, one by one at the end: how many.
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+        if (get_bulk(objects, n)) return n;
+        std::uint32_t got = 0;
+        while (got < n && get_bulk(objects + got, 1)) ++got;
+        return got;
     }
-    template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
 
   private:
     // Static, so that this object's address stays unknown and its members in registers.
