@@ -22,10 +22,10 @@ bench: setup ## Compare all backends on the default workloads, about 3 minutes (
 	$(BIN)/allocmark run --baseline dpdk_ring $(ARGS)
 
 bench-dpdk: setup ## Compare TurboMem with every DPDK handler and say which targets it meets (ARGS='--quick')
-	$(BIN)/python tools/against_dpdk.py $(ARGS)
+	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)
 
 bench-testpmd: setup ## Measure packets per second in DPDK's testpmd with each mempool handler (options: ARGS='…')
-	$(BIN)/python tools/testpmd.py $(ARGS)
+	$(BIN)/python backends/turbomem_c/bench/testpmd.py $(ARGS)
 
 bench-create: setup ## Time how long TurboMem and DPDK take to create a pool on huge pages
 	$(BIN)/python backends/turbomem_c/bench/create.py $(ARGS)

@@ -46,7 +46,7 @@ template <class Make> double timed(Make make) {
 }
 
 double turbomem_pool(turbomem::page_kind kind, unsigned threads) {
-    using pool = turbomem::pool<void, turbomem::pages::chosen>;
+    using pool = turbomem::pool<void>;
     const turbomem::pool_options options{
         .object_size = object_size,
         .objects = objects,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Nanoseconds an object for one get and one put through the allocmark table, as the engine calls it: each
+/// Nanoseconds per object for one get and one put through the allocmark table, as the engine calls it: each
 /// thread takes `keep` objects in bulks of n and gives them all back. Beside it a bare stack of pointers,
 /// which each thread has for itself and nothing checks: what is left of the cost there is the calls and the
 /// copying, and no cache that hands out the last object put can be cheaper. Interleaved; medians.
@@ -7,7 +7,7 @@
 ///     include=$(python -c 'import allocmark; print(allocmark.get_include())')
 ///     g++ -std=c++20 -O3 -pthread -I ../include -I "$include" keep.cpp ../src/*.cpp -o keep && ./keep
 #include "../src/allocmark_table.hpp"
-#include "turbomem/magazine.hpp"
+#include "turbomem/exchange/magazine.hpp"
 
 #include <allocmark/backend.h>
 #include <pthread.h>

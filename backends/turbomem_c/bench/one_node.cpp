@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Nanoseconds an object for one get and one put, through an exchange and through a numa_exchange of one
+/// Nanoseconds per object for one get and one put, through an exchange and through a numa_exchange of one
 /// node: what the NUMA policies cost where there is nothing for them to do. Prints "ROUND NAME NS";
 /// one_node.py makes tables.
 ///
 ///     one_node ROUNDS
-#include "turbomem/numa.hpp"
+#include "turbomem/exchange/numa_exchange.hpp"
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// What a pool costs when one core gets and another puts: nanoseconds an object, bulks of 32, for
+/// What a pool costs when one core gets and another puts: nanoseconds per object, bulks of 32, for
 ///
 ///     nothing   the hand-over alone: the getting core has objects of its own
 ///     queue     a second queue takes the pointers back: what any way home costs at least that moves them
@@ -8,7 +8,7 @@
 /// `hold` is what the putting core keeps and releases in random order. Interleaved, median and quartiles.
 ///
 ///     g++ -std=c++20 -O3 -pthread -I ../include one_way.cpp -o one_way && ./one_way
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 
 #include <pthread.h>
 #include <sched.h>

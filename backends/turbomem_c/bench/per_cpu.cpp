@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Nanoseconds of processor time an object for one get and one put: through a thread's handle (slots), and
+/// Nanoseconds of processor time per object for one get and one put: through a thread's handle (slots), and
 /// through calls that find the cache of the thread or of the CPU. One thread that stays on its CPU, and two
 /// threads a CPU that may move. Prints "ROUND NAME NS"; per_cpu.py makes tables.
 ///
@@ -21,9 +21,9 @@
 namespace {
 
 using namespace turbomem;
-using by_slot = pool<void, pages::thp>;
-using by_thread = pool<void, pages::thp, threads::per_thread>;
-using by_cpu = pool<void, pages::thp, threads::per_cpu>;
+using by_slot = pool<void>;
+using by_thread = pool<void, threads::per_thread>;
+using by_cpu = pool<void, threads::per_cpu>;
 
 double cpu_time() {
     timespec t{};

@@ -14,7 +14,7 @@
 /// Enqueue and dequeue are lock-free, like the exchange; wait-free within two magazines.
 #include "log.hpp"
 
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -115,7 +115,7 @@ int alloc(rte_mempool *mp) noexcept {
         const exchange &e = *objects;
         TURBOMEM_LOG(DEBUG, "mempool '%s': %u objects, %u magazines of %u%s", mp->name, mp->size,
                      e.magazines(), e.options().magazine,
-                     e.reclaims() ? "" : "; without membarrier an lcore keeps two of them from the others");
+                     e.reclaims() ? "" : "; without membarrier each lcore keeps two of them from the others");
         const std::int64_t process = getpid();
         this_process.store(process, std::memory_order_relaxed);
         mp->pool_data = new (memory) pool{process, objects.release(), {}};
@@ -157,7 +157,7 @@ int dequeue(rte_mempool *mp, void **objects, unsigned n) noexcept {
     return got ? 0 : -ENOBUFS;
 }
 
-/// Exact while no thread is in a call.
+/// At any time. Exact while no thread is in a call, else an estimate.
 unsigned get_count(const rte_mempool *mp) noexcept {
     const pool *const p = own(*mp);
     return p == nullptr ? 0

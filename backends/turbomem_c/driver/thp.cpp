@@ -4,8 +4,8 @@
 
 #include "log.hpp"
 
-#include "turbomem/page_report.hpp"
-#include "turbomem/pages.hpp"
+#include "turbomem/memory/mapping.hpp"
+#include "turbomem/memory/page_report.hpp"
 
 #include <rte_eal.h>
 #include <rte_errno.h>

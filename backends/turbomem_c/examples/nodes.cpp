@@ -6,7 +6,7 @@
 
 int main() {
     const turbomem::topology nodes = turbomem::topology::system();
-    turbomem::pool<void, turbomem::numa::preferred> buffers(
+    turbomem::pool<void, turbomem::numa::by_node> buffers(
         {.object_size = 2'176, .objects = 16'384, .max_threads = 4});
 
     for (std::uint32_t node = 0; node < nodes.size(); ++node) {

@@ -13,8 +13,9 @@ int main() {
 
     // Reserved huge pages or nothing.
     try {
-        turbomem::pool<void, turbomem::pages::require<turbomem::pages::hugetlb_2m>> strict(
-            {.object_size = 2'048, .objects = 8'192});
+        turbomem::pool<void> strict({.object_size = 2'048,
+                                     .objects = 8'192,
+                                     .pages = {.kind = turbomem::page_kind::hugetlb_2m, .require = true}});
         std::printf("and as many on reserved ones\n");
     } catch (const turbomem::error &refusal) {
         std::printf("refused: %s\n", refusal.what());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// TurboMem as an allocmark backend, one table a kind of pool. `local` of a plain pool is the thread's cache,
-/// so a call needs no look-up.
+/// TurboMem as an allocmark backend, one table per kind of pool. `local` of a plain pool is the thread's
+/// cache, so a call needs no look-up.
 #include "allocmark_table.hpp"
 
 #include "errors.hpp"
@@ -154,7 +154,7 @@ template <class Pool> void facts(void *p, allocmark_fact_fn emit, void *context)
 
 /// A thread works through its cache, with nothing in between.
 struct through_cache {
-    using pool = turbomem::pool<void, turbomem::pages::chosen>;
+    using pool = turbomem::pool<void>;
 
     static int enter(void *p, const allocmark_thread *thread, void **local, allocmark_error *error) {
         return translate(error, [&] {
@@ -232,8 +232,8 @@ const void *allocmark_turbomem_table(const char *kind) {
     using namespace turbomem;
     const std::string_view wanted = kind;
     if (wanted == "plain") return &table<through_cache>;
-    if (wanted == "checked") return &table<through_handle<pool<void, pages::chosen, checking::checked<>>>>;
-    if (wanted == "per_thread") return &table<through_pool<pool<void, pages::chosen, threads::per_thread>>>;
-    if (wanted == "per_cpu") return &table<through_pool<pool<void, pages::chosen, threads::per_cpu>>>;
+    if (wanted == "checked") return &table<through_handle<pool<void, checking::checked<>>>>;
+    if (wanted == "per_thread") return &table<through_pool<pool<void, threads::per_thread>>>;
+    if (wanted == "per_cpu") return &table<through_pool<pool<void, threads::per_cpu>>>;
     return nullptr;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// What stands behind a `turbomem_pool`: pools of different policies under one roof.
+/// What stands behind a `turbomem_pool`: pools of different policies behind one interface.
 #pragma once
 
 #include "turbomem/pool.hpp"
@@ -110,15 +110,14 @@ template <class Pool> class c_pool final : public any_pool {
 
 /// Throws as pool does.
 inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, bool checked) {
-    auto make = [&]<class... P>(std::type_identity<pool<void, pages::chosen, P...>>) {
-        return std::unique_ptr<any_pool>(std::make_unique<c_pool<pool<void, pages::chosen, P...>>>(options));
+    auto make = [&]<class... P>(std::type_identity<pool<void, P...>>) {
+        return std::unique_ptr<any_pool>(std::make_unique<c_pool<pool<void, P...>>>(options));
     };
     using check = checking::checked<>;
     if (by_node)
-        return checked ? make(std::type_identity<pool<void, pages::chosen, numa::chosen, check>>{})
-                       : make(std::type_identity<pool<void, pages::chosen, numa::chosen>>{});
-    return checked ? make(std::type_identity<pool<void, pages::chosen, check>>{})
-                   : make(std::type_identity<pool<void, pages::chosen>>{});
+        return checked ? make(std::type_identity<pool<void, numa::by_node, check>>{})
+                       : make(std::type_identity<pool<void, numa::by_node>>{});
+    return checked ? make(std::type_identity<pool<void, check>>{}) : make(std::type_identity<pool<void>>{});
 }
 
 } // namespace turbomem

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Exceptions end here: what C callers see is a negative errno value and a line.
+/// From exceptions to what C callers see: a negative errno value and a message of one line.
 #pragma once
 
 #include "turbomem/error.hpp"

@@ -63,12 +63,23 @@ void bury(turbomem_pool *pool) noexcept {
     }
 }
 
-/// Of the caller's structure, whose version of the header may have less or more members.
+/// Of the caller's structure, whose version of the header may have fewer or more members. Those that this
+/// library does not know must mean their default.
 template <class Struct> Struct read(const Struct *from) {
     if (from == nullptr) throw turbomem::invalid_options("the options are NULL");
-    if (from->size < 2 * sizeof(std::uint32_t))
+    constexpr std::uint32_t most = 4096; // of any version to come
+    if (from->size < 2 * sizeof(std::uint32_t) || from->size > most)
         throw turbomem::invalid_options("size is " + std::to_string(from->size) +
                                         ", not that of the structure: set it to sizeof");
+    const auto *bytes = reinterpret_cast<const std::byte *>(from);
+    for (std::size_t i = sizeof(Struct); i < from->size; ++i) {
+        if (bytes[i] != std::byte{0})
+            throw turbomem::invalid_options(
+                "size is " + std::to_string(from->size) + ", and an option beyond the " +
+                std::to_string(sizeof(Struct)) +
+                " bytes that version " TURBOMEM_VERSION
+                " of the library knows is set: take a library as new as the header");
+    }
     Struct copy{};
     std::memcpy(&copy, from, std::min<std::size_t>(from->size, sizeof copy));
     return copy;

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "tests" / "native"
+#: as programs include them
+HEADERS = sorted(str(h.relative_to(ROOT / "include")) for h in (ROOT / "include").rglob("*.h*"))
 CC = os.environ.get("CC", "gcc")
 CXX = os.environ.get("CXX", "g++")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]
@@ -32,6 +35,14 @@ def run(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def registered() -> bool:
+    """Whether the C library has registered this process for restartable sequences, and so will its children."""
+    try:
+        return ctypes.c_uint.in_dll(ctypes.CDLL(None), "__rseq_size").value != 0
+    except ValueError:
+        return False
 
 
 class Build(NamedTuple):

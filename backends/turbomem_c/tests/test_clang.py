@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from native_programs import NATIVE, PROGRAMS, ROOT, WARNINGS, Build, compiled, compiled_from_c, run
+from native_programs import CXX, HEADERS, NATIVE, PROGRAMS, ROOT, WARNINGS, Build, compiled, compiled_from_c, run
 
 #: what programs may well ask of the headers that they include
 STRICT = ["-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wnon-virtual-dtor"]
@@ -38,6 +38,10 @@ def test_headers_and_what_uses_them_compile_without_a_warning(compiler: str, sta
         run(found(compiler), standard, "-fsyntax-only", *WARNINGS, *STRICT, ROOT / "examples" / example)
 
 
+def test_headers_do_without_run_time_types() -> None:
+    run(CXX, "-std=c++20", "-fno-rtti", "-fsyntax-only", *WARNINGS, ROOT / "examples" / "containers.cpp")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_passes(clang: Build, name: str) -> None:
@@ -60,8 +64,8 @@ def test_example_builds_and_runs(clang: Build, example: Path) -> None:
 @pytest.mark.long
 def test_headers_stand_alone(clang: Build) -> None:
     source = clang.folder / "alone.cpp"
-    for header in sorted((ROOT / "include" / "turbomem").iterdir()):
-        source.write_text(f'#include "turbomem/{header.name}"\n')
+    for header in HEADERS:
+        source.write_text(f'#include "{header}"\n')
         run(clang.cxx, "-std=c++20", "-fsyntax-only", *WARNINGS, source)
 
 

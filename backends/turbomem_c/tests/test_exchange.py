@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from native_programs import Build, compiled, run
+from native_programs import ROOT, Build, compiled, run
 
 #: rounds, and steps of each thread in a round: a second or two in every build
 LIVES = {"plain": (12, 2_000), "thread": (4, 500), "address": (6, 1_000)}
@@ -65,14 +66,12 @@ MUTANTS = {
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_schedules_notice(mutant: str, plain: Build, tmp_path: Path) -> None:
     file, right, wrong, preemptions = MUTANTS[mutant]
-    include = Path(__file__).resolve().parents[1] / "include" / "turbomem"
-    changed = tmp_path / "turbomem"
-    changed.mkdir()
-    for header in include.glob("*.h*"):
-        (changed / header.name).write_text(header.read_text())
-    text = (include / file).read_text()
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include)
+    (header,) = include.rglob(file)
+    text = header.read_text()
     assert text.count(right) == 1
-    (changed / file).write_text(text.replace(right, wrong))
-    build = Build(plain.name, [*plain.flags, f"-iquote{tmp_path}"], tmp_path)
+    header.write_text(text.replace(right, wrong))
+    build = Build(plain.name, [*plain.flags, f"-iquote{include}"], tmp_path)
     with pytest.raises(AssertionError, match=r"schedules.cpp:\d+: "):
         run(compiled("schedules", build), str(preemptions))

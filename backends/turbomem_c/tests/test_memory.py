@@ -35,7 +35,7 @@ def test_one_node_costs_nothing(tmp_path: Path) -> None:
         f'extern "C" void put_{name}({name} &c, void *const *o, std::uint32_t n) {{ c.put_bulk(o, n); }}\n'
         for name in ("cache", "numa_cache")
     )
-    source.write_text(f'#include "turbomem/numa.hpp"\nusing namespace turbomem;\n{calls}')
+    source.write_text(f'#include "turbomem/exchange/numa_exchange.hpp"\nusing namespace turbomem;\n{calls}')
     run(CXX, "-std=c++20", "-O2", *WARNINGS, "-c", source, "-o", program)
     assert straight_line(program, "get_numa_cache") == straight_line(program, "get_cache")
     assert straight_line(program, "put_numa_cache") == straight_line(program, "put_cache")

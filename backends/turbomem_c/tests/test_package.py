@@ -76,3 +76,21 @@ def test_version_that_is_too_new_is_refused(prefix: Path, tmp_path: Path) -> Non
     done = subprocess.run(configure, capture_output=True, text=True)
     assert done.returncode != 0
     assert 'compatible with requested version "0.2"' in done.stderr
+
+
+def test_a_project_that_it_is_part_of_stays_as_it_is(tmp_path: Path) -> None:
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed: apt install cmake")
+    (tmp_path / "CMakeLists.txt").write_text(f"""
+        cmake_minimum_required(VERSION 3.21)
+        project(parent CXX)
+        add_subdirectory({ROOT} turbomem)
+        file(WRITE ${{CMAKE_BINARY_DIR}}/own.cpp "int own() {{ return 1; }}")
+        add_library(own ${{CMAKE_BINARY_DIR}}/own.cpp)
+        get_target_property(type own TYPE)
+        message(STATUS "${{type}} '${{BUILD_SHARED_LIBS}}' '${{CMAKE_BUILD_TYPE}}'")
+    """)
+    output = run("cmake", "-S", tmp_path, "-B", tmp_path / "build")
+    assert "STATIC_LIBRARY '' ''" in output
+    run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "prefix")
+    assert not (tmp_path / "prefix").exists()

@@ -1,15 +1,49 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Pools as a standard allocator.
+/// Pools and size classes as the standard library takes them: an allocator and a polymorphic memory resource.
 #pragma once
 
-#include "turbomem/sized_source.hpp"
+#include "turbomem/size_classes.hpp"
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <new>
 #include <type_traits>
 
 namespace turbomem {
+
+namespace detail {
+
+/// A pool serves what fits into one of its objects.
+template <class... P> void *take_sized(pool<void, P...> &from, std::size_t bytes, std::size_t alignment) {
+    const bool fits = bytes <= from.options().object_size && alignment <= from.options().alignment;
+    return fits ? from.try_allocate() : nullptr;
+}
+/// False: it is not from there.
+template <class... P> bool give_sized(pool<void, P...> &to, void *object, std::size_t) {
+    if (!to.owns(object)) return false;
+    to.deallocate(object);
+    return true;
+}
+
+template <class... P> void *take_sized(size_classes<P...> &from, std::size_t bytes, std::size_t alignment) {
+    return from.serves(bytes, alignment) ? from.try_allocate(bytes) : nullptr;
+}
+template <class... P> bool give_sized(size_classes<P...> &to, void *object, std::size_t bytes) {
+    if (!to.owns(object, bytes)) return false;
+    to.deallocate(object, bytes);
+    return true;
+}
+
+/// pool<void, …> and size_classes<…>.
+template <class S>
+concept sized_source = requires(S &source, void *object, std::size_t n) {
+    { take_sized(source, n, n) } -> std::same_as<void *>;
+    { give_sized(source, object, n) } -> std::same_as<bool>;
+};
+
+} // namespace detail
 
 /// Gives containers memory from a pool<void, …> or size_classes<…> and from nowhere else: throws exhausted
 /// for what is too large there, or when nothing is left. Refers to the source, which outlives it.
@@ -47,6 +81,44 @@ template <class T, class Source> class allocator {
 
   private:
     Source *from_;
+};
+
+/// Serves from a pool<void, …> or size_classes<…> what fits there, and the rest from upstream: sizes and
+/// alignments that none serves, and what comes when the class is empty. Refers to both; they outlive it. As
+/// thread-safe as the two are.
+///
+///     turbomem::size_classes<> pools(turbomem::geometric_classes(64, 4'096, 2, 1 << 20));
+///     turbomem::memory_resource resource(pools);
+///     std::pmr::list<order> orders(&resource);
+///
+/// Upstream std::pmr::null_memory_resource() makes it throw std::bad_alloc instead.
+template <detail::sized_source Source> class memory_resource final : public std::pmr::memory_resource {
+  public:
+    explicit memory_resource(Source &from,
+                             std::pmr::memory_resource *upstream = std::pmr::get_default_resource()) noexcept
+        : from_(&from), upstream_(upstream) {}
+
+    std::pmr::memory_resource *upstream() const noexcept { return upstream_; }
+
+  private:
+    void *do_allocate(std::size_t bytes, std::size_t alignment) override {
+        if (void *const object = detail::take_sized(*from_, bytes, alignment)) return object;
+        return upstream_->allocate(bytes, alignment);
+    }
+    void do_deallocate(void *object, std::size_t bytes, std::size_t alignment) override {
+        if (!detail::give_sized(*from_, object, bytes)) upstream_->deallocate(object, bytes, alignment);
+    }
+    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+#ifdef __cpp_rtti
+        const auto *same = dynamic_cast<const memory_resource *>(&other);
+        return same != nullptr && same->from_ == from_ && *same->upstream_ == *upstream_;
+#else
+        return this == &other;
+#endif
+    }
+
+    Source *from_;
+    std::pmr::memory_resource *upstream_;
 };
 
 } // namespace turbomem

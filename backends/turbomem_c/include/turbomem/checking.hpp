@@ -3,11 +3,12 @@
 #pragma once
 
 #include "turbomem/error.hpp"
-#include "turbomem/instrument.hpp"
-#include "turbomem/numa.hpp"
+#include "turbomem/exchange/numa_exchange.hpp"
+#include "turbomem/memory/mapping.hpp"
 #include "turbomem/options.hpp"
-#include "turbomem/pages.hpp"
 #include "turbomem/policies.hpp"
+#include "turbomem/system/here.hpp"
+#include "turbomem/system/instrument.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -72,26 +73,28 @@ class misuse : public error {
 
 namespace detail {
 
-/// The memory of a checked pool, on the list of all: so that a pointer into another pool can be told from one
-/// into nowhere. The list is locked: when a checked pool is made, when it ends, and when a foreign pointer
-/// was found.
+/// The memory of a checked pool, on the list of those that this shared object made: so that a pointer into
+/// another pool can be told from one into nowhere. The list is locked: when a checked pool is made, when it
+/// ends, and when a foreign pointer was found.
 class checked_regions {
   public:
-    checked_regions(const mapping &memory, std::uint64_t object_size) : own_{&memory, object_size} {
-        const std::lock_guard guard(lock());
-        all().push_back(own_);
+    checked_regions(const mapping &memory, std::uint64_t object_size)
+        : list_(here<regions>()), memory_(memory) {
+        const std::lock_guard guard(list_.lock);
+        list_.all.push_back({&memory, object_size});
     }
     checked_regions(const checked_regions &) = delete;
     checked_regions &operator=(const checked_regions &) = delete;
     ~checked_regions() {
-        const std::lock_guard guard(lock());
-        std::erase_if(all(), [&](const entry &e) { return e.memory == own_.memory; });
+        const std::lock_guard guard(list_.lock);
+        std::erase_if(list_.all, [&](const entry &e) { return e.memory == &memory_; });
     }
 
     /// Size of the objects of the checked pool that the address lies in; 0: in none.
     static std::uint64_t object_size_at(const void *address) noexcept {
-        const std::lock_guard guard(lock());
-        for (const entry &e : all()) {
+        regions &known = here<regions>();
+        const std::lock_guard guard(known.lock);
+        for (const entry &e : known.all) {
             if (e.memory->contains(address)) return e.object_size;
         }
         return 0;
@@ -102,17 +105,14 @@ class checked_regions {
         const mapping *memory;
         std::uint64_t object_size;
     };
-    // Never destroyed: pools of static storage duration may end later than any other static.
-    static std::mutex &lock() noexcept {
-        static std::mutex &m = *new std::mutex;
-        return m;
-    }
-    static std::vector<entry> &all() noexcept {
-        static std::vector<entry> &v = *new std::vector<entry>;
-        return v;
-    }
+    struct regions {
+        std::mutex lock;
+        std::vector<entry> all;
+        bool idle() const noexcept { return all.empty(); }
+    };
 
-    entry own_;
+    regions &list_; ///< of the shared object that made the pool, whoever ends it
+    const mapping &memory_;
 };
 
 inline std::string hexadecimal(const void *address) {
@@ -128,7 +128,7 @@ namespace checking {
 /// What may be checked. That a pointer is an object of the pool always is.
 enum kinds : unsigned {
     pointers = 0,       ///< foreign and misaligned pointers, objects of another checked pool
-    double_free = 1,    ///< a byte an object beside the objects; finds two threads freeing at once, too
+    double_free = 1,    ///< a byte per object, beside the objects; finds two threads freeing at once, too
     overwrite = 2,      ///< eight bytes before and behind each object, looked at when it is got and put
     use_after_free = 4, ///< filled while in the pool; AddressSanitizer and Valgrind report the access itself
     leaks = 8,          ///< objects that are out when the pool ends
@@ -215,25 +215,21 @@ template <kinds Kinds = all> struct checked {
 
         const lease &given_lease() const noexcept { return lease_; }
 
-        /// Objects that were just got: they count as out even if this throws.
-        void got(void *const *objects, std::uint32_t n) {
-            std::vector<std::pair<misuse_kind, const std::byte *>> faults; // empty ones allocate nothing
+        /// As the source's, with checks. They throw misuse where no one is told of it instead.
+        template <class Source> bool get_bulk(Source &source, void **objects, std::uint32_t n) {
+            if (!source.get_bulk(objects, n)) return false;
+            look_at(source, objects, n);
+            return true;
+        }
+        template <class Source> std::uint32_t get_up_to(Source &source, void **objects, std::uint32_t n) {
+            const std::uint32_t got = source.get_up_to(objects, n);
+            look_at(source, objects, got);
+            return got;
+        }
+        template <class Source> void put_bulk(Source &source, void *const *objects, std::uint32_t n) {
             for (std::uint32_t i = 0; i < n; ++i) {
-                auto *const o = static_cast<std::byte *>(objects[i]);
-                // relaxed: the exchange that handed the object over orders it against the put before.
-                if constexpr (Kinds & double_free) out_[index(o)].store(true, std::memory_order_relaxed);
-                if constexpr (Kinds & use_after_free) {
-                    instrument::object_out(this, o, layout_.object_size);
-                    if (!is_filled(o)) faults.emplace_back(misuse_kind::use_after_free, o);
-                }
-                if (!is_guarded(o)) {
-                    mend(o);
-                    faults.emplace_back(misuse_kind::overwritten, o);
-                }
+                if (putting(objects[i])) source.put_bulk(objects + i, 1);
             }
-            for (const auto &[kind, o] : faults)
-                fault(kind, o,
-                      kind == misuse_kind::overwritten ? overwritten : "was written after it was put");
         }
 
         /// Whether the object is one that is out and whole; reports when not. To be asked before anything of
@@ -241,35 +237,9 @@ template <kinds Kinds = all> struct checked {
         bool is_out(const void *p) {
             const auto *o = static_cast<const std::byte *>(p);
             if (!is_object(o)) return false;
-            // relaxed: advisory; put() decides.
+            // relaxed: advisory; putting() decides.
             if constexpr (Kinds & double_free) {
                 if (!out_[index(o)].load(std::memory_order_relaxed)) return report_double_free(o);
-            }
-            return true;
-        }
-
-        /// The object is about to be put; false when it must not be. When this throws, it is out as before.
-        bool putting(void *p) {
-            auto *const o = static_cast<std::byte *>(p);
-            if (!is_object(o)) return false;
-            // First, since of two threads only one may go on. relaxed: only one exchange finds true; the pool
-            // orders what is in the object.
-            if constexpr (Kinds & double_free) {
-                if (!out_[index(o)].exchange(false, std::memory_order_relaxed)) return report_double_free(o);
-            }
-            if (!is_guarded(o)) {
-                mend(o);
-                try {
-                    fault(misuse_kind::overwritten, o, overwritten);
-                } catch (...) {
-                    if constexpr (Kinds & double_free)
-                        out_[index(o)].store(true, std::memory_order_relaxed); // relaxed: as above
-                    throw;
-                }
-            }
-            if constexpr (Kinds & use_after_free) {
-                fill(o);
-                instrument::object_in(this, o, layout_.object_size);
             }
             return true;
         }
@@ -298,6 +268,62 @@ template <kinds Kinds = all> struct checked {
         }
 
       private:
+        template <class Source> void look_at(Source &source, void **objects, std::uint32_t n) {
+            try {
+                got(objects, n);
+            } catch (...) {
+                put_bulk(source, objects, n);
+                throw;
+            }
+        }
+
+        /// Objects that were just got: they count as out even if this throws.
+        void got(void *const *objects, std::uint32_t n) {
+            std::vector<std::pair<misuse_kind, const std::byte *>> faults; // empty ones allocate nothing
+            for (std::uint32_t i = 0; i < n; ++i) {
+                auto *const o = static_cast<std::byte *>(objects[i]);
+                // relaxed: the exchange that handed the object over orders it against the put before.
+                if constexpr (Kinds & double_free) out_[index(o)].store(true, std::memory_order_relaxed);
+                if constexpr (Kinds & use_after_free) {
+                    instrument::object_out(this, o, layout_.object_size);
+                    if (!is_filled(o)) faults.emplace_back(misuse_kind::use_after_free, o);
+                }
+                if (!is_guarded(o)) {
+                    mend(o);
+                    faults.emplace_back(misuse_kind::overwritten, o);
+                }
+            }
+            for (const auto &[kind, o] : faults)
+                fault(kind, o,
+                      kind == misuse_kind::overwritten ? overwritten : "was written after it was put");
+        }
+
+        /// The object is about to be put; false when it must not be. When this throws, it is out as before.
+        bool putting(void *p) {
+            auto *const o = static_cast<std::byte *>(p);
+            if (!is_object(o)) return false;
+            // First, since of two threads only one may go on. relaxed: only one exchange finds true; the pool
+            // orders what is in the object.
+            if constexpr (Kinds & double_free) {
+                if (!out_[index(o)].exchange(false, std::memory_order_relaxed)) return report_double_free(o);
+            }
+            if (!is_guarded(o)) {
+                mend(o);
+                try {
+                    fault(misuse_kind::overwritten, o, overwritten);
+                } catch (...) {
+                    if constexpr (Kinds & double_free)
+                        out_[index(o)].store(true, std::memory_order_relaxed); // relaxed: as above
+                    throw;
+                }
+            }
+            if constexpr (Kinds & use_after_free) {
+                fill(o);
+                instrument::object_in(this, o, layout_.object_size);
+            }
+            return true;
+        }
+
         static constexpr unsigned char filling = 0xa5;
         static constexpr const char *overwritten = "has bytes before or behind it that were overwritten";
 

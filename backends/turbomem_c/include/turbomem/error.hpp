@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+/// What the library throws. For all layers.
 #pragma once
 
 #include <cerrno>

@@ -2,7 +2,6 @@
 /// What can be done with objects, the same through a pool and through a thread's handle.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,23 +18,19 @@ class exhausted : public std::bad_alloc {
     const char *what() const noexcept override { return "the pool has no object left"; }
 };
 
-/// Gives objects of `T` out and takes them back, over what `Door` (derived from it) does with bare pointers:
+/// Gives objects of `T` out and takes them back. `Door`, which derives from it, says through what:
 ///
-///     bool take(void **, std::uint32_t n)                 all or none
-///     template <std::uint32_t N> bool take(void **)
-///     std::uint32_t take_up_to(void **, std::uint32_t n)
-///     void give(void *const *, std::uint32_t n)
-///     template <std::uint32_t N> void give(void *const *)
-///     bool is_out(const void *)                           may its destructor run?
+///     auto &source()      has get_bulk, get_up_to, put_bulk: a cache, an exchange, a session
+///     auto checks()       if `Checked`: the pool's checks, see checking::checked
 ///
-/// `Checked`: functions that are noexcept below may throw misuse. Progress and cost are the door's, for each
-/// function those of one take or give; nothing is added.
+/// `Checked`: functions that are noexcept below may throw misuse. Progress and cost are the source's, for
+/// each function those of one get or put. A length known when compiling saves the loop of the copy.
 template <class Door, class T, bool Checked> class operations {
   public:
     /// Storage for one T, not constructed; null when there is none.
     [[nodiscard]] T *try_allocate() noexcept(!Checked) {
         void *storage = nullptr;
-        return door().template take<1>(&storage) ? static_cast<T *>(storage) : nullptr;
+        return take(&storage, 1) ? static_cast<T *>(storage) : nullptr;
     }
     /// As try_allocate, but throws exhausted.
     [[nodiscard]] T *allocate() {
@@ -46,46 +41,31 @@ template <class Door, class T, bool Checked> class operations {
     /// The storage of one T, destroyed or never constructed. Not null; of this pool; once.
     void deallocate(T *object) noexcept(!Checked) {
         void *storage = object;
-        door().template give<1>(&storage);
+        give(&storage, 1);
     }
 
     /// Fill the span, or take nothing and return false; what is in the span is then undefined. At most
     /// 2^32 - 1 objects.
     [[nodiscard]] bool try_allocate(std::span<T *> objects) noexcept(!Checked) {
-        return objects.size() <= UINT32_MAX && door().take(bare(objects.data()), count(objects));
-    }
-    /// The same with a length known when compiling, which saves the loop of the copy.
-    template <std::size_t N>
-        requires(N != std::dynamic_extent && N <= UINT32_MAX)
-    [[nodiscard]] bool try_allocate(std::span<T *, N> objects) noexcept(!Checked) {
-        return door().template take<static_cast<std::uint32_t>(N)>(bare(objects.data()));
-    }
-    template <std::size_t N> [[nodiscard]] bool try_allocate(std::array<T *, N> &objects) noexcept(!Checked) {
-        return try_allocate(std::span<T *, N>(objects));
-    }
-    template <std::size_t N> [[nodiscard]] bool try_allocate(T *(&objects)[N]) noexcept(!Checked) {
-        return try_allocate(std::span<T *, N>(objects));
+        return objects.size() <= UINT32_MAX && take(bare(objects.data()), count(objects));
     }
     /// Best effort: fill the span from its start as far as objects are found; how many. At most 2^32 - 1.
     [[nodiscard]] std::size_t allocate_up_to(std::span<T *> objects) noexcept(!Checked) {
         const std::size_t most = objects.size() < UINT32_MAX ? objects.size() : UINT32_MAX;
-        return door().take_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
+        if constexpr (Checked)
+            return door().checks().get_up_to(door().source(), bare(objects.data()),
+                                             static_cast<std::uint32_t>(most));
+        else
+            return door().source().get_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
     }
 
     /// Every object of the span. At most 2^32 - 1.
     void deallocate(std::span<T *const> objects) noexcept(!Checked) {
-        door().give(bare(objects.data()), count(objects));
+        give(bare(objects.data()), count(objects));
     }
-    template <std::size_t N>
-        requires(N != std::dynamic_extent && N <= UINT32_MAX)
-    void deallocate(std::span<T *const, N> objects) noexcept(!Checked) {
-        door().template give<static_cast<std::uint32_t>(N)>(bare(objects.data()));
-    }
-    template <std::size_t N> void deallocate(const std::array<T *, N> &objects) noexcept(!Checked) {
-        deallocate(std::span<T *const, N>(objects));
-    }
+    /// Where T is void, an array would count as one object.
     template <std::size_t N> void deallocate(T *const (&objects)[N]) noexcept(!Checked) {
-        deallocate(std::span<T *const, N>(objects));
+        deallocate(std::span<T *const>(objects));
     }
 
     /// A new T, or null when there is no storage. What T's constructor throws passes through; the storage is
@@ -120,7 +100,7 @@ template <class Door, class T, bool Checked> class operations {
         requires std::is_object_v<T>
     {
         if constexpr (Checked) {
-            if (!door().is_out(object)) return;
+            if (!door().checks().is_out(object)) return;
         }
         std::destroy_at(object);
         deallocate(object);
@@ -128,6 +108,19 @@ template <class Door, class T, bool Checked> class operations {
 
   private:
     Door &door() noexcept { return static_cast<Door &>(*this); }
+
+    bool take(void **objects, std::uint32_t n) noexcept(!Checked) {
+        if constexpr (Checked)
+            return door().checks().get_bulk(door().source(), objects, n);
+        else
+            return door().source().get_bulk(objects, n);
+    }
+    void give(void *const *objects, std::uint32_t n) noexcept(!Checked) {
+        if constexpr (Checked)
+            door().checks().put_bulk(door().source(), objects, n);
+        else
+            door().source().put_bulk(objects, n);
+    }
 
     // Compilers let a pointer to void stand for any pointer; the copies themselves go through memcpy.
     static void **bare(T **objects) noexcept { return reinterpret_cast<void **>(objects); }

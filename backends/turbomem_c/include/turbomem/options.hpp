@@ -3,8 +3,8 @@
 #pragma once
 
 #include "turbomem/error.hpp"
-#include "turbomem/pages.hpp"
-#include "turbomem/topology.hpp"
+#include "turbomem/memory/mapping.hpp"
+#include "turbomem/system/topology.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -26,9 +26,9 @@ struct pool_options {
     std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1; a thread caches up to two
     bool caching = true;           ///< else nothing stays with a thread between two calls
     std::uint32_t max_threads = 0; ///< threads that may have a cache at once; 0: see the threading policy
-    page_options pages = {};       ///< `kind` and `require` are for pages::chosen; other policies set them
+    page_options pages = {};       ///< what the objects lie on
     int node = -1; ///< NUMA node for all of the pool, by the kernel's number; -1: see the NUMA policy
-    numa_mode numa = numa_mode::preferred; ///< for numa::chosen: preferred or strict
+    numa_mode numa = numa_mode::preferred; ///< for numa::by_node: preferred or strict
     /// The nodes there are; null: the system's.
     std::shared_ptr<const topology> nodes = nullptr;
     /// For checked pools: told what was found before the call goes on without the object concerned. Without

@@ -2,12 +2,11 @@
 /// A threading policy: every CPU has a cache, and a call works on that of the CPU it runs on.
 #pragma once
 
-#include "turbomem/cpu_caches.hpp"
-#include "turbomem/exchange.hpp"
+#include "turbomem/cpu/cpu_caches.hpp"
+#include "turbomem/cpu/rseq.hpp"
+#include "turbomem/exchange/exchange.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/policies.hpp"
-#include "turbomem/rseq.hpp"
-#include "turbomem/threading.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -32,9 +31,6 @@ namespace turbomem::threads {
 ///   lies in one of them, or in the depot, for the whole call; one that another call moves meanwhile it may
 ///   miss, and a get that fails has others miss what it had collected until it has given that back.
 /// - Async-signal-safe, except as per_thread.
-///
-/// A shared object that made calls must not be unloaded while the threads that made them run: the kernel may
-/// still look at its descriptors.
 struct per_cpu {
     using family = policy::threading;
     /// Slots of a pool whose options do not say: as per_thread, which it may have to be.
@@ -54,24 +50,27 @@ struct per_cpu {
 
         Exchange &exchange() noexcept { return threads_.exchange(); }
         const Exchange &exchange() const noexcept { return threads_.exchange(); }
+        route &source() noexcept { return *this; }
 
-        bool get_bulk(void **objects, std::uint32_t n) noexcept {
-            if (!caches_) [[unlikely]]
-                return threads_.get_bulk(objects, n);
-            return caches_->get_at_once(objects, n) || get_slowly(objects, n);
+        // Always inlined, as copy_objects() is.
+        [[gnu::always_inline]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
+            sequence s = sequence::refused;
+            if (caches_) [[likely]]
+                s = caches_->get_at_once(objects, n);
+            return s == sequence::done || get_otherwise(s, objects, n);
+        }
+        [[gnu::always_inline]] void put_bulk(void *const *objects, std::uint32_t n) noexcept {
+            sequence s = sequence::refused;
+            if (caches_) [[likely]]
+                s = caches_->put_at_once(objects, n);
+            if (s != sequence::done) [[unlikely]]
+                put_otherwise(s, objects, n);
         }
         std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
-            if (!caches_) [[unlikely]]
-                return threads_.get_up_to(objects, n);
-            return caches_->get_at_once(objects, n) ? n : gather(objects, n);
+            if (!caches_) return threads_.get_up_to(objects, n);
+            const sequence s = caches_->get_at_once(objects, n);
+            return caches_->get_again(s, objects, n) ? n : gather(objects, n);
         }
-        void put_bulk(void *const *objects, std::uint32_t n) noexcept {
-            if (!caches_) [[unlikely]]
-                return threads_.put_bulk(objects, n);
-            if (!caches_->put_at_once(objects, n)) put_slowly(objects, n);
-        }
-        template <std::uint32_t N> bool get_bulk(void **objects) noexcept { return get_bulk(objects, N); }
-        template <std::uint32_t N> void put_bulk(void *const *objects) noexcept { put_bulk(objects, N); }
 
         /// As per_thread's; nothing to do where CPUs have the caches.
         void detach() noexcept { threads_.detach(); }
@@ -108,15 +107,19 @@ struct per_cpu {
             if (got != n) got += exchange().get_up_to(objects + got, n - got);
             return got;
         }
-        [[gnu::noinline]] bool get_slowly(void **objects, std::uint32_t n) noexcept {
+        // Apart, so that calls which are one sequence save no registers.
+        [[gnu::noinline]] bool get_otherwise(sequence s, void **objects, std::uint32_t n) noexcept {
+            if (!caches_) return threads_.get_bulk(objects, n);
+            if (caches_->get_again(s, objects, n)) return true;
             if (n > exchange().options().objects) return false;
             const std::uint32_t got = gather(objects, n);
             if (got == n) return true;
             caches_->put_slowly(objects, got);
             return false;
         }
-        [[gnu::noinline]] void put_slowly(void *const *objects, std::uint32_t n) noexcept {
-            caches_->put_slowly(objects, n);
+        [[gnu::noinline]] void put_otherwise(sequence s, void *const *objects, std::uint32_t n) noexcept {
+            if (!caches_) return threads_.put_bulk(objects, n);
+            if (!caches_->put_again(s, objects, n)) caches_->put_slowly(objects, n);
         }
 
         typename per_thread::template route<Exchange> threads_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Policies: types that settle at compile time how a pool does one thing. At most one of a family, any order.
+/// Policies: types that settle at compile time how a pool does one thing. At most one of each family, in any
+/// order. What can be settled at run time is in options.hpp instead.
 #pragma once
 
 #include <cstddef>
@@ -10,24 +11,9 @@ namespace turbomem {
 /// The families. A policy names its own as its member type `family`.
 namespace policy {
 struct threading {}; ///< how a thread finds its cache: threads::slots, per_thread, per_cpu, single
-struct paging {};    ///< what the objects lie on: pages::thp, base, hugetlb_2m, hugetlb_1g, require<>, chosen
-struct placement {}; ///< on which NUMA nodes: numa::any_node, preferred, strict
-struct caching {};   ///< what a thread keeps between its calls: caching::magazines, uncached
+struct placement {}; ///< whether each NUMA node has a share of the objects: numa::any_node, by_node
 struct checking {};  ///< which misuse is found: checking::none, checked<>
 } // namespace policy
-
-namespace caching {
-/// Two magazines a thread, unless the options say otherwise. The default.
-struct magazines {
-    using family = policy::caching;
-    static constexpr bool allowed = true;
-};
-/// Nothing: every call goes to the depot, and no object is ever held back from other threads.
-struct uncached {
-    using family = policy::caching;
-    static constexpr bool allowed = false;
-};
-} // namespace caching
 
 namespace detail {
 
@@ -39,8 +25,7 @@ template <class Family, class Policy> consteval bool is_in() {
 }
 
 template <class Policy>
-inline constexpr bool is_policy = is_in<policy::threading, Policy>() || is_in<policy::paging, Policy>() ||
-                                  is_in<policy::placement, Policy>() || is_in<policy::caching, Policy>() ||
+inline constexpr bool is_policy = is_in<policy::threading, Policy>() || is_in<policy::placement, Policy>() ||
                                   is_in<policy::checking, Policy>();
 
 template <class Family, class... Policies>
@@ -52,13 +37,8 @@ template <class... Policies> consteval bool sound() {
                   "what follows the object type must be policies: see policies.hpp");
     static_assert(how_many<policy::threading, Policies...> <= 1,
                   "two threading policies: take one of threads::slots, per_thread, per_cpu, single");
-    static_assert(
-        how_many<policy::paging, Policies...> <= 1,
-        "two page policies: take one of pages::thp, base, hugetlb_2m, hugetlb_1g, chosen, require<…>");
     static_assert(how_many<policy::placement, Policies...> <= 1,
-                  "two NUMA policies: take one of numa::any_node, preferred, strict");
-    static_assert(how_many<policy::caching, Policies...> <= 1,
-                  "two caching policies: take one of caching::magazines, uncached");
+                  "two NUMA policies: take one of numa::any_node, by_node");
     static_assert(how_many<policy::checking, Policies...> <= 1,
                   "two checking policies: take one, checking::checked<a | b>");
     return true;

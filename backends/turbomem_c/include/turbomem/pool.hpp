@@ -2,16 +2,15 @@
 /// A pool of objects of one type or of one size, put together from policies.
 #pragma once
 
-#include "turbomem/cache_session.hpp"
 #include "turbomem/checking.hpp"
-#include "turbomem/instrument.hpp"
+#include "turbomem/exchange/cache_session.hpp"
+#include "turbomem/memory/mapping.hpp"
+#include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
 #include "turbomem/options.hpp"
-#include "turbomem/pages.hpp"
-#include "turbomem/paging.hpp"
-#include "turbomem/placing.hpp"
 #include "turbomem/policies.hpp"
-#include "turbomem/threading.hpp"
+#include "turbomem/slots.hpp"
+#include "turbomem/system/instrument.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -25,7 +24,7 @@
 
 namespace turbomem {
 
-/// A look at a pool, in plain numbers. Exact while no thread is in a call.
+/// A look at a pool, in plain numbers. Exact while no thread is in a call, else an estimate.
 struct pool_statistics {
     std::uint64_t objects = 0;       ///< that the pool has
     std::uint64_t available = 0;     ///< of these, in the pool: in depots or in caches
@@ -38,7 +37,7 @@ struct pool_statistics {
     std::uint64_t exchanges = 0;     ///< magazines that threads took from a depot so far
     std::uint64_t steals = 0;        ///< of these, from another slot's shard
     std::uint64_t reclaims = 0;      ///< caches that a get emptied because the depot had too few
-    std::uint64_t nodes = 0;         ///< sub-pools, one a NUMA node
+    std::uint64_t nodes = 0;         ///< sub-pools, one per NUMA node
     std::uint64_t fallback_gets = 0; ///< objects got from another node than the thread's
     std::uint64_t foreign_puts = 0;  ///< objects sent home to another node than the thread's
     std::uint64_t cpus = 0;          ///< that have a cache; 0: threads have them
@@ -48,17 +47,17 @@ struct pool_statistics {
 /// A pool of `objects` Ts in one region of memory, shared by threads without a lock.
 ///
 ///     turbomem::pool<packet> packets({.objects = 65'535});                     // throws turbomem::error
-///     auto mine = packets.enter();                                            // once a thread
+///     auto mine = packets.enter();                                            // once per thread
 ///     packet *p = mine.try_create(length);                                    // or null
 ///     mine.destroy(p);
 ///
-///     turbomem::pool<packet, threads::per_thread, pages::require<pages::thp>> packets({.objects = 65'535});
+///     turbomem::pool<packet, threads::per_thread> packets({.objects = 65'535, .pages = {.require = true}});
 ///     auto p = packets.make(length);                                          // a std::unique_ptr
 ///
 /// T is an object type, or void for objects of `pool_options::object_size` bytes. Policies follow in any
-/// order; defaults: threads::slots, pages::thp, numa::any_node, caching::magazines, checking::none.
+/// order; defaults: threads::slots, numa::any_node, checking::none.
 ///
-/// All operations of `operations` are the pool's, too; which cache they use is the threading policy's.
+/// All operations of `operations` are the pool's, too; which cache they use is up to the threading policy.
 ///
 /// Create and destroy with no other thread about; every object is back and every handle gone before it is
 /// destroyed. Everything else runs concurrently. No call waits for another thread: get and put are wait-free
@@ -74,13 +73,11 @@ class pool : public operations<pool<T, Policies...>, T,
   public:
     using value_type = T;
     using threading_policy = policy_of<policy::threading, threads::slots, Policies...>;
-    using page_policy = policy_of<policy::paging, pages::thp, Policies...>;
     using numa_policy = policy_of<policy::placement, numa::any_node, Policies...>;
-    using caching_policy = policy_of<policy::caching, caching::magazines, Policies...>;
     using checking_policy = policy_of<policy::checking, checking::none, Policies...>;
     static constexpr bool checked = checking_policy::enabled;
     /// What a thread that entered works through.
-    using cache_type = detail::cache_of<typename numa_policy::exchange_type>;
+    using cache_type = typename numa_policy::exchange_type::cache_type;
     /// Sessions are for pools that do not check, and of one node.
     static constexpr bool has_sessions = !checked && std::is_same_v<cache_type, turbomem::cache>;
     /// Empty unless the pool is checked.
@@ -147,41 +144,12 @@ class pool : public operations<pool<T, Policies...>, T,
             pool_->exchange().leave(*cache_);
         }
 
-        bool take(void **objects, std::uint32_t n) noexcept(!checked) {
-            if constexpr (checked)
-                return pool_->take_checked(*cache_, lease_, objects, n);
-            else
-                return cache_->get_bulk(objects, n);
-        }
-        template <std::uint32_t N> bool take(void **objects) noexcept(!checked) {
-            if constexpr (checked)
-                return take(objects, N);
-            else
-                return cache_->template get_bulk<N>(objects);
-        }
-        std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept(!checked) {
-            if constexpr (checked)
-                return pool_->take_up_to_checked(*cache_, lease_, objects, n);
-            else
-                return cache_->get_up_to(objects, n);
-        }
-        void give(void *const *objects, std::uint32_t n) noexcept(!checked) {
-            if constexpr (checked)
-                pool_->give_checked(*cache_, lease_, objects, n);
-            else
-                cache_->put_bulk(objects, n);
-        }
-        template <std::uint32_t N> void give(void *const *objects) noexcept(!checked) {
-            if constexpr (checked)
-                give(objects, N);
-            else
-                cache_->template put_bulk<N>(objects);
-        }
-        bool is_out(const void *object)
+        cache_type &source() const noexcept { return *cache_; }
+        auto &checks() const
             requires checked
         {
             lease_.require_pool();
-            return pool_->is_out(object);
+            return pool_->checker_;
         }
 
         pool *pool_;
@@ -200,20 +168,7 @@ class pool : public operations<pool<T, Policies...>, T,
 
       private:
         friend operations<session, T, false>;
-        bool take(void **objects, std::uint32_t n) noexcept { return session_.get_bulk(objects, n); }
-        template <std::uint32_t N> bool take(void **objects) noexcept {
-            return session_.template get_bulk<N>(objects);
-        }
-        std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept {
-            if (session_.get_bulk(objects, n)) return n;
-            std::uint32_t got = 0;
-            while (got < n && session_.template get_bulk<1>(objects + got)) ++got;
-            return got;
-        }
-        void give(void *const *objects, std::uint32_t n) noexcept { session_.put_bulk(objects, n); }
-        template <std::uint32_t N> void give(void *const *objects) noexcept {
-            session_.template put_bulk<N>(objects);
-        }
+        cache_session &source() noexcept { return session_; }
 
         cache_session session_;
     };
@@ -272,11 +227,12 @@ class pool : public operations<pool<T, Policies...>, T,
     /// Take over what was created in, or released from an owner of this pool.
     [[nodiscard]] owner adopt(T *object) noexcept { return owner(object, deleter(*this)); }
 
-    /// Objects in the pool, those in caches included. Exact while no thread is in a call; walks the depot.
+    /// Objects in the pool, those in caches included; walks the depot. Exact while no thread is in a call,
+    /// else an estimate.
     std::uint64_t available() const noexcept {
         std::uint64_t n = exchange().available();
         if constexpr (by_cpu) n += route_.objects();
-        return n;
+        return std::min(n, options_.objects);
     }
     /// Whether the address lies in the memory of the objects. Wait-free.
     bool owns(const void *address) const noexcept { return memory_.contains(address); }
@@ -286,7 +242,7 @@ class pool : public operations<pool<T, Policies...>, T,
     /// The memory of the objects: report() reads back what it lies on, remerge() puts it on huge pages again.
     const mapping &memory() const noexcept { return memory_; }
 
-    /// While no thread is in a call; walks the depots.
+    /// At any time; walks the depots.
     pool_statistics statistics() const noexcept {
         const auto &e = exchange();
         const numa_counters crossings = e.crossings();
@@ -299,7 +255,7 @@ class pool : public operations<pool<T, Policies...>, T,
         for (std::uint32_t i = 0; i < e.nodes(); ++i) {
             const auto &one = e.on(i);
             s.available += one.available();
-            s.cached += one.available() - one.census().objects;
+            s.cached += one.cached();
             s.magazine = one.options().magazine;
             s.magazines += one.magazines();
             s.cache_limit += one.cache_limit();
@@ -369,83 +325,19 @@ class pool : public operations<pool<T, Policies...>, T,
         }
         if (o.alignment != 0) o.alignment = std::max(o.alignment, checking_policy::alignment);
         if (o.max_threads == 0) o.max_threads = threading_policy::default_threads();
-        o.caching = o.caching && caching_policy::allowed;
-        page_policy::apply(o);
-        numa_policy::apply(o);
+        numa_policy::check(o);
         return o;
     }
 
     auto &exchange() noexcept { return route_.exchange(); }
     const auto &exchange() const noexcept { return route_.exchange(); }
 
-    // The pool as the door of a thread that has no handle.
-    bool take(void **objects, std::uint32_t n) noexcept(!checked) {
-        if constexpr (checked)
-            return take_checked(route_, lease_of(), objects, n);
-        else
-            return route_.get_bulk(objects, n);
-    }
-    template <std::uint32_t N> bool take(void **objects) noexcept(!checked) {
-        if constexpr (checked)
-            return take(objects, N);
-        else
-            return route_.template get_bulk<N>(objects);
-    }
-    std::uint32_t take_up_to(void **objects, std::uint32_t n) noexcept(!checked) {
-        if constexpr (checked)
-            return take_up_to_checked(route_, lease_of(), objects, n);
-        else
-            return route_.get_up_to(objects, n);
-    }
-    void give(void *const *objects, std::uint32_t n) noexcept(!checked) {
-        if constexpr (checked)
-            give_checked(route_, lease_of(), objects, n);
-        else
-            route_.put_bulk(objects, n);
-    }
-    template <std::uint32_t N> void give(void *const *objects) noexcept(!checked) {
-        if constexpr (checked)
-            give(objects, N);
-        else
-            route_.template put_bulk<N>(objects);
-    }
-    bool is_out(const void *object)
+    // What `operations` of a thread without a handle go through.
+    auto &source() noexcept { return route_.source(); }
+    auto &checks() noexcept
         requires checked
     {
-        return checker_.is_out(object);
-    }
-
-    // The same with checks, over a cache or the route.
-    template <class Source>
-    bool take_checked(Source &source, const lease &holds, void **objects, std::uint32_t n) {
-        holds.require_pool();
-        if (!source.get_bulk(objects, n)) return false;
-        look_at(source, objects, n);
-        return true;
-    }
-    template <class Source>
-    std::uint32_t take_up_to_checked(Source &source, const lease &holds, void **objects, std::uint32_t n) {
-        holds.require_pool();
-        const std::uint32_t taken = source.get_up_to(objects, n);
-        look_at(source, objects, taken);
-        return taken;
-    }
-    template <class Source> void look_at(Source &source, void **objects, std::uint32_t n) {
-        try {
-            checker_.got(objects, n);
-        } catch (...) {
-            for (std::uint32_t i = 0; i < n; ++i) {
-                if (checker_.putting(objects[i])) source.put_bulk(objects + i, 1);
-            }
-            throw;
-        }
-    }
-    template <class Target>
-    void give_checked(Target &target, const lease &holds, void *const *objects, std::uint32_t n) {
-        holds.require_pool();
-        for (std::uint32_t i = 0; i < n; ++i) {
-            if (checker_.putting(objects[i])) target.put_bulk(objects + i, 1);
-        }
+        return checker_;
     }
 
     lease lease_of() const noexcept {

@@ -7,12 +7,13 @@
  * for another thread; turbomem_create and turbomem_destroy take a lock.
  *
  * A pool is shared by threads. A cache is one thread's, from turbomem_enter to turbomem_leave. Handles of
- * pools that were destroyed lately, and their caches, are known as such: calls return -ESTALE. Of no use to
- * find out are a handle that was never given out, and a call that runs while its pool is destroyed; on pools
- * without checks, also an object put twice, into the wrong pool, or never got from one.
+ * pools that were destroyed lately, and their caches, are known as such: calls return -ESTALE. Not found, and
+ * undefined: a handle that was never given out; a call that runs while its pool is destroyed; and, on pools
+ * without checks, an object put twice, into the wrong pool, or never got from one.
  *
  * Structures begin with their size, for the caller's version of this header: set it, zero the rest, and every
- * member means its default. Functions never write beyond it.
+ * member means its default. Functions never write beyond it, and refuse options of a newer header that they
+ * do not know.
  */
 #ifndef TURBOMEM_H
 #define TURBOMEM_H
@@ -46,8 +47,8 @@ enum turbomem_pages {
 
 enum turbomem_numa {
     TURBOMEM_NUMA_ANY = 0,       /* one pool, wherever the kernel puts it */
-    TURBOMEM_NUMA_PREFERRED = 1, /* a share a node; a get falls back to other nodes, and that is counted */
-    TURBOMEM_NUMA_STRICT = 2,    /* a share a node; creation and gets fail rather than cross nodes */
+    TURBOMEM_NUMA_PREFERRED = 1, /* a share per node; a get falls back to other nodes, and that is counted */
+    TURBOMEM_NUMA_STRICT = 2,    /* a share per node; creation and gets fail rather than cross nodes */
 };
 
 /**
@@ -59,7 +60,7 @@ typedef void (*turbomem_misuse_fn)(void *context, int code, const void *object, 
 
 typedef struct turbomem_options {
     uint32_t size;        /* sizeof(turbomem_options) */
-    uint32_t max_threads; /* slots: threads that may be entered at once, up to 65536; 0: one a CPU */
+    uint32_t max_threads; /* slots: threads that may be entered at once, up to 65536; 0: one per CPU */
     uint64_t object_size; /* bytes, at least 1 */
     uint64_t objects;     /* at least 1 */
     uint64_t alignment;   /* power of two up to 2 MB; 0: 64 */
@@ -77,7 +78,7 @@ typedef struct turbomem_options {
 
 typedef struct turbomem_stats {
     uint32_t size;            /* sizeof(turbomem_stats) */
-    uint32_t nodes;           /* sub-pools, one a NUMA node */
+    uint32_t nodes;           /* sub-pools, one per NUMA node */
     uint64_t objects;         /* that the pool has */
     uint64_t available;       /* of these, in the pool, those in caches included */
     uint64_t cached;          /* of these, in caches */
@@ -157,7 +158,7 @@ TURBOMEM_API int turbomem_put_bulk(turbomem_cache *cache, void *const *objects, 
 TURBOMEM_API int turbomem_pool_get_bulk(turbomem_pool *pool, void **objects, uint32_t n);
 TURBOMEM_API int turbomem_pool_put_bulk(turbomem_pool *pool, void *const *objects, uint32_t n);
 
-/** Exact while no thread is in a call, and only to be asked then. -EINVAL: `size` is not set; -ESTALE. */
+/** At any time: exact while no thread is in a call, else an estimate. -EINVAL: `size` is not set; -ESTALE. */
 TURBOMEM_API int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats);
 
 /** Whether the address lies in the memory of the pool's objects: 1 or 0, or -ESTALE. Wait-free. */

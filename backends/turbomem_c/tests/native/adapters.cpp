@@ -3,7 +3,6 @@
 #include "check.hpp"
 #include "refusals.hpp"
 #include "turbomem/allocator.hpp"
-#include "turbomem/memory_resource.hpp"
 #include "turbomem/size_classes.hpp"
 
 #include <cerrno>
@@ -60,7 +59,7 @@ void classes_grow_geometrically() {
 }
 
 void the_smallest_class_that_fits_serves() {
-    size_classes<pages::chosen> s({{2000, 10}, {64, 10}, {300, 10}}, on_base_pages);
+    size_classes<> s({{2000, 10}, {64, 10}, {300, 10}}, on_base_pages);
     CHECK((s.classes() == classes{{64, 10}, {320, 10}, {2048, 10}})); // sorted, rounded up to the alignment
     CHECK(s.largest() == 2048);
     for (std::size_t bytes = 0; bytes <= 2048; ++bytes) {
@@ -93,13 +92,13 @@ void the_smallest_class_that_fits_serves() {
 
     pool_options dense = on_base_pages;
     dense.alignment = 8;
-    size_classes<pages::chosen, threads::single> small({{8, 5}, {24, 5}}, dense);
+    size_classes<threads::single> small({{8, 5}, {24, 5}}, dense);
     CHECK(small.of(9).layout().stride == 24 && small.of(8).layout().stride == 8);
 }
 
 void impossible_classes_are_refused() {
     auto refused = [](classes c, const char *says, pool_options o = on_base_pages) {
-        const auto [code, text] = refusal([&] { size_classes<pages::chosen> s(c, o); });
+        const auto [code, text] = refusal([&] { size_classes<> s(c, o); });
         return code == EINVAL && has(text, says);
     };
     CHECK(refused({}, "0 size classes"));
@@ -114,7 +113,7 @@ void impossible_classes_are_refused() {
 }
 
 void classes_are_shared_by_threads() {
-    size_classes<pages::chosen> s(geometric_classes(64, 1024, 2, 1 << 16), on_base_pages);
+    size_classes<> s(geometric_classes(64, 1024, 2, 1 << 16), on_base_pages);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&s, t] {
@@ -134,7 +133,7 @@ void classes_are_shared_by_threads() {
 
 void a_memory_resource_serves_what_fits() {
     counting_resource upstream;
-    size_classes<pages::chosen> s({{64, 100}, {256, 3}}, on_base_pages);
+    size_classes<> s({{64, 100}, {256, 3}}, on_base_pages);
     memory_resource resource(s, &upstream);
     {
         std::pmr::map<int, int> m(&resource);
@@ -169,7 +168,7 @@ void a_memory_resource_serves_what_fits() {
     }
     CHECK(thrown);
 
-    pool<void, threads::single, pages::base> one({.object_size = 128, .objects = 2});
+    pool<void, threads::single> one({.object_size = 128, .objects = 2, .pages = {.kind = page_kind::base}});
     memory_resource simple(one, &upstream);
     {
         const std::pmr::string text(100, 'x', &simple);
@@ -179,7 +178,8 @@ void a_memory_resource_serves_what_fits() {
 }
 
 void an_allocator_serves_containers() {
-    pool<void, threads::per_thread, pages::base> nodes({.object_size = 64, .objects = 50});
+    pool<void, threads::per_thread> nodes(
+        {.object_size = 64, .objects = 50, .pages = {.kind = page_kind::base}});
     {
         std::list<int, allocator<int, decltype(nodes)>> l(nodes);
         for (int i = 0; i < 50; ++i) l.push_back(i);
@@ -197,7 +197,7 @@ void an_allocator_serves_containers() {
     }
     CHECK(nodes.available() == 50);
 
-    size_classes<pages::chosen> s(geometric_classes(64, 65536, 2, 1 << 20), on_base_pages);
+    size_classes<> s(geometric_classes(64, 65536, 2, 1 << 20), on_base_pages);
     {
         using pair = std::pair<const int, std::string>;
         std::unordered_map<int, std::string, std::hash<int>, std::equal_to<int>, allocator<pair, decltype(s)>>

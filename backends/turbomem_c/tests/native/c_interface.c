@@ -152,7 +152,13 @@ static void older_and_newer_callers_are_served(void) {
         char later[64];
     } newer = {.options = usual};
     newer.options.size = sizeof newer;
-    turbomem_pool *pool = made(&newer.options);
+    turbomem_pool *pool = NULL;
+    turbomem_error error = {""};
+    newer.later[9] = 1; /* what it asks for is not known here */
+    CHECK(turbomem_create(&newer.options, &pool, &error) == -EINVAL && pool == NULL);
+    CHECK(strstr(error.message, "as new as the header") != NULL);
+    newer.later[9] = 0;
+    pool = made(&newer.options);
     /* One that knows the first members only: nothing is written behind them. */
     turbomem_stats stats;
     memset(&stats, 0x77, sizeof stats);

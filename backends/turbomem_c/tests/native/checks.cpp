@@ -55,7 +55,7 @@ bool finds(misuse_kind kind, int code, const void *object, const char *says, Bod
     return m && m->kind() == kind && m->code() == code && m->object() == object && has(m->what(), says);
 }
 
-using checked_pool = pool<item, checking::checked<>, pages::chosen>;
+using checked_pool = pool<item, checking::checked<>>;
 
 void proper_use_is_silent() {
     checked_pool p(few());
@@ -221,7 +221,7 @@ void handles_and_owners_that_outlive_their_pool() {
 }
 
 template <checking::kinds Kinds> void only_what_was_asked_for_is_checked() {
-    pool<item, checking::checked<Kinds>, pages::base> p(few());
+    pool<item, checking::checked<Kinds>> p(few());
     item *const o = p.allocate();
     item elsewhere;
     CHECK(found([&] { p.deallocate(&elsewhere); }).has_value()); // always
@@ -240,7 +240,7 @@ void sub_pools_are_checked_alike() {
     pool_options o = few();
     o.nodes =
         std::make_shared<const topology>(topology::pretend({{.id = 0, .cpus = {0}}, {.id = 1, .cpus = {1}}}));
-    pool<item, checking::checked<>, pages::chosen, numa::preferred> p(o);
+    pool<item, checking::checked<>, numa::by_node> p(o);
     auto mine = p.enter();
     std::array<item *, 50> all{};
     CHECK(mine.try_allocate(all));

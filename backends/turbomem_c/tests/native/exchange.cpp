@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// What an exchange promises, one step after the other: nothing is stranded, whoever sits on it.
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 
 #include "check.hpp"
 
@@ -200,11 +200,11 @@ void a_session_is_a_long_call() {
     std::array<void *, 64> held{}, undefined{};
     {
         cache_session mine(a);
-        CHECK(mine.get_bulk<1>(&held[0]) && mine.get_bulk(&held[1], 31));
+        CHECK(mine.get_bulk(&held[0], 1) && mine.get_bulk(&held[1], 31));
         CHECK(!mine.get_bulk(undefined.data(), 33));
         mine.put_bulk(held.data(), 4);
         CHECK(!b.get_bulk(undefined.data(), 36)); // what the session has is in a call's hands
-        mine.put_bulk<28>(&held[4]);
+        mine.put_bulk(&held[4], 28);
     }
     CHECK(b.get_bulk(held.data(), 64));
     b.put_bulk(held.data(), 64);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// The functions whose machine code is on record: get and put through a thread's cache and through a pool's
 /// handle. With -DPLANTED the first four have in them what a test must find; POLICIES are the pool's.
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 #include "turbomem/pool.hpp"
 
 #include <array>
@@ -31,19 +31,19 @@ thread_local int planted_thread_local;
 
 bool cache_get_1(cache &c, void **objects) {
     PLANT(__atomic_fetch_add(&planted_counter, 1, __ATOMIC_RELAXED));
-    return c.get_bulk<1>(objects);
+    return c.get_bulk(objects, 1);
 }
 void cache_put_1(cache &c, void *const *objects) {
     PLANT(planted_function());
-    c.put_bulk<1>(objects);
+    c.put_bulk(objects, 1);
 }
 bool cache_get_32(cache &c, void **objects) {
     PLANT(++planted_thread_local);
-    return c.get_bulk<32>(objects);
+    return c.get_bulk(objects, 32);
 }
 void cache_put_32(cache &c, void *const *objects) {
     PLANT(planted_variable = 1);
-    c.put_bulk<32>(objects);
+    c.put_bulk(objects, 32);
 }
 bool cache_get_n(cache &c, void **objects, std::uint32_t n) {
     return c.get_bulk(objects, n);

@@ -22,10 +22,10 @@ volatile char &byte(item *o, int offset) {
     return reinterpret_cast<volatile char *>(o)[at];
 }
 
-using checked_pool = pool<item, checking::checked<>, threads::single, pages::base>;
+using checked_pool = pool<item, checking::checked<>, threads::single>;
 
 void fault(const std::string &name) {
-    checked_pool p({.objects = 20});
+    checked_pool p({.objects = 20, .pages = {.kind = page_kind::base}});
     item *const before = p.allocate();
     item *const o = p.allocate();
     o->bytes[0] = 1;
@@ -53,7 +53,7 @@ void fault(const std::string &name) {
 
 /// What only an object of a pool points to is no leak.
 void memory_that_an_object_owns() {
-    static pool<std::string, pages::base> &strings = *new pool<std::string, pages::base>({.objects = 20});
+    static auto &strings = *new pool<std::string>({.objects = 20, .pages = {.kind = page_kind::base}});
     for (int i = 0; i < 10; ++i) (void)strings.create(1000, 'x');
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Memory, pages and topology on this machine, whatever it has; two real nodes are in ../vm.
 #include "check.hpp"
-#include "turbomem/page_keeper.hpp"
-#include "turbomem/pages.hpp"
-#include "turbomem/placement.hpp"
-#include "turbomem/topology.hpp"
+#include "node_of.hpp"
+#include "turbomem/memory/mapping.hpp"
+#include "turbomem/memory/numa_binding.hpp"
+#include "turbomem/system/topology.hpp"
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -286,19 +285,15 @@ void what_was_split_is_merged_again() {
     if (!thp_works()) return;
     const mapping m(16 * MB, {.kind = page_kind::thp, .require = true});
     std::memset(m.data(), 7, m.size());
-    split_watch watch(m);
     for (int i = 0; i < 3; ++i) CHECK(::madvise(m.data() + (4 * i + 1) * MB, 4096, MADV_DONTNEED) == 0);
     CHECK(m.huge_bytes() == 10 * MB && m.report().resident() == 16 * MB - 3 * 4096);
-    const auto r = watch.tend();
-    CHECK(r && r->before == 10 * MB && r->after == 16 * MB && r->code == 0 &&
-          m.report().wholly(page_kind::thp));
+    const merge_result r = m.remerge();
+    CHECK(r.before == 10 * MB && r.after == 16 * MB && r.code == 0 && m.report().wholly(page_kind::thp));
     CHECK(m.data()[0] == std::byte{7} && m.data()[MB] == std::byte{0} && m.data()[MB + 4096] == std::byte{7});
-    // Splits are counted for the whole machine, so others may make it look in vain.
-    if (const auto again = watch.tend()) CHECK(again->before == again->after);
     CHECK(m.remerge().before == 16 * MB);
 
     const mapping base(MB, page_kind::base);
-    CHECK(base.remerge().after == 0 && base.remerge().code == 0 && !split_watch(base).tend());
+    CHECK(base.remerge().after == 0 && base.remerge().code == 0);
 }
 
 void a_fork_splits_unless_it_does_not_inherit() {
@@ -331,20 +326,6 @@ void a_fork_splits_unless_it_does_not_inherit() {
     }
 }
 
-void a_keeper_keeps_pages_whole() {
-    if (!thp_works()) return;
-    using namespace std::chrono_literals;
-    const mapping m(8 * MB, {.kind = page_kind::thp, .require = true});
-    page_keeper keeper(m, 5ms);
-    CHECK(::madvise(m.data() + MB, 4096, MADV_DONTNEED) == 0);
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    while (keeper.merged() < 2 * MB && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(1ms);
-    CHECK(keeper.merged() == 2 * MB && m.huge_bytes() == 8 * MB);
-    // In a child its thread is not there; destroying it must not wait for that one.
-    if (!sanitized_threads) CHECK(in_child([&] { keeper.~page_keeper(); }) == 0);
-}
-
 } // namespace
 
 int main() {
@@ -363,5 +344,4 @@ int main() {
     huge_pages_are_had_or_refused();
     what_was_split_is_merged_again();
     a_fork_splits_unless_it_does_not_inherit();
-    a_keeper_keeps_pages_whole();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// The logic between nodes, on nodes that are made up; memory of real nodes is in ../vm.
-#include "turbomem/numa.hpp"
 #include "check.hpp"
+#include "turbomem/exchange/numa_exchange.hpp"
 
 #include <algorithm>
 #include <array>
@@ -183,11 +183,11 @@ void a_thread_may_move() {
     numa_cache &before = f.pool.enter(0, 0);
     CHECK(before.node() == 0);
     std::array<void *, 20> held{};
-    CHECK(before.get_bulk<10>(held.data()));
+    CHECK(before.get_bulk(held.data(), 10));
     numa_cache &c = before.move_to(1);
-    CHECK(c.node() == 1 && c.get_bulk<10>(held.data() + 10) && c.objects() == before.objects());
+    CHECK(c.node() == 1 && c.get_bulk(held.data() + 10, 10) && c.objects() == before.objects());
     for (int i = 0; i < 20; ++i) CHECK(f.of(held[i]) == (i < 10 ? 0u : 1u));
-    c.put_bulk<20>(held.data());
+    c.put_bulk(held.data(), 20);
     CHECK(f.pool.counters().foreign_puts == 10 && f.pool.available() == 100);
     f.pool.leave(c);
     CHECK(f.all_home());

@@ -6,7 +6,7 @@
 #include "check.hpp"
 #include "refusals.hpp"
 #include "stamps.hpp"
-#include "turbomem/topology.hpp"
+#include "turbomem/system/topology.hpp"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

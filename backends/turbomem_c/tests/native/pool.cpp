@@ -6,6 +6,9 @@
 #include "refusals.hpp"
 #include "turbomem/per_thread.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -25,8 +28,8 @@ using namespace turbomem;
 // which (14) compiles even those whose constraints do not hold.
 #if !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // once is enough
 template class turbomem::pool<std::string>;
-template class turbomem::pool<void, threads::single, numa::strict>;
-template class turbomem::pool<int, threads::per_thread, caching::uncached, checking::checked<>>;
+template class turbomem::pool<void, threads::single, numa::by_node>;
+template class turbomem::pool<int, threads::per_thread, checking::checked<>>;
 #endif
 
 namespace {
@@ -55,9 +58,7 @@ struct alignas(256) wide {
 void defaults_are_what_the_documentation_says() {
     using p = pool<thing>;
     static_assert(std::is_same_v<p::threading_policy, threads::slots>);
-    static_assert(std::is_same_v<p::page_policy, pages::thp>);
     static_assert(std::is_same_v<p::numa_policy, numa::any_node>);
-    static_assert(std::is_same_v<p::caching_policy, caching::magazines>);
     static_assert(std::is_same_v<p::checking_policy, checking::none>);
     static_assert(!p::checked);
     // Nothing but what they need: a handle is a pool and a cache, an owner an object and a pool.
@@ -65,12 +66,12 @@ void defaults_are_what_the_documentation_says() {
 }
 
 void policies_are_taken_in_any_order() {
-    using a = pool<plain, threads::single, pages::require<pages::base>, checking::checked<checking::leaks>>;
-    using b = pool<plain, checking::checked<checking::leaks>, pages::require<pages::base>, threads::single>;
+    using a = pool<plain, threads::single, numa::by_node, checking::checked<checking::leaks>>;
+    using b = pool<plain, checking::checked<checking::leaks>, numa::by_node, threads::single>;
     static_assert(std::is_same_v<a::threading_policy, b::threading_policy>);
-    static_assert(std::is_same_v<a::page_policy, b::page_policy>);
+    static_assert(std::is_same_v<a::numa_policy, b::numa_policy>);
     static_assert(std::is_same_v<a::checking_policy, b::checking_policy>);
-    a p({.objects = 10});
+    a p({.objects = 10, .pages = {.kind = page_kind::base, .require = true}});
     CHECK(p.memory().kind() == page_kind::base && p.options().pages.require);
 }
 
@@ -114,7 +115,7 @@ template <class Door> void every_operation_works(Door &door) {
 }
 
 void operations_are_the_same_everywhere() {
-    pool<plain, pages::chosen> p(small);
+    pool<plain> p(small);
     every_operation_works(p); // as a thread that has not entered
     {
         auto mine = p.enter();
@@ -123,22 +124,24 @@ void operations_are_the_same_everywhere() {
         every_operation_works(burst);
     }
     CHECK(p.available() == 600);
-    pool<plain, pages::chosen, threads::per_thread> implicit(small);
+    pool<plain, threads::per_thread> implicit(small);
     every_operation_works(implicit);
-    pool<plain, pages::chosen, threads::single> alone(small);
+    pool<plain, threads::single> alone(small);
     every_operation_works(alone);
-    pool<plain, pages::chosen, caching::uncached> uncached(small);
+    pool_options options = small;
+    options.caching = false;
+    pool<plain> uncached(options);
     auto mine = uncached.enter();
     every_operation_works(mine);
     CHECK(uncached.statistics().cached == 0 && uncached.statistics().cache_limit == 0);
     pool_options o = small;
     o.object_size = 100;
-    pool<void, pages::chosen> untyped(o);
+    pool<void> untyped(o);
     every_operation_works(untyped);
 }
 
 void objects_live_and_die() {
-    pool<thing, pages::chosen> things({.objects = 3, .max_threads = 2, .pages = {.kind = page_kind::base}});
+    pool<thing> things({.objects = 3, .max_threads = 2, .pages = {.kind = page_kind::base}});
     {
         auto mine = things.enter();
         thing *a = mine.create(1);
@@ -173,13 +176,14 @@ void objects_live_and_die() {
     aggregates.destroy(p);
     aggregates.destroy(q);
 
-    pool<wide, pages::base> aligned({.objects = 10});
+    pool<wide> aligned({.objects = 10, .pages = {.kind = page_kind::base}});
     wide *w = aligned.allocate();
     CHECK(reinterpret_cast<std::uintptr_t>(w) % 256 == 0 && aligned.layout().stride == 512);
     aligned.deallocate(w);
 }
 
-pool<thing, threads::per_thread, pages::base> global_things({.objects = 100, .magazine = 4});
+pool<thing, threads::per_thread>
+    global_things({.objects = 100, .magazine = 4, .pages = {.kind = page_kind::base}});
 
 void an_owner_of_a_global_pool_is_one_pointer() {
     using owner = std::unique_ptr<thing, static_deleter<global_things>>;
@@ -192,7 +196,7 @@ void an_owner_of_a_global_pool_is_one_pointer() {
 }
 
 void handles_move_and_leave() {
-    pool<plain, pages::chosen> p(small);
+    pool<plain> p(small);
     auto a = p.enter(1);
     CHECK(refusal([&] { (void)p.enter(1); }).first == EBUSY);
     CHECK(refusal([&] { (void)p.enter(4); }).first == EINVAL);
@@ -213,11 +217,10 @@ void handles_move_and_leave() {
 }
 
 void threads_find_their_caches() {
-    auto p = std::make_unique<pool<plain, pages::chosen, threads::per_thread>>(small);
+    auto p = std::make_unique<pool<plain, threads::per_thread>>(small);
     // More pools than a thread remembers at a glance, more threads than slots.
-    std::vector<std::unique_ptr<pool<plain, pages::chosen, threads::per_thread>>> others;
-    for (int i = 0; i < 20; ++i)
-        others.push_back(std::make_unique<pool<plain, pages::chosen, threads::per_thread>>(small));
+    std::vector<std::unique_ptr<pool<plain, threads::per_thread>>> others;
+    for (int i = 0; i < 20; ++i) others.push_back(std::make_unique<pool<plain, threads::per_thread>>(small));
     std::vector<std::thread> threads;
     for (int t = 0; t < 7; ++t) {
         threads.emplace_back([&] {
@@ -252,14 +255,14 @@ void threads_and_pools_end_in_any_order() {
     std::atomic<int> step{0};
     std::thread late;
     {
-        pool<plain, pages::chosen, threads::per_thread> p(small);
+        pool<plain, threads::per_thread> p(small);
         late = std::thread([&] {
             plain *const object = p.allocate();
             p.deallocate(object);
             step = 1;
             while (step != 2) std::this_thread::yield();
             // Ends after the pool; and sees that its entry is of no use when it calls another.
-            pool<plain, pages::chosen, threads::per_thread> q(small);
+            pool<plain, threads::per_thread> q(small);
             plain *const other = q.allocate();
             q.deallocate(other);
         });
@@ -271,8 +274,8 @@ void threads_and_pools_end_in_any_order() {
 
 /// A thread-local object that is destroyed after the thread's caches are gone.
 void a_thread_that_ends_is_still_served() {
-    static pool<plain, pages::chosen, threads::per_thread> *p = nullptr;
-    pool<plain, pages::chosen, threads::per_thread> here(small);
+    static pool<plain, threads::per_thread> *p = nullptr;
+    pool<plain, threads::per_thread> here(small);
     p = &here;
     struct late {
         plain *held = nullptr;
@@ -289,8 +292,36 @@ void a_thread_that_ends_is_still_served() {
     CHECK(here.available() == 600 && here.statistics().cached == 0);
 }
 
+/// Also threads that were there at the fork, and those that get their place in memory.
+void a_child_of_fork_has_every_slot() {
+#ifdef __SANITIZE_THREAD__
+    return; // ThreadSanitizer lets no child of fork have threads
+#endif
+    pool<plain, threads::per_thread> p(
+        {.objects = 600, .magazine = 16, .max_threads = 2, .pages = {.kind = page_kind::base}});
+    std::atomic<int> step{0};
+    std::thread other([&] {
+        p.deallocate(p.allocate());
+        step = 1;
+        while (step != 2) std::this_thread::yield();
+    });
+    while (step != 1) std::this_thread::yield();
+    p.deallocate(p.allocate());
+    const pid_t child = ::fork();
+    if (child == 0) {
+        for (int i = 0; i < 3; ++i) std::thread([&] { p.deallocate(p.allocate()); }).join();
+        CHECK(p.available() == 600);
+        (void)p.enter(); // the slot of the thread that is not here
+        ::_exit(0);
+    }
+    int status = -1;
+    CHECK(::waitpid(child, &status, 0) == child && status == 0);
+    step = 2;
+    other.join();
+}
+
 void statistics_add_up() {
-    pool<plain, pages::chosen> p(small);
+    pool<plain> p(small);
     auto mine = p.enter(0);
     std::array<plain *, 40> held{};
     CHECK(mine.try_allocate(held));
@@ -310,13 +341,13 @@ void statistics_add_up() {
     mine.deallocate(one);
 }
 
-template <class Policy> void objects_go_home(numa_mode mode) {
+void objects_go_home(numa_mode mode) {
     pool_options o = small;
     o.numa = mode;
     // Two nodes of which this machine knows nothing: CPU 0 is the first's.
     o.nodes =
         std::make_shared<const topology>(topology::pretend({{.id = 0, .cpus = {0}}, {.id = 1, .cpus = {1}}}));
-    pool<plain, pages::chosen, Policy> p(o);
+    pool<plain, numa::by_node> p(o);
     CHECK(p.memory().regions() == 2 && p.statistics().nodes == 2 && p.available() == 600);
     const pin here(0);
     auto mine = p.enter();
@@ -330,10 +361,10 @@ template <class Policy> void objects_go_home(numa_mode mode) {
     CHECK(p.statistics().foreign_puts == (more ? 300 : 0) && p.available() == 600);
 
     o.node = 1;
-    pool<plain, pages::chosen, Policy> one(o);
+    pool<plain, numa::by_node> one(o);
     CHECK(one.memory().regions() == 1 && one.available() == 600);
     o.node = 7;
-    CHECK(refusal([&] { pool<plain, pages::chosen, Policy> none(o); }).first == ENODEV);
+    CHECK(refusal([&] { pool<plain, numa::by_node> none(o); }).first == ENODEV);
 }
 
 void impossible_options_are_refused() {
@@ -341,7 +372,7 @@ void impossible_options_are_refused() {
         pool_options o = small;
         o.object_size = 24;
         change(o);
-        const auto [found, text] = refusal([&] { pool<void, pages::chosen> p(o); });
+        const auto [found, text] = refusal([&] { pool<void> p(o); });
         return found == code && has(text, says) && !has(text, "\n");
     };
     constexpr std::uint64_t most = UINT64_MAX;
@@ -361,11 +392,11 @@ void impossible_options_are_refused() {
                               ENOMEM, "available"));
     pool_options o = small;
     o.object_size = 7;
-    const auto [code, text] = refusal([&] { pool<plain, pages::chosen> p(o); });
+    const auto [code, text] = refusal([&] { pool<plain> p(o); });
     CHECK(code == EINVAL && has(text, "object_size is 7"));
     o.object_size = 0;
     o.numa = numa_mode::any_node;
-    CHECK(refusal([&] { pool<plain, pages::chosen, numa::chosen> p(o); }).first == EINVAL);
+    CHECK(refusal([&] { pool<plain, numa::by_node> p(o); }).first == EINVAL);
 }
 
 void what_fails_leaves_nothing() {
@@ -373,7 +404,7 @@ void what_fails_leaves_nothing() {
     for (int i = 0; i < 50; ++i) {
         pool_options o = small;
         o.max_threads = 65537; // refused after the memory of the objects was mapped
-        CHECK(refusal([&] { pool<plain, pages::chosen, threads::per_thread> p(o); }).first == EINVAL);
+        CHECK(refusal([&] { pool<plain, threads::per_thread> p(o); }).first == EINVAL);
     }
     CHECK(mappings() < before + 10); // what malloc kept
 }
@@ -390,11 +421,10 @@ int main() {
     threads_find_their_caches();
     threads_and_pools_end_in_any_order();
     a_thread_that_ends_is_still_served();
+    a_child_of_fork_has_every_slot();
     statistics_add_up();
-    objects_go_home<numa::chosen>(numa_mode::preferred);
-    objects_go_home<numa::chosen>(numa_mode::strict);
-    objects_go_home<numa::preferred>(numa_mode::preferred);
-    objects_go_home<numa::strict>(numa_mode::strict);
+    objects_go_home(numa_mode::preferred);
+    objects_go_home(numa_mode::strict);
     impossible_options_are_refused();
     what_fails_leaves_nothing();
 }

@@ -9,7 +9,7 @@ void point() noexcept;
 
 #include "check.hpp"
 #include "stamps.hpp"
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 
 #include <pthread.h>
 #include <sched.h>

@@ -11,7 +11,7 @@ void point(const char *name);
 #define TURBOMEM_POINT(name) point(#name)
 
 #include "check.hpp"
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
 
 #include <ucontext.h>
 
@@ -332,7 +332,7 @@ int main(int argc, char **argv) {
          {[](world &w) {
               std::array<void *, 2> some{};
               cache_session s(*w.in[0]);
-              if (s.get_bulk<2>(some.data())) s.put_bulk<2>(some.data());
+              if (s.get_bulk(some.data(), 2)) s.put_bulk(some.data(), 2);
           },
           [](world &w) { (void)w.get(1, 3); }}},
         {"two reclaimers",

@@ -2,9 +2,9 @@
 /// Memory and an exchange that starts with every object of it: what a pool is without its policies.
 #pragma once
 
-#include "turbomem/exchange.hpp"
+#include "turbomem/exchange/exchange.hpp"
+#include "turbomem/memory/mapping.hpp"
 #include "turbomem/options.hpp"
-#include "turbomem/pages.hpp"
 
 #include <cstdint>
 

@@ -101,6 +101,9 @@ void run(const shape &s, std::uint32_t steps) {
     {
         std::vector<std::jthread> threads;
         for (std::uint32_t slot = 0; slot < s.threads; ++slot) threads.emplace_back(work, slot);
+        // Figures may be asked for at any time.
+        for (int i = 0; i < 50; ++i)
+            CHECK(p.available() <= p.options().objects && p.counters().steals + 1 != 0);
     }
 
     cache &c = p.enter(0);

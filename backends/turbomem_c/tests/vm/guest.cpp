@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// The only process of a virtual machine with two NUMA nodes: checks what can be seen nowhere else, prints a
-/// line a check, and powers off. Lines: "check NAME: ok" or "check NAME: FAILED: why", and "done" at the end.
-#include "turbomem/numa.hpp"
-#include "turbomem/page_keeper.hpp"
-#include "turbomem/pages.hpp"
+/// line per check, and powers off. Lines: "check NAME: ok" or "check NAME: FAILED: why", and "done" at the
+/// end.
+#include "turbomem/exchange/numa_exchange.hpp"
+#include "turbomem/memory/mapping.hpp"
+
+#include "../native/node_of.hpp"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -237,8 +239,8 @@ void a_node_that_is_used_up() {
 /// More than a node has, less than the machine has.
 void a_node_that_is_too_small() {
     const topology t = topology::system().only(0);
-    const std::size_t much = available_on_node(0) + 64 * MB;
-    CHECK(much < available_memory() * 3 / 4);
+    const std::size_t much = memory_left_on(0) + 64 * MB;
+    CHECK(much < memory_left() * 3 / 4);
     const std::string said =
         refusal([&] { mapping m(much, {.kind = page_kind::thp}, t, numa_mode::strict); });
     CHECK(said.find("node 0") != std::string::npos && said.find("preferred") != std::string::npos);
@@ -279,17 +281,16 @@ void no_huge_pages_at_all() {
 
 void split_pages_are_merged_again() {
     const mapping m(16 * MB, {.kind = page_kind::thp, .require = true});
-    split_watch watch(m);
-    CHECK(!watch.tend());
+    CHECK(m.remerge().before == m.size());
     std::memset(m.data(), 7, m.size());
     for (int i = 0; i < 3; ++i)
         CHECK(::madvise(m.data() + i * 4 * MB + 4096, 4096, MADV_DONTNEED) ==
               0); // splits, and one page is gone
     CHECK(m.huge_bytes() == 10 * MB);
-    const auto r = watch.tend();
-    CHECK(r && r->before == 10 * MB && r->after == 16 * MB && r->code == 0);
+    const merge_result r = m.remerge();
+    CHECK(r.before == 10 * MB && r.after == 16 * MB && r.code == 0);
     CHECK(m.data()[0] == std::byte{7} && m.data()[4096] == std::byte{0} && m.data()[8192] == std::byte{7});
-    CHECK(!watch.tend());
+    CHECK(m.remerge().before == m.size());
 }
 
 std::string hugepages(int node, page_kind kind) {

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The depot: where threads leave whole magazines for each other.
+#pragma once
+
+#include "turbomem/exchange/loose_objects.hpp"
+#include "turbomem/exchange/magazine.hpp"
+#include "turbomem/exchange/tagged_stack.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace turbomem {
+
+/// What one thread did at the depot; written by that thread alone.
+struct depot_counters {
+    relaxed<std::uint64_t> exchanges; ///< magazines taken out
+    relaxed<std::uint64_t> steals;    ///< of these, from another shard than the thread's
+    relaxed<std::uint64_t> reclaims;  ///< times the contents of another thread's cache were taken
+};
+
+/// Who visits the depot.
+struct depot_visitor {
+    std::uint32_t thread = 0; ///< slot, or any other number for a thread without one
+    std::uint32_t shard = 0;  ///< its own
+    std::uint32_t victim = 0; ///< the shard it stole from last: with one-way flow the one to try next
+    std::uint32_t source = 0; ///< the shard that its last magazine came from
+    depot_counters counters;
+};
+
+/// Threads without a slot that may be in a call at once before a put finds no empty magazine and has to put
+/// its objects one by one.
+inline constexpr std::uint64_t guests_provided_for = 4;
+
+/// Empty magazines that a thread keeps, see spares, and how many it moves at once.
+inline constexpr std::uint32_t spares_kept = 8, spares_moved = 4;
+
+/// How many magazines an exchange needs so that a thread that wants an empty one finds one.
+///
+/// Count the magazines that cannot be empty ones in the depot, M objects each, N objects, T threads, guests
+/// in a call among them:
+///   full ones, wherever they are                              <= floor(N / M)
+///   partial ones in the depot                                 <= T      (see depot::retire)
+///   others in the hands of T - 1 threads: loaded, previous,
+///     S spares, and while reclaiming those of another cache,
+///     whose thread may have got new ones since                <= (4 + S) (T - 1)
+///   others in the hands of the thread that wants one          <= 3
+/// so   floor(N / M) + T + (4 + S) (T - 1) + 3 + 1  <=  floor(N / M) + (5 + S) T   leave at least one.
+///
+/// A thread that died counts for as long as nobody took over its slot; what it had in its hands in the middle
+/// of a call is gone for good. When all that goes beyond the count, puts go on with loose objects, and a
+/// thread that has no magazine of its own finds none to reclaim into.
+constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t capacity,
+                                         std::uint64_t threads) {
+    return objects / capacity + (5 + spares_kept) * (threads + guests_provided_for);
+}
+
+/// Shards, each with a stack of full and one of empty magazines; as many as threads, but not more than can
+/// run at once. A thread pushes full magazines to its own shard and pops there first, so the compare-and-swap
+/// of an exchange is uncontended as long as what it frees is what it takes; when its own shard is empty it
+/// steals from the others, from the one that had some the last time first, so nothing is stranded in them.
+/// Partly filled magazines are rare (threads that left, uncached ones) and share one stack; loose objects are
+/// rarer still.
+///
+/// Every operation is lock-free. None waits for another thread.
+class depot {
+    /// Both heads on one line: a thread that hands over a full magazine is about to want empty ones.
+    struct alignas(no_sharing) shard {
+        tagged_stack full, empty;
+    };
+    static constexpr std::uint32_t most_shards = 64;
+
+  public:
+    /// Throws out_of_memory, std::bad_alloc. All magazines start empty, in the shards in turn.
+    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots)
+        : capacity_(capacity), shards_n_(shards_for(slots)),
+          magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity),
+          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {
+        for (std::uint32_t i = magazines_.size(); i != 0; --i)
+            shards_[i % shards_n_].empty.push(magazines_, i);
+    }
+
+    /// Bytes it takes, without the address space of loose objects.
+    static std::uint64_t bytes_for(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots) {
+        return magazines_needed(objects, capacity, slots) * magazine_array::stride(capacity) +
+               shards_for(slots) * sizeof(shard);
+    }
+
+    std::uint32_t objects() const noexcept { return loose_.capacity(); }
+    std::uint32_t capacity() const noexcept { return capacity_; }
+    std::uint32_t magazines() const noexcept { return magazines_.size(); }
+    std::uint32_t shards() const noexcept { return shards_n_; }
+
+    /// Fill the depot with the objects at start, start + stride, …; by one thread, before any other is there.
+    void stock(std::byte *start, std::size_t stride, std::uint64_t objects) noexcept {
+        depot_visitor v;
+        const std::uint64_t full = objects / capacity_;
+        // A run of neighbouring objects to each shard. Backwards, so that the first come out first.
+        for (std::uint64_t i = full + 1; i-- != 0;) {
+            const std::uint64_t first = i * capacity_;
+            magazine &m = *pop_empty(v);
+            m.count = static_cast<std::uint32_t>(i == full ? objects - first : capacity_);
+            for (std::uint32_t k = 0; k < m.count; ++k) m.slots()[k] = start + (first + k) * stride;
+            v.shard = full == 0 ? 0 : static_cast<std::uint32_t>(i * shards_n_ / (full + 1));
+            give(v, m);
+        }
+    }
+
+    /// A full magazine, or else a partly filled one that has at least one object; or null: each stack was
+    /// found empty once. A magazine that moved behind one's back shows in changes().
+    magazine *pop_filled(depot_visitor &v) noexcept {
+        if (magazine *m = pop(v, &shard::full)) return m;
+        const std::uint32_t i = partial_.pop(magazines_);
+        if (i == 0) return nullptr;
+        v.counters.exchanges += 1;
+        v.source = v.shard;
+        return &magazines_[i];
+    }
+
+    /// As many empty magazines as `out` has room for, fewer where a shard has fewer; how many. 0 when there
+    /// was an instant during the call at which the depot had none: that takes more guests or deaths than
+    /// magazines_needed() provides for.
+    std::size_t pop_empty(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
+        std::size_t n = pop(v, &shard::empty, out);
+        for (std::uint64_t before = 0, now = 1; n == 0 && before != now;) {
+            before = changes(&shard::empty);
+            n = pop(v, &shard::empty, out);
+            now = changes(&shard::empty);
+        }
+        return n;
+    }
+
+    /// One; null for 0.
+    magazine *pop_empty(depot_visitor &v) noexcept {
+        std::uint32_t index;
+        return pop_empty(v, {&index, 1}) == 0 ? nullptr : &magazines_[index];
+    }
+
+    magazine &operator[](std::uint32_t index) const noexcept { return magazines_[index]; }
+
+    void push_full(const depot_visitor &v, magazine &m) noexcept {
+        m.count = capacity_;
+        m.user = v.thread;
+        shards_[v.shard].full.push(magazines_, m.index);
+    }
+
+    void push_empty(const depot_visitor &v, magazine &m) noexcept {
+        m.count = 0;
+        m.user = v.thread;
+        push_empty(v.shard, {&m.index, 1});
+    }
+
+    /// Several at once, whose counts are 0.
+    void push_empty(std::uint32_t to, std::span<const std::uint32_t> indices) noexcept {
+        shards_[to].empty.push(magazines_, indices);
+    }
+
+    /// Hand over a magazine whose count is right, however much is in it.
+    void give(const depot_visitor &v, magazine &m) noexcept {
+        if (m.count == capacity_)
+            push_full(v, m);
+        else if (m.count == 0)
+            push_empty(v, m);
+        else
+            retire(v, m);
+    }
+
+    void put_loose(void *object) noexcept { loose_.put(object); }
+    void *get_loose() noexcept { return loose_.get(); }
+
+    /// A number that grows with every change of where objects lie here. When it is the same before and after
+    /// a look at all places, none changed between its two readings: what was found empty was empty at the
+    /// instant between the two numbers.
+    std::uint64_t changes() const noexcept {
+        return changes(&shard::full) + partial_.changes() + loose_.changes();
+    }
+
+    /// What is in the depot; walks the stacks. Exact while no thread is in a call, else an estimate: a stack
+    /// that changes on the way is walked again, a few times.
+    struct census {
+        std::uint64_t objects = 0, full = 0, partial = 0, empty = 0, loose = 0;
+        bool operator==(const census &) const = default;
+    };
+    census count() const noexcept {
+        census c;
+        auto walk = [&](const tagged_stack &stack, std::uint64_t &magazines) {
+            std::uint64_t objects = 0;
+            for (int tries = 4; tries != 0; --tries) {
+                const std::uint32_t before = stack.changes();
+                objects = magazines = 0;
+                // relaxed: links and counts are looked at, not relied on. A stack that changes may lead
+                // round.
+                for (std::uint32_t i = stack.top(); i != 0 && magazines < magazines_.size(); ++magazines) {
+                    objects += magazines_[i].count;
+                    i = magazines_[i].next.load(std::memory_order_relaxed);
+                }
+                if (stack.changes() == before) break;
+            }
+            c.objects += objects;
+        };
+        for (std::uint32_t s = 0; s < shards_n_; ++s) {
+            std::uint64_t full = 0, empty = 0;
+            walk(shards_[s].full, full);
+            walk(shards_[s].empty, empty);
+            c.full += full;
+            c.empty += empty;
+        }
+        walk(partial_, c.partial);
+        c.loose = loose_.count();
+        c.objects += c.loose;
+        return c;
+    }
+
+  private:
+    static std::uint32_t shards_for(std::uint32_t slots) noexcept {
+        const long cpus = std::max(1l, ::sysconf(_SC_NPROCESSORS_CONF));
+        return std::min({slots, static_cast<std::uint32_t>(cpus), most_shards});
+    }
+
+    /// Put a partly filled magazine away, topped up from one that another thread left.
+    ///
+    /// Bounds the partial stack by T: let P be its length plus the threads that have popped here and not
+    /// pushed yet (at most one magazine each). A pop that succeeds and the push after it leave P as it is. A
+    /// pop that fails saw an empty stack, so P was the number of such other threads, at most T - 1, and
+    /// becomes at most T. A get that pops makes P smaller.
+    void retire(const depot_visitor &v, magazine &m) noexcept {
+        magazine *rest = &m;
+        if (const std::uint32_t other = partial_.pop(magazines_)) {
+            pour(magazines_[other], m, capacity_);
+            if (m.count == capacity_) {
+                push_full(v, m);
+                rest = &magazines_[other];
+                if (rest->count == 0) return push_empty(v, *rest);
+            } else {
+                push_empty(v, magazines_[other]);
+            }
+        }
+        partial_.push(magazines_, rest->index);
+    }
+
+    magazine *pop(depot_visitor &v, tagged_stack shard::*kind) noexcept {
+        std::uint32_t index;
+        return pop(v, kind, {&index, 1}) == 0 ? nullptr : &magazines_[index];
+    }
+
+    /// From the first shard that has any.
+    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out) noexcept {
+        if (const std::size_t n = pop(v, kind, out, v.shard)) return n;
+        if (const std::size_t n = pop(v, kind, out, v.victim)) return n;
+        for (std::uint32_t s = v.victim;;) {
+            s = s + 1 == shards_n_ ? 0 : s + 1;
+            if (s == v.victim) return 0;
+            if (const std::size_t n = pop(v, kind, out, s)) {
+                v.victim = s;
+                return n;
+            }
+        }
+    }
+
+    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out,
+                    std::uint32_t from) noexcept {
+        const std::size_t n = (shards_[from].*kind).pop(magazines_, out);
+        if (n == 0) return 0;
+        v.counters.exchanges += n;
+        v.counters.steals += from != v.shard ? n : 0;
+        v.source = from;
+        return n;
+    }
+
+    std::uint64_t changes(tagged_stack shard::*kind) const noexcept {
+        std::uint64_t sum = 0;
+        for (std::uint32_t s = 0; s < shards_n_; ++s) sum += (shards_[s].*kind).changes();
+        return sum;
+    }
+
+    std::uint32_t capacity_;
+    std::uint32_t shards_n_;
+    magazine_array magazines_;
+    std::unique_ptr<shard[]> shards_;
+    alignas(no_sharing) tagged_stack partial_;
+    loose_objects loose_;
+};
+
+} // namespace turbomem

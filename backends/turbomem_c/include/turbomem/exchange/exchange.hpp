@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Objects that somebody else owns, moved between threads: a depot of magazines and one cache per thread.
+#pragma once
+
+#include "turbomem/error.hpp"
+#include "turbomem/exchange/cache.hpp"
+#include "turbomem/exchange/cache_session.hpp"
+#include "turbomem/exchange/depot.hpp"
+#include "turbomem/memory/room.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace turbomem {
+
+/// What an exchange is to be.
+struct exchange_options {
+    std::uint64_t objects = 0;     ///< most that will ever be in it, 1 to 2^32 - 2
+    std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1
+    std::uint32_t max_threads = 1; ///< slots: threads that may be entered at once, 1 to 65,536
+    bool caching = true;           ///< else nothing stays with a thread between two calls
+};
+
+/// Create and destroy with no other thread about. Everything else runs concurrently, without a lock and
+/// without waiting for another thread.
+///
+/// A thread may die without leaving: what it cached is found by the others, and its slot is free again when
+/// somebody who knows of the death calls leave() in its place. After fork the child may go on with its copy:
+/// the threads that it lacks have died there, in that sense.
+///
+/// Cache is what a thread works through: `cache`, or a class derived from it.
+template <class Cache = cache> class basic_exchange {
+  public:
+    using cache_type = Cache;
+    static constexpr std::uint32_t max_slots = 1u << 16;
+
+    /// Throws invalid_options, out_of_memory.
+    explicit basic_exchange(const exchange_options &options)
+        : options_(affordable(options)),
+          depot_(static_cast<std::uint32_t>(options_.objects), options_.magazine, options_.max_threads),
+          caches_(std::make_unique<Cache[]>(options_.max_threads)),
+          group_{depot_, caches_.get(), sizeof(Cache)} {}
+
+    basic_exchange(const basic_exchange &) = delete;
+    basic_exchange &operator=(const basic_exchange &) = delete;
+
+    /// Bytes of memory that an exchange of these options takes. Throws invalid_options.
+    static std::uint64_t bytes_for(const exchange_options &options) {
+        const exchange_options o = checked(options);
+        return depot::bytes_for(o.objects, o.magazine, o.max_threads) + o.max_threads * sizeof(Cache);
+    }
+
+    /// Fill it with the objects at start, start + stride, …; once, before any thread enters.
+    void stock(std::byte *start, std::size_t stride, std::uint64_t n) noexcept {
+        depot_.stock(start, stride, n);
+    }
+
+    /// The calling thread takes a slot. Lock-free. Throws invalid_slot: EINVAL, EBUSY.
+    [[nodiscard]] Cache &enter(std::uint32_t slot) {
+        if (slot >= options_.max_threads)
+            throw invalid_slot(EINVAL, "slot " + std::to_string(slot) + " of a pool made for " +
+                                           std::to_string(options_.max_threads) + " threads");
+        if (!enter_if_free(slot))
+            throw invalid_slot(EBUSY, "slot " + std::to_string(slot) + " is in use by another thread");
+        return caches_[slot];
+    }
+
+    /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
+    [[nodiscard]] Cache &enter() {
+        for (std::uint32_t slot = 0; slot < options_.max_threads; ++slot) {
+            if (enter_if_free(slot)) return caches_[slot];
+        }
+        throw invalid_slot(EBUSY, "all " + std::to_string(options_.max_threads) + " slots are in use");
+    }
+
+    /// The slot that a cache of this exchange is in, and the cache in a slot.
+    std::uint32_t slot_of(const Cache &c) const noexcept {
+        return static_cast<std::uint32_t>(&c - caches_.get());
+    }
+    Cache &in_slot(std::uint32_t slot) const noexcept { return caches_[slot]; }
+
+    /// Give a slot up; what was cached goes to the depot. Lock-free. By the thread that entered, or, once
+    /// that thread is gone, by one that knows so; what it had in the middle of a call is then lost.
+    void leave(Cache &c) noexcept { static_cast<cache &>(c).leave(); }
+
+    /// For threads without a slot, any number of them: as the cache's, with nothing kept. Lock-free.
+    [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
+        cache guest;
+        attach(guest);
+        return guest.get_bulk(objects, n);
+    }
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+        cache guest;
+        attach(guest);
+        return guest.get_up_to(objects, n);
+    }
+    void put_bulk(void *const *objects, std::uint32_t n) noexcept {
+        cache guest;
+        attach(guest);
+        guest.put_bulk(objects, n);
+    }
+
+    /// Objects in it, those in caches included; walks the depot. Exact while no thread is in a call, else an
+    /// estimate, at any time.
+    std::uint64_t available() const noexcept {
+        return std::min(depot_.count().objects + cached(), options_.objects);
+    }
+
+    /// Of these, those in caches.
+    std::uint64_t cached() const noexcept {
+        std::uint64_t n = 0;
+        for (std::uint32_t s = 0; s < options_.max_threads; ++s) n += at(s).objects();
+        return n;
+    }
+
+    const exchange_options &options() const noexcept { return options_; }
+    /// For a layer that exchanges whole magazines by itself.
+    depot &shared() const noexcept { return group_.shared; }
+    std::uint32_t magazines() const noexcept { return depot_.magazines(); }
+    /// Most objects that one thread keeps between its calls.
+    std::uint64_t cache_limit() const noexcept {
+        return options_.caching ? 2 * std::uint64_t{options_.magazine} : 0;
+    }
+    /// Whether a get finds what idle threads cache. False where the kernel lacks membarrier.
+    bool reclaims() const noexcept { return group_.barrier.available(); }
+    /// What is in the depot, caches excluded. Exact while no thread is in a call.
+    depot::census census() const noexcept { return depot_.count(); }
+    /// Since it was made, of all threads. Exact while no thread is in a call.
+    depot_counters counters() const noexcept {
+        depot_counters sum;
+        for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
+            sum.exchanges += at(s).counters().exchanges;
+            sum.steals += at(s).counters().steals;
+            sum.reclaims += at(s).counters().reclaims;
+        }
+        return sum;
+    }
+
+  private:
+    /// As the exchange sees it, whatever a derived class makes of it.
+    cache &at(std::uint32_t slot) const noexcept { return caches_[slot]; }
+
+    /// As it will be: a magazine that holds more than there are objects would only waste memory.
+    static exchange_options checked(exchange_options o) {
+        auto require = [](bool good, const char *what, std::uint64_t found, const char *expected) {
+            if (!good)
+                throw invalid_options(std::string(what) + " is " + std::to_string(found) + ", not " +
+                                      expected);
+        };
+        require(o.objects != 0, "objects", o.objects, "at least 1");
+        require(o.objects < UINT32_MAX, "objects", o.objects, "less than 2^32 - 1");
+        require(o.magazine != 0 && o.magazine <= claim::most, "magazine", o.magazine, "1 to 2097151");
+        require(o.max_threads != 0 && o.max_threads <= max_slots, "max_threads", o.max_threads, "1 to 65536");
+        o.magazine = static_cast<std::uint32_t>(std::min<std::uint64_t>(o.magazine, o.objects));
+        const std::uint64_t needed = magazines_needed(o.objects, o.magazine, o.max_threads);
+        require(needed < UINT32_MAX, "objects", o.objects,
+                "few enough for 2^32 magazines: take larger magazines");
+        std::uint64_t bytes = 0;
+        require(!__builtin_mul_overflow(needed, magazine_array::stride(o.magazine), &bytes) &&
+                    bytes <= PTRDIFF_MAX / 4,
+                "magazine", o.magazine, "addressable for that many threads: take smaller magazines");
+        return o;
+    }
+
+    static exchange_options affordable(const exchange_options &options) {
+        require_memory(bytes_for(options));
+        return checked(options);
+    }
+
+    bool enter_if_free(std::uint32_t slot) noexcept {
+        if (!at(slot).enter(group_, slot, options_.caching)) return false;
+        // relaxed: the release below or another thread's is what a reclaimer acquires.
+        std::uint32_t reached = group_.reached.load(std::memory_order_relaxed);
+        while (reached <= slot &&
+               // release: a reclaimer that looks at this slot finds the cache attached.
+               !group_.reached.compare_exchange_weak(reached, slot + 1, std::memory_order_release,
+                                                     std::memory_order_relaxed)) {
+        }
+        return true;
+    }
+
+    void attach(cache &guest) noexcept {
+        // Any number that differs from thread to thread spreads guests over the shards; their stacks do.
+        guest.attach(group_, static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&guest) >> 20),
+                     false);
+    }
+
+    exchange_options options_;
+    depot depot_;
+    std::unique_ptr<Cache[]> caches_;
+    cache_group group_;
+};
+
+using exchange = basic_exchange<>;
+
+} // namespace turbomem

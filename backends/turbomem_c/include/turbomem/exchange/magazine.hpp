@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Magazines: arrays of object pointers that change hands whole.
+#pragma once
+
+#include "turbomem/memory/metadata.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+namespace turbomem {
+
+inline constexpr std::size_t cache_line = 64;
+/// Two lines: the adjacent-line prefetcher of x86 makes neighbours share.
+inline constexpr std::size_t no_sharing = 2 * cache_line;
+
+/// Copy n object pointers between arrays that do not overlap. Forward and in blocks of one cache line, which
+/// the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes. Always
+/// inlined: a program with many pools would else get a call here.
+[[gnu::always_inline]] inline void copy_objects(void **to, void *const *from, std::uint32_t n) noexcept {
+    static_assert(cache_line == 8 * sizeof(void *));
+    auto copy = [&](std::uint32_t objects) {
+        std::memcpy(to, from, objects * sizeof(void *)); // moves, not a call: `objects` is a constant
+        to += objects;
+        from += objects;
+    };
+    for (; n >= 8; n -= 8) copy(8);
+    if (n & 4) copy(4);
+    if (n & 2) copy(2);
+    if (n & 1) copy(1);
+}
+
+/// A number that its owner writes and others may look at: an atomic whose accesses are all relaxed. Whoever
+/// relies on it has it ordered by something else.
+template <class T> class relaxed {
+  public:
+    relaxed(T value = 0) noexcept : value_(value) {}
+    relaxed(const relaxed &other) noexcept : value_(T{other}) {}
+    relaxed &operator=(const relaxed &other) noexcept { return *this = T{other}; }
+    relaxed &operator=(T value) noexcept {
+        value_.store(value, std::memory_order_relaxed);
+        return *this;
+    }
+    relaxed &operator+=(T more) noexcept { return *this = static_cast<T>(*this + more); }
+    relaxed &operator-=(T less) noexcept { return *this = static_cast<T>(*this - less); }
+    operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<T> value_;
+};
+
+/// The header; the slots follow it. Whoever holds the magazine owns all of it but `next`; others may look at
+/// the count.
+struct alignas(cache_line) magazine {
+    /// The magazine below in a stack (an index; 0: none). Atomic because a thread that lost the race for the
+    /// head may still read it while the winner, who now owns the magazine, writes it.
+    std::atomic<std::uint32_t> next{0};
+    std::uint32_t index = 0;      ///< this magazine's own, from 1
+    relaxed<std::uint32_t> count; ///< objects in slots()[0 .. count); stale while a cache has it loaded
+    std::uint32_t user = 0;       ///< the thread that had it last
+
+    void **slots() noexcept { return reinterpret_cast<void **>(this + 1); }
+};
+
+/// Start to bring the slots here from the core that used them last: one after the other, on demand, they cost
+/// more than all the rest of an exchange. From the top, where gets begin.
+inline void expect_reads(magazine &m, std::uint32_t capacity) noexcept {
+    const auto *slots = reinterpret_cast<const std::byte *>(m.slots());
+    for (std::size_t lines = (capacity * sizeof(void *) + cache_line - 1) / cache_line; lines != 0; --lines)
+        __builtin_prefetch(slots + (lines - 1) * cache_line);
+}
+
+/// The same for slots that will be written, from the bottom, where puts begin.
+inline void expect_writes(magazine &m, std::uint32_t capacity) noexcept {
+    const auto *slots = reinterpret_cast<const std::byte *>(m.slots());
+    for (std::size_t at = 0; at < capacity * sizeof(void *); at += cache_line) {
+#if defined(__x86_64__)
+        // For x86 the compiler has only prefetches to read unless told the processor: the first write would
+        // ask for the line a second time.
+        asm volatile("prefetchw %0" : : "m"(slots[at]));
+#else
+        __builtin_prefetch(slots + at, 1);
+#endif
+    }
+}
+
+/// Every magazine of a pool, in memory of their own; indices from 1 to size().
+class magazine_array {
+  public:
+    /// Throws out_of_memory.
+    magazine_array(std::uint32_t magazines, std::uint32_t capacity)
+        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, metadata::when::now) {
+        for (std::uint32_t i = 1; i <= magazines; ++i) (new (&(*this)[i]) magazine)->index = i;
+    }
+
+    magazine &operator[](std::uint32_t index) const noexcept {
+        return *reinterpret_cast<magazine *>(memory_.data() + stride_ * (index - 1));
+    }
+    std::uint32_t size() const noexcept { return size_; }
+
+    /// Bytes from one magazine to the next; whole cache lines, so that no two magazines share one.
+    static constexpr std::size_t stride(std::uint32_t capacity) noexcept {
+        const std::size_t slots = std::size_t{capacity} * sizeof(void *);
+        return sizeof(magazine) + (slots + cache_line - 1) / cache_line * cache_line;
+    }
+
+  private:
+    std::uint32_t size_;
+    std::size_t stride_;
+    metadata memory_;
+};
+
+/// Move as many objects as fit from one magazine into another.
+inline void pour(magazine &from, magazine &to, std::uint32_t capacity) noexcept {
+    const std::uint32_t n = std::min<std::uint32_t>(from.count, capacity - to.count);
+    from.count -= n;
+    copy_objects(to.slots() + to.count, from.slots() + from.count, n);
+    to.count += n;
+}
+
+} // namespace turbomem

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs of several shared objects, each with TurboMem's code in it: pools that they hand to each other, plugins that
+come and go, and many of them."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import product
+from pathlib import Path
+
+import pytest
+from native_programs import ROOT, WARNINGS, registered, run
+
+SHARED = ROOT / "tests" / "shared"
+COMPILERS = ["g++", "clang++"]
+#: what the pools are, as plugin.hpp takes it
+KINDS = {
+    "per_thread": [],
+    "size_classes": ["-DCLASSES"],
+    "per_cpu": ["-DTHREADS=per_cpu"],
+    "checked": ["-DCHECKED", "-fsanitize=address"],
+}
+HIDDEN = ["-fvisibility=hidden", "-fvisibility-inlines-hidden"]
+#: g++ marks objects of the standard library in a way that keeps what has them mapped for ever
+UNLOADABLE = {"g++": ["-fno-gnu-unique"], "clang++": []}
+COUNT = 40
+
+
+class Programs:
+    """The host and plugins of one kind, compiled on demand, once for each set of flags."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def compile(self, source: str, name: str, compiler: str, kind: str, *flags: str) -> Path:
+        if shutil.which(compiler) is None:
+            pytest.skip(f"{compiler} is not installed: apt install {compiler.removesuffix('++')}")
+        out = self.folder / f"{name}-{compiler}-{kind}"
+        if not out.exists():
+            run(compiler, "-std=c++20", "-O1", *WARNINGS, *KINDS[kind], *flags, SHARED / source, "-o", out, "-ldl")
+        return out
+
+    def host(self, compiler: str, kind: str) -> Path:
+        return self.compile("host.cpp", "host", compiler, kind, *HIDDEN)
+
+    def plugin(self, compiler: str, kind: str, name: str = "plugin", *flags: str) -> Path:
+        return self.compile(
+            "plugin.cpp", name, compiler, kind, "-shared", "-fPIC", *(flags or [*HIDDEN, *UNLOADABLE[compiler]])
+        )
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    return Programs(tmp_path_factory.mktemp("shared"))
+
+
+def copies(plugin: Path, folder: Path, n: int) -> list[Path]:
+    """The loader takes each file for a library of its own."""
+    return [Path(shutil.copy(plugin, folder / f"{i}.so")) for i in range(n)]
+
+
+@pytest.mark.parametrize(("compiler", "kind"), [*product(COMPILERS, KINDS)])
+def test_a_pool_is_itself_in_every_shared_object(programs: Programs, tmp_path: Path, compiler: str, kind: str) -> None:
+    files = copies(programs.plugin(compiler, kind), tmp_path, 2)
+    run(programs.host(compiler, kind), "crosswise", *files)
+    run("env", "GLIBC_TUNABLES=glibc.pthread.rseq=0", programs.host(compiler, kind), "crosswise", *files)
+
+
+def test_a_pool_is_itself_for_two_compilers_and_visibilities(programs: Programs) -> None:
+    files = [
+        programs.plugin("clang++", "per_thread"),
+        programs.plugin("g++", "per_thread", "visible", "-fvisibility=default"),
+    ]
+    run(programs.host("g++", "per_thread"), "crosswise", *files)
+
+
+@pytest.mark.parametrize(("compiler", "kind"), [*product(COMPILERS, [k for k in KINDS if k != "checked"])])
+def test_a_plugin_may_be_unloaded(programs: Programs, tmp_path: Path, compiler: str, kind: str) -> None:
+    files = copies(programs.plugin(compiler, kind), tmp_path, 3)
+    output = run(programs.host(compiler, kind), "unload", *files)
+    if kind == "per_cpu" and registered():
+        assert output.startswith("0 of ")
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_thread_may_end_when_the_pool_and_its_maker_are_gone(programs: Programs, compiler: str) -> None:
+    plugin = programs.plugin(compiler, "per_thread")
+    run(programs.host(compiler, "per_thread"), "outlive", plugin)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_many_plugins_load(programs: Programs, tmp_path: Path, compiler: str) -> None:
+    files = copies(programs.plugin(compiler, "per_thread"), tmp_path, COUNT)
+    assert f"{COUNT} plugins" in run(programs.host(compiler, "per_thread"), "load", *files)
