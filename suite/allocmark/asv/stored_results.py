@@ -205,6 +205,7 @@ _RESULT_FILE: Mapping[str, type | tuple[type, ...]] = {
     "requirements": dict, "env_vars": dict, "result_columns": list, "results": dict, "durations": dict,
 }  # fmt: skip
 _BENCHMARK = {"name": str, "version": str, "unit": str, "type": str, "param_names": list, "params": list}
+_OF_CELL = ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_repeat", "samples")
 _SCALAR = (str, int, float, type(None))
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _LATEST = 1e13  #: milliseconds since 1970: the year 2286
@@ -225,15 +226,15 @@ def _row(columns: Sequence[str], row: Any) -> tuple[str | None, float, tuple[Sto
     if math.prod(map(len, texts)) > _MOST_CELLS:
         raise _DamagedError(f"has more than {_MOST_CELLS:,} cells")
     combinations = list(itertools.product(*texts))
-    # asv stores None for the whole list when every cell is None.
+    # asv stores None for the whole list when every cell is None. It reads more columns than we do.
     lists = {
         key: [None] * len(combinations) if entry.get(key) is None else entry[key]
-        for key in ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_repeat", "samples")
+        for key in (*_OF_CELL, *(each for each in entry if each.startswith("stats_")))
     }
     for key, each in lists.items():
         if not isinstance(each, list) or len(each) != len(combinations):
             raise _DamagedError(f'has no list of {len(combinations)} for "{key}"')
-    cells = tuple(_cell(*parts) for parts in zip(combinations, *lists.values(), strict=True))
+    cells = tuple(_cell(*parts) for parts in zip(combinations, *(lists[key] for key in _OF_CELL), strict=True))
     return version, _finite(entry.get("started_at")) or 0.0, cells
 
 
