@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 _SHOWN = 48  # characters of a value that an error repeats
 _LISTED = 24  # possible names that an error lists
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")  # colours and cursor movements
 
 
 class AllocmarkError(Exception):
@@ -31,6 +33,11 @@ class EngineError(AllocmarkError):
 
 class RefusedError(EngineError):
     """A backend refused its set-up, before it handed out any object; the text is its own."""
+
+
+def printable(text: str) -> str:
+    """``text`` without what a terminal would obey: names and a process's last words may hold anything."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in _ESCAPES.sub("", text))
 
 
 def show(value: object) -> str:

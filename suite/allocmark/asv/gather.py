@@ -51,8 +51,7 @@ def runs(patterns: Sequence[str]) -> Contents:
         except RunFileError as error:
             notes.append(f"{error}: left out")
             continue
-        if run.torn is not None:
-            notes.append(f"{run.path}:{run.torn}: the file is cut off here; the cases before are shown")
+        notes += [f"{each}: left out" for each in run.notes]
         if run.cases and not run.header.settings.get("verify"):
             found.append(run)
     found.sort(key=lambda run: run.header.created, reverse=True)

@@ -98,7 +98,7 @@ def _stage(results: Results, folder: Path) -> Path:
     # A benchmark that was never measured would be an empty panel.
     known = json.loads((results.machines[0].folder.parent / BENCHMARKS).read_text(encoding="utf-8"))
     measured = {row.benchmark for machine in results.machines for file in machine.files for row in file.rows}
-    kept = {name: entry for name, entry in known.items() if name in measured or not isinstance(entry, dict)}
+    kept = {name: known[name] for name in ("version", *results.benchmarks) if name == "version" or name in measured}
     (folder / BENCHMARKS).write_text(json.dumps(kept), encoding="utf-8")
     return folder
 

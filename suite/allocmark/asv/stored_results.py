@@ -11,12 +11,14 @@ import ast
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocmark.output.text.figures import counted
+from allocmark.output.text.figures import counted, plain
+from allocmark.stats import median
 
 BENCHMARKS = "benchmarks.json"
 MACHINE = "machine.json"
@@ -99,7 +101,7 @@ def read_results(folder: Path) -> Results:
     if not folder.is_dir():
         return Results({}, (), (f"{folder}: no results yet: `asv run` measures commits",))
     try:
-        benchmarks = _benchmarks(_object(folder / BENCHMARKS, 2))
+        benchmarks = _benchmarks(folder / BENCHMARKS, notes)
     except _DamagedError as error:
         why = (
             f"{folder / BENCHMARKS}: {error}: the history is left out: `asv run --bench just-discover` writes the file"
@@ -111,16 +113,32 @@ def read_results(folder: Path) -> Results:
     return Results(benchmarks, tuple(machines), tuple(notes))
 
 
-def _benchmarks(members: Mapping[str, Any]) -> dict[str, Benchmark]:
+def _benchmarks(path: Path, notes: list[str]) -> dict[str, Benchmark]:
+    """The usable benchmarks: asv needs more members than we do, and fails without them."""
     found = {}
-    for name, entry in members.items():
-        if not isinstance(entry, dict):  # the format's own number
+    for name, entry in _object(path, 2).items():
+        if name == "version":  # the format's own number
             continue
-        names = entry.get("param_names", [])
-        if not isinstance(names, list) or not isinstance(entry.get("version"), str):
-            raise _DamagedError(f"damaged: {name} has no version or no list of parameters")
-        found[name] = Benchmark(name, entry["version"], str(entry.get("unit", "")), tuple(map(str, names)))
+        try:
+            _check(entry if isinstance(entry, dict) else {}, _BENCHMARK)
+            names, values = entry["param_names"], entry["params"]
+            if entry["name"] != name or not _texts(names) or len(names) != len(values) or not all(map(_texts, values)):
+                raise _DamagedError("damaged: its name, or its parameters and their values, do not fit together")
+        except _DamagedError as error:
+            notes.append(f"{path}: {plain(name)}: {error}: its figures are left out")
+            continue
+        found[name] = Benchmark(name, entry["version"], entry["unit"], tuple(names))
     return found
+
+
+def _check(members: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> None:
+    for key, kind in kinds.items():
+        if not isinstance(members.get(key), kind):
+            raise _DamagedError(f'damaged: "{key}" is missing or of a wrong kind')
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _machine(folder: Path, notes: list[str]) -> Machine | None:
@@ -130,6 +148,8 @@ def _machine(folder: Path, notes: list[str]) -> Machine | None:
         name = facts.get("machine")
         if not isinstance(name, str) or not name:
             raise _DamagedError("damaged: it names no machine")
+        if not all(isinstance(value, _SCALAR) for value in facts.values()):
+            raise _DamagedError("damaged: it holds more than texts and numbers")
     except _DamagedError as error:
         if paths:
             notes.append(
@@ -138,22 +158,20 @@ def _machine(folder: Path, notes: list[str]) -> Machine | None:
             )
         return None
     if name != folder.name:
-        notes.append(f"{folder}: holds results of machine {name}: left out: rename the folder to {name}")
+        notes.append(f"{folder}: holds results of machine {plain(name)}: left out: rename the folder to {plain(name)}")
         return None
     files = []
     for path in paths:
         try:
             files.append(_result_file(path, facts))
         except _DamagedError as error:
-            notes.append(f"{path}: {error}: left out")
+            notes.append(f"{path}: {plain(str(error))}: left out")
     return Machine(name, folder, {key: str(value) for key, value in facts.items()}, tuple(files))
 
 
 def _result_file(path: Path, facts: Mapping[str, Any]) -> ResultFile:
     members = _object(path, 2)
-    for key, kind in _RESULT_FILE.items():
-        if not isinstance(members.get(key), kind):
-            raise _DamagedError(f'damaged: "{key}" is missing or of a wrong kind; measure that commit again')
+    _check(members, _RESULT_FILE)
     params = members["params"]
     if params.get("machine") != facts["machine"]:
         raise _DamagedError(f"is of machine {params.get('machine')!r}; move it to that machine's folder")
@@ -163,57 +181,100 @@ def _result_file(path: Path, facts: Mapping[str, Any]) -> ResultFile:
                 f"was measured on another machine of the name {facts['machine']} ({fact} {params[fact]}, and "
                 f"{MACHINE} says {facts[fact]}); give one of the two another name"
             )
-    rows = tuple(_row(name, members["result_columns"], row) for name, row in members["results"].items())
-    return ResultFile(path, members["commit_hash"], float(members["date"]), rows)
+    columns, date = members["result_columns"], _finite(members["date"])
+    if not _texts(columns) or not all(isinstance(value, _SCALAR) for value in params.values()):
+        raise _DamagedError('damaged: "result_columns" or "params" holds values of a wrong kind')
+    if date is None or not 0 <= date < _LATEST or not _HASH.fullmatch(members["commit_hash"]):
+        raise _DamagedError('damaged: "date" or "commit_hash" cannot be right')
+    rows = []
+    for name, row in members["results"].items():
+        try:
+            rows.append(_row(columns, row))
+        except _DamagedError as error:
+            raise _DamagedError(f"damaged: {name} {error}; measure that commit again") from error
+    return ResultFile(
+        path,
+        members["commit_hash"],
+        date,
+        tuple(StoredFigure(name, *row) for name, row in zip(members["results"], rows, strict=True)),
+    )
 
 
 _RESULT_FILE: Mapping[str, type | tuple[type, ...]] = {
     "commit_hash": str, "date": (int, float), "env_name": str, "python": str, "params": dict,
-    "requirements": dict, "result_columns": list, "results": dict,
+    "requirements": dict, "env_vars": dict, "result_columns": list, "results": dict, "durations": dict,
 }  # fmt: skip
+_BENCHMARK = {"name": str, "version": str, "unit": str, "type": str, "param_names": list, "params": list}
+_OF_CELL = ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_repeat", "samples")
+_SCALAR = (str, int, float, type(None))
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_LATEST = 1e13  #: milliseconds since 1970: the year 2286
+_MOST_CELLS = 100_000  #: of a row
+_LARGEST = 1e15  #: of a figure; all are costs, and so none is negative
 
 
-def _row(name: str, columns: Sequence[str], row: Any) -> StoredFigure:
+def _row(columns: Sequence[str], row: Any) -> tuple[str | None, float, tuple[StoredCell, ...]]:
+    """The version, the start and the cells of a row. `_DamagedError` without the row's name."""
     if not isinstance(row, list) or len(row) > len(columns):
-        raise _DamagedError(f"damaged: {name} is not a row of {len(columns)} columns; measure that commit again")
+        raise _DamagedError(f"is not a row of {len(columns)} columns")
     entry = dict(zip(columns, row, strict=False))  # asv leaves empty columns at the end out
-    texts = entry.get("params") or []
-    if not all(isinstance(each, list) for each in texts):
-        raise _DamagedError(f"damaged: {name} has parameters that are no lists; measure that commit again")
+    texts, version = entry.get("params") or [], entry.get("version")
+    if not isinstance(texts, list) or not all(map(_texts, texts)):
+        raise _DamagedError("has parameters that are no lists of texts")
+    if not isinstance(version, str | None):
+        raise _DamagedError("has a version that is no text")
+    if math.prod(map(len, texts)) > _MOST_CELLS:
+        raise _DamagedError(f"has more than {_MOST_CELLS:,} cells")
     combinations = list(itertools.product(*texts))
-    # asv stores None for the whole list when every cell is None.
+    # asv stores None for the whole list when every cell is None. It reads more columns than we do.
     lists = {
         key: [None] * len(combinations) if entry.get(key) is None else entry[key]
-        for key in ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_repeat", "samples")
+        for key in (*_OF_CELL, *(each for each in entry if each.startswith("stats_")))
     }
     for key, each in lists.items():
         if not isinstance(each, list) or len(each) != len(combinations):
-            raise _DamagedError(
-                f'damaged: {name} has no list of {len(combinations)} for "{key}"; measure that commit again'
-            )
-    cells = tuple(_cell(*parts) for parts in zip(combinations, *lists.values(), strict=True))
-    return StoredFigure(name, entry.get("version"), _finite(entry.get("started_at")) or 0.0, cells)
+            raise _DamagedError(f'has no list of {len(combinations)} for "{key}"')
+    cells = tuple(_cell(*parts) for parts in zip(combinations, *(lists[key] for key in _OF_CELL), strict=True))
+    return version, _finite(entry.get("started_at")) or 0.0, cells
 
 
 def _cell(texts: Sequence[str], result: Any, low: Any, high: Any, repeat: Any, samples: Any) -> StoredCell:
-    taken = tuple(x for x in map(_finite, samples) if x is not None) if isinstance(samples, list) else ()
-    value = _finite(result)
+    if not isinstance(samples, list | None):
+        raise _DamagedError("has samples that are no list")
+    taken = tuple(x for x in map(_finite, samples or ()) if x is not None)
+    value, low, high = map(_finite, (result, low, high))
     n = int(_finite(repeat) or len(taken) or value is not None)
-    return StoredCell(tuple(map(_literal, texts)), value, _finite(low), _finite(high), taken, n)
+    if not all(0 <= x < _LARGEST for x in (*taken, 0.0 if value is None else value, n)):
+        raise _DamagedError("has a negative figure, or one that is too large")
+    if value is not None and taken and not math.isclose(value, median(taken), rel_tol=1e-6):
+        raise _DamagedError(f"has the result {value:g}, and samples with the median {median(taken):g}")
+    if value is not None and low is not None and high is not None and not low <= value <= high:
+        raise _DamagedError(f"has the result {value:g} outside its interval from {low:g} to {high:g}")
+    return StoredCell(tuple(map(_literal, texts)), value, low, high, taken, n)
 
 
 def _finite(value: Any) -> float | None:
-    """A number, or None for null, NaN, an infinity and what is no number at all."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    """A number; None for null, and for NaN and infinities, which asv writes where it has no figure."""
+    if value is None:
+        return None
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or (isinstance(value, int) and abs(value) >= 2**64)
+    ):
+        raise _DamagedError("has something else in the place of a number")
+    return float(value) if math.isfinite(value) else None
 
 
-def _literal(text: Any) -> Any:
+def _literal(text: str) -> Any:
     """The number or text of which asv stored the ``repr``; the stored text when it is anything else."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return str(text)
-    return value if isinstance(value, str | int | float) else str(text)
+        return text
+    if isinstance(value, int | float) and not abs(value) < _LARGEST:
+        return text
+    return value if isinstance(value, str | int | float) else text
 
 
 def _object(path: Path, version: int) -> dict[str, Any]:

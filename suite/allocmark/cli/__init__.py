@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from allocmark import __version__
-from allocmark.cli.arguments import INTERRUPTED, OK, USAGE, Parser
+from allocmark.cli.arguments import INTERRUPTED, OK, USAGE, Parser, note
 from allocmark.cli.compare import add_compare
 from allocmark.cli.conform import add_conform
 from allocmark.cli.doctor import add_doctor
@@ -51,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except AllocmarkError as error:
-        print(f"allocmark: {error}", file=sys.stderr)
+        note(str(error))
         return USAGE
     except BrokenPipeError:
         # The reader has seen enough. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        print(f"allocmark: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        note(f"{error.filename or 'output'}: {error.strerror}")
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from allocmark.errors import UsageError
+from allocmark.errors import UsageError, printable
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -65,4 +65,4 @@ def workload_names(names: Sequence[str]) -> list[str]:
 
 def note(text: str) -> None:
     """One line on standard error."""
-    print(f"allocmark: {text}", file=sys.stderr)
+    print(f"allocmark: {printable(text)}", file=sys.stderr)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from allocmark.cli.arguments import note
 
 
 def add_publish(commands: Any) -> None:
@@ -35,7 +36,7 @@ def _publish(options: argparse.Namespace) -> int:
 
     config = Path(options.config) if options.config else None
     done = publish(config, Path(options.output) if options.output else None, options.runs)
-    for note in done.notes:
-        print(f"allocmark: {note}", file=sys.stderr)
+    for text in done.notes:
+        note(text)
     print(f"site: {done.folder}/index.html; to view it: python3 -m http.server -d {done.folder}")
     return 0

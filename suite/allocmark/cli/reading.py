@@ -12,14 +12,18 @@ if TYPE_CHECKING:
 
 
 def read(path: str) -> tuple[Run, int]:
-    """The run, and the exit status: not `OK` when its file is cut off, which is said to whoever waits."""
+    """The run, and the exit status: not `OK` when its file is damaged, which is said to whoever waits."""
     from allocmark.results.store import read_run
 
     run = read_run(path)
-    if run.torn is None:
+    if not run.damage:
         return run, OK
+    whole = sum(map(run.is_whole, run.cases))
+    *first, last = run.notes
+    for each in first:
+        note(each)
     note(
-        f"{run.path}:{run.torn}: cut off here; {len(run.cases)} of {len(run.header.plan)} cases stand before it "
-        f"and are used: `allocmark run --resume {run.path.parent}` measures the rest"
+        f"{last}; {whole} of {len(run.header.plan)} cases are whole, and what can be read is used: "
+        f"`allocmark run --resume {run.path.parent}` measures the rest"
     )
     return run, USAGE

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allocmark.cli.arguments import note
 from allocmark.cli.publish import add_publish
 from allocmark.errors import UsageError
 from allocmark.output.text import terminal_width
@@ -157,8 +158,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     results = Path(read_settings(config_of(options.repository))["results_dir"])
     rows, notes = compare_stored(options.repository, results, options.base, options.head)
-    for note in notes:
-        print(f"allocmark: {note}", file=sys.stderr)
+    for text in notes:
+        note(text)
     print(render_stored(rows, terminal_width()), end="")
     return 0
 

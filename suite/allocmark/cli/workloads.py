@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from allocmark.cli.arguments import OK, USAGE, Parser, assignments
+from allocmark.cli.arguments import OK, USAGE, Parser, assignments, note
 
 
 def add_workloads(commands: Any) -> None:
@@ -56,7 +55,7 @@ def _check(options: argparse.Namespace) -> int:
             for case in cases:
                 compile_workload(case.workload, 1, file)
         except WorkloadError as error:
-            print(f"allocmark: {error}", file=sys.stderr)
+            note(str(error))
             status = USAGE
         else:
             print(f"{file}: good, {len(cases)} cases")
@@ -65,12 +64,13 @@ def _check(options: argparse.Namespace) -> int:
 
 def _show_cases(options: argparse.Namespace) -> int:
     from allocmark import plugins
+    from allocmark.errors import printable
     from allocmark.output.text.listing import render
     from allocmark.workload.language.find import find_workload
     from allocmark.workload.tape.compile import compile_workload
 
     template = find_workload(options.workload, plugins.load(only=()).workload_dirs)
-    print(f"{template.name}: {template.summary}\nsource: {template.source}\n")
+    print(printable(f"{template.name}: {template.summary}"), printable(f"source: {template.source}"), "", sep="\n")
     rows = []
     for case in template.cases(assignments(options.set), short=options.short):
         program = compile_workload(case.workload, 1, str(template.path))

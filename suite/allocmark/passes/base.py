@@ -18,6 +18,7 @@ R = TypeVar("R")
 Reply = Mapping[str, Any]  #: of a cell's process, as JSON
 Sampler = Callable[[int], Reply]  #: runs so many units of the workload
 
+LARGEST = 1e15  #: of the figures that a pass records
 ENOUGH_BLOCKS = 8  #: with fewer, no interval can be shown
 
 
@@ -58,12 +59,12 @@ class Pass:
 
 
 class Figures:
-    """Base of what a pass records. ValueError for a negative figure: none has a meaning."""
+    """Base of what a pass records. ValueError for a figure that is negative or absurdly large: none has a meaning."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{name} is {value}, expected a number from 0")
+            if isinstance(value, int | float) and not 0 <= value < LARGEST:
+                raise ValueError(f"{name} is {value:.3g}, expected a number from 0 to {LARGEST:.0g}")
 
 
 @dataclass(frozen=True)

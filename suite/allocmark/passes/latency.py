@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from allocmark.passes.base import ENOUGH_BLOCKS, Figures, PassColumn, Reply, Sampler, TablePass
+from allocmark.passes.base import ENOUGH_BLOCKS, LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
 
 if TYPE_CHECKING:
     from allocmark.engine.session import Engine
@@ -40,8 +41,13 @@ class Calls(Figures):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (least := min((count for _, count in self.buckets), default=0)) < 0:
-            raise ValueError(f"buckets hold {least} calls")
+        if [ns for ns, _ in self.buckets] != sorted({ns for ns, _ in self.buckets}):
+            raise ValueError("buckets do not ascend")
+        seen = [ns for each in self.blocks.values() for ns in each if ns is not None]
+        if not all(0 <= number < LARGEST for number in (*chain(*self.buckets), *seen)):
+            raise ValueError(f"buckets or blocks hold numbers that are not from 0 to {LARGEST:.0g}")
+        if missing := set(PERCENTILES) - set(self.blocks):
+            raise ValueError(f"blocks lack {', '.join(sorted(missing))}")
 
     @cached_property
     def count(self) -> int:

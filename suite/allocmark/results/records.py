@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the lines of a run file say: the records, and the checks a line must pass to become one.
 
-The fields of a record are the members of its line; members that are not known are left alone.
+The fields of a record are the members of its line; members that are not known are left alone. The last member, "crc",
+is the CRC-32 of the bytes of the line before it, in hexadecimal. Lines of older files have none.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
@@ -21,9 +23,11 @@ from allocmark.passes import registry
 FORMAT = 2  #: 1 called a case a group
 UNIT = "ns/object"
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
-Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=10**18)]
+#: Of a sample: less than a thousandth is below every clock, and no cell may be silent for a quarter of an hour.
+Nanoseconds = Annotated[float, Meta(ge=1e-3, le=1e12)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+_LARGEST = 1e20  #: of the numbers in members of any shape; an address has up to 1.8e19
 Status = Annotated[str, Meta(pattern="^(ok|failed|unavailable)$")]
 Unit = Annotated[str, Meta(pattern=f"^{UNIT}$")]
 
@@ -72,7 +76,7 @@ class RunHeader:
     id: str
     created: str
     argv: Sequence[str]
-    seed: int
+    seed: Count
     baseline: str | None
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -94,7 +98,7 @@ class MeasuredCell(PlannedCell):
     version: str
     status: Status
     objects: Count
-    samples: Sequence[Positive]
+    samples: Sequence[Nanoseconds]
     blocks: Sequence[Count]
     reason: str | None = None
     fix: str | None = None
@@ -114,7 +118,7 @@ class Block:
     during the block.
     """
 
-    distance_ns: Positive | None
+    distance_ns: Nanoseconds | None
     changed: bool
 
 
@@ -158,16 +162,42 @@ def encode(kind: str, record: RunHeader | MeasuredCell | MeasuredCase | End) -> 
         text = json.dumps(members, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise RecordError(f"a {kind} line holds a value that JSON cannot: {error}") from error
-    return text.encode("ascii") + b"\n"
+    return sealed(text.encode("ascii"))
+
+
+def sealed(text: bytes) -> bytes:
+    """The line of a JSON object, its checksum added."""
+    body = text[:-1]
+    return body + _seal(body)
+
+
+def is_sealed(line: bytes) -> bool:
+    """Whether the line has a checksum, right or wrong."""
+    return line[-_SEAL:].startswith(b',"crc":"')
+
+
+def _seal(body: bytes) -> bytes:
+    return b',"crc":"%08x"}\n' % zlib.crc32(body)
+
+
+_SEAL = len(_seal(b""))
+
+
+def check_seal(line: bytes) -> None:
+    """Raises RecordError when the line is not as it was written."""
+    if not is_sealed(line):
+        raise RecordError("has no checksum at its end, as the first line has")
+    if line != line[:-_SEAL] + _seal(line[:-_SEAL]):
+        raise RecordError("its checksum is wrong: the line is not as it was written")
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The members of a line, which must be complete and strict JSON."""
+    """The members of a line, which must be complete and strict JSON. See `check_seal` for its checksum."""
     if not line.endswith(b"\n"):
         raise RecordError("cut off before its end")
     try:
         record = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise RecordError(f"not JSON ({error})") from error
     if not isinstance(record, dict):
         raise RecordError("expected an object")
@@ -190,47 +220,83 @@ def typed(kind: type[_T], members: object, place: str = "") -> _T:
     """An object of the dataclass ``kind`` from what JSON gave. RecordError with what was expected, and where."""
     try:
         return msgspec.convert(members, kind, str_keys=True)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError) as error:
         raise RecordError(_explained(str(error), place)) from error
 
 
 def header_from(members: Mapping[str, Any]) -> RunHeader:
     """The header of a decoded line whose type and format are known to be right."""
+    _check_numbers(members, "environment", "settings")
     header = typed(RunHeader, members)
+    if not isinstance(header.environment.get("machine", {}), Mapping):
+        raise RecordError("environment.machine: expected an object")
     for index, case in enumerate(header.plan):
         if case.case != index:
             raise RecordError(f'"plan" has case {case.case} in place {index}')
+        if len({cell.label for cell in case.cells}) < len(case.cells):
+            raise RecordError(f'"plan" has a backend twice in case {index}')
+        _check_numbers(vars(case), "parameters")
     return header
 
 
 def cell_from(members: Mapping[str, Any]) -> MeasuredCell:
     """The cell of a decoded line."""
+    _check_numbers(members, "parameters", "attestation", "probes")
     # A file from before a pass, and a cell without, has no member or an empty one.
     found = {p.name: typed(p.record, members[p.name], p.name) for p in registry.PASSES if members.get(p.name, {}) != {}}
     cell = typed(MeasuredCell, {**members, "passes": {}})
     samples = len(cell.samples)
     if len(cell.blocks) != samples:
         raise RecordError(f'"blocks" has {len(cell.blocks)} entries for {samples} samples')
+    if list(cell.blocks) != sorted(cell.blocks):
+        raise RecordError('"blocks" does not ascend')
     if any(index >= samples for index in cell.disturbed):
         raise RecordError(f'"disturbed" names sample {max(cell.disturbed)} of {samples}')
     return replace(cell, passes=found)
 
 
-def case_from(members: Mapping[str, Any], cells: Sequence[MeasuredCell], plan: Sequence[PlannedCase]) -> MeasuredCase:
-    """The case of a decoded line and of the cells before it; they must be what was planned."""
+def case_from(members: Mapping[str, Any], header: RunHeader) -> MeasuredCase:
+    """The case of a decoded line, without its cells; it must be in the plan."""
     case = typed(MeasuredCase, {**members, "cells": ()})
-    if case.case >= len(plan):
-        raise RecordError(f"case {case.case} is not in the plan of {len(plan)}")
-    planned = plan[case.case]
-    order = [cell.label for cell in planned.cells]
-    open_cells = set(order)
-    for cell in cells:
-        if cell.case != planned.case or cell.workload != planned.workload or cell.label not in open_cells:
-            raise RecordError(f"the cell {cell.label} of case {cell.case} is not planned in case {planned.case}")
-        open_cells.remove(cell.label)
-        if any(block >= len(case.blocks) for block in cell.blocks):
-            raise RecordError(f"{cell.label} has block {max(cell.blocks)} of {len(case.blocks)}")
-    return replace(case, cells=tuple(sorted(cells, key=lambda cell: order.index(cell.label))))
+    if case.case >= len(header.plan):
+        raise RecordError(f"case {case.case} is not in the plan of {len(header.plan)}")
+    return case
+
+
+def check_cell(cell: MeasuredCell, case: MeasuredCase, header: RunHeader) -> None:
+    """Raises RecordError when ``cell`` is not what was planned for its ``case``, or does not fit the case's blocks."""
+    planned = header.plan[case.case]
+    if cell.workload != planned.workload or cell.label not in {each.label for each in planned.cells}:
+        raise RecordError(f"the cell {cell.label} of {cell.workload} is not planned in case {planned.case}")
+    if cell.parameters != planned.parameters:
+        raise RecordError(f"{cell.label} has other parameters than case {planned.case} in the plan")
+    if PlannedCell(cell.backend, cell.variant, cell.floor) not in planned.cells:
+        raise RecordError(f'{cell.label} has "floor" {str(cell.floor).lower()}, the plan has the opposite')
+    blocks = len(case.blocks)
+    if cell.blocks and cell.blocks[-1] >= blocks:
+        raise RecordError(f"{cell.label} has block {cell.blocks[-1]} of {blocks}")
+    if header.settings.get("verify") or cell.status != "ok":
+        return
+    # A floor whose companions all failed has no samples.
+    if len(set(cell.blocks)) < blocks or not (blocks or cell.floor):
+        raise RecordError(f"{cell.label} is ok and has samples in {len(set(cell.blocks))} of {blocks} blocks")
+    wanted = header.settings.get("blocks", blocks)
+    if blocks != wanted and not (case.cut_short or cell.floor):
+        raise RecordError(f"{cell.label} has {blocks} blocks, the plan has {wanted}")
+
+
+def _check_numbers(members: Mapping[str, Any], *names: str) -> None:
+    """Raises RecordError for numbers out of all bounds in members of any shape."""
+    for name in names:
+        waiting = [members.get(name)]
+        while waiting:
+            match waiting.pop():
+                case int() | float() as number if not abs(number) < _LARGEST:
+                    raise RecordError(f"{name}: expected numbers below {_LARGEST:g}")
+                case dict() as found:
+                    waiting += found.values()
+                case list() | tuple() as found:
+                    waiting += found
 
 
 _WORDS = {

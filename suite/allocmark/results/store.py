@@ -5,6 +5,9 @@ The first line is the header. Each finished case (one workload with one set of p
 interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
 line closes the run. A case counts only with its own line there, so a process
 that is killed at any moment loses only the case that it was measuring.
+
+A reader checks each line by its checksum, by bounds, and against the plan. It leaves out what is bad, says which lines
+those are, and uses the rest. Resuming removes them and measures those cases again.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import contextlib
 import fcntl
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,35 +32,51 @@ from allocmark.results.records import (
     RunHeader,
     case_from,
     cell_from,
+    check_cell,
+    check_seal,
     decode,
     encode,
     header_from,
+    is_sealed,
     typed,
 )
 
 __all__ = ["FILE_NAME", "Run", "RunWriter", "read_run"]
 
 FILE_NAME = "run.jsonl"
+_MOST_NOTES = 5
+_CUT = "cut off here"
 
 
 @dataclass(frozen=True)
 class Run:
     """A run file that was read, its cases in the order of the plan.
 
-    ``torn`` is the number of the first line that is cut off, or None when the file is whole.
+    ``damage`` has, by the number of a line, what is wrong there. Cells that cannot be used are in no case.
     """
 
     path: Path
     header: RunHeader
     cases: tuple[MeasuredCase, ...]
     end: End | None
-    torn: int | None
+    damage: Mapping[int, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """``FILE:LINE: what is wrong``, one for each line that is damaged; the first few of them."""
+        shown = [f"{self.path}:{line}: {what}" for line, what in sorted(self.damage.items())]
+        more = len(shown) - _MOST_NOTES
+        return [*shown[:_MOST_NOTES], f"{self.path}: {more} more damaged lines"] if more > 0 else shown
+
+    def is_whole(self, case: MeasuredCase) -> bool:
+        """Whether nothing of the case is missing."""
+        return not case.cut_short and len(case.cells) == len(self.header.plan[case.case].cells)
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
-    """Read a run file, or the one in a run's folder. A tail that was cut off is left out; ``torn`` tells.
+    """Read a run file, or the one in a run's folder. What is damaged is left out; ``damage`` tells.
 
-    Raises RunFileError, one line, for everything that is not such a file.
+    Raises RunFileError, one line, for everything that is not such a file, and when its first line is damaged.
     """
     file = _locate(Path(path))
     try:
@@ -106,7 +126,7 @@ class RunWriter:
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> Self:
-        """Go on with a run. What follows its last complete case is cut off, the end as well."""
+        """Go on with a run. Only its whole cases stay in the file: the end, and what is damaged, are removed."""
         path = _locate(Path(directory))
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -115,11 +135,17 @@ class RunWriter:
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, fd)
             _lock(path, fd)
-            run, whole = _parse(path, path.read_bytes())
-            os.ftruncate(fd, whole)
-            os.fsync(fd)
+            data = path.read_bytes()
+            run, whole = _parse(path, data)
+            if data.startswith(whole):
+                os.ftruncate(fd, len(whole))
+                os.fsync(fd)
+            else:
+                # The old one keeps its lock until it is closed.
+                old, fd = fd, _rewritten(path, whole)
+                os.close(old)
             undo.pop_all()
-        kept = [case for case in run.cases if not case.cut_short]
+        kept = [case for case in run.cases if run.is_whole(case)]
         writer = cls(path, fd, run.header, {case.case for case in kept})
         writer._seconds = sum(case.seconds for case in kept)
         writer._measured_seconds = sum(case.measured_seconds for case in kept)
@@ -133,7 +159,9 @@ class RunWriter:
             cells = [encode("cell", cell) for cell in case.cells]
             line = encode("case", case)
             # What is written is what can be read: the reader's checks run first.
-            case_from(decode(line), [cell_from(decode(cell)) for cell in cells], self.header.plan)
+            found = case_from(decode(line), self.header)
+            for cell in cells:
+                check_cell(cell_from(decode(cell)), found, self.header)
         except RecordError as error:
             raise RunFileError(f"{self.path}: not written: case {case.case}: {error}") from error
         self._append(b"".join([*cells, line]))
@@ -171,48 +199,99 @@ class RunWriter:
             raise _unwritable(self.path, error) from error
 
 
-def _parse(path: Path, data: bytes) -> tuple[Run, int]:
-    """The run in ``data``, and the bytes up to the end of its last case that is complete and was not cut short."""
+def _parse(path: Path, data: bytes) -> tuple[Run, bytes]:
+    """The run in ``data``, and the lines of its header and its whole cases."""
     lines = io.BytesIO(data).readlines()
-    header = _header(path, lines)
-    whole = offset = len(lines[0])
-    cases: dict[int, MeasuredCase] = {}
-    cells: list[MeasuredCell] = []
-    end = torn = None
+    found = _Lines(_header(path, lines))
+    seals = is_sealed(lines[0])
     for number, line in enumerate(lines[1:], 2):
         try:
             record = decode(line)
         except RecordError as error:
-            if number < len(lines):
-                raise _damaged(path, number, error) from error
-            torn = number - len(cells)
-            break
-        offset += len(line)
+            found.damage[number] = str(error) if number < len(lines) else _CUT
+            continue
         try:
-            if end is not None:
-                raise RecordError("follows the end of the run")
-            match record.get("type"):
-                case "cell":
-                    cells.append(cell_from(record))
-                case "case":
-                    case = case_from(record, cells, header.plan)
-                    if case.case in cases:
-                        raise RecordError(f"case {case.case} is there for the second time")
-                    cases[case.case] = case
-                    cells = []
-                    if not case.cut_short:
-                        whole = offset
-                case "end":
-                    if cells:
-                        raise RecordError("the end follows a case that is not complete")
-                    end = typed(End, record)
-                case kind:
-                    raise RecordError(f'"type" is {kind!r}, expected "cell", "case" or "end"')
+            if seals or "crc" in record:
+                check_seal(line)
+            found.add(number, record)
         except RecordError as error:
-            raise _damaged(path, number, error) from error
-    if cells and torn is None:
-        torn = len(lines) + 1 - len(cells)
-    return Run(path, header, tuple(cases[index] for index in sorted(cases)), end, torn), whole
+            found.damage[number] = str(error)
+    found.finish(len(lines))
+    run = Run(path, found.header, tuple(found.cases[i] for i in sorted(found.cases)), found.end, found.damage)
+    whole = sorted(number for case in run.cases if run.is_whole(case) for number in found.used[case.case])
+    return run, b"".join([lines[0], *(lines[number - 1] for number in whole)])
+
+
+class _Lines:
+    """What the lines of a run file hold, one after the other; ``damage`` says what cannot be used.
+
+    ``used`` has, by case, the numbers of its lines.
+    """
+
+    def __init__(self, header: RunHeader) -> None:
+        self.header = header
+        self.cases: dict[int, MeasuredCase] = {}
+        self.used: dict[int, list[int]] = {}
+        self.end: End | None = None
+        self.damage: dict[int, str] = {}
+        self._waiting: dict[int, MeasuredCell] = {}  # for the line of their case, by the numbers of their own
+        self._last = 1  # the last line that was a case or the end
+
+    def add(self, number: int, record: dict[str, Any]) -> None:
+        """Take the members of a line. RecordError for what is no record of this run."""
+        if self.end is not None:
+            self.damage[self._last] = "the end of the run, but more lines follow"
+            self.end = None
+        match record.get("type"):
+            case "cell":
+                self._waiting[number] = cell_from(record)
+                return
+            case "case":
+                self._case(number, case_from(record, self.header))
+            case "end":
+                self.end = typed(End, record)
+            case kind:
+                raise RecordError(f'"type" is {kind!r}, expected "cell", "case" or "end"')
+        self._last = number
+
+    def _case(self, number: int, case: MeasuredCase) -> None:
+        if case.case in self.cases:
+            raise RecordError(f"case {case.case} is there for the second time")
+        cells: dict[str, MeasuredCell] = {}
+        used = [number]
+        for place, cell in [(n, cell) for n, cell in self._waiting.items() if cell.case == case.case]:
+            del self._waiting[place]
+            try:
+                check_cell(cell, case, self.header)
+                if cell.label in cells:
+                    raise RecordError(f"{cell.label} is there for the second time")
+            except RecordError as error:
+                self.damage[place] = str(error)
+                continue
+            cells[cell.label] = cell
+            used.append(place)
+        order = [cell.label for cell in self.header.plan[case.case].cells]
+        missing = [label for label in order if label not in cells]
+        # A damaged line before this one was probably a missing cell, and is told already.
+        if len(missing) > sum(self._last < place < number for place in self.damage):
+            self.damage[number] = f"case {case.case} lacks {', '.join(missing)}"
+        if cells:
+            self.cases[case.case] = replace(case, cells=tuple(cells[label] for label in order if label in cells))
+            self.used[case.case] = used
+
+    def finish(self, lines: int) -> None:
+        """Say what is missing after the last of the ``lines``."""
+        tail = [place for place in self._waiting if place > self._last]
+        if tail and self.end is None and self.damage.get(lines, _CUT) == _CUT:
+            self.damage.pop(lines, None)
+            self.damage[tail[0]] = _CUT
+        for place, cell in self._waiting.items():
+            if place + 1 not in self.damage and place not in tail:
+                self.damage[place] = f"{cell.label} of case {cell.case}: the line of its case is missing"
+        missing = [case.title for case in self.header.plan if case.case not in self.cases]
+        if self.end is not None and not self.end.interrupted and missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            self.damage[lines] = f"the end of the run, but there is no usable record of {missing[0]}{more}"
 
 
 def _header(path: Path, lines: list[bytes]) -> RunHeader:
@@ -221,7 +300,7 @@ def _header(path: Path, lines: list[bytes]) -> RunHeader:
     if lines[0].startswith(b'{"type":"run"') and not lines[0].endswith(b"\n"):
         raise RunFileError(f"{path}:1: the first line is cut off, nothing was measured: remove it and run again")
     try:
-        record: dict[str, Any] = decode(lines[0])
+        record = decode(lines[0])
     except RecordError:
         record = {}
     form = record.get("format")
@@ -230,13 +309,11 @@ def _header(path: Path, lines: list[bytes]) -> RunHeader:
     if form > FORMAT:
         raise RunFileError(f"{path}:1: format {form} is newer than this allocmark reads ({FORMAT}): update allocmark")
     try:
+        if "crc" in record:
+            check_seal(lines[0])
         return header_from(record)
     except RecordError as error:
-        raise _damaged(path, 1, error) from error
-
-
-def _damaged(path: Path, number: int, error: RecordError) -> RunFileError:
-    return RunFileError(f"{path}:{number}: damaged: {error}: restore the file from a copy, or run again")
+        raise RunFileError(f"{path}:1: damaged: {error}: restore the file from a copy, or run again") from error
 
 
 def _locate(path: Path) -> Path:
@@ -257,8 +334,32 @@ def _locate(path: Path) -> Path:
 def _lock(path: Path, fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunFileError(f"{path}: another process is writing this run: wait until it is over") from error
+        replaced = not os.path.samestat(os.fstat(fd), os.stat(path))  # by `_rewritten`, after it was opened
+    except BlockingIOError:
+        replaced = True
+    if replaced:
+        raise RunFileError(f"{path}: another process is writing this run: wait until it is over")
+
+
+def _rewritten(path: Path, data: bytes) -> int:
+    """Replace the file by one that holds ``data``: open and locked. Until that is on the disk the old one stays."""
+    new = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        fd = os.open(new, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            with open(fd, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(fd)
+            os.replace(new, path)
+        except BaseException:
+            os.close(fd)
+            new.unlink()
+            raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    _sync_folder(path.parent)
+    return fd
 
 
 def _sync_folder(folder: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_asv_itself_writes_is_read(tmp_path: Path) -> None:
     (tmp_path / "bench1").mkdir()
     stored.save(str(tmp_path))
     (tmp_path / "bench1/machine.json").write_text(json.dumps(synthetic.MACHINE))
-    entry = {"version": "1-d", "unit": "seconds", "param_names": ["backend", "bulk"], "params": params}
+    entry = benchmark | {"type": "time", "unit": "seconds", "param_names": ["backend", "bulk"]}
     (tmp_path / "benchmarks.json").write_text(json.dumps({"burst.time_object": entry, "version": 2}))
     read = read_results(tmp_path)
     assert read.notes == ()

@@ -69,9 +69,9 @@ def test_nothing_measured_is_nothing():
     [
         (lambda r: r.pop("get"), 'missing required field "get"'),
         (lambda r: r["put"].update(buckets=[[1]]), r"put.buckets\[0\]: expected a list of length 2, got 1"),
-        (lambda r: r["put"].update(buckets=[[1.5, -1]]), "put: buckets hold -1 calls"),
+        (lambda r: r["put"].update(buckets=[[1.5, -1]]), "put: buckets or blocks hold numbers that are not from 0"),
         (lambda r: r.update(clock_ns=None), "clock_ns: expected a number, got null"),
-        (lambda r: r.update(clock_ns=-1), "clock_ns is -1.0, expected a number from 0"),
+        (lambda r: r.update(clock_ns=-1), "clock_ns is -1, expected a number from 0"),
     ],
 )
 def test_a_damaged_record_is_refused(spoil, said):

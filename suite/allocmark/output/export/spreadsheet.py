@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from allocmark.errors import printable
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
@@ -32,9 +33,15 @@ def render(run: Run, baseline: str | None = None) -> str:
     names = list(dict.fromkeys(name for cell in whole["cells"] for name in cell["parameters"]))
     rows = []
     for cell, measured in zip(whole["cells"], (cell for case in run.cases for cell in case.cells), strict=True):
-        first = {"run": whole["id"], "created": whole["created"], "workload": cell["workload"]}
-        parameters = {f"param:{name}": _field(cell["parameters"].get(name)) for name in names}
-        rows.append(first | {"digest": digests[cell["case"]]} | parameters | _figures(cell) | _of_passes(measured))
+        first = {
+            "run": whole["id"],
+            "created": whole["created"],
+            "workload": cell["workload"],
+            "digest": digests[cell["case"]],
+        }
+        first = {name: printable(text) for name, text in first.items()}
+        parameters = {printable(f"param:{name}"): _field(cell["parameters"].get(name)) for name in names}
+        rows.append(first | parameters | _figures(cell) | _of_passes(measured))
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0] if rows else ["run"])
     writer.writeheader()
@@ -62,5 +69,7 @@ def _of_passes(cell: MeasuredCell) -> dict[str, float | None]:
 
 
 def _field(value: Any) -> Any:
-    """Text as it is, anything else as JSON; None is an empty field."""
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """Text without control characters other than ends of lines; anything else as JSON. None is an empty field."""
+    if isinstance(value, str):
+        return "\n".join(map(printable, value.split("\n")))
+    return value if value is None else json.dumps(value)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import repeat
@@ -13,6 +12,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from allocmark.errors import printable
 from allocmark.results.store import Run
 from allocmark.stats import Estimate
 
@@ -20,7 +20,6 @@ Names = dict[str, str]  # how a cell's label is shown
 
 _MOST_DECIMALS = 4  # of nanoseconds per object and of ratios: nothing smaller is ever resolved
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")  # colours and cursor movements
 _SHORTEST = 24  # a text is not cut below this, however narrow the terminal
 _GAP = 2  # blanks that `tabulate` puts between columns
 
@@ -51,8 +50,8 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` on one line, without what a terminal would obey: a process's last words may hold anything."""
-    return " ".join("".join(c if c.isprintable() else " " for c in _ESCAPES.sub("", text)).split())
+    """``text`` on one line, with single blanks, and `printable`."""
+    return " ".join(printable(text).split())
 
 
 def shorten(text: str, width: int) -> str:
@@ -114,7 +113,7 @@ def layout(
     Where it is wider than ``width``, columns of ``spare`` are left out in their order, and that is said.
     ``instead`` maps rows to a text that stands behind their last cell, over the columns that are empty there.
     """
-    columns = list(zip(headers, *rows, strict=True))
+    columns = [[*map(printable, column)] for column in zip(headers, *rows, strict=True)]
     shown = {column[0]: max(map(len, column)) for column in columns if any(column[1:])}
     left_out = []
     for name in spare:
@@ -134,7 +133,7 @@ def layout(
     for row, text in instead.items():
         taken = max((i + 1 for i, cell in enumerate(texts[row]) if cell), default=0)
         start = sum(widths[:taken]) + _GAP * taken
-        lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(text, max(width - start, _SHORTEST))
+        lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(printable(text), max(width - start, _SHORTEST))
     if left_out:
         lines += wrapped(f"Not shown, to stay within {width} columns: {', '.join(left_out)}.", width)
     return "\n".join(line.rstrip() for line in lines)
@@ -147,6 +146,6 @@ def counted(n: int, what: str) -> str:
 
 def wrapped(text: str, width: int) -> list[str]:
     """The lines of a paragraph, those after the first indented; a number stays with its "%"."""
-    joined = text.replace(" %", "\0%")
+    joined = printable(text).replace(" %", "\0%")
     lines = textwrap.wrap(joined, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
     return [line.replace("\0", " ") for line in lines]

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from allocmark.errors import printable
+
 if TYPE_CHECKING:
     from allocmark.measuring.schedule import Progress
 
@@ -20,6 +22,7 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
         return
     # rich takes a while to import: only people at a terminal pay for it.
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -46,7 +49,7 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
             bar.update(
                 task,
                 completed=done,
-                title=f"[{progress.case + 1}/{progress.cases}] {progress.title}",
+                title=f"[{progress.case + 1}/{progress.cases}] {escape(printable(progress.title))}",
                 cell=cell,
             )
 

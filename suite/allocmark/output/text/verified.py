@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from allocmark.output.text.figures import assignments
+from allocmark.output.text.figures import assignments, plain
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 
@@ -27,4 +27,5 @@ def _row(cell: MeasuredCell) -> list[str]:
         f"{n:,} free objects of {pool} cannot be got by one thread alone"
         for pool, n in cell.attestation.get("stranded", {}).items()
     )
-    return [cell.workload, assignments(cell.parameters), cell.label, verdict, f"{cell.objects:,}", why]
+    texts = [cell.workload, assignments(cell.parameters), cell.label, verdict, f"{cell.objects:,}", why]
+    return [*map(plain, texts)]

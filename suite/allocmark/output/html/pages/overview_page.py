@@ -57,8 +57,10 @@ def facts(view: View) -> list[tuple[str, str]]:
 
 def _alerts(view: View) -> Iterator[str]:
     planned, done = len(view.run.header.plan), len(view.run.cases)
-    if view.run.torn is not None:
-        yield f"The run file is cut off at line {view.run.torn}: {done} of {counted(planned, 'case')} are shown."
+    if damage := view.run.damage:
+        line, what = min(damage.items())
+        more = f", and {counted(len(damage) - 1, 'more line')}" if len(damage) > 1 else ""
+        yield f"The run file is damaged at line {line}{more} ({what}): {done} of {counted(planned, 'case')} are shown."
     elif done < planned:
         yield f"The run is not complete: {done} of {counted(planned, 'case')} were measured."
     cells = [cell for _, cell in view.cells]

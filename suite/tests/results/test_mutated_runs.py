@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run files with random damage: every command that reads them tells what is bad, and no figure is wrong in silence.
+
+What cannot be detected: a change within the bounds by somebody who puts the right checksum under it, two or more
+changes of one line that happen to leave its CRC-32 as it was (1 in 4,000 million), and a file whose last cases and end
+are cut off between two cases, which is what a run that was killed looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from allocmark.asv.gather import runs as published_runs
+from allocmark.cli import main
+from allocmark.output.html import build_site
+from allocmark.results.records import sealed
+from allocmark.results.store import read_run
+from fixtures.mutations import damaged_bytes, damaged_value
+
+COMMANDS = (
+    *(["show"], ["show", "--json"], ["show", "--baseline", "glibc"], ["compare"]),
+    *(["export", "--format", form] for form in ("csv", "googlebenchmark", "json", "markdown", "pyperf")),
+)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A real run, with checksums."""
+    lines = (Path(__file__).with_name("data") / "format1.jsonl").read_bytes().splitlines()
+    file = tmp_path / "whole" / "run.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(b"".join(map(sealed, lines)))
+    return file
+
+
+def endure(whole: Path, seed: int, count: int, capsys: pytest.CaptureFixture[str]) -> int:
+    """Damage the file ``count`` times, and read it with a command. How often something of it was used."""
+    good = read_run(whole)
+    cells = [cell for case in good.cases for cell in case.cells]
+    file = whole.parent.with_name("damaged") / whole.name
+    file.parent.mkdir()
+    used = 0
+    for number in range(count):
+        draw = random.Random(f"{seed} {number}")
+        data = whole.read_bytes()
+        checked = draw.random() < 0.6
+        if draw.random() < 0.5:
+            file.write_bytes(damaged_bytes(data, draw))
+            checked = True
+        else:
+            lines = data.splitlines(keepends=True)
+            at = draw.randrange(len(lines))
+            record = json.loads(lines[at])
+            seal = record.pop("crc")
+            damaged_value(record, draw)
+            text = json.dumps(record, separators=(",", ":")).encode()
+            lines[at] = text[:-1] + f',"crc":"{seal}"}}\n'.encode() if checked else sealed(text)
+            file.write_bytes(b"".join(lines))
+        command = draw.choice(COMMANDS)
+        status = main([command[0], str(file), *command[1:]])
+        out, err = capsys.readouterr()
+        assert status in (0, 2), (number, status)
+        assert "Traceback" not in err, number
+        assert "\x1b" not in out + err or command[-1] == "json", number
+        used += bool(out)
+        if number % 25 == 0 and (shown := published_runs([str(file.parent)]).runs):
+            build_site(shown, whole.parent.with_name(f"site{number}"))
+        if checked and out:
+            run = read_run(file)
+            found = [cell for case in run.cases for cell in case.cells]
+            assert all(cell in cells for cell in found), number
+            lost = len(found) < len(cells)
+            # A run that ends between two cases may have been killed there.
+            assert not lost or run.damage or run.end is None, number
+            assert bool(run.damage) == (status == 2), number
+    return used
+
+
+def test_damage_is_told_and_the_rest_is_used(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 75 < endure(whole, 1, 150, capsys) < 150
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+def test_5000_damaged_files(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert endure(whole, 2, 5000, capsys) > 2500
