@@ -149,6 +149,8 @@ def _run(options: argparse.Namespace) -> int:
         directory = Path(options.resume)
         _check_target(options.json, directory)
         plan, writer, request = runner.resume(host, directory)
+        for text in writer.removed:
+            note(f"{text}: removed from the file; what is missing is measured again")
     else:
         request = _request(options)
         output = Path(options.output) if options.output else None

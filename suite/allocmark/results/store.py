@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run file: what was planned and every raw sample, as JSON Lines. It only grows.
+"""The run file: what was planned and every raw sample, as JSON Lines.
 
 The first line is the header. Each finished case (one workload with one set of parameters, all its cells
 interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
@@ -115,6 +115,7 @@ class RunWriter:
         self.path = path
         self.header = header
         self.done = done  #: the cases that are in the file
+        self.removed: list[str] = []  #: notes on the damaged lines that resuming removed
         self._fd = fd
         self._seconds = self._measured_seconds = 0.0  # of the cases that were there when it was resumed
 
@@ -169,6 +170,7 @@ class RunWriter:
             undo.pop_all()
         kept = [case for case in run.cases if run.is_whole(case)]
         writer = cls(path, fd, run.header, {case.case for case in kept})
+        writer.removed = run.notes
         writer._seconds = sum(case.seconds for case in kept)
         writer._measured_seconds = sum(case.measured_seconds for case in kept)
         return writer
