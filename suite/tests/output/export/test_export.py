@@ -6,7 +6,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +107,19 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
     assert (target.read_text(), [*tmp_path.iterdir()]) == ("old", [target])
     with pytest.raises(OSError, match="/dev/full"):
         write_whole(Path("/dev/full"), "new")
+
+
+def test_without_a_name_the_newest_run_is_used_and_said(
+    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, age in (("b", 1), ("a", 0), ("c", 2)):
+        shutil.copytree(simulate(shapes=SHAPES[:1]).path.parent, tmp_path / "runs" / name)
+        os.utime(tmp_path / "runs" / name / "run.jsonl", (9000 - age, 9000 - age))
+    for command in (["show"], ["report"], ["export", "--format", "csv"]):
+        assert main(command) == 0
+        assert capsys.readouterr().err == "allocmark: the newest run: runs/a/run.jsonl\n"
+    assert [*tmp_path.glob("runs/*/report.html")] == [tmp_path / "runs/a/report.html"]
 
 
 HOSTILE = "\x1b[31mred\x07\x9b2J"
