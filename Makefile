@@ -34,7 +34,7 @@ bench-harness: setup ## Measure what the harness itself costs
 	PYTHONPATH=suite $(BIN)/python -m proofs.harness
 
 report: setup ## Write a run as one HTML file (make report RUN=runs/…; default: the newest run)
-	$(BIN)/allocmark report $(or $(RUN),$(shell ls -td runs/*/ 2>/dev/null | head -n 1))
+	$(BIN)/allocmark report $(RUN)
 
 asv: setup ## Measure the last five commits with airspeed velocity (others: make asv RANGE=v1..HEAD)
 	$(BIN)/allocmark track run $(or $(RANGE),HEAD~5..HEAD) $(ARGS)

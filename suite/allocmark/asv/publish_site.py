@@ -24,6 +24,7 @@ from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.site_folder import MARKER, new_site
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
 from allocmark.errors import AllocmarkError
+from allocmark.output import naming
 from allocmark.output.html import build_site
 from allocmark.results.store import read_run
 
@@ -61,7 +62,7 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
             f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), and no results "
             f"of asv in {folder} (`asv run` measures commits)" + "".join(f"; {note}" for note in contents.notes)
         )
-    with new_site(output) as html, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
+    with naming(output), new_site(output) as html, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
         if tracked:
             staged = _stage(results, Path(work) / "results")
             _run_asv(settings | {"results_dir": str(staged), "html_dir": str(html), "runs": patterns, "notes": notes})

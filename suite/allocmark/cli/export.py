@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.cli.arguments import BASELINE
-from allocmark.cli.reading import read
+from allocmark.cli.reading import RUN, read
 from allocmark.output import write_whole
 from allocmark.output.export import FORMATS, export
 
@@ -18,7 +18,7 @@ def add_export(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser("export", help="a run in the format of another tool")
     parser.set_defaults(command=_export)
-    parser.add_argument("run", metavar="RUN", help="run file or its folder")
+    parser.add_argument("run", nargs="?", metavar="RUN", help=RUN)
     parser.add_argument("--format", required=True, choices=FORMATS, help="json is the whole run, raw samples included")
     parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: it is printed)")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)

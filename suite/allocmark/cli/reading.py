@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reading the run that a command names."""
+"""Reading the run that a command names, or the newest one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     from allocmark.results.store import Run
 
 
-def read(path: str) -> tuple[Run, int]:
-    """The run, and the exit status: not `OK` when its file is damaged, which is said to whoever waits."""
-    from allocmark.results.store import read_run
+RUN = "run file or its folder (default: the newest run in runs/)"
 
+
+def read(path: str | None) -> tuple[Run, int]:
+    """The run, and the exit status: not `OK` when its file is damaged, which is said to whoever waits.
+
+    Without ``path`` it is the newest run, and its name is said.
+    """
+    from allocmark.results.store import newest_run, read_run
+
+    if path is None:
+        path = str(newest_run())
+        note(f"the newest run: {path}")
     run = read_run(path)
     if not run.damage:
         return run, OK

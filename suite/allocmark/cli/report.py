@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.cli.arguments import BASELINE, OK
-from allocmark.cli.reading import read
+from allocmark.cli.reading import RUN, read
 from allocmark.errors import UsageError
 
 
@@ -16,7 +16,7 @@ def add_report(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser("report", help="one HTML file about a run, for a browser or an e-mail")
     parser.set_defaults(command=_report)
-    parser.add_argument("run", metavar="RUN", help="run file or its folder")
+    parser.add_argument("run", nargs="?", metavar="RUN", help=RUN)
     parser.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: report.html beside the run)")
     parser.add_argument("--before", metavar="RUN", help="an earlier run of the same machine, to compare with")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the baseline of the run)")

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from allocmark.cli.arguments import (
     workload_names,
 )
 from allocmark.errors import UsageError
+from allocmark.output import naming
 from allocmark.output.text import terminal_width
 
 if TYPE_CHECKING:
@@ -149,11 +149,13 @@ def _run(options: argparse.Namespace) -> int:
         directory = Path(options.resume)
         _check_target(options.json, directory)
         plan, writer, request = runner.resume(host, directory)
+        for text in writer.removed:
+            note(f"{text}: removed from the file; what is missing is measured again")
     else:
         request = _request(options)
-        directory = Path(options.output) if options.output else _fresh_directory()
-        _check_target(options.json, directory)
-        plan, writer = runner.start(request, host, directory, options.argv, options.baseline)
+        output = Path(options.output) if options.output else None
+        _check_target(options.json, output)
+        plan, writer = runner.start(request, host, output, options.argv, options.baseline)
     with writer:
         for broken in () if request.backends else host.broken:
             note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
@@ -169,7 +171,8 @@ def _run(options: argparse.Namespace) -> int:
         print(render(run, baseline, terminal_width()))
         print(f"\nrun file: {run.path}")
         if options.json:
-            Path(options.json).write_text(whole)
+            with naming(target := Path(options.json)):
+                target.write_text(whole)
     if run.end and run.end.interrupted:
         note(f"interrupted; what was measured is kept: `allocmark run --resume {run.path.parent}` finishes it")
         return INTERRUPTED
@@ -205,14 +208,14 @@ def _request(options: argparse.Namespace) -> Request:
     return request
 
 
-def _check_target(target: str | None, directory: Path) -> None:
+def _check_target(target: str | None, directory: Path | None) -> None:
     """Refuse a --json that could not be written when the run ends. The folder of the run itself is made by then."""
     from allocmark.results.store import FILE_NAME
 
     if target is None or target == "-":
         return
     folder = os.path.dirname(os.path.abspath(target))
-    ours = folder == os.path.abspath(directory)
+    ours = directory is not None and folder == os.path.abspath(directory)
     if os.path.isdir(target):
         raise UsageError(f"--json {target}: is a folder, expected a file")
     if ours and os.path.basename(target) == FILE_NAME:
@@ -232,13 +235,3 @@ def _outcome(run: Run, request: Request) -> int:
     ran = {name for cell in cells if cell.status == "ok" for name in (cell.backend, cell.label)}
     named = [name for name in request.backends if not set(name) & set("*?[")]
     return FAILED if any(name not in ran for name in named) else OK
-
-
-def _fresh_directory() -> Path:
-    base = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
-    number = 1
-    path = base
-    while path.exists():
-        number += 1
-        path = base.with_name(f"{base.name}-{number}")
-    return path

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from allocmark.cli.arguments import BASELINE
-from allocmark.cli.reading import read
+from allocmark.cli.reading import RUN, read
 from allocmark.output.text import terminal_width
 
 
@@ -16,7 +16,7 @@ def add_show(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser("show", help="the tables of a run")
     parser.set_defaults(command=_show)
-    parser.add_argument("run", metavar="RUN", help="run file or its folder")
+    parser.add_argument("run", nargs="?", metavar="RUN", help=RUN)
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
     parser.add_argument("--json", action="store_true", help="the whole run as one JSON document, raw samples included")
 

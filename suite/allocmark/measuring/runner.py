@@ -17,7 +17,7 @@ from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Progress
 from allocmark.plugins import BUILTIN, Host
 from allocmark.results.records import PlannedCase, RecordError, RunHeader
-from allocmark.results.store import Run, RunWriter, read_run
+from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
 from allocmark.results.summary import check_baseline
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
@@ -26,9 +26,12 @@ Reporter = Callable[[Progress], None]
 
 
 def start(
-    request: Request, host: Host, directory: Path, argv: Sequence[str], baseline: str | None
+    request: Request, host: Host, directory: Path | None, argv: Sequence[str], baseline: str | None
 ) -> tuple[Plan, RunWriter]:
-    """Plan a request and open its run file. Nothing is written when the request cannot be run."""
+    """Plan a request and open its run file, in `fresh_folder` where no ``directory`` is given.
+
+    Nothing is written when the request cannot be run.
+    """
     if baseline and not request.verify:
         labels = [registered.backend.label for registered in select_backends(host, request.backends)]
         check_baseline(baseline, labels, "one of what is measured")
@@ -43,7 +46,7 @@ def start(
         settings=request.to_json() | {"left_out": list(plan.left_out)},
         plan=tuple(case.record for case in plan.cases),
     )
-    return plan, RunWriter.create(directory, header)
+    return plan, RunWriter.create(directory or fresh_folder(), header)
 
 
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:

@@ -310,5 +310,6 @@ def _explained(text: str, place: str) -> str:
     what, _, where = text.partition(" - at ")
     what = re.sub(r"`str` matching regex '\^\(?(.*?)\)?\$'", r"\1", what).replace("Object missing", "missing")
     what = re.sub("`(.*?)`", lambda m: " or ".join(_WORDS.get(word, f'"{word}"') for word in m[1].split(" | ")), what)
+    what = re.sub(r"\d{7,}(\.0)?", lambda m: f"{float(m[0]):.0e}", what)
     where = where.replace("`", "").replace("key in", "a key of").replace("$.", f"{place}.".lstrip(".")) or place
     return f"{where}{where and ': '}{what[0].lower()}{what[1:]}"

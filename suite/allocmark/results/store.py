@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run file: what was planned and every raw sample, as JSON Lines. It only grows.
+"""The run file: what was planned and every raw sample, as JSON Lines.
 
 The first line is the header. Each finished case (one workload with one set of parameters, all its cells
 interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
@@ -15,14 +15,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from allocmark.errors import RunFileError
+from allocmark.errors import RunFileError, UsageError
 from allocmark.results.records import (
     FORMAT,
     End,
@@ -41,9 +43,10 @@ from allocmark.results.records import (
     typed,
 )
 
-__all__ = ["FILE_NAME", "Run", "RunWriter", "read_run"]
+__all__ = ["FILE_NAME", "RUNS", "Run", "RunWriter", "fresh_folder", "newest_run", "read_run"]
 
 FILE_NAME = "run.jsonl"
+RUNS = Path("runs")  #: where runs go that are given no folder
 _MOST_NOTES = 5
 _CUT = "cut off here"
 
@@ -85,6 +88,25 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         raise RunFileError(f"{file}: cannot be read: {error.strerror}") from error
 
 
+def newest_run() -> Path:
+    """The run in `RUNS` that was written last. UsageError when there is none."""
+    found = [(file.stat().st_mtime_ns, file) for file in RUNS.glob(f"*/{FILE_NAME}")]
+    if not found:
+        raise UsageError(f"there is no run in {RUNS}/: name a run file or its folder, or measure with `allocmark run`")
+    return max(found)[1]
+
+
+def fresh_folder() -> Path:
+    """A new folder in `RUNS` named by date and time. Of two runs begun in the same second the second gets a number."""
+    base = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):
+            path = RUNS / (base if number == 1 else f"{base}-{number}")
+            path.mkdir(parents=True)
+            break
+    return path
+
+
 class RunWriter:
     """Writes one run file, locked meanwhile. Leaving the context closes the file and does not end the run."""
 
@@ -93,6 +115,7 @@ class RunWriter:
         self.path = path
         self.header = header
         self.done = done  #: the cases that are in the file
+        self.removed: list[str] = []  #: notes on the damaged lines that resuming removed
         self._fd = fd
         self._seconds = self._measured_seconds = 0.0  # of the cases that were there when it was resumed
 
@@ -147,6 +170,7 @@ class RunWriter:
             undo.pop_all()
         kept = [case for case in run.cases if run.is_whole(case)]
         writer = cls(path, fd, run.header, {case.case for case in kept})
+        writer.removed = run.notes
         writer._seconds = sum(case.seconds for case in kept)
         writer._measured_seconds = sum(case.measured_seconds for case in kept)
         return writer

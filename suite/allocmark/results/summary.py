@@ -191,7 +191,7 @@ def document(run: Run, baseline: str | None = None) -> dict[str, Any]:
         "format": DOCUMENT_FORMAT,
         **{name: value for name, value in vars(header).items() if name != "plan"},
         "baseline": baseline or header.baseline,
-        "complete": run.end is not None and not run.end.interrupted and len(run.cases) == len(header.plan),
+        "complete": run.end is not None and not run.end.interrupted and not run.damage,
         "cases": [_case_document(s, g) for s, g in zip(summaries, run.cases, strict=True)],
         "cells": [_cell_document(cell, case) for case in summaries for cell in case.cells],
     }

@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from allocmark.errors import RunFileError
+from allocmark.errors import RunFileError, UsageError
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell, PlannedCase, PlannedCell, RunHeader
-from allocmark.results.store import FILE_NAME, RunWriter, read_run
+from allocmark.results.store import FILE_NAME, RunWriter, fresh_folder, newest_run, read_run
 from fixtures.simulated import edit_run
 
 BACKENDS = (PlannedCell("null", "default", floor=True), PlannedCell("glibc", "default", floor=False))
@@ -87,6 +88,18 @@ def test_groups_are_read_in_the_order_of_the_plan(tmp_path: Path) -> None:
         swapped = case(0)
         writer.write_case(replace(swapped, cells=swapped.cells[::-1]))
     assert read_run(tmp_path).cases == (case(0), case(2))
+
+
+def test_each_of_several_runs_begun_at_once_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="there is no run in runs/: name a run file"):
+        newest_run()
+    with ThreadPoolExecutor(8) as threads:
+        folders = list(threads.map(lambda _: fresh_folder(), range(40)))
+    assert len(set(folders)) == 40
+    for number, folder in enumerate(folders[:3]):
+        os.utime(written(folder), (number % 2 + 1000, number % 2 + 1000))
+    assert newest_run() == folders[1] / FILE_NAME
 
 
 def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
@@ -415,7 +428,7 @@ def test_wrong_types_are_told_with_their_line(tmp_path: Path, line: int, change:
 @pytest.mark.parametrize(
     ("line", "change", "said"),
     [
-        (1, {"samples": [1.0] * 5 + [1e308]}, "samples[5]: expected a number <= 1000000000000.0"),
+        (1, {"samples": [1.0] * 5 + [1e308]}, "samples[5]: expected a number <= 1e+12"),
         (1, {"samples": [1.0] * 5 + [5e-324]}, "samples[5]: expected a number >= 0.001"),
         (1, {"samples": [10**400] * 6}, "samples"),
         (1, {"objects": -1}, "objects: expected a whole number >= 0"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tabulate import tabulate
 
 from allocmark.output.text.figures import assignments, plain
@@ -23,9 +25,11 @@ def verified(run: Run) -> str:
 
 def _row(cell: MeasuredCell) -> list[str]:
     verdict = "verified" if cell.status == "ok" else cell.status
+    stranded = cell.attestation.get("stranded")
     why = cell.reason or "; ".join(
         f"{n:,} free objects of {pool} cannot be got by one thread alone"
-        for pool, n in cell.attestation.get("stranded", {}).items()
+        for pool, n in (stranded if isinstance(stranded, Mapping) else {}).items()
+        if isinstance(n, int)
     )
     texts = [cell.workload, assignments(cell.parameters), cell.label, verdict, f"{cell.objects:,}", why]
     return [*map(plain, texts)]

@@ -6,6 +6,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +27,7 @@ from allocmark.output import write_whole
 from allocmark.output.export import FORMATS, export
 from allocmark.results.store import Run
 from allocmark.results.summary import document, summarise
-from fixtures.simulated import BACKENDS, SHAPES, Shape
+from fixtures.simulated import BACKENDS, SHAPES, Shape, edit_run
 
 COMPARE = Path("/usr/share/benchmark/compare.py")  # of Debian's libbenchmark-tools
 BROKEN = {("burst", "glibc:default"): ("failed", "killed | by `signal` 9\n<b>now</b>", None)}
@@ -85,6 +89,59 @@ def test_a_run_cut_off_is_exported_and_said(
     out, err = capsys.readouterr()
     assert 0 < len(json.loads(out)["cells"]) < cells_of(run)
     assert "cut off here" in err
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "run.csv"
+    target.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_whole(target, "new " * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.filename == str(target)
+    assert (target.read_text(), [*tmp_path.iterdir()]) == ("old", [target])
+    with pytest.raises(OSError, match="/dev/full"):
+        write_whole(Path("/dev/full"), "new")
+
+
+def test_without_a_name_the_newest_run_is_used_and_said(
+    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, age in (("b", 1), ("a", 0), ("c", 2)):
+        shutil.copytree(simulate(shapes=SHAPES[:1]).path.parent, tmp_path / "runs" / name)
+        os.utime(tmp_path / "runs" / name / "run.jsonl", (9000 - age, 9000 - age))
+    for command in (["show"], ["report"], ["export", "--format", "csv"]):
+        assert main(command) == 0
+        assert capsys.readouterr().err == "allocmark: the newest run: runs/a/run.jsonl\n"
+    assert [*tmp_path.glob("runs/*/report.html")] == [tmp_path / "runs/a/report.html"]
+
+
+HOSTILE = "\x1b[31mred\x07\x9b2J"
+
+
+def test_no_control_character_of_a_name_gets_out(simulate: Simulate, capsys: pytest.CaptureFixture[str]) -> None:
+    run = simulate(status={("mixed_sizes", "glibc:default"): ("failed", "died", "mend")})
+
+    def rename(lines: list[Any]) -> None:
+        text = json.dumps(lines)
+        for name in ("burst", "keep", "imix", "turbomem", "lf_stack", "0.1.0", "died", "mend", "20250131-120000"):
+            text = text.replace(f'"{name}"', json.dumps(name + HOSTILE))
+        lines[:] = json.loads(text)
+
+    edit_run(run.path, rename)
+    for command in (["show"], ["compare"], ["export", "--format", "csv"], ["export", "--format", "markdown"]):
+        assert main([command[0], str(run.path), *command[1:]]) == 0
+        out, err = capsys.readouterr()
+        assert "red" in out
+        assert all(c.isprintable() or c in "\r\n" for c in out + err), command
+    assert main(["show", HOSTILE]) == 2
+    assert all(c.isprintable() or c == "\n" for c in capsys.readouterr().err)
 
 
 def test_csv_has_every_figure_in_full(simulate: Simulate) -> None:
