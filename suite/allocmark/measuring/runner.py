@@ -47,7 +47,8 @@ def start(
 
 
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
-    """Open a run file to finish it, as it was asked for. What a stopped run had begun is measured again."""
+    """Open a run file to finish it, as it was asked for. What a stopped run had begun is measured again, and so are cases
+    with a failed cell."""
     header = read_run(directory).header
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")

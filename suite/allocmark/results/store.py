@@ -68,11 +68,12 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 class RunWriter:
     """Writes one run file, locked meanwhile. Leaving the context closes the file and does not end the run."""
 
-    def __init__(self, path: Path, fd: int, header: RunHeader, done: set[int]) -> None:
+    def __init__(self, path: Path, fd: int, header: RunHeader, done: set[int], failed: int = 0) -> None:
         """Use `create` or `resume`."""
         self.path = path
         self.header = header
-        self.done = done  #: the cases that are in the file
+        self.done = done  #: the cases that are in the file and need not be measured again
+        self.failed = failed  #: how many cases of the resumed run have a failed cell, and are measured again
         self._fd = fd
         self._seconds = self._measured_seconds = 0.0  # of the cases that were there when it was resumed
 
@@ -106,7 +107,10 @@ class RunWriter:
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> Self:
-        """Go on with a run. What follows its last complete case is cut off, the end as well."""
+        """Go on with a run. What follows its last complete case is cut off, the end as well.
+
+        A case with a failed cell is not `done`: it stays in the file until it is written again.
+        """
         path = _locate(Path(directory))
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -119,8 +123,9 @@ class RunWriter:
             os.ftruncate(fd, whole)
             os.fsync(fd)
             undo.pop_all()
-        kept = [case for case in run.cases if not case.cut_short]
-        writer = cls(path, fd, run.header, {case.case for case in kept})
+        kept = [case for case in run.cases if not case.cut_short and not case.failed]
+        failed = sum(case.failed for case in run.cases)
+        writer = cls(path, fd, run.header, {case.case for case in kept}, failed)
         writer._seconds = sum(case.seconds for case in kept)
         writer._measured_seconds = sum(case.measured_seconds for case in kept)
         return writer
@@ -196,7 +201,7 @@ def _parse(path: Path, data: bytes) -> tuple[Run, int]:
                     cells.append(cell_from(record))
                 case "case":
                     case = case_from(record, cells, header.plan)
-                    if case.case in cases:
+                    if case.case in cases and not cases[case.case].failed:
                         raise RecordError(f"case {case.case} is there for the second time")
                     cases[case.case] = case
                     cells = []
