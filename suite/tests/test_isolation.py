@@ -144,3 +144,47 @@ def test_what_cannot_run_a_workload_is_unavailable(allocmark_command, mutants):
     assert cells["alone"]["status"] == "unavailable"
     assert cells["alone"]["reason"] == "for at most 1 actor per pool, and 2 use 'mbuf'"
     assert cells["none"]["status"] == "ok"
+
+
+def test_a_pool_that_runs_empty_and_variables_that_change_malloc_are_told(allocmark_command, mutants, monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    result = allocmark_command(
+        *["run", "cross_core_free", "--short", "--set", "hold=0", "--set", "touch=0", "--set", "pools.mbuf.objects=64"],
+        *[*QUICK, "--no-latency", "--no-reuse", "-b", "mutant:none"],
+        plugins=[mutants],
+    )
+    assert result.returncode == 0, result.stderr
+    assert "MALLOC_ARENA_MAX=1 was set: every backend" in result.stdout
+    assert re.search(r"mutant:none.*: \d+ % of its gets found too few objects", result.stdout), result.stdout
+
+
+def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one CPU")
+    command = [
+        *[
+            sys.executable,
+            "-m",
+            "allocmark",
+            "run",
+            "cross_core_free",
+            "--short",
+            "--set",
+            "hold=0",
+            "--set",
+            "touch=0",
+        ],
+        *["--blocks", "200", "--sample-ms", "5", "--no-latency", "--no-reuse", "-b", "mutant:none", "-o", "here"],
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(mutants)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            wait_until(lambda: len(children(run.pid)) == 2)
+            time.sleep(2)
+            for cell in children(run.pid):
+                for thread in Path(f"/proc/{cell}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {min(os.sched_getaffinity(0))})
+            out, _ = run.communicate(timeout=120)
+        finally:
+            run.kill()
+    assert "an actor was not on its own CPU" in out

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT PARENT``: two inherited file descriptors, a pid.
+"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT PARENT``.
 
-Standard input holds one JSON document that says which cell it is. Then each line of IN is a request and each line of
-OUT its reply, as JSON. A request names a measurement pass and the units to run, or is ``finish``: probe again, drain,
-clean up. A reply with "error" is the last one. Standard output and error stay free for whatever a library prints.
+IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
+document that says which cell it is. Then each line of IN is a request and each line of OUT its reply, as JSON. A
+request names a measurement pass and the units to run, or is ``finish``: probe again, drain, clean up. A reply with
+"error" is the last one. Standard output and error stay free for whatever a library prints.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
