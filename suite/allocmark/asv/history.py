@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from allocmark.gate.revisions.git import git
 from allocmark.output.text.figures import counted
 from allocmark.stats import median
 
+FLOOR = "null"  #: the backend whose figures only the machine and the harness change
 STEP = 0.03  #: smaller changes of level are no step: a machine varies as much from one day to the next
 
 
@@ -128,8 +129,52 @@ def _history(
         lines.setdefault(key, []).append((index[at], cell))
         latest[key] = benchmark
     series = tuple(_series(key, latest[key], lines[key]) for key in sorted(lines, key=_order))
+    series, moved = _without_machine_steps(series)
     notes = _left_out(machine, place, stale)
+    if shown and not machine.facts.get("cpu"):
+        notes += (
+            f"{machine.name}: its hardware is not known, as asv stored no processor: its results may be of several "
+            "machines, and a step may be a change of machine",
+        )
+    if moved:
+        places = ", ".join(commits[shown[i]].hash[:8] for i in sorted(moved))
+        notes += (
+            f"{machine.name}: no step is shown where the floor has the same one (at {places}): the machine or the "
+            "harness changed there, not the backends",
+        )
     return History(machine.name, machine.facts, tuple(commits[i] for i in shown), series, notes)
+
+
+def _without_machine_steps(series: tuple[Series, ...]) -> tuple[tuple[Series, ...], set[int]]:
+    """The series without the steps that the floor takes alike, and the commits of these steps."""
+
+    def cell(one: Series) -> tuple[Any, ...]:
+        return one.workload, one.measure, tuple(one.parameters.items())
+
+    floors = {cell(one): one.steps for one in series if one.backend == FLOOR}
+    moved: set[int] = set()
+    kept = []
+    for one in series:
+        alike = {
+            step.commit
+            for step in one.steps
+            for floor in floors.get(cell(one), ())
+            if step.commit == floor.commit and _alike(step, floor)
+        }
+        if one.backend == FLOOR or not alike:
+            kept.append(one)
+        else:
+            moved |= alike
+            kept.append(replace(one, steps=tuple(step for step in one.steps if step.commit not in alike)))
+    return tuple(kept), moved
+
+
+def _alike(step: LevelStep, floor: LevelStep) -> bool:
+    """Whether less than a step remains of ``step`` when the factor of the floor's is taken out."""
+    if not all((step.before, step.after, floor.before, floor.after)):
+        return False
+    factor = (step.after / step.before) / (floor.after / floor.before)
+    return factor > 0 and max(factor, 1 / factor) <= 1 + STEP
 
 
 def _order(key: _Key) -> tuple[str, str, list[tuple[bool, float, str]]]:

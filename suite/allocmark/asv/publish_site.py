@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from allocmark.asv.gather import Contents
 from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.site_folder import MARKER, new_site
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
-from allocmark.errors import AllocmarkError
+from allocmark.errors import AllocmarkError, UsageError
+from allocmark.gate.revisions.git import git, resolve
 from allocmark.output import naming
 from allocmark.output.html import build_site
+from allocmark.output.text.figures import counted
 from allocmark.results.store import read_run
 
 
@@ -62,6 +64,8 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
             f"nothing to publish: no runs in {', '.join(settings['runs'])} (`allocmark run` makes one), and no results "
             f"of asv in {folder} (`asv run` measures commits)" + "".join(f"; {note}" for note in contents.notes)
         )
+    if tracked:
+        _check_repository(settings, {file.commit for machine in results.machines for file in machine.files})
     with naming(output), new_site(output) as html, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
         if tracked:
             staged = _stage(results, Path(work) / "results")
@@ -102,6 +106,32 @@ def _stage(results: Results, folder: Path) -> Path:
     kept = {name: known[name] for name in ("version", *results.benchmarks) if name == "version" or name in measured}
     (folder / BENCHMARKS).write_text(json.dumps(kept), encoding="utf-8")
     return folder
+
+
+def _check_repository(settings: dict[str, Any], measured: Set[str]) -> None:
+    """Raises UsageError, one line, when the repository lacks a branch of the configuration, or is a shallow clone that
+    lacks ``measured`` commits."""
+    repository = Path(settings.get("repo", settings["base"]))
+    if not repository.is_dir():
+        return  # a URL: asv clones it
+    known = [name.removeprefix("refs/") for name in git(repository, "for-each-ref", "--format=%(refname)").split()]
+    branches = [name.partition("/")[2] for name in known if name.startswith(("heads/", "remotes/"))]
+    for branch in settings.get("branches") or ():
+        try:
+            resolve(repository, branch)
+        except AllocmarkError:
+            raise UsageError(
+                f'{Path(settings["base"], CONFIG)}: "branches" has {branch!r}, and {repository} has no branch '
+                f"{branch!r}: it has {', '.join(branches) or 'none'}: name one of these; nothing was changed"
+            ) from None
+    if git(repository, "rev-parse", "--is-shallow-repository").strip() != "true":
+        return
+    missing = measured - set(git(repository, "rev-list", "--all", "HEAD").split())
+    if missing:
+        raise UsageError(
+            f"{repository}: a shallow clone, which lacks {counted(len(missing), 'commit')} with results: fetch the "
+            "whole history with `git fetch --unshallow`; nothing was changed"
+        )
 
 
 def _run_asv(settings: dict[str, Any]) -> None:

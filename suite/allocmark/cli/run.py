@@ -95,7 +95,10 @@ def add_run(commands: Any) -> None:
         "--json", metavar="FILE", help="also write samples and figures as one JSON document; -: print it, not the table"
     )
     where.add_argument(
-        "--resume", metavar="DIR", help="finish the interrupted run in DIR as it was asked for; needs no other option"
+        "--resume",
+        metavar="DIR",
+        help="finish the run in DIR as it was asked for; cases with a failed cell are measured again; needs no other "
+        "option",
     )
     parser.late = lambda: _add_passes(leave_out)
 
@@ -137,6 +140,7 @@ exit status: 0 done; 1 a cell failed, or a backend named with -b ran in no case;
 def _run(options: argparse.Namespace) -> int:
     from allocmark.discovery import discover
     from allocmark.measuring import runner
+    from allocmark.output.text.figures import counted
     from allocmark.output.text.progress import reporter
     from allocmark.output.text.run_table import render
     from allocmark.results.summary import document
@@ -151,6 +155,8 @@ def _run(options: argparse.Namespace) -> int:
         plan, writer, request = runner.resume(host, directory)
         for text in writer.removed:
             note(f"{text}: removed from the file; what is missing is measured again")
+        if writer.failed:
+            note(f"measured again: {counted(writer.failed, 'case')} in which a cell failed")
     else:
         request = _request(options)
         output = Path(options.output) if options.output else None

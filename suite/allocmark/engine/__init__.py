@@ -26,3 +26,8 @@ def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
     if distance < 0:
         raise OSError(int(-distance), f"no core-to-core probe between CPUs {cpu_a} and {cpu_b}")
     return distance
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process, and its process group, 2 s after the process ``parent`` died."""
+    lib.am_end_with_parent(parent)

@@ -84,8 +84,8 @@ def bisect(asked: GateRequest, good: str, bad: str) -> Gate | Bisection:
     if len(candidates) == 1:
         index = commits.index(candidates[0])
         proof = search.prove(commits[index - 1] if index else ends.base.commit, candidates[0])
-    put_away(folder, state, "bisection")
     subjects = {commit: git(repository, "log", "-1", "--format=%s", commit).strip() for commit in candidates}
+    put_away(folder, state, "bisection")  # last: until here the same call would go on from it
     return Bisection(ends, cause, tuple(steps), tuple(candidates), subjects, proof)
 
 

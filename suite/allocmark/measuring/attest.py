@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocmark.backend import Backend, Pages
@@ -15,6 +15,9 @@ THP_SHARE = 0.95
 # Of the resident memory, the share that must lie in blocks where THP is possible. The unaligned ends of a mapping
 # cannot, and need not; but a pool that is mostly such ends does not run on huge pages.
 THP_POSSIBLE_SHARE = 0.5
+
+# Gets that fail, as a share of all: with more, the figure is that of an empty pool.
+FAILED_SHARE = 0.01
 
 _LOOK = "see `allocmark doctor`"
 
@@ -76,6 +79,31 @@ def check_cache(asked: int, facts: Mapping[str, str]) -> str | None:
     if effective is None or effective == str(asked):
         return None
     return f"per-thread cache of {effective} objects, not the {asked} asked for"
+
+
+def check_cpus(planned: Sequence[int], samples: Sequence[Sequence[int]]) -> str | None:
+    """None when every actor was on the CPU ``planned`` for it (-1: on any), else a line for the notes of a table.
+
+    ``samples`` gives for each sample the CPU of each actor at its end.
+    """
+    moved = sum(any(own not in (-1, cpu) for own, cpu in zip(planned, cpus, strict=True)) for cpus in samples)
+    if not moved:
+        return None
+    return (
+        f"in {moved} of {len(samples)} samples an actor was not on its own CPU: something else changed the CPUs that "
+        "the process may use"
+    )
+
+
+def check_gets(failed: int, gets: float) -> str | None:
+    """None when few gets failed, else a line for the notes of a table. ``gets`` were successful.
+
+    A get that fails is tried again until the pool has enough objects, and the sample lasts as long as that takes.
+    """
+    share = failed / (failed + gets) if failed else 0.0
+    if share <= FAILED_SHARE:
+        return None
+    return f"{100 * share:.0f} % of its gets found too few objects and were tried again: give the pool more objects"
 
 
 def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -13,6 +13,7 @@ from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
+from allocmark.system.availability import memory_unavailable
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import all_workloads, find_workload
 from allocmark.workload.tape.compile import compile_workload
@@ -157,6 +158,13 @@ def _checked(backend: Backend, program: Program) -> Backend:
 
 def _obstacle(backend: Backend, program: Program) -> Unavailable | None:
     has = backend.capabilities
+    for pool in program.pools:
+        # The floor's objects are nobody's memory.
+        if pool.node >= 0 and not backend.floor:
+            if missing := memory_unavailable(pool.object_size * pool.objects, pool.node):
+                return replace(missing, reason=f"pool {pool.name!r}: {missing.reason}")
+            if not has.numa and len(machine.numa_nodes()) > 1:
+                return Unavailable(f"honours no NUMA node, and pool {pool.name!r} asks for node {pool.node}")
     for index, pool in enumerate(program.pools):
         users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
         if users > 1 and not has.thread_safe:

@@ -49,20 +49,24 @@ class CellProcess:
                 self._output = undo.enter_context(tempfile.TemporaryFile())
                 request_read, self._requests = _pipe(undo)
                 self._replies, reply_write = _pipe(undo)
+                arguments = request_read, reply_write, os.getpid()
                 with tempfile.TemporaryFile() as described:
                     described.write(json.dumps(job).encode())
                     described.seek(0)
                     self._process = subprocess.Popen(
                         # -P: a file in the current folder must not stand in for a module.
-                        [sys.executable, "-P", "-m", "allocmark.measuring.worker", str(request_read), str(reply_write)],
+                        [sys.executable, "-P", "-m", "allocmark.measuring.worker", *map(str, arguments)],
                         pass_fds=(request_read, reply_write),
                         stdin=described,
                         stdout=self._output,
                         stderr=subprocess.STDOUT,
                         env={**os.environ, **environ},
-                        # Ctrl-C is for the parent: it stops cells in its own order.
+                        # Ctrl-C is for the parent: it stops cells in its own order. What a cell starts is in its
+                        # process group and ends with it.
                         start_new_session=True,
                     )
+                # Tells when it ends. The pipe does not, where a process that it forked holds the other end.
+                self._life = os.pidfd_open(self._process.pid)
             except (OSError, ValueError) as error:
                 raise CellFailedError(f"its process could not be started: {error}") from error
             undo.pop_all()
@@ -83,13 +87,20 @@ class CellProcess:
         if self._requests >= 0:
             os.close(self._requests)
             self._requests = -1
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end(2)
         os.close(self._replies)
+        os.close(self._life)
         self._output.close()
+
+    def _end(self, patience: float) -> int:
+        """The exit status of the process, which is killed after ``patience`` seconds. What it started is killed."""
+        if self._process.returncode is None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._life, selectors.EVENT_READ)
+                selector.select(patience)
+            # Before it is waited for: until then nothing else can have its number.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
 
     def _send(self, request: Mapping[str, Any]) -> None:
         data = json.dumps(request).encode() + b"\n"
@@ -103,12 +114,13 @@ class CellProcess:
         deadline = time.monotonic() + self._timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
+            selector.register(self._life, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    self._process.kill()
-                    self._process.wait()
+                ready = [key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+                if not ready:
+                    self._end(0)
                     raise CellFailedError(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
-                data = os.read(self._replies, 1 << 16)
+                data = os.read(self._replies, 1 << 16) if self._replies in ready else b""
                 if not data:
                     raise CellFailedError(self._death(what))
                 self._buffer += data
@@ -119,11 +131,7 @@ class CellProcess:
         return reply
 
     def _death(self, what: str) -> str:
-        try:
-            code = self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        code = self._end(2)
         if code >= 0:
             return f"ended by itself during {what}, exit status {code}{self._last_lines()}"
         try:

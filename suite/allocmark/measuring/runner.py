@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import time
 import uuid
@@ -21,6 +23,9 @@ from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
 from allocmark.results.summary import check_baseline
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
+
+# Variables with which the loader or glibc's malloc works otherwise, in every process that inherits them.
+_CHANGES_MALLOC = re.compile(r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_\w*")
 
 Reporter = Callable[[Progress], None]
 
@@ -42,15 +47,22 @@ def start(
         argv=list(argv),
         seed=request.seed,
         baseline=baseline,
-        environment=machine.facts() | {"doctor": doctor.as_json(doctor.checks())},
+        environment=machine.facts() | {"doctor": doctor.as_json(doctor.checks()), "variables": _variables()},
         settings=request.to_json() | {"left_out": list(plan.left_out)},
         plan=tuple(case.record for case in plan.cases),
     )
     return plan, RunWriter.create(directory or fresh_folder(), header)
 
 
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in sorted(os.environ.items()) if value and _CHANGES_MALLOC.fullmatch(name)}
+
+
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
-    """Open a run file to finish it, as it was asked for. What a stopped run had begun is measured again."""
+    """Open a run file to finish it, as it was asked for.
+
+    What a stopped run had begun is measured again, and so are cases with a failed cell.
+    """
     header = read_run(directory).header
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")

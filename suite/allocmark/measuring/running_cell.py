@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import check_cache
+from allocmark.measuring.attest import check_cache, check_cpus, check_gets
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
@@ -137,7 +137,15 @@ class RunningCell:
     def _attestation(self, conditions: Mapping[str, Any], probes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """What was really on. Takes what belongs here out of ``probes``."""
         pools = self._closing["pools"]
-        notes = {pool.name: check_cache(pool.cache, pools.get(pool.name, {})) for pool in self._case.program.pools}
+        program = self._case.program
+        notes = {pool.name: check_cache(pool.cache, pools.get(pool.name, {})) for pool in program.pools}
+        taken = [reply for each, by in self._replies.items() if each.gives_samples for reply in by.values()]
+        gets = sum(reply["objects"] for reply in taken) / program.bulk if program.bulk else 0.0
+        of_all = (
+            check_cpus([cpu for cpu, _ in self._case.cpus], [reply["cpus"] for reply in taken]),
+            check_gets(sum(reply["failed_gets"] for reply in taken), gets),
+        )
+        notes[""] = "; ".join(filter(None, of_all))
         return {
             "declared_pages": str(self.backend.pages),
             "process": self._closing["facts"],

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT``, two inherited file descriptors.
+"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT PARENT``.
 
-Standard input holds one JSON document that says which cell it is. Then each line of IN is a request and each line of
-OUT its reply, as JSON. A request names a measurement pass and the units to run, or is ``finish``: probe again, drain,
-clean up. A reply with "error" is the last one. Standard output and error stay free for whatever a library prints.
+IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
+document that says which cell it is. Then each line of IN is a request and each line of OUT its reply, as JSON. A
+request names a measurement pass and the units to run, or is ``finish``: probe again, drain, clean up. A reply with
+"error" is the last one. Standard output and error stay free for whatever a library prints.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
+from allocmark.engine import end_with_parent
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.measuring.attest import attest
@@ -30,19 +33,26 @@ from allocmark.workload.tape.program import Program
 
 
 def main() -> int:
-    """Serve one cell until its input ends."""
+    """Serve one cell until it is finished, or its parent is gone."""
+    end_with_parent(int(sys.argv[3]))
     with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
         Path("/proc/self/oom_score_adj").write_text("1000")
     with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
         try:
-            _serve(requests, replies)
+            if _serve(requests, replies):
+                return 0
         except AllocmarkError as error:
             _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
             return 1
-    return 0
+        except BrokenPipeError:
+            pass
+        # Nobody waits for this process any more, and nobody else knows what it started.
+        os.killpg(os.getpid(), signal.SIGKILL)
+    return 1
 
 
-def _serve(requests: TextIO, replies: TextIO) -> None:
+def _serve(requests: TextIO, replies: TextIO) -> bool:
+    """Answers requests; whether the last one was to finish."""
     begun = time.monotonic()
     job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
@@ -63,9 +73,10 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
             request = json.loads(line)
             if request["do"] == "finish":
                 _finish(engine, program, backend, probes, phases, replies)
-                return
+                return True
             _reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
+        return False
     except BaseException:
         engine.abandon()
         raise

@@ -126,7 +126,8 @@ class Block:
 class MeasuredCase:
     """A finished case: its cells in the order of the plan, and its blocks.
 
-    ``cut_short``: the run was stopped in it, so it has fewer blocks than were asked for; resuming measures it again.
+    ``cut_short``: the run was stopped in it, so it has fewer blocks than were asked for. Resuming measures it again,
+    and a case with a failed cell, too.
     """
 
     case: Count
@@ -135,6 +136,11 @@ class MeasuredCase:
     seconds: Seconds
     measured_seconds: Seconds
     cut_short: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether a cell failed."""
+        return any(cell.status == "failed" for cell in self.cells)
 
 
 @dataclass(frozen=True)

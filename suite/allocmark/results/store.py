@@ -110,11 +110,12 @@ def fresh_folder() -> Path:
 class RunWriter:
     """Writes one run file, locked meanwhile. Leaving the context closes the file and does not end the run."""
 
-    def __init__(self, path: Path, fd: int, header: RunHeader, done: set[int]) -> None:
+    def __init__(self, path: Path, fd: int, header: RunHeader, done: set[int], failed: int = 0) -> None:
         """Use `create` or `resume`."""
         self.path = path
         self.header = header
-        self.done = done  #: the cases that are in the file
+        self.done = done  #: the cases that are in the file and need not be measured again
+        self.failed = failed  #: how many cases of the resumed run have a failed cell, and are measured again
         self.removed: list[str] = []  #: notes on the damaged lines that resuming removed
         self._fd = fd
         self._seconds = self._measured_seconds = 0.0  # of the cases that were there when it was resumed
@@ -149,7 +150,10 @@ class RunWriter:
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> Self:
-        """Go on with a run. Only its whole cases stay in the file: the end, and what is damaged, are removed."""
+        """Go on with a run. Only its whole cases stay in the file: the end, and what is damaged, are removed.
+
+        A case with a failed cell is not `done`: it stays in the file until it is written again.
+        """
         path = _locate(Path(directory))
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -168,8 +172,9 @@ class RunWriter:
                 old, fd = fd, _rewritten(path, whole)
                 os.close(old)
             undo.pop_all()
-        kept = [case for case in run.cases if run.is_whole(case)]
-        writer = cls(path, fd, run.header, {case.case for case in kept})
+        whole_cases = [case for case in run.cases if run.is_whole(case)]
+        kept = [case for case in whole_cases if not case.failed]
+        writer = cls(path, fd, run.header, {case.case for case in kept}, len(whole_cases) - len(kept))
         writer.removed = run.notes
         writer._seconds = sum(case.seconds for case in kept)
         writer._measured_seconds = sum(case.measured_seconds for case in kept)
@@ -279,7 +284,8 @@ class _Lines:
         self._last = number
 
     def _case(self, number: int, case: MeasuredCase) -> None:
-        if case.case in self.cases:
+        # Resuming measures a case with a failed cell again: the later one counts.
+        if case.case in self.cases and not self.cases[case.case].failed:
             raise RecordError(f"case {case.case} is there for the second time")
         cells: dict[str, MeasuredCell] = {}
         used = [number]

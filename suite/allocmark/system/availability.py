@@ -12,7 +12,7 @@ import os
 
 from allocmark.backend import Unavailable
 from allocmark.system import machine
-from allocmark.system.machine import HUGEPAGES, NODE, THP, chosen, parse_cpu_list, read
+from allocmark.system.machine import HUGEPAGES, THP, chosen, read
 
 
 def as_root(command: str) -> str:
@@ -33,7 +33,7 @@ def size_text(n: int) -> str:
 def memory_unavailable(size: int, node: int | None = None) -> Unavailable | None:
     """Why ``size`` bytes of memory cannot be had, on one NUMA node or anywhere."""
     where = "" if node is None else f" on NUMA node {node}"
-    if node is not None and node not in parse_cpu_list(read(f"{NODE}/online") or "0"):
+    if node is not None and node not in (machine.numa_nodes() or [0]):
         return Unavailable(f"this machine has no NUMA node {node}", "numactl --hardware")
     available = machine.mem_available(node)
     if size <= available:

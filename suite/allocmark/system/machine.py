@@ -72,6 +72,11 @@ def _meminfo(key: str, node: int | None = None) -> int | None:
 # CPUs
 
 
+def numa_nodes() -> list[int]:
+    """The NUMA nodes that are there; empty where the kernel knows none."""
+    return parse_cpu_list(read(f"{NODE}/online") or "")
+
+
 def cpu_node(cpu: int) -> int:
     """The NUMA node of a CPU; 0 where the kernel knows no nodes."""
     try:
@@ -222,7 +227,7 @@ def _machine() -> dict[str, Any]:
     """What stays the same from boot to boot."""
     info = _cpuinfo()
     present = parse_cpu_list(read(f"{CPU}/present") or "")
-    nodes = parse_cpu_list(read(f"{NODE}/online") or "")
+    nodes = numa_nodes()
     memory = _meminfo("MemTotal")
     return {
         "cpu": info.get("model name") or info.get("CPU part"),

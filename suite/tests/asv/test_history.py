@@ -49,6 +49,30 @@ def test_a_planted_step_is_found_where_it_is_and_nowhere_else(tmp_path: Path) ->
             assert series.steps == ()
 
 
+def test_a_step_of_the_floor_is_none_of_the_backends(tmp_path: Path) -> None:
+    hashes = synthetic.project(tmp_path, 24)
+    place = tmp_path / ".asv/results" / str(synthetic.MACHINE["machine"])
+    for name in hashes[12:]:  # another machine of the same name
+        (file,) = place.glob(f"{name[:8]}-*.json")
+        members = json.loads(file.read_text())
+        for bench, row in members["results"].items():
+            entry = dict(zip(members["result_columns"], row, strict=False))
+            for column in ("result", "stats_ci_99_a", "stats_ci_99_b"):
+                entry[column] = [value and value * 1.3 for value in entry[column]]
+            members["results"][bench] = list(entry.values())
+        file.write_text(json.dumps(members))
+    facts = {key: value for key, value in synthetic.MACHINE.items() if key != "cpu"}
+    (place / "machine.json").write_text(json.dumps(facts))
+    history = history_of(tmp_path)
+    for series in history.series:
+        # What got slower by itself is still told, and so is the floor.
+        told = series.backend == "null" or f"{series.backend}:{series.variant}" == synthetic.SLOWED
+        assert [step.commit for step in series.steps] == [12] * told
+    unknown, moved = history.notes
+    assert "its hardware is not known" in unknown
+    assert f"(at {hashes[12][:8]})" in moved
+
+
 def test_a_small_step_is_none() -> None:
     def line(after: float) -> list[Point]:
         return [Point(i, (1.0 if i < 10 else after) + 0.001 * (i % 3), None, None, 1) for i in range(20)]

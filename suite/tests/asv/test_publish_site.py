@@ -185,12 +185,37 @@ def test_what_fails_leaves_the_old_site(project: Path, monkeypatch: pytest.Monke
     site, _ = site_of(project)
     before = (site / "index.html").read_bytes()
     config = json.loads((project / "asv.conf.json").read_text())
-    (project / "asv.conf.json").write_text(json.dumps(config | {"branches": ["nowhere"]}))
+    (project / "asv.conf.json").write_text(json.dumps(config | {"repo": "file:///nowhere"}))
     with pytest.raises(AllocmarkError, match="asv publish failed, nothing was changed: ") as caught:
         site_of(project)
     assert "\n" not in str(caught.value)
     assert (site / "index.html").read_bytes() == before
     assert [path.name for path in site.parent.iterdir() if path.name.startswith(".html")] == []
+
+
+def test_a_branch_that_is_not_there_is_refused(project: Path) -> None:
+    config = json.loads((project / "asv.conf.json").read_text())
+    (project / "asv.conf.json").write_text(json.dumps(config | {"branches": ["master"]}))
+    with pytest.raises(UsageError, match=r"asv\.conf\.json: .*has no branch 'master': it has main: "):
+        site_of(project)
+    assert not (project / ".asv/html").exists()
+
+
+def test_a_shallow_clone_is_refused_where_it_lacks_commits_with_results(project: Path, tmp_path: Path) -> None:
+    def clone(depth: int) -> Path:
+        folder = tmp_path / str(depth)
+        subprocess.run(["git", "clone", "-q", f"--depth={depth}", f"file://{project}", str(folder)], check=True)
+        for name in ("asv.conf.json", ".asv"):
+            copy = shutil.copytree if (project / name).is_dir() else shutil.copy
+            copy(project / name, folder / name)
+        return folder
+
+    with pytest.raises(UsageError, match=r"a shallow clone, which lacks 5 commits with results: .*--unshallow"):
+        site_of(clone(1))
+    assert not (tmp_path / "1/.asv/html").exists()
+    site, notes = site_of(clone(6))
+    assert site.is_dir()
+    assert not any("lacks" in note for note in notes)
 
 
 def test_a_folder_of_others_is_not_replaced(project: Path) -> None:

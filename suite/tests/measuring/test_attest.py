@@ -2,7 +2,7 @@
 import pytest
 
 from allocmark.backend import Backend, Pages
-from allocmark.measuring.attest import attest, check_cache, check_pages
+from allocmark.measuring.attest import attest, check_cache, check_cpus, check_gets, check_pages
 
 MIB = 1 << 20
 
@@ -84,3 +84,19 @@ def test_both_phases_are_attested():
     reason = attest(backend, {"populated": good, "after": bad})
     assert reason is not None
     assert reason.startswith("after: declared thp, but the kernel reports 2 of 20 MiB")
+
+
+def test_actors_on_other_cpus_are_noted():
+    assert check_cpus([2, 3], [[2, 3], [2, 3]]) is None
+    assert check_cpus([-1, -1], [[2, 3], [3, 2]]) is None  # not pinned
+    assert check_cpus([0, 1, 0], [[0, 1, 0]]) is None  # more actors than CPUs
+    # Both on the CPUs of the plan, and never on another.
+    note = check_cpus([0, 1], [[0, 1], [0, 0], [0, 0]])
+    assert note is not None
+    assert note.startswith("in 2 of 3 samples an actor was not on its own CPU")
+
+
+@pytest.mark.parametrize(("failed", "gets", "said"), [(0, 0, None), (1, 99, None), (2, 98, "2 %"), (300, 100, "75 %")])
+def test_gets_that_failed_are_noted(failed, gets, said):
+    note = check_gets(failed, gets)
+    assert (note and note.partition(" of its gets")[0]) == said

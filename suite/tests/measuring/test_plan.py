@@ -10,6 +10,7 @@ from allocmark.errors import UsageError
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.request import Request
 from allocmark.results.records import RecordError
+from allocmark.system import machine
 
 
 def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str]:
@@ -49,3 +50,21 @@ def test_settings_of_another_type_are_refused(spoil):
 def test_an_unknown_backend_is_refused():
     with pytest.raises(UsageError, match="no backend is called 'glibd'; did you mean 'glibc'"):
         labels("glibd", floor=False)
+
+
+@pytest.mark.parametrize(
+    ("online", "node", "reason"),
+    [
+        ("0", "1", "pool 'mbuf': this machine has no NUMA node 1"),
+        ("0", "0", None),
+        ("0-1", "1", "honours no NUMA node, and pool 'mbuf' asks for node 1"),
+    ],
+)
+def test_a_pool_on_a_numa_node(online, node, reason, monkeypatch):
+    monkeypatch.setattr(machine, "numa_nodes", lambda: machine.parse_cpu_list(online))
+    overrides = {"pools.mbuf.node": [node]}
+    request = Request(workloads=["burst"], backends=["glibc"], short=True, overrides=overrides)
+    for case in make_plan(request, plugins.load()).cases:
+        floor, glibc = (cell.backend.unavailable for cell in case.cells)
+        assert floor is None
+        assert (glibc and glibc.reason) == reason

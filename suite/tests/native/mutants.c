@@ -87,13 +87,18 @@ static void misbehave(struct pool *pool, void **objects) {
     if (is("misaligned")) objects[0] = first + 8;
     if (is("null")) objects[0] = NULL;
     if (is("overwrite") && pool->held) ((char *)pool->held)[17] ^= 1;
-    if (is("crash")) raise(SIGSEGV);
+    if ((is("fork_crash") || is("fork_hang")) && fork() == 0) {
+        fprintf(stderr, "mutants: child %d\n", (int)getpid());
+        for (;;) pause();
+    }
+    if (is("crash") || is("fork_crash")) raise(SIGSEGV);
     if (is("killed")) raise(SIGKILL);
     if (is("abort")) {
         fprintf(stderr, "mutants: heap is corrupt, giving up\n");
         abort();
     }
-    if (is("hang")) sleep(1000);
+    if (is("hang") || is("fork_hang"))
+        for (;;) pause();
     if (is("exit")) _exit(7);
 }
 

@@ -181,6 +181,12 @@ const void *am_null_table(void);
  */
 double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
 
+/**
+ * From now on this process is killed 2 s after the process `parent` died, whatever it is doing, and its
+ * process group with it if it leads one. Takes SIGHUP and SIGALRM.
+ */
+void am_end_with_parent(int64_t parent);
+
 #ifdef __cplusplus
 }
 #endif

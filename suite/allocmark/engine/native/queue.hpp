@@ -28,13 +28,13 @@ namespace allocmark {
 class Queue {
   public:
     Queue(uint32_t capacity, bool one_sender, bool one_receiver)
-        : mask_(std::bit_ceil(capacity) - 1), slots_(aligned_slots(size_t(mask_) + 1)), sender_(!one_sender),
-          receiver_(!one_receiver) {}
+        : capacity_(capacity), mask_(std::bit_ceil(capacity) - 1), slots_(aligned_slots(size_t(mask_) + 1)),
+          sender_(!one_sender), receiver_(!one_receiver) {}
 
     /** False when there is no room for all n. */
     bool send(void *const *objects, uint32_t n) {
         uint64_t at;
-        if (!sender_.claim(n, uint64_t(mask_) + 1, receiver_.tail, at)) return false;
+        if (!sender_.claim(n, capacity_, receiver_.tail, at)) return false;
         const uint32_t place = uint32_t(at) & mask_, first = std::min(n, mask_ - place + 1);
         std::memcpy(&slots_[place], objects, first * sizeof(void *));
         std::memcpy(&slots_[0], objects + first, (n - first) * sizeof(void *));
@@ -60,8 +60,8 @@ class Queue {
         const uint64_t received = receiver_.tail.load(std::memory_order_acquire);
         return uint32_t(sender_.tail.load(std::memory_order_relaxed) - received);
     }
-    uint32_t room() const { return mask_ + 1 - std::min(filled(), mask_ + 1); }
-    uint32_t half() const { return (mask_ + 1) / 2; }
+    uint32_t room() const { return capacity_ - std::min(filled(), capacity_); }
+    uint32_t half() const { return capacity_ / 2; }
 
   private:
     static constexpr size_t kLine = 128; // neighbouring lines are fetched in pairs
@@ -121,7 +121,7 @@ class Queue {
         static bool short_of(uint32_t n, uint64_t difference) { return int64_t(difference) < int64_t(n); }
     };
 
-    const uint32_t mask_;
+    const uint32_t capacity_, mask_;
     const std::unique_ptr<void *[], FreeSlots> slots_;
     End sender_, receiver_;
 };

@@ -25,6 +25,12 @@ def resolve(repository: Path, name: str) -> str:
     return found.stdout.strip()
 
 
+def submodules(repository: Path, commit: str) -> list[str]:
+    """The paths of a commit's submodules; `checked_out` leaves them empty."""
+    entries = git(repository, "ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
+    return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+
+
 @contextmanager
 def checked_out(repository: Path, name: str) -> Iterator[Path]:
     """A folder with all files of a commit, for as long as the context lasts. Raises as `resolve` does."""

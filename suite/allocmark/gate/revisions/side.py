@@ -8,7 +8,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from allocmark.discovery import discover
 from allocmark.errors import UsageError
 from allocmark.gate.revisions.build_backends import Built, build_backends
-from allocmark.gate.revisions.git import checked_out, resolve
+from allocmark.gate.revisions.git import checked_out, resolve, submodules
 from allocmark.gate.revisions.wheel import pip, short_digest
 from allocmark.plugins import Host, Registered, canonical
 
@@ -69,7 +69,18 @@ def prepare(repository: Path, revision: str, state: Path) -> Side:
 def _build(repository: Path, commit: str, wheels: Path) -> tuple[Built, ...]:
     """Cached, so that a build that fails is tried once per process."""
     with checked_out(repository, commit) as checkout:
-        return tuple(build_backends(checkout, wheels, python=Path(sys.executable)))
+        built = build_backends(checkout, wheels, python=Path(sys.executable))
+    links = submodules(repository, commit)
+    return tuple(_without_submodules(each, links) for each in built)
+
+
+def _without_submodules(built: Built, links: list[str]) -> Built:
+    """What was not built for want of a submodule says so: the compiler only names a file."""
+    inside = [link for link in links if link.startswith(f"backends/{built.name}/")]
+    if not built.reason or not inside:
+        return built
+    which = f"its git submodule {', '.join(inside)} is empty here, as the gate does not follow submodules"
+    return replace(built, reason=f"{which}: put the files into the repository itself ({built.reason})")
 
 
 def _digest(wheel: Path) -> str:

@@ -30,6 +30,7 @@ ignore_products = shutil.ignore_patterns(
 _FLAGS = re.compile(
     r"(ALLOCMARK_MARCH|CC|CXX|LD|AR|(C|CXX|CPP|LD)FLAGS|PKG_CONFIG.*|C(PLUS)?_INCLUDE_PATH|LIBRARY_PATH|DIST_.*)\Z"
 )
+_NOT_FOR_PIP = ("PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 _ASK = """
 import importlib.metadata, json, sys, sysconfig
 print(json.dumps({
@@ -91,10 +92,11 @@ def pip(*arguments: str) -> None:
     """Run the pip of this Python. Raises AllocmarkError with the first line of its error when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", *arguments],
-        env=_pip_environ(),
+        env=_pip_environ(downloads="--no-index" not in arguments),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
     )
     if done.returncode:
@@ -102,11 +104,16 @@ def pip(*arguments: str) -> None:
         raise AllocmarkError(f"pip {arguments[0]} failed: {said[0] if said else f'exit status {done.returncode}'}")
 
 
-def _pip_environ() -> dict[str, str]:
-    """The environment for a pip that asks nothing and sees only the packages of its own Python."""
-    environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "LC_ALL": "C"}
-    environ.pop("PYTHONPATH", None)
-    return environ
+def _pip_environ(downloads: bool = False) -> dict[str, str]:
+    """The environment for a pip that asks nothing and sees only the packages of its own Python.
+
+    Only one that ``downloads`` reads the user's settings, as they say from where, but not those that say where to.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_PIP}
+    if not downloads:
+        environ = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
+        environ["PIP_CONFIG_FILE"] = os.devnull
+    return environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_USER": "0", "LC_ALL": "C"}
 
 
 def digest(folder: Path) -> str:
@@ -138,7 +145,9 @@ def toolchain(python: Path) -> str:
 def ask(python: Path, code: str) -> str:
     """What ``code`` prints under ``python``. Raises AllocmarkError when it fails: something is not installed."""
     # -P: a file in the current folder must not be taken for a module.
-    asked = subprocess.run([str(python), "-P", "-c", code], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [str(python), "-P", "-c", code], capture_output=True, text=True, errors="replace", check=False
+    )
     if asked.returncode:
         said = (asked.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise AllocmarkError(f"{python} cannot build backends: {said}; it needs allocmark, cffi and setuptools")
@@ -163,7 +172,7 @@ def _cause(log: str) -> str:
 
 def _version(compiler: str) -> str:
     try:
-        asked = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True, check=False)
+        asked = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True, errors="replace")
     except OSError:
         return "missing"
     return asked.stdout.partition("\n")[0]
@@ -173,7 +182,7 @@ def _libraries() -> list[str]:
     """The packages that pkg-config finds, with size and time: a wheel may contain inlined code of one."""
     query = [os.environ.get("PKG_CONFIG", "pkg-config"), "--variable", "pc_path", "pkg-config"]
     try:
-        path = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+        path = subprocess.run(query, capture_output=True, text=True, errors="replace").stdout.strip()
     except OSError:
         return []
     folders = [*os.environ.get("PKG_CONFIG_PATH", "").split(os.pathsep), *path.split(os.pathsep)]

@@ -128,12 +128,15 @@ def _notes(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterator[s
 
 def _attested(cases: Sequence[CaseSummary], names: Names) -> Iterable[str]:
     """What was found on in the cells that have figures, and is not what the workload asked for."""
-    found: dict[str, dict[str, None]] = {}  # a note, and the pools that it is about
-    for cell in (cell.cell for case in cases for cell in case.cells):
-        notes = cell.attestation.get("notes")
-        for pool, note in (notes if isinstance(notes, Mapping) else {}).items():
-            found.setdefault(f"{names[cell.label]}: {plain(str(note))}", {})[plain(str(pool))] = None
-    return [f"{note} (in {', '.join(pools)})." for note, pools in found.items()]
+    found: dict[str, dict[str, None]] = {}  # a note, and the pools that it is about; none: about the whole cell
+    for case in cases:
+        for cell in (each.cell for each in case.cells):
+            notes = cell.attestation.get("notes")
+            for pool, note in (notes if isinstance(notes, Mapping) else {}).items():
+                where = "" if pool else _where(case, cases)
+                pools = found.setdefault(f"{names[cell.label]}{where}: {plain(str(note))}", {})
+                pools |= {plain(str(pool)): None} if pool else {}
+    return [note + (f" (in {', '.join(pools)})." if pools else ".") for note, pools in found.items()]
 
 
 def _differing(cases: Sequence[CaseSummary], names: Names) -> Iterator[str]:

@@ -23,6 +23,10 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     yield f"{plain(header.id)}, {plain(header.created)}, seed {header.seed}"
     if machine := machine_facts(header.environment):
         yield machine
+    variables = header.environment.get("variables")
+    if isinstance(variables, Mapping) and variables:
+        said = ", ".join(plain(f"{name}={value}") for name, value in variables.items())
+        yield f"{said} was set: every backend was measured with it, and malloc may not be the C library's"
     versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
     if versions:
         yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())

@@ -78,6 +78,22 @@ class Program:
                     most[insn.target] = max(most[insn.target], sizes[insn.op])
         return most
 
+    @property
+    def bulk(self) -> float:
+        """Objects per get: the mean of all gets in a unit. 0 when there are none."""
+        objects = gets = 0
+        for actor in self.actors:
+            times = [actor.passes]
+            for insn in (Insn(Op(op), *rest) for op, *rest in LAYOUT.iter_unpack(actor.body)):
+                if insn.op is Op.LOOP:
+                    times.append(times[-1] * insn.arg)
+                elif insn.op is Op.END:
+                    times.pop()
+                elif insn.op in (Op.GET, Op.GET_READ, Op.GET_WRITE):
+                    gets += times[-1] * insn.arg
+                    objects += times[-1] * insn.arg * insn.n
+        return objects / gets if gets else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""
         document = asdict(self)

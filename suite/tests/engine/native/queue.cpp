@@ -73,7 +73,7 @@ void all_or_nothing() {
     void *in[8], *out[8] = {};
     for (int i = 0; i < 8; ++i) in[i] = &values[i];
     for (const bool alone : {true, false}) {
-        Queue queue(5, alone, alone); // rounded up to 8
+        Queue queue(8, alone, alone);
         CHECK(!queue.receive(out, 1));
         CHECK(queue.send(in, 6));
         CHECK(queue.filled() == 6 && queue.room() == 2 && queue.half() == 4);
@@ -86,6 +86,20 @@ void all_or_nothing() {
         CHECK(queue.receive(out, 8));
         for (int i = 0; i < 8; ++i) CHECK(out[i] == in[(5 + i) % 8]);
         CHECK(!queue.receive(out, 1));
+    }
+}
+
+/// Of 5 places there are 5, wherever in the ring its positions are.
+void holds_its_capacity() {
+    int value;
+    void *one[5] = {&value, &value, &value, &value, &value}, *out[5];
+    for (const bool alone : {true, false}) {
+        Queue queue(5, alone, alone);
+        for (int i = 0; i < 20; ++i) {
+            CHECK(queue.send(one, 4) && !queue.send(one, 2) && queue.room() == 1);
+            CHECK(queue.send(one, 1) && !queue.send(one, 1) && queue.room() == 0 && queue.half() == 2);
+            CHECK(queue.receive(out, 5) && queue.room() == 5);
+        }
     }
 }
 
@@ -119,6 +133,7 @@ void waits_for_half_end() {
 int main(int, char **arguments) {
     const uint32_t per_sender = 336 * uint32_t(std::atoi(arguments[1])); // divides by all bulks and receivers
     all_or_nothing();
+    holds_its_capacity();
     waits_for_half_end();
     for (uint32_t senders = 1; senders <= 3; ++senders)
         for (uint32_t receivers = 1; receivers <= 3; ++receivers)

@@ -13,6 +13,8 @@ import pytest
 from allocmark import AllocmarkError
 from allocmark.gate.revisions.build_backends import build_backends
 from allocmark.gate.revisions.git import checked_out
+from allocmark.gate.revisions.side import prepare
+from fixtures.histories import History
 
 PYTHON = Path(sys.executable)
 
@@ -82,3 +84,29 @@ def test_a_python_that_cannot_build_is_said_in_one_line(history, cache):
         build_backends(files, cache, python=lacking)
     assert "it needs allocmark, cffi and setuptools" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_pip_settings_of_the_user_do_not_reach_the_build(history, tmp_path, monkeypatch):
+    settings = tmp_path / "pip.conf"
+    settings.write_text("[install]\nuser = yes\n[wheel]\nno-such-option = 1\nindex-url = nowhere\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    for name in ("PIP_USER", "PIP_REQUIRE_HASHES"):
+        monkeypatch.setenv(name, "yes")
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    side = prepare(history.folder, history.fast, tmp_path / "state")
+    assert side.why_not("allocmark-freelist") is None
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_empty_submodule_is_named_as_the_cause(tmp_path):
+    made = History(tmp_path / "repository")
+    made.backend(400)
+    made.break_build()
+    made.git("add", "backends")
+    made.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},backends/freelist/vendor")
+    made.git("commit", "-qm", "a submodule")
+    side = prepare(made.folder, "HEAD", tmp_path / "state")
+    reason = side.why_not("allocmark-freelist")
+    assert reason.startswith("its git submodule backends/freelist/vendor is empty here, as the gate does not follow")
+    assert "src/freelist.c:" in reason
