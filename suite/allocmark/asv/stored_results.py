@@ -120,7 +120,8 @@ def _benchmarks(path: Path, notes: list[str]) -> dict[str, Benchmark]:
         if name == "version":  # the format's own number
             continue
         try:
-            _check(entry if isinstance(entry, dict) else {}, _BENCHMARK)
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(k), t) for k, t in _BENCHMARK.items()):
+                raise _DamagedError("damaged: a member is missing or of a wrong kind")
             names, values = entry["param_names"], entry["params"]
             if entry["name"] != name or not _texts(names) or len(names) != len(values) or not all(map(_texts, values)):
                 raise _DamagedError("damaged: its name, or its parameters and their values, do not fit together")
@@ -129,12 +130,6 @@ def _benchmarks(path: Path, notes: list[str]) -> dict[str, Benchmark]:
             continue
         found[name] = Benchmark(name, entry["version"], entry["unit"], tuple(names))
     return found
-
-
-def _check(members: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> None:
-    for key, kind in kinds.items():
-        if not isinstance(members.get(key), kind):
-            raise _DamagedError(f'damaged: "{key}" is missing or of a wrong kind')
 
 
 def _texts(value: Any) -> bool:
@@ -171,7 +166,9 @@ def _machine(folder: Path, notes: list[str]) -> Machine | None:
 
 def _result_file(path: Path, facts: Mapping[str, Any]) -> ResultFile:
     members = _object(path, 2)
-    _check(members, _RESULT_FILE)
+    for key, kind in _RESULT_FILE.items():
+        if not isinstance(members.get(key), kind):
+            raise _DamagedError(f'damaged: "{key}" is missing or of a wrong kind; measure that commit again')
     params = members["params"]
     if params.get("machine") != facts["machine"]:
         raise _DamagedError(f"is of machine {params.get('machine')!r}; move it to that machine's folder")
@@ -183,9 +180,11 @@ def _result_file(path: Path, facts: Mapping[str, Any]) -> ResultFile:
             )
     columns, date = members["result_columns"], _finite(members["date"])
     if not _texts(columns) or not all(isinstance(value, _SCALAR) for value in params.values()):
-        raise _DamagedError('damaged: "result_columns" or "params" holds values of a wrong kind')
+        raise _DamagedError(
+            'damaged: a value in "result_columns" or "params" is of a wrong kind; measure that commit again'
+        )
     if date is None or not 0 <= date < _LATEST or not _HASH.fullmatch(members["commit_hash"]):
-        raise _DamagedError('damaged: "date" or "commit_hash" cannot be right')
+        raise _DamagedError('damaged: "date" or "commit_hash" cannot be right; measure that commit again')
     rows = []
     for name, row in members["results"].items():
         try:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from allocmark.errors import RunFileError, UsageError
+from allocmark.errors import RunFileError, UsageError, show
 from allocmark.results.records import (
     FORMAT,
     End,
@@ -280,7 +280,7 @@ class _Lines:
             case "end":
                 self.end = typed(End, record)
             case kind:
-                raise RecordError(f'"type" is {kind!r}, expected "cell", "case" or "end"')
+                raise RecordError(f'"type" is {show(kind)}, expected "cell", "case" or "end"')
         self._last = number
 
     def _case(self, number: int, case: MeasuredCase) -> None:

@@ -158,3 +158,67 @@ def test_without_the_list_of_benchmarks_there_is_no_history(results: Path) -> No
     assert "benchmarks.json: damaged or half-written" in note
     assert "asv run --bench just-discover" in note
     assert read.machines == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 3}, "a member is missing or of a wrong kind"),
+        ({"params": {"backend": 1}}, "a member is missing or of a wrong kind"),
+        ({"param_names": ["backend", 7]}, "do not fit together"),
+        ({"param_names": ["backend"]}, "do not fit together"),
+        ({"name": "other"}, "do not fit together"),
+    ],
+)
+def test_one_damaged_benchmark_costs_its_figures(results: Path, change: dict[str, Any], said: str) -> None:
+    edit(results / "benchmarks.json", lambda members: members["burst.time_object"].update(change))
+    read = read_results(results)
+    (note,) = read.notes
+    assert note.startswith(f"{results}/benchmarks.json: burst.time_object: damaged: ")
+    assert said in note
+    assert sorted(read.benchmarks) == ["cross_core_free.time_object", "mixed_sizes.time_object"]
+    assert len(read.machines[0].files) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("result", 1e300, "too large"),
+        ("result", 10**400, "something else in the place of a number"),
+        ("result", -1.0, "negative"),
+        ("result", True, "something else in the place of a number"),
+        ("result", 5e-9, "and samples with the median"),
+        ("stats_ci_99_b", 1e-15, "outside its interval"),
+        ("samples", "many", "samples that are no list"),
+        ("stats_repeat", -3, "negative"),
+    ],
+)
+def test_a_figure_that_cannot_be_costs_its_file(results: Path, column: str, value: Any, said: str) -> None:
+    def change(members: dict[str, Any]) -> None:
+        members["results"]["burst.time_object"][synthetic.COLUMNS.index(column)][0] = value
+
+    edit(files(results)[0], change)
+    read = read_results(results)
+    (note,) = read.notes
+    assert note.startswith(f"{files(results)[0]}: damaged: burst.time_object has ")
+    assert said in note
+    assert len(read.machines[0].files) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"result_columns": [1, {}]},
+        {"params": {"machine": "bench1", "x": []}},
+        {"date": 1e300},
+        {"commit_hash": "--help"},
+        {"results": {"burst.time_object": [[1.0], 5]}},
+        {"results": {"burst.time_object": [None, [["1"] * 1000] * 4]}},
+    ],
+)
+def test_members_of_a_wrong_kind_cost_their_file(results: Path, change: dict[str, Any]) -> None:
+    edit(files(results)[0], lambda members: members.update(change))
+    read = read_results(results)
+    (note,) = read.notes
+    assert note.startswith(f"{files(results)[0]}: damaged: ")
+    assert len(read.machines[0].files) == 2
