@@ -167,14 +167,15 @@ def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
             "-m",
             "allocmark",
             "run",
-            "cross_core_free",
-            "--short",
+            "burst",
             "--set",
-            "hold=0",
+            "bulk=8",
             "--set",
-            "touch=0",
+            "keep=128",
+            "--set",
+            "cores=2",
         ],
-        *["--blocks", "200", "--sample-ms", "5", "--no-latency", "--no-reuse", "-b", "mutant:none", "-o", "here"],
+        *["--short", "--blocks", "400", "--sample-ms", "5", "--no-latency", "--no-reuse", "-b", "mutant:none"],
     ]
     environment = {**os.environ, "PYTHONPATH": str(mutants)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:
