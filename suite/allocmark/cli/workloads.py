@@ -78,7 +78,7 @@ def _show_cases(options: argparse.Namespace) -> int:
             case.parameters
             | {
                 "actors": ", ".join(actor.name for actor in program.actors),
-                "objects per unit": sum(actor.objects * actor.passes for actor in program.actors),
+                "objects per unit": sum(actor.objects * actor.iterations for actor in program.actors),
                 "held at once": " + ".join(f"{sum(actor.ring_capacity):,}" for actor in program.actors),
                 "pools": f"{program.pool_bytes / 2**20:,.0f} MiB",
             }

@@ -133,7 +133,7 @@ class Engine:
         self._run(lib.AM_SETTLE)
 
     def sample(self, units: int) -> Sample:
-        """Every actor runs ``units`` times its passes."""
+        """Every actor runs ``units`` times its iterations."""
         self._run(lib.AM_SAMPLE, units)
         return self._sample()
 

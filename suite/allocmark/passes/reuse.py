@@ -102,7 +102,7 @@ def counted(engine: Engine, program: Program) -> dict[str, Any]:
     First as many objects are got as the pools have: a pool that hands out all of them in turn is then seen doing so.
     """
     skip = min(MOST_SKIPPED, sum(pool.objects for pool in program.pools))
-    per_unit = sum(actor.objects * actor.passes for actor in program.actors)
+    per_unit = sum(actor.objects * actor.iterations for actor in program.actors)
     units = -(-(skip + EVENTS) // per_unit)
     return figures([Event(*event) for event in engine.trace(units, skip, EVENTS)], program.touched)
 

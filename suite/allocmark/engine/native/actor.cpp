@@ -96,13 +96,13 @@ void Actor::leave() {
 
 void Actor::settle(Watch how) {
     if (!interpreter_.run(prologue_.data(), how)) return;
-    for (uint64_t pass = 0; pass < plan_.settle_passes; ++pass)
+    for (uint64_t done = 0; done < plan_.settle_iterations; ++done)
         if (!interpreter_.run(body_.data(), how)) return;
 }
 
 am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     interpreter_.clear_counters();
-    const uint64_t passes = plan_.passes * units;
+    const uint64_t iterations = plan_.iterations * units;
     const am_insn *body = body_.data();
     // A trace must be the same in every run, so there no actor stops early.
     const bool may_stop = !plan_.coupled && how != Watch::kTrace;
@@ -113,12 +113,12 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     while (now_ns() < start) cpu_relax();
     if (how == Watch::kTrace) shared_.trace->turns.join(index);
 
-    uint64_t pass = 0;
-    for (; pass < passes; ++pass) {
+    uint64_t done = 0;
+    for (; done < iterations; ++done) {
         if (!interpreter_.run(body, how)) break;
-        // relaxed: a hint to stop together; one pass more or less is counted, not lost.
+        // relaxed: a hint to stop together; one iteration more or less is counted, not lost.
         if (may_stop && shared_.stop.load(std::memory_order_relaxed)) {
-            ++pass;
+            ++done;
             break;
         }
     }
@@ -128,7 +128,7 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
 
     return {
         .ns = end - start - interpreter_.idle_ns(),
-        .objects = pass * plan_.objects,
+        .objects = done * plan_.objects,
         .failed_gets = interpreter_.failed_gets(),
         .switches = involuntary_switches() - switches,
         .cpu = sched_getcpu(),

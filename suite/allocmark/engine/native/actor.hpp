@@ -42,9 +42,9 @@ class Actor {
     /** Leaves every pool that it has entered. */
     void leave();
 
-    /** Runs the prologue and the passes that follow it. */
+    /** Runs the prologue and the iterations that follow it. */
     void settle(Watch how);
-    /** One sample of `units` times its passes. */
+    /** One sample of `units` times its iterations. */
     am_actor_sample sample(Watch how, uint64_t units, CommonStart &meeting);
     /** Puts back everything that is held. */
     void drain() { interpreter_.drain(); }

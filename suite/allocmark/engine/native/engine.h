@@ -31,12 +31,12 @@ typedef struct am_queue {
 
 typedef struct am_actor {
     const am_insn *prologue;       /* run once, untimed: brings the live set to where the body starts */
-    const am_insn *body;           /* one pass; leaves the live set as it found it */
+    const am_insn *body;           /* one iteration; leaves the live set as it found it */
     const uint32_t *indices;       /* not copied: stays as long as the engine */
     const uint32_t *ring_capacity; /* by pool; 0: this actor never holds its objects */
-    uint64_t passes;               /* passes over the body in one unit of a sample */
-    uint64_t settle_passes;        /* passes that follow the prologue, untimed */
-    uint64_t objects;              /* objects got in one pass */
+    uint64_t iterations;           /* iterations of the body in one unit of a sample */
+    uint64_t settle_iterations;    /* iterations that follow the prologue, untimed */
+    uint64_t objects;              /* objects got in one iteration */
     uint32_t coupled;              /* waits for others through queues: never stops early */
     int32_t cpu, node;             /* -1: left free */
 } am_actor;
@@ -107,7 +107,7 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
 
 /**
  * Runs one phase on all actors. AM_SETTLE first; then any number of AM_SAMPLE with `units` (each actor runs
- * `units` times its `passes`); AM_DRAIN puts back what is held. `samples` has an entry per actor.
+ * `units` times its `iterations`); AM_DRAIN puts back what is held. `samples` has an entry per actor.
  * Returns -1 with `*trouble` filled when the run cannot go on; then only am_engine_abandon is legal.
  */
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,

@@ -35,7 +35,7 @@ enum class Watch {
     kTrace    // actors take turns, gets and puts are written down
 };
 
-/** What all actors of an engine share. The flags are read once per pass, or while waiting. */
+/** What all actors of an engine share. The flags are read once per iteration, or while waiting. */
 struct Shared {
     alignas(128) std::atomic<bool> stop{false};  // an uncoupled actor is done: the others stop as well
     alignas(128) std::atomic<bool> abort{false}; // something went wrong: leave as soon as possible

@@ -77,8 +77,8 @@ class _Compiler:
                     body=assemble(roll(tape.body)),
                     indices=tuple(tape.indices),
                     ring_capacity=tuple(tape.most_held),
-                    passes=rates[name],
-                    settle_passes=settle[name],
+                    iterations=rates[name],
+                    settle_iterations=settle[name],
                     objects=tape.body_counts.got,
                     coupled=name in coupled,
                 )

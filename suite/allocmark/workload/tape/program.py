@@ -37,7 +37,8 @@ class ProgramQueue:
 class ProgramActor:
     """One actor: its tapes and how often they run. See ``am_actor``.
 
-    ``passes`` counts the iterations of its body in one unit, ``settle_passes`` those after the prologue, untimed.
+    ``iterations`` counts the iterations of its body in one unit, ``settle_iterations`` the untimed ones after the
+    prologue.
     ``ring_capacity`` is the most objects of each pool that it holds at once, ``objects`` what one iteration gets.
     """
 
@@ -46,8 +47,8 @@ class ProgramActor:
     body: bytes
     indices: tuple[int, ...]
     ring_capacity: tuple[int, ...]
-    passes: int
-    settle_passes: int
+    iterations: int
+    settle_iterations: int
     objects: int
     coupled: bool
 
@@ -83,7 +84,7 @@ class Program:
         """Objects per get: the mean of all gets in a unit. 0 when there are none."""
         objects = gets = 0
         for actor in self.actors:
-            times = [actor.passes]
+            times = [actor.iterations]
             for insn in (Insn(Op(op), *rest) for op, *rest in LAYOUT.iter_unpack(actor.body)):
                 if insn.op is Op.LOOP:
                     times.append(times[-1] * insn.arg)

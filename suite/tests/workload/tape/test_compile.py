@@ -105,13 +105,13 @@ def check(program: Program) -> None:
         played.run(actor.body)
         assert +played.held == before
         assert played.got == actor.objects
-        assert actor.passes >= 1
+        assert actor.iterations >= 1
         for queue, n in played.sent.items():
-            filled[queue] += n * actor.settle_passes
-            moved[queue] += n * actor.passes
+            filled[queue] += n * actor.settle_iterations
+            moved[queue] += n * actor.iterations
         for queue, n in played.received.items():
-            filled[queue] -= n * actor.settle_passes
-            moved[queue] -= n * actor.passes
+            filled[queue] -= n * actor.settle_iterations
+            moved[queue] -= n * actor.iterations
     assert not any(filled.values())
     assert not any(moved.values())
 
@@ -169,7 +169,7 @@ def test_rates_balance_queues():
         "  tx: {count: 2, steps: [{receive: {from: q, n: 8}}, {hold: {objects: 40, release: oldest}}]}\n"
     )
     check(program)
-    assert {actor.name: actor.passes for actor in program.actors} == {"rx[0]": 4, "tx[0]": 3, "tx[1]": 3}
+    assert {actor.name: actor.iterations for actor in program.actors} == {"rx[0]": 4, "tx[0]": 3, "tx[1]": 3}
     assert (program.queues[0].senders, program.queues[0].receivers) == (1, 2)
     assert all(actor.coupled for actor in program.actors)
 
