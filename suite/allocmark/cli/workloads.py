@@ -45,6 +45,7 @@ def _check(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from allocmark.errors import WorkloadError
+    from allocmark.output.text.figures import counted
     from allocmark.workload.language.expand import Template
     from allocmark.workload.tape.compile import compile_workload
 
@@ -58,7 +59,7 @@ def _check(options: argparse.Namespace) -> int:
             note(str(error))
             status = USAGE
         else:
-            print(f"{file}: good, {len(cases)} cases")
+            print(f"{file}: good, {counted(len(cases), 'case')}")
     return status
 
 
