@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from allocmark.cli.arguments import OK
@@ -22,6 +24,9 @@ def _list(options: argparse.Namespace) -> int:
     from allocmark.discovery import discover
     from allocmark.output.text import listing
 
+    if options.what == "workloads":
+        # This brings pydantic, which takes as long as the plugins take to answer.
+        Thread(target=import_module, args=("allocmark.workload.language.schema",)).start()
     host = discover()
     rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
     print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
