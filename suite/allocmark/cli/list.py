@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from importlib import import_module
-from threading import Thread
 from typing import Any
 
 from allocmark.cli.arguments import OK
@@ -25,6 +23,9 @@ def _list(options: argparse.Namespace) -> int:
     from allocmark.output.text import listing
 
     if options.what == "workloads":
+        from importlib import import_module
+        from threading import Thread
+
         # This brings pydantic, which takes as long as the plugins take to answer.
         Thread(target=import_module, args=("allocmark.workload.language.schema",)).start()
     host = discover()
