@@ -30,7 +30,7 @@ def _conform(options: argparse.Namespace) -> int:
     rows = []
     with reporter(sys.stderr) as report:
         for number, case in enumerate(cases):
-            report(Progress(number, len(cases), case.backend, str(case), 0, 1))
+            report(Progress(number / len(cases), case.backend, str(case)))
             result = case.run()
             rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
     versions = {each.backend.label: each.backend.version for each in discover().backends}

@@ -59,8 +59,8 @@ class KitCase:
 
     def run(self) -> KitResult:
         """Run the case in a process of its own. A crash of the backend is a result too: "failed"."""
-        running = CaseRun(self._plan, self._request, probe_plugins=[], stopping=lambda: False)
-        case = running.run(lambda cell, block: None)
+        running = CaseRun(self._plan, self._request, 0)
+        case = running.run(lambda _: None)
         assert case  # only a run that is stopped has none
         (cell,) = case.cells
         reason = cell.reason or ""

@@ -126,5 +126,5 @@ def row_of(tally: Tally, limit: float) -> GateRow:
 
 def prepare_side(asked: GateRequest, revision: str) -> Side:
     """`prepare`, reported as progress."""
-    asked.report(Progress(0, 1, f"building {revision[:40]}", "", 0, 1))
+    asked.report(Progress(0.0, f"building {revision[:40]}", ""))
     return prepare(asked.repository, revision, state_folder(asked.repository))

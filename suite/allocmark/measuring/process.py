@@ -75,12 +75,42 @@ class CellProcess:
 
     def ready(self) -> dict[str, Any]:
         """Waits until the cell is populated and settled."""
-        return self._receive("set-up")
+        return self.receive("set-up")
 
     def request(self, what: str, **values: Any) -> dict[str, Any]:
         """Asks and waits for the reply. Raises CellFailedError when there is none."""
-        self._send({"do": what, **values})
-        return self._receive(what)
+        self.send(what, **values)
+        return self.receive(what)
+
+    def send(self, what: str, **values: Any) -> None:
+        """Asks, and does not wait: the reply is read by `receive`."""
+        data = json.dumps({"do": what, **values}).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._requests, data) :]
+        except BrokenPipeError:
+            pass  # it is dead: receive says how
+
+    def receive(self, what: str) -> dict[str, Any]:
+        """The reply to what was asked. Raises CellFailedError when there is none."""
+        deadline = time.monotonic() + self._timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            selector.register(self._life, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                ready = [key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+                if not ready:
+                    self._end(0)
+                    raise CellFailedError(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
+                data = os.read(self._replies, 1 << 16) if self._replies in ready else b""
+                if not data:
+                    raise CellFailedError(self._death(what))
+                self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
+        return reply
 
     def stop(self) -> None:
         """End the process, gently first so that it gives back what it reserved."""
@@ -101,34 +131,6 @@ class CellProcess:
             # Before it is waited for: until then nothing else can have its number.
             os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
-
-    def _send(self, request: Mapping[str, Any]) -> None:
-        data = json.dumps(request).encode() + b"\n"
-        try:
-            while data:
-                data = data[os.write(self._requests, data) :]
-        except BrokenPipeError:
-            pass  # it is dead: _receive says how
-
-    def _receive(self, what: str) -> dict[str, Any]:
-        deadline = time.monotonic() + self._timeout
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._replies, selectors.EVENT_READ)
-            selector.register(self._life, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                ready = [key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
-                if not ready:
-                    self._end(0)
-                    raise CellFailedError(f"hung: no answer to {what} for {self._timeout:g} s{self._last_lines()}")
-                data = os.read(self._replies, 1 << 16) if self._replies in ready else b""
-                if not data:
-                    raise CellFailedError(self._death(what))
-                self._buffer += data
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
-        return reply
 
     def _death(self, what: str) -> str:
         code = self._end(2)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from allocmark.passes import registry
 from allocmark.results.records import typed
+from allocmark.stats import LOOKS
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Request:
 
     ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
     variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
-    last, ``blocks`` how many samples a cell gets. ``passes`` names what is measured beside the samples.
+    last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
+    seconds ends the run before that. ``passes`` names what is measured beside the samples.
     """
 
     workloads: Sequence[str] = ()
@@ -28,8 +29,10 @@ class Request:
     verify: bool = False
     pin: bool = True
     passes: Sequence[str] = ()
-    blocks: int = 100
-    sample_ms: float = 25.0
+    rounds: int = LOOKS[-1]
+    blocks: int = 8
+    sample_ms: float = 3.0
+    budget: float | None = None
     timeout: float = 60.0
 
     def to_json(self) -> dict[str, Any]:
@@ -39,6 +42,4 @@ class Request:
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Request:
         """The inverse of `to_json`. Raises RecordError for what `to_json` never writes."""
-        # Until passes had a list of their own, each was a flag.
-        flags = [each.name for each in registry.PASSES if settings.get(each.name)]
-        return typed(cls, {"passes": flags, **settings})
+        return typed(cls, settings)

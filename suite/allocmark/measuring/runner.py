@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.errors import RunFileError
+from allocmark.measuring.estimate import check_budget, round_seconds
+from allocmark.measuring.open_case import OpenCase
 from allocmark.measuring.plan import Plan, make_plan, select_backends
 from allocmark.measuring.request import Request
-from allocmark.measuring.schedule import CaseRun, Progress
+from allocmark.measuring.schedule import Progress
 from allocmark.plugins import BUILTIN, Host
-from allocmark.results.records import PlannedCase, RecordError, RunHeader
+from allocmark.results.records import RecordError, RunHeader
 from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
-from allocmark.results.summary import check_baseline
+from allocmark.results.summary import check_baseline, ratios_of
+from allocmark.stats import LEAST_ROUNDS
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
@@ -41,6 +44,7 @@ def start(
         labels = [registered.backend.label for registered in select_backends(host, request.backends)]
         check_baseline(baseline, labels, "one of what is measured")
     plan = make_plan(request, host)
+    check_budget(plan.cases, request)
     header = RunHeader(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -61,9 +65,12 @@ def _variables() -> dict[str, str]:
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     """Open a run file to finish it, as it was asked for.
 
-    What a stopped run had begun is measured again, and so are cases with a failed cell.
+    Rounds are added where it stopped, with the layouts that they would have had. A case with a failed cell is measured
+    again.
     """
     header = read_run(directory).header
+    if "rounds" not in header.settings:
+        raise RunFileError(f"{directory}: was begun by an older allocmark, which knew no rounds: start a new run")
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
     try:
@@ -80,29 +87,75 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
 
 
 def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report: Reporter) -> Run:
-    """Run every case that the file does not have yet. Ctrl-C ends the run and keeps what is measured."""
+    """Add rounds to every case in turn, until all verdicts are certain, or rounds or budget are spent.
+
+    Ctrl-C ends the run and keeps every round that is complete.
+    """
     begun = time.monotonic()
     measured = 0.0
     probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
+    ratios = ratios_of(writer.header.plan)
+    cases = [
+        OpenCase(case, request, writer.header.baseline, ratios, writer.rounds_of(case.record.case))
+        for case in plan.cases
+    ]
+    clock = _Clock(cases, request, writer.seconds)
     with _Interrupt() as interrupt:
-        for case in plan.cases:
-            if interrupt.requested():
-                break
-            record = case.record
-            if record.case in writer.done:
+        while open_cases := [case for case in cases if not case.done]:
+            for case in open_cases:
+                if interrupt.requested() or clock.is_spent(case):
+                    break
+
+                def tell(doing: str, case: OpenCase = case) -> None:
+                    title = f"{case.plan.record.title}, round {len(case.rounds) + 1}"
+                    report(Progress(clock.done, title, doing, clock.left))
+
+                record = case.next_round(probe_plugins, interrupt.requested, tell)
+                if record is None:
+                    break
+                measured += record.measured_seconds
+                case.add(writer.write_round(record))
+            else:
                 continue
-            running = CaseRun(case, request, probe_plugins, interrupt.requested)
-
-            def tell(cell: str, block: int, record: PlannedCase = record) -> None:
-                report(Progress(record.case, len(plan.cases), record.title, cell, block, request.blocks))
-
-            finished = running.run(tell)
-            measured += running.measured_seconds
-            if finished:
-                writer.write_case(finished)
+            break
     writer.end(time.monotonic() - begun, measured, interrupt.requested())
     writer.close()
     return read_run(writer.path)
+
+
+class _Clock:
+    """How much of a run is over, and how long the rest takes at most."""
+
+    def __init__(self, cases: Sequence[OpenCase], request: Request, before: float) -> None:
+        """``before``: seconds that the run took until it was stopped."""
+        self._cases = cases
+        self._budget = request.budget
+        self._begun = time.monotonic() - before
+        self._request = request
+
+    @property
+    def _spent(self) -> float:
+        return time.monotonic() - self._begun
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        rest = sum(case.rounds_left * self._seconds(case) for case in self._cases)
+        return rest if self._budget is None else max(0.0, min(rest, self._budget - self._spent))
+
+    @property
+    def done(self) -> float:
+        """A share."""
+        return self._spent / (self._spent + self.left or 1.0)
+
+    def is_spent(self, case: OpenCase) -> bool:
+        """Whether the budget has no room for one more round of ``case``, and no case has too few for a verdict."""
+        if self._budget is None or any(len(each.rounds) < LEAST_ROUNDS and not each.done for each in self._cases):
+            return False
+        return self._spent + self._seconds(case) > self._budget
+
+    def _seconds(self, case: OpenCase) -> float:
+        return case.round_seconds or round_seconds(case.plan, self._request)
 
 
 class _Interrupt:

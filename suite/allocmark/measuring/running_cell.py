@@ -11,6 +11,7 @@ from typing import Any
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import check_cache, check_cpus, check_gets
+from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
@@ -23,17 +24,25 @@ ATTESTED = ("pages", "numa")  #: probes that say what was really on
 
 
 class RunningCell:
-    """A backend variant in a case. What goes wrong here is this cell's failure, and costs no other."""
+    """A backend variant in a case and a round. What goes wrong here is this cell's failure, and costs no other.
 
-    def __init__(self, case: CasePlan, registered: Registered) -> None:
+    ``draw`` is where its layout in memory comes from. ``units`` are those that its last process took; ``failure`` is
+    set from the beginning for a cell that is not tried again.
+    """
+
+    def __init__(
+        self, case: CasePlan, registered: Registered, draw: Draw, units: int = 1, failure: str | None = None
+    ) -> None:
         self.backend = registered.backend
-        self.failure: str | None = None
+        self.units = units
+        self.failure = failure
         self.refused = False  #: the backend would not be set up as asked, rather than do wrong
         self.measured_seconds = 0.0
         self._case = case
         self._registered = registered
         self._process: CellProcess | None = None
-        self._units = 1
+        self._draw = draw
+        self._layout: Mapping[str, Any] = {}
         self._replies: dict[Pass, dict[int, Reply]] = {}
         self._setup_seconds = 0.0
         self._closing: Mapping[str, Any] = {}
@@ -45,7 +54,10 @@ class RunningCell:
 
     def start(self, request: Request, passes: Sequence[Pass], probe_plugins: Sequence[str]) -> None:
         """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""
-        options: dict[str, Any] = {"stall_seconds": min(STALL_SECONDS, request.timeout / 2)}
+        options: dict[str, Any] = {
+            "stall_seconds": min(STALL_SECONDS, request.timeout / 2),
+            "layout_seed": self._draw.engine,
+        }
         for each in passes:
             options |= each.engine_options(request.sample_ms)
         job = {
@@ -59,30 +71,37 @@ class RunningCell:
         }
 
         with self._own_failure():
-            if not self.backend.unavailable:
-                self._process = CellProcess(job, self.backend.environ, request.timeout)
+            if not (self.backend.unavailable or self.failure):
+                environ = self._draw.environ() | self.backend.environ
+                self._process = CellProcess(job, environ, request.timeout)
 
     def await_ready(self) -> None:
         """Wait until it is set up."""
         with self._own_failure():
-            self._setup_seconds = self._running.ready()["setup_seconds"]
+            ready = self._running.ready()
+            self._setup_seconds = ready["setup_seconds"]
+            self._layout = ready["layout"]
 
     def warm_up(self, each: Pass, sample_ms: float, stopping: Callable[[], bool]) -> None:
         """What a pass does before its first block."""
         with self._own_failure():
-            self._units = each.warm_up(lambda units: self._ask(each, units), self._units, sample_ms, stopping)
+            self.units = each.warm_up(lambda units: self._ask(each, units), self.units, sample_ms, stopping)
 
     def take(self, each: Pass, block: int) -> None:
         """Its part of a block."""
         with self._own_failure():
-            reply = self._ask(each, self._units)
-            self._units = each.next_units(self._units, reply)
+            reply = self._ask(each, self.units)
+            self.units = each.next_units(self.units, reply)
             self._replies.setdefault(each, {})[block] = reply
 
     def finish(self) -> None:
-        """Look at everything once more, and clean up."""
+        """Look at everything once more, and clean up. Done when `await_finished` returns: cells do it side by side."""
+        self._running.send("finish")
+
+    def await_finished(self) -> None:
+        """Wait for what it found."""
         with self._own_failure():
-            self._closing = self._running.request("finish")
+            self._closing = self._running.receive("finish")
 
     def stop(self) -> None:
         """End its process, whatever state it is in."""
@@ -127,12 +146,14 @@ class RunningCell:
             "blocks": (),
             "attestation": {},
             "setup_seconds": self._setup_seconds,
+            "layouts": [{"round": self._draw.round, **self._draw.drawn(), **self._layout}] if self._layout else [],
         }
         for each, taken in blocks.items():
             members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)
         probes = {phase: dict(results) for phase, results in self._closing.get("probes", {}).items()}
         members["attestation"] = self._attestation(members["attestation"], probes) if self._closing else {}
-        return cell_from(members | {"probes": probes})
+        # Probes look at one process: what they find beside the attestation is much, and much the same in each.
+        return cell_from(members | {"probes": {} if self._draw.round else probes})
 
     def _attestation(self, conditions: Mapping[str, Any], probes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """What was really on. Takes what belongs here out of ``probes``."""

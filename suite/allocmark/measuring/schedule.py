@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs one case: all its cells at once, one process each, their samples interleaved.
+"""Measures one case in one round: a fresh process per cell, their samples interleaved.
 
 A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
 that no cell always follows the same other one. With several actors each timed block begins and ends with the
@@ -9,83 +9,109 @@ core-to-core probe; a block in which the distance moved is marked, and the stati
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from allocmark.engine import core_distance
+from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
 from allocmark.passes import registry
-from allocmark.passes.base import ENOUGH_BLOCKS, Pass
+from allocmark.passes.base import Pass
 from allocmark.results.records import Block, MeasuredCase
 
 DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
 
+Teller = Callable[[str], None]  #: is told what is being done: a cell's label, or "set-up" and the like
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where long work is: the share that is ``done``, at what (``title``), and what it is doing.
+
+    ``left``: seconds that the rest takes at most, None where that is not known.
+    """
+
+    done: float
+    title: str
+    doing: str
+    left: float | None = None
+
 
 @dataclass
-class Progress:
-    """Where a run is. ``cell`` is a label, or what is being done."""
+class Known:
+    """What earlier rounds of a case found: units per sample by label, and why a cell is not tried again."""
 
-    case: int
-    cases: int
-    title: str
-    cell: str
-    block: int
-    blocks: int
+    units: dict[str, int] = field(default_factory=dict)
+    given_up: Mapping[str, str] = field(default_factory=dict)
 
 
 class CaseRun:
-    """One case, from the start of its processes to its record."""
+    """One round of a case, from the start of its processes to its record."""
 
     def __init__(
-        self, plan: CasePlan, request: Request, probe_plugins: Sequence[str], stopping: Callable[[], bool]
+        self,
+        plan: CasePlan,
+        request: Request,
+        round: int,
+        *,
+        known: Known | None = None,
+        probe_plugins: Sequence[str] = (),
+        counts: bool | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``stopping`` is asked between samples: true ends the case early, with what it has."""
+        """``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends
+        the round, of which then nothing is kept."""
         self.plan = plan
         self.request = request
-        self._stopping = stopping
-        self._cut_short = False
+        self._round = round
+        self._known = known or Known()
         self._probe_plugins = probe_plugins
-        self._cells = [RunningCell(plan, registered) for registered in plan.cells]
+        self._passes = registry.scheduled(
+            request.passes, request.verify, counts=round == 0 if counts is None else counts
+        )
+        self._stopping = stopping
+        self._stopped = False
+        self._cells = [self._cell(registered.backend.label, index) for index, registered in enumerate(plan.cells)]
 
-    def run(self, progress: Callable[[str, int], None]) -> MeasuredCase | None:
-        """The case's record, or None when it was stopped before there was anything to keep.
+    def _cell(self, label: str, index: int) -> RunningCell:
+        # By its place as well: a gate compares two cells of one label.
+        draw = Draw.of(self.request.seed, self.plan.record.title, f"{index} {label}", self._round)
+        units = self._known.units.get(label, 1)
+        return RunningCell(self.plan, self.plan.cells[index], draw, units, self._known.given_up.get(label))
 
-        ``progress`` is told what is being done, and the number of the block.
-        """
+    def run(self, progress: Teller) -> MeasuredCase | None:
+        """The record of the round, or None when it was stopped."""
         begun = time.monotonic()
-        passes = registry.scheduled(self.request.passes, self.request.verify)
         try:
-            progress("set-up", 0)
+            progress("set-up")
             for cell in self._cells:
-                cell.start(self.request, passes, self._probe_plugins)
+                cell.start(self.request, self._passes, self._probe_plugins)
             for cell in self._alive():
                 cell.await_ready()
-            blocks = {each: self._measure(each, progress) for each in passes}
-            own = [block for each, taken in blocks.items() if each.gives_samples for block in taken]
-            if self._cut_short and len(own) < ENOUGH_BLOCKS:
+            blocks = {each: self._measure(each, progress) for each in self._passes}
+            if self._stopped:
                 return None
-            progress("attestation", len(own))
-            for cell in self._alive():
+            progress("attestation")
+            finishing = self._alive()
+            for cell in finishing:
                 cell.finish()
+            for cell in finishing:
+                cell.await_finished()
         finally:
             for cell in self._cells:
                 cell.stop()
+        self._known.units |= {cell.backend.label: cell.units for cell in self._alive()}
         return MeasuredCase(
             case=self.plan.record.case,
             cells=tuple(cell.record(blocks) for cell in self._cells),
-            blocks=tuple(own),
+            blocks=tuple(block for each, taken in blocks.items() if each.gives_samples for block in taken),
             seconds=time.monotonic() - begun,
-            measured_seconds=self.measured_seconds,
-            cut_short=self._cut_short,
+            measured_seconds=sum(cell.measured_seconds for cell in self._cells),
+            round=self._round,
         )
-
-    @property
-    def measured_seconds(self) -> float:
-        """Spent in samples and warm-up so far."""
-        return sum(cell.measured_seconds for cell in self._cells)
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -96,25 +122,26 @@ class CaseRun:
         # Counting passes learn nothing from the floor, which hands out the same objects whatever comes back.
         return [cell for cell in self._cells if cell.alive and (timed or not cell.backend.floor)]
 
-    def _measure(self, each: Pass, progress: Callable[[str, int], None]) -> list[Block]:
+    def _measure(self, each: Pass, progress: Teller) -> list[Block]:
         """The blocks of one pass; fewer than it wants when the run is stopped, or nothing is left to compare."""
         for cell in self._alive(each.timed):
-            progress(f"warm-up {cell.backend.label}", 0)
+            progress(f"warm-up {cell.backend.label}")
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         distance = self._distance() if each.timed else None
         for block in range(each.blocks(self.request.blocks)):
             cells = self._alive(each.timed)
-            self._cut_short = self._cut_short or self._stopping()
-            if self._cut_short or self._only_floor_left(cells):
+            self._stopped = self._stopped or self._stopping()
+            if self._stopped or self._only_floor_left(cells):
                 break
-            turn = block // 2 % len(cells)
+            # Rounds begin with another cell each.
+            turn = (self._round + block // 2) % len(cells)
             order = cells[turn:] + cells[:turn]
-            for cell in reversed(order) if block % 2 else order:
-                progress(cell.backend.label, block)
+            for cell in reversed(order) if (self._round + block) % 2 else order:
+                progress(cell.backend.label)
                 cell.take(each, block)
             before, distance = distance, self._distance() if each.timed else None
-            blocks.append(Block(before, _moved(before, distance)))
+            blocks.append(Block(before, _moved(before, distance), self._round))
         return blocks
 
     def _only_floor_left(self, alive: Sequence[RunningCell]) -> bool:

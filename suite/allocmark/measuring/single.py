@@ -13,10 +13,11 @@ from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCell
+from allocmark.stats import median
 from allocmark.workload.language.load import Scalar
 
 #: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
-MEASURING_VERSION = 2
+MEASURING_VERSION = 3
 
 
 class UnavailableError(AllocmarkError):
@@ -27,12 +28,14 @@ def measure(
     workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1
 ) -> list[float]:
     """Nanoseconds per object, the floor included, one value for each sample. Each sample has a process of its own,
-    which is warmed up.
+    which is warmed up: it is the median of the blocks measured there.
 
     Parameters and errors are those of `measure_cell`.
     """
-    cells = (measure_cell(workload, parameters, backend, blocks=1, counts=False, seed=seed) for _ in range(samples))
-    return [cell.samples[0] for cell in cells]
+    return [
+        median(measure_cell(workload, parameters, backend, counts=False, seed=seed, round=round).samples)
+        for round in range(samples)
+    ]
 
 
 def measure_cell(
@@ -40,11 +43,12 @@ def measure_cell(
     parameters: Mapping[str, Scalar],
     backend: str,
     *,
-    blocks: int = 0,
+    blocks: int = Request.blocks,
     counts: bool = True,
     seed: int = 1,
+    round: int = 0,
 ) -> MeasuredCell:
-    """One cell's record, from one process, with ``blocks`` samples.
+    """One cell's record, from one process, with ``blocks`` samples. Its place in memory is that of ``round``.
 
     ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
@@ -64,8 +68,8 @@ def measure_cell(
     case = _one_cell(request)
     if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
-    finished = CaseRun(case, request, [], lambda: False).run(lambda _cell, _block: None)
-    assert finished  # only a stopped run has nothing to keep
+    finished = CaseRun(case, request, round, counts=counts).run(lambda _: None)
+    assert finished  # only a stopped round has nothing to keep
     (cell,) = finished.cells
     if cell.status != "ok":
         raise AllocmarkError(f"{cell.label} failed on {cell.workload}: {cell.reason}")

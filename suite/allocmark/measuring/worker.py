@@ -68,7 +68,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
         if wrong := attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
-        _reply(replies, setup_seconds=time.monotonic() - begun)
+        _reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":

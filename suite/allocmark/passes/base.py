@@ -19,7 +19,6 @@ Reply = Mapping[str, Any]  #: of a cell's process, as JSON
 Sampler = Callable[[int], Reply]  #: runs so many units of the workload
 
 LARGEST = 1e15  #: of the figures that a pass records
-ENOUGH_BLOCKS = 8  #: with fewer, no interval can be shown
 
 
 class Pass:
@@ -29,7 +28,7 @@ class Pass:
     """
 
     name: str
-    timed = True  #: False: it only counts. Such passes run before all samples, without the floor.
+    timed = True  #: False: it only counts. Such passes run in the first round, before all samples, without the floor.
     gives_samples = False  #: whether its blocks are those of the case
 
     def engine_options(self, sample_ms: float) -> dict[str, Any]:
@@ -45,7 +44,7 @@ class Pass:
         return units
 
     def blocks(self, wanted: int) -> int:
-        """How many blocks it takes in a run with ``wanted`` samples for each cell."""
+        """How many blocks it takes in a round with ``wanted`` samples for each cell."""
         return 1
 
     def next_units(self, units: int, reply: Reply) -> int:
@@ -98,6 +97,10 @@ class TablePass(Pass, Generic[R]):
     title: str  #: of the table
     columns: Sequence[PassColumn[R]]
     spare: Sequence[str] = ()  #: heads of columns that a narrow terminal loses, the first one first
+
+    def combine(self, records: Mapping[int, R]) -> R:
+        """One record for what it found in several rounds, by their numbers: here that of the first."""
+        return records[min(records)]
 
     def note(self, records: Sequence[R]) -> str:
         """What the reader of the table must know."""

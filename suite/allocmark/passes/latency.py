@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from allocmark.passes.base import ENOUGH_BLOCKS, LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
+from allocmark.passes.base import LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
 
 if TYPE_CHECKING:
     from allocmark.engine.session import Engine
@@ -23,7 +23,7 @@ FEW = "few"  #: shown for a percentile beyond which fewer calls lie
 ERROR = 1 / 64  #: how far below its bucket's figure a true value may lie, as a share of it
 CALLS = ("get", "put")
 CLOCK_SHARE = 0.05  #: of a sample's time, what reading the clock may take, for gets and puts together
-BLOCK_SHARE = 10  #: of this many blocks of samples, one more for this pass; at least ENOUGH_BLOCKS
+BLOCK_SHARE = 4  #: of this many blocks of samples, one more for this pass
 
 Buckets = Sequence[tuple[float, int]]  #: (ns, calls), ascending; ns is the bucket's upper end
 
@@ -151,7 +151,7 @@ class LatencyPass(TablePass[Latency]):
         return sample
 
     def blocks(self, wanted: int) -> int:
-        return min(wanted, max(ENOUGH_BLOCKS, wanted // BLOCK_SHARE))
+        return -(-wanted // BLOCK_SHARE)
 
     def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
         """The histograms of the kept blocks added up."""
@@ -166,6 +166,18 @@ class LatencyPass(TablePass[Latency]):
             "ns_per_object": [reply["ns"] for reply in used.values()],
         }
         return {self.name: record}
+
+    def combine(self, records: Mapping[int, Latency]) -> Latency:
+        """The histograms of all rounds added up."""
+        found = list(records.values())
+        return Latency(
+            get=_together([each.get for each in found]),
+            put=_together([each.put for each in found]),
+            clock_ns=min(each.clock_ns for each in found),
+            resolution_ns=max(each.resolution_ns for each in found),
+            error=max(each.error for each in found),
+            ns_per_object=[ns for each in found for ns in each.ns_per_object],
+        )
 
     def note(self, records: Sequence[Latency]) -> str:
         clock = max(each.clock_ns for each in records)
@@ -191,13 +203,25 @@ def _pace(engine: Engine, units: int) -> list[int]:
     return [max(1, math.ceil(engine.clock_ns() * sum(count for _, count in each) / allowed)) for each in histograms]
 
 
-def _added(blocks: Mapping[int, Reply], n: int) -> dict[str, Any]:
+def _together(calls: Sequence[Calls]) -> Calls:
+    return Calls(
+        every=calls[0].every,
+        buckets=_sum([each.buckets for each in calls]),
+        blocks={name: [ns for each in calls for ns in each.blocks[name]] for name in PERCENTILES},
+    )
+
+
+def _sum(histograms: Iterable[Buckets]) -> Buckets:
     counts: Counter[float] = Counter()
-    for reply in blocks.values():
-        counts.update(dict(reply["buckets"]))
+    for buckets in histograms:
+        counts.update(dict(buckets))
+    return sorted(counts.items())
+
+
+def _added(blocks: Mapping[int, Reply], n: int) -> dict[str, Any]:
     return {
         "every": next(iter(blocks.values()))["every"],
-        "buckets": sorted(counts.items()),
+        "buckets": _sum(reply["buckets"] for reply in blocks.values()),
         "blocks": {
             name: [percentile(blocks[i]["buckets"], name) if i in blocks else None for i in range(n)]
             for name in PERCENTILES

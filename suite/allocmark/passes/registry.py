@@ -21,9 +21,12 @@ def counting() -> tuple[str, ...]:
     return tuple(each.name for each in PASSES if not each.timed)
 
 
-def scheduled(names: Collection[str], verify: bool) -> tuple[Pass, ...]:
-    """What is done in a case, in order. Counting comes first, so that it finds the pools the same in every run."""
+def scheduled(names: Collection[str], verify: bool, counts: bool = True) -> tuple[Pass, ...]:
+    """What is done in a round, in order. Counting comes first, so that it finds the pools the same in every run.
+
+    ``counts``: what only counts is done as well.
+    """
     if verify:
         return (Verify(),)
-    beside = [each for each in PASSES if each.name in names]
+    beside = [each for each in PASSES if each.name in names and (counts or each.timed)]
     return (*(p for p in beside if not p.timed), Throughput(), *(p for p in beside if p.timed))

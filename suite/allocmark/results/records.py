@@ -20,7 +20,7 @@ from msgspec import Meta
 from allocmark.errors import AllocmarkError
 from allocmark.passes import registry
 
-FORMAT = 2  #: 1 called a case a group
+FORMAT = 3  #: 1 called a case a group; 1 and 2 had one process per cell, and no rounds
 UNIT = "ns/object"
 
 Count = Annotated[int, Meta(ge=0, le=10**18)]
@@ -85,11 +85,12 @@ class RunHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredCell(PlannedCell):
-    """What one backend variant gave in one case.
+    """What one backend variant gave in one case: in one round, as in a line, or in all, as `merge` makes it.
 
     ``samples`` are nanoseconds per object, over ``objects`` objects each; sample i lies in block ``blocks[i]``.
-    ``disturbed`` says by sample index what happened to it ("steal", "descheduled"). ``passes`` has, by the name of a
-    pass, the record of each that was made; in a line these are members of their own.
+    ``disturbed`` says by sample index what happened to it ("steal", "descheduled"). ``layouts`` has for each process
+    its round, what was drawn for it, and the addresses of its hot memory. ``passes`` has, by the name of a pass, the
+    record of each that was made; in a line these are members of their own.
     """
 
     case: Count
@@ -107,6 +108,7 @@ class MeasuredCell(PlannedCell):
     attestation: Mapping[str, Any] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
     setup_seconds: Seconds = 0.0
+    layouts: Sequence[Mapping[str, Any]] = ()
     passes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -115,19 +117,20 @@ class Block:
     """One sample of every cell, interleaved.
 
     ``distance_ns`` is the core-to-core round trip measured beside it, None on one core; ``changed``: it moved
-    during the block.
+    during the block. ``round`` is the one that it belongs to.
     """
 
     distance_ns: Nanoseconds | None
     changed: bool
+    round: Count = 0
 
 
 @dataclass(frozen=True)
 class MeasuredCase:
-    """A finished case: its cells in the order of the plan, and its blocks.
+    """A case in one round, as in a line, or in all: its cells in the order of the plan, and its blocks.
 
-    ``cut_short``: the run was stopped in it, so it has fewer blocks than were asked for. Resuming measures it again,
-    and a case with a failed cell, too.
+    Resuming measures a case with a failed cell again: the rounds of a later ``attempt`` replace those of earlier ones.
+    ``cut_short``: in format 2, the run was stopped in it.
     """
 
     case: Count
@@ -135,7 +138,14 @@ class MeasuredCase:
     blocks: tuple[Block, ...]
     seconds: Seconds
     measured_seconds: Seconds
+    round: Count = 0
+    attempt: Count = 0
     cut_short: bool = False
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it has."""
+        return len({block.round for block in self.blocks})
 
     @property
     def failed(self) -> bool:
@@ -145,11 +155,12 @@ class MeasuredCase:
 
 @dataclass(frozen=True)
 class End:
-    """The run is over. ``measured_seconds`` were spent in samples and warm-up."""
+    """The run is over. ``measured_seconds`` were spent in samples and warm-up; ``rounds`` are those of all cases."""
 
     seconds: Seconds
     measured_seconds: Seconds
     interrupted: bool
+    rounds: Count | None = None
 
 
 def encode(kind: str, record: RunHeader | MeasuredCell | MeasuredCase | End) -> bytes:
@@ -247,7 +258,7 @@ def header_from(members: Mapping[str, Any]) -> RunHeader:
 
 def cell_from(members: Mapping[str, Any]) -> MeasuredCell:
     """The cell of a decoded line."""
-    _check_numbers(members, "parameters", "attestation", "probes")
+    _check_numbers(members, "parameters", "attestation", "probes", "layouts")
     # A file from before a pass, and a cell without, has no member or an empty one.
     found = {p.name: typed(p.record, members[p.name], p.name) for p in registry.PASSES if members.get(p.name, {}) != {}}
     cell = typed(MeasuredCell, {**members, "passes": {}})
@@ -289,6 +300,8 @@ def check_cell(cell: MeasuredCell, case: MeasuredCase, header: RunHeader) -> Non
     wanted = header.settings.get("blocks", blocks)
     if blocks != wanted and not (case.cut_short or cell.floor):
         raise RecordError(f"{cell.label} has {blocks} blocks, the plan has {wanted}")
+    if any(block.round != case.round for block in case.blocks):
+        raise RecordError(f"round {case.round} of case {case.case} has blocks of another round")
 
 
 def _check_numbers(members: Mapping[str, Any], *names: str) -> None:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The run file: what was planned and every raw sample, as JSON Lines.
 
-The first line is the header. Each finished case (one workload with one set of parameters, all its cells
-interleaved) adds one line for each cell and then its own, in a single write that is synced to the disk; an end
-line closes the run. A case counts only with its own line there, so a process
-that is killed at any moment loses only the case that it was measuring.
+The first line is the header. Each finished round of a case (one workload with one set of parameters, all its cells
+interleaved) adds one line for each cell and then one for the case, in a single write that is synced to the disk; an end
+line closes the run. A round counts only with its case's line there, so a process that is killed at any moment loses
+only the round that it was measuring.
 
 A reader checks each line by its checksum, by bounds, and against the plan. It leaves out what is bad, says which lines
-those are, and uses the rest. Resuming removes them and measures those cases again.
+those are, and uses the rest. Resuming removes them, and goes on with the rounds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import fcntl
 import io
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from allocmark.errors import RunFileError, UsageError, show
+from allocmark.results.merge import merged
 from allocmark.results.records import (
     FORMAT,
     End,
@@ -53,16 +55,21 @@ _CUT = "cut off here"
 
 @dataclass(frozen=True)
 class Run:
-    """A run file that was read, its cases in the order of the plan.
+    """A run file that was read, its cases in the order of the plan, each `merged` from its ``rounds``.
 
     ``damage`` has, by the number of a line, what is wrong there. Cells that cannot be used are in no case.
     """
 
     path: Path
     header: RunHeader
-    cases: tuple[MeasuredCase, ...]
+    rounds: Mapping[int, tuple[MeasuredCase, ...]]
     end: End | None
     damage: Mapping[int, str]
+
+    @cached_property
+    def cases(self) -> tuple[MeasuredCase, ...]:
+        """Those of which anything was measured."""
+        return tuple(merged(self.rounds[case]) for case in sorted(self.rounds))
 
     @property
     def notes(self) -> list[str]:
@@ -72,7 +79,7 @@ class Run:
         return [*shown[:_MOST_NOTES], f"{self.path}: {more} more damaged lines"] if more > 0 else shown
 
     def is_whole(self, case: MeasuredCase) -> bool:
-        """Whether nothing of the case is missing."""
+        """Whether nothing of the case, or of a round of it, is missing."""
         return not case.cut_short and len(case.cells) == len(self.header.plan[case.case].cells)
 
 
@@ -110,15 +117,21 @@ def fresh_folder() -> Path:
 class RunWriter:
     """Writes one run file, locked meanwhile. Leaving the context closes the file and does not end the run."""
 
-    def __init__(self, path: Path, fd: int, header: RunHeader, done: set[int], failed: int = 0) -> None:
+    def __init__(self, path: Path, fd: int, header: RunHeader) -> None:
         """Use `create` or `resume`."""
         self.path = path
         self.header = header
-        self.done = done  #: the cases that are in the file and need not be measured again
-        self.failed = failed  #: how many cases of the resumed run have a failed cell, and are measured again
+        self.failed = 0  #: how many cases of the resumed run have a failed cell, and are measured again
         self.removed: list[str] = []  #: notes on the damaged lines that resuming removed
+        self.seconds = 0.0  #: that the run took until it was stopped
+        self._measured_seconds = 0.0
         self._fd = fd
-        self._seconds = self._measured_seconds = 0.0  # of the cases that were there when it was resumed
+        self._rounds: dict[int, list[MeasuredCase]] = {}
+        self._attempts: dict[int, int] = {}
+
+    def rounds_of(self, case: int) -> Sequence[MeasuredCase]:
+        """The rounds of a case that are in the file and count."""
+        return tuple(self._rounds.get(case, ()))
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], header: RunHeader) -> Self:
@@ -138,7 +151,7 @@ class RunWriter:
             raise RunFileError(f"{path}: exists already: resume that run, or choose another folder") from error
         except OSError as error:
             raise _unwritable(path, error) from error
-        writer = cls(path, fd, header, set())
+        writer = cls(path, fd, header)
         with contextlib.ExitStack() as undo:
             undo.callback(writer.close)
             undo.callback(path.unlink)
@@ -150,9 +163,9 @@ class RunWriter:
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> Self:
-        """Go on with a run. Only its whole cases stay in the file: the end, and what is damaged, are removed.
+        """Go on with a run. Only whole rounds stay in the file: the end, and what is damaged, are removed.
 
-        A case with a failed cell is not `done`: it stays in the file until it is written again.
+        The rounds of a case with a failed cell stay in the file, and count until the first one of another attempt.
         """
         path = _locate(Path(directory))
         try:
@@ -172,18 +185,30 @@ class RunWriter:
                 old, fd = fd, _rewritten(path, whole)
                 os.close(old)
             undo.pop_all()
-        whole_cases = [case for case in run.cases if run.is_whole(case)]
-        kept = [case for case in whole_cases if not case.failed]
-        writer = cls(path, fd, run.header, {case.case for case in kept}, len(whole_cases) - len(kept))
+        writer = cls(path, fd, run.header)
         writer.removed = run.notes
-        writer._seconds = sum(case.seconds for case in kept)
-        writer._measured_seconds = sum(case.measured_seconds for case in kept)
+        for number, rounds in run.rounds.items():
+            kept = [each for each in rounds if run.is_whole(each)]
+            if not kept:
+                continue
+            if merged(kept).failed:
+                writer.failed += 1
+                writer._attempts[number] = kept[0].attempt + 1
+                continue
+            writer._rounds[number] = kept
+            writer._attempts[number] = kept[0].attempt
+            writer.seconds += sum(each.seconds for each in kept)
+            writer._measured_seconds += sum(each.measured_seconds for each in kept)
         return writer
 
-    def write_case(self, case: MeasuredCase) -> None:
-        """Add a finished case, on the disk when this returns. Raises RunFileError, and then adds nothing."""
-        if case.case in self.done:
-            raise RunFileError(f"{self.path}: case {case.case} is there already")
+    def write_round(self, case: MeasuredCase) -> MeasuredCase:
+        """Add a finished round, on the disk when this returns: the round as it is there.
+
+        Raises RunFileError, and then adds nothing.
+        """
+        case = replace(case, attempt=self._attempts.get(case.case, 0))
+        if any(each.round == case.round for each in self.rounds_of(case.case)):
+            raise RunFileError(f"{self.path}: round {case.round} of case {case.case} is there already")
         try:
             cells = [encode("cell", cell) for cell in case.cells]
             line = encode("case", case)
@@ -194,12 +219,14 @@ class RunWriter:
         except RecordError as error:
             raise RunFileError(f"{self.path}: not written: case {case.case}: {error}") from error
         self._append(b"".join([*cells, line]))
-        self.done.add(case.case)
+        self._rounds.setdefault(case.case, []).append(case)
+        return case
 
     def end(self, seconds: float, measured_seconds: float, interrupted: bool) -> None:
         """Close the run: nothing more is added, unless it is resumed. What was measured before is added up."""
-        total, measured = self._seconds + seconds, self._measured_seconds + measured_seconds
-        self._append(encode("end", End(total, measured, interrupted)))
+        total, measured = self.seconds + seconds, self._measured_seconds + measured_seconds
+        rounds = sum(map(len, self._rounds.values()))
+        self._append(encode("end", End(total, measured, interrupted, rounds)))
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -246,21 +273,27 @@ def _parse(path: Path, data: bytes) -> tuple[Run, bytes]:
         except RecordError as error:
             found.damage[number] = str(error)
     found.finish(len(lines))
-    run = Run(path, found.header, tuple(found.cases[i] for i in sorted(found.cases)), found.end, found.damage)
-    whole = sorted(number for case in run.cases if run.is_whole(case) for number in found.used[case.case])
+    rounds = {case: tuple(by_round[i] for i in sorted(by_round)) for case, by_round in found.rounds.items()}
+    run = Run(path, found.header, rounds, found.end, found.damage)
+    whole = sorted(
+        number
+        for each in (case for by_round in rounds.values() for case in by_round)
+        if run.is_whole(each)
+        for number in found.used[each.case, each.round]
+    )
     return run, b"".join([lines[0], *(lines[number - 1] for number in whole)])
 
 
 class _Lines:
     """What the lines of a run file hold, one after the other; ``damage`` says what cannot be used.
 
-    ``used`` has, by case, the numbers of its lines.
+    ``rounds`` has those of each case by their numbers, ``used`` the lines of each by case and round.
     """
 
     def __init__(self, header: RunHeader) -> None:
         self.header = header
-        self.cases: dict[int, MeasuredCase] = {}
-        self.used: dict[int, list[int]] = {}
+        self.rounds: dict[int, dict[int, MeasuredCase]] = {}
+        self.used: dict[tuple[int, int], list[int]] = {}
         self.end: End | None = None
         self.damage: dict[int, str] = {}
         self._waiting: dict[int, MeasuredCell] = {}  # for the line of their case, by the numbers of their own
@@ -284,9 +317,11 @@ class _Lines:
         self._last = number
 
     def _case(self, number: int, case: MeasuredCase) -> None:
-        # Resuming measures a case with a failed cell again: the later one counts.
-        if case.case in self.cases and not self.cases[case.case].failed:
-            raise RecordError(f"case {case.case} is there for the second time")
+        rounds = self.rounds.get(case.case, {})
+        attempt = next((each.attempt for each in rounds.values()), case.attempt)
+        again = case.attempt > attempt or ("rounds" not in self.header.settings and any(r.failed for r in rounds.values()))
+        if case.attempt < attempt or (case.round in rounds and not again):
+            raise RecordError(f"{_name(case)} is there for the second time")
         cells: dict[str, MeasuredCell] = {}
         used = [number]
         for place, cell in [(n, cell) for n, cell in self._waiting.items() if cell.case == case.case]:
@@ -304,10 +339,11 @@ class _Lines:
         missing = [label for label in order if label not in cells]
         # A damaged line before this one was probably a missing cell, and is told already.
         if len(missing) > sum(self._last < place < number for place in self.damage):
-            self.damage[number] = f"case {case.case} lacks {', '.join(missing)}"
+            self.damage[number] = f"{_name(case)} lacks {', '.join(missing)}"
         if cells:
-            self.cases[case.case] = replace(case, cells=tuple(cells[label] for label in order if label in cells))
-            self.used[case.case] = used
+            whole = replace(case, cells=tuple(cells[label] for label in order if label in cells))
+            self.rounds[case.case] = ({} if again else rounds) | {case.round: whole}
+            self.used[case.case, case.round] = used
 
     def finish(self, lines: int) -> None:
         """Say what is missing after the last of the ``lines``."""
@@ -318,10 +354,18 @@ class _Lines:
         for place, cell in self._waiting.items():
             if place + 1 not in self.damage and place not in tail:
                 self.damage[place] = f"{cell.label} of case {cell.case}: the line of its case is missing"
-        missing = [case.title for case in self.header.plan if case.case not in self.cases]
-        if self.end is not None and not self.end.interrupted and missing:
+        if self.end is None or self.end.interrupted:
+            return
+        missing = [case.title for case in self.header.plan if case.case not in self.rounds]
+        if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             self.damage[lines] = f"the end of the run, but there is no usable record of {missing[0]}{more}"
+        elif self.end.rounds is not None and (lost := self.end.rounds - sum(map(len, self.rounds.values()))) > 0:
+            self.damage.setdefault(lines, f"the end of a run of {self.end.rounds} rounds, of which {lost} are missing")
+
+
+def _name(case: MeasuredCase) -> str:
+    return f"round {case.round} of case {case.case}"
 
 
 def _header(path: Path, lines: list[bytes]) -> RunHeader:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from allocmark import stats
@@ -13,29 +14,39 @@ from allocmark.errors import UsageError
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
-from allocmark.stats import Distance, Estimate, Verdict
+from allocmark.stats import Distance, Estimate, Modes, Verdict
 
-DOCUMENT_FORMAT = 2  #: 1 called a case a group
+DOCUMENT_FORMAT = 3  #: 1 called a case a group; 1 and 2 knew no rounds
+
+
+MOST_DISTURBED = 0.5  #: of a cell's samples: when more are disturbed, nothing is concluded from them
 
 
 @dataclass(frozen=True)
 class CellSummary:
     """One cell's figures, in ns per object.
 
-    ``values`` are its block medians. Every estimate is None where it cannot be had: no sample was used, the
-    case has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict`` rests on
-    ``ratio``. Of the samples, ``used`` count, ``disturbed`` of those are marked, and ``set_aside`` lie in
-    blocks left out.
+    ``values`` are the medians of its rounds, each of one process; ``blocks`` those of blocks, by their index.
+    ``modes`` are groups of slow and fast processes, None where they are one. Every estimate is None where it cannot be
+    had: no sample was used, the case has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict``
+    rests on ``ratio``, unless ``no_verdict`` says why nothing is concluded. ``net`` is what the floor does not cost:
+    ``own`` of the backend's own work, and ``placement`` of the memory that it hands out, where that was measured. Of
+    the samples, ``used`` count, ``disturbed`` of those are marked, and ``set_aside`` lie in blocks left out.
     """
 
     cell: MeasuredCell
     values: Mapping[int, float]
+    blocks: Mapping[int, float]
+    modes: Modes | None
     median: Estimate | None
     net: Estimate | None
+    own: Estimate | None
+    placement: Estimate | None
     ratio: Estimate | None
     net_ratio: Estimate | None
     verdict: Verdict | None
     no_ratio: str | None
+    no_verdict: str | None
     used: int
     disturbed: int
     set_aside: int
@@ -45,15 +56,30 @@ class CellSummary:
 class CaseSummary:
     """The cells of one workload with one set of parameters.
 
-    ``baseline`` and ``floor`` are labels, None when the case has none; ``no_baseline`` then says why.
+    ``baseline`` and ``floor`` are labels, None when the case has none; ``no_baseline`` then says why. ``no_net`` says
+    why nothing is subtracted although there is a floor. ``ratios`` are compared in the whole run, and share the error
+    that is allowed.
     """
 
     planned: PlannedCase
+    measured: MeasuredCase
     cells: tuple[CellSummary, ...]
     distance: Distance
     baseline: str | None
     no_baseline: str | None
     floor: str | None
+    no_net: str | None
+    ratios: int
+
+    @cached_property
+    def rounds(self) -> Sequence[int]:
+        """The round of each block."""
+        return [block.round for block in self.measured.blocks]
+
+    def ratio(self, label: str, other: str) -> Estimate | None:
+        """The cost of one cell over that of another; None when no round has both."""
+        own, base = (next(c.blocks for c in self.cells if c.cell.label == each) for each in (label, other))
+        return _ratio(own, base, self.rounds, self.ratios)
 
 
 def summarise(run: Run, baseline: str | None = None) -> list[CaseSummary]:
@@ -67,7 +93,13 @@ def summarise(run: Run, baseline: str | None = None) -> list[CaseSummary]:
     wanted = baseline or run.header.baseline
     if wanted is not None:
         check_baseline(wanted, [cell.label for case in run.header.plan for cell in case.cells], f"in {run.path}")
-    return [_summarise(case, run.header.plan[case.case], wanted) for case in run.cases]
+    ratios = ratios_of(run.header.plan)
+    return [summarise_case(case, run.header.plan[case.case], wanted, ratios) for case in run.cases]
+
+
+def ratios_of(plan: Iterable[PlannedCase]) -> int:
+    """How many ratios a run of the plan compares: in each case, all cells but the floor and the baseline."""
+    return max(1, sum(max(0, sum(not cell.floor for cell in case.cells) - 1) for case in plan))
 
 
 def check_baseline(wanted: str, labels: Iterable[str], where: str) -> None:
@@ -88,31 +120,66 @@ def _is_meant(label: str, wanted: str) -> bool:
     return wanted in (backend, label)
 
 
-def _summarise(case: MeasuredCase, planned: PlannedCase, wanted: str | None) -> CaseSummary:
+def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None, ratios: int) -> CaseSummary:
+    """One case, over the rounds that are in it; ``wanted`` and ``ratios`` as in `summarise` and `CaseSummary`."""
     distance = stats.dominant_distance(case.blocks)
-    values: dict[str, dict[int, float]] = {cell.label: {} for cell in case.cells}
-    for cell in case.cells:
-        if cell.status == "ok":
-            values[cell.label] = stats.block_medians(cell.samples, cell.blocks, distance.kept)
-    floor = next((c.label for c in case.cells if c.floor and values[c.label]), None)
-    base, why = _baseline(case, planned, values, wanted)
-    net = {
-        cell.label: stats.net(values[cell.label], values[floor]) if floor and not cell.floor else {}
+    rounds = [block.round for block in case.blocks]
+    blocks = {
+        cell.label: stats.block_medians(cell.samples, cell.blocks, distance.kept) if cell.status == "ok" else {}
         for cell in case.cells
     }
-    cells = tuple(_cell(cell, values, net, base, why, distance) for cell in case.cells)
-    return CaseSummary(planned, cells, distance, base, why, floor)
+    values = {label: stats.round_medians(found, rounds) for label, found in blocks.items()}
+    floor = next((c.label for c in case.cells if c.floor and values[c.label]), None)
+    base, no_baseline = _baseline(case, planned, values, wanted)
+    no_net = None
+    if floor is not None:
+        below = [
+            cell.label
+            for cell in case.cells
+            if not cell.floor
+            and (ratio := _ratio(blocks[cell.label], blocks[floor], rounds, ratios))
+            and stats.verdict(ratio) is Verdict.FASTER
+        ]
+        if below:
+            no_net = f"{', '.join(below)} costs less than the floor here, so nothing can be subtracted"
+    parts = {
+        cell.label: {} if floor is None or no_net or cell.floor else _parts(cell, values[cell.label], values[floor])
+        for cell in case.cells
+    }
+    cells = tuple(
+        _cell(cell, values, blocks, parts, base, no_baseline, distance, rounds, ratios) for cell in case.cells
+    )
+    return CaseSummary(planned, case, cells, distance, base, no_baseline, floor, no_net, ratios)
+
+
+def _parts(cell: MeasuredCell, gross: Mapping[int, float], floor: Mapping[int, float]) -> dict[str, dict[int, float]]:
+    """By round: what a cell costs beyond the floor, and how much of that is placement and its own work."""
+    net = {"net": stats.difference(gross, floor)}
+    placement = cell.passes.get("placement")
+    replayed = {r: ns for r, ns in placement.rounds.items() if r in gross} if placement else {}
+    if not replayed:
+        return net
+    return net | {"own": stats.difference(gross, replayed), "placement": stats.difference(replayed, floor)}
 
 
 def _cell(
     cell: MeasuredCell,
     values: Mapping[str, Mapping[int, float]],
-    net: Mapping[str, Mapping[int, float]],
+    blocks: Mapping[str, Mapping[int, float]],
+    parts: Mapping[str, Mapping[str, Mapping[int, float]]],
     base: str | None,
     why: str | None,
     distance: Distance,
+    rounds: Sequence[int],
+    ratios: int,
 ) -> CellSummary:
-    own, own_net = values[cell.label], net[cell.label]
+    own, own_blocks = values[cell.label], blocks[cell.label]
+    medians = {name: _median(found) for name, found in parts[cell.label].items()}
+    used = [index for index, block in enumerate(cell.blocks) if block in own_blocks]
+    disturbed = sum(index in cell.disturbed for index in used)
+    no_verdict = None
+    if disturbed > MOST_DISTURBED * len(used):
+        no_verdict = f"{disturbed} of {len(used)} samples were disturbed"
     ratio = net_ratio = verdict = None
     if not own:
         why = cell.reason if cell.status != "ok" else "no sample was taken, or all were set aside"
@@ -121,28 +188,47 @@ def _cell(
     elif cell.floor:
         why = "this is the floor"
     elif base is not None:
-        ratio = stats.paired_ratio(own, values[base])
-        net_ratio = stats.paired_ratio(own_net, net[base])
-        verdict = stats.verdict(ratio)
-        why = None if ratio else f"no block has both it and {base}"
-    used = [index for index, block in enumerate(cell.blocks) if block in own]
+        ratio = _ratio(own_blocks, blocks[base], rounds, ratios)
+        net_ratio = _net_ratio(parts[cell.label].get("net", {}), parts[base].get("net", {}), ratios)
+        verdict = Verdict.CANNOT_TELL if no_verdict else stats.verdict(ratio)
+        why = None if ratio else f"no round has both it and {base}"
     return CellSummary(
         cell=cell,
         values=own,
+        blocks=own_blocks,
+        modes=stats.modes(own.values()),
         median=_median(own),
-        net=_median(own_net),
+        net=medians.get("net"),
+        own=medians.get("own"),
+        placement=medians.get("placement"),
         ratio=ratio,
         net_ratio=net_ratio,
         verdict=verdict,
         no_ratio=why,
+        no_verdict=no_verdict,
         used=len(used),
-        disturbed=sum(index in cell.disturbed for index in used),
+        disturbed=disturbed,
         set_aside=sum(block not in distance.kept for block in cell.blocks),
     )
 
 
 def _median(values: Mapping[int, float]) -> Estimate | None:
     return stats.estimate(list(values.values()), stats.MEDIAN_CONFIDENCE) if values else None
+
+
+def _ratio(
+    values: Mapping[int, float], base: Mapping[int, float], rounds: Sequence[int], ratios: int
+) -> Estimate | None:
+    return stats.final_look([*stats.log_ratios(values, base, rounds).values()], ratios)
+
+
+def _net_ratio(own: Mapping[int, float], base: Mapping[int, float], ratios: int) -> Estimate | None:
+    """Only where both are certainly above 0: else a quotient has no meaning."""
+    for values in (own, base):
+        found = _median(values)
+        if found is None or not found.covered or found.low <= 0:
+            return None
+    return stats.final_look([stats.log_ratio(own[each], base[each]) for each in own if each in base], ratios)
 
 
 def _baseline(
@@ -207,6 +293,8 @@ def _case_document(summary: CaseSummary, case: MeasuredCase) -> dict[str, Any]:
         "baseline": summary.baseline,
         "no_baseline": summary.no_baseline,
         "floor": summary.floor,
+        "no_net": summary.no_net,
+        "rounds": case.rounds,
         "distance_ns": summary.distance.ns,
         "blocks": [{**vars(b), "used": i in summary.distance.kept} for i, b in enumerate(case.blocks)],
         "seconds": case.seconds,
@@ -223,6 +311,12 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "ci95": _interval(summary.median),
         "net_median": summary.net and summary.net.value,
         "net_ci95": _interval(summary.net),
+        "own_work": summary.own and summary.own.value,
+        "own_work_ci95": _interval(summary.own),
+        "placement_cost": summary.placement and summary.placement.value,
+        "placement_cost_ci95": _interval(summary.placement),
+        "processes": {str(round): ns for round, ns in summary.values.items()},
+        "modes": summary.modes and vars(summary.modes),
         "baseline": case.baseline,
         "ratio": summary.ratio and summary.ratio.value,
         "ratio_ci99": _interval(summary.ratio),
@@ -230,6 +324,8 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "net_ratio_ci99": _interval(summary.net_ratio),
         "verdict": summary.verdict and summary.verdict.value,
         "no_ratio": summary.no_ratio,
+        "no_verdict": summary.no_verdict,
+        "smallest_difference": stats.smallest_seen(summary.ratio),
         "used": summary.used,
         "set_aside": summary.set_aside,
         **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in registry.PASSES},

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All statistics of allocmark, as pure functions: estimates, verdicts, sequential looks, core-to-core distances."""
+"""All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, core-to-core distances."""
 
 from allocmark.stats.distances import DISTANCE_TOLERANCE, Distance, dominant_distance, near
 from allocmark.stats.estimates import (
     MEDIAN_CONFIDENCE,
     RATIO_CONFIDENCE,
     Estimate,
-    block_medians,
     estimate,
     geometric_mean,
     median,
-    net,
     order_rank,
-    paired_ratio,
     rank_autocorrelation,
     unpaired_ratio,
 )
-from allocmark.stats.sequential import ERROR, LOOKS, look
-from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, verdict
+from allocmark.stats.modes import Modes, modes
+from allocmark.stats.rounds import block_medians, difference, log_ratio, log_ratios, round_medians
+from allocmark.stats.sequential import ERROR, LEAST_ROUNDS, LOOKS, final_look, look
+from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, smallest_seen, verdict
 
 __all__ = [
     "DISTANCE_TOLERANCE",
     "ERROR",
+    "LEAST_ROUNDS",
     "LOOKS",
     "MARGIN",
     "MEDIAN_CONFIDENCE",
@@ -29,19 +29,25 @@ __all__ = [
     "UNPAIRED_MARGIN",
     "Distance",
     "Estimate",
+    "Modes",
     "Verdict",
     "block_medians",
+    "difference",
     "dominant_distance",
     "estimate",
+    "final_look",
     "gate_verdict",
     "geometric_mean",
+    "log_ratio",
+    "log_ratios",
     "look",
     "median",
+    "modes",
     "near",
-    "net",
     "order_rank",
-    "paired_ratio",
     "rank_autocorrelation",
+    "round_medians",
+    "smallest_seen",
     "unpaired_ratio",
     "verdict",
 ]

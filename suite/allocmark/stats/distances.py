@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,9 @@ class _Block(Protocol):
     """A block's round trip in ns, None for one core; ``changed``: the distance moved during the block."""
 
     @property
+    def round(self) -> int: ...
+
+    @property
     def distance_ns(self) -> float | None: ...
     @property
     def changed(self) -> bool: ...
@@ -26,7 +30,8 @@ class Distance:
     """The core-to-core distance of most blocks.
 
     ``ns`` is the median round trip of the blocks in ``kept`` (indices), None for a workload on one core. ``changed``
-    counts blocks during which the distance moved, ``other`` those of another or an unknown distance.
+    counts blocks during which the distance moved, ``other`` those of another or an unknown distance, or of a round that
+    keeps less than half of its blocks.
     """
 
     ns: float | None
@@ -50,8 +55,11 @@ def dominant_distance(blocks: Sequence[_Block]) -> Distance:
     steady = {index: block.distance_ns for index, block in enumerate(blocks) if not block.changed}
     changed = len(blocks) - len(steady)
     figures = [ns for ns in steady.values() if ns is not None]
-    if not figures:
-        return Distance(None, frozenset(steady), changed, 0)
-    centre = max(sorted(figures), key=lambda c: sum(near(c, ns) for ns in figures))
-    kept = {index: ns for index, ns in steady.items() if ns is not None and near(centre, ns)}
-    return Distance(median(kept.values()), frozenset(kept), changed, len(steady) - len(kept))
+    kept = set(steady)
+    if figures:
+        centre = max(sorted(figures), key=lambda c: sum(near(c, ns) for ns in figures))
+        kept = {index for index, ns in steady.items() if ns is not None and near(centre, ns)}
+    taken, usable = (Counter(blocks[index].round for index in found) for found in (range(len(blocks)), kept))
+    kept = {index for index in kept if 2 * usable[blocks[index].round] >= taken[blocks[index].round]}
+    used = [ns for index in kept if (ns := steady[index]) is not None]
+    return Distance(median(used) if used else None, frozenset(kept), changed, len(blocks) - changed - len(kept))

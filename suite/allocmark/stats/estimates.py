@@ -1,32 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Medians, their intervals, and ratios; docs/how-are-the-numbers-made.md explains the choices.
-
-Every estimate counts *blocks*, not samples: samples of one block lie a fraction of a second apart and are not
-independent, so `block_medians` reduces them to one value. Values of blocks are mappings from the block's index to ns
-per object.
-"""
+"""Medians, their intervals, and ratios; docs/how-are-the-numbers-made.md explains the choices."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 MEDIAN_CONFIDENCE = 0.95  #: of the interval of a cell's median
-RATIO_CONFIDENCE = 0.99  #: of the interval of a ratio, which verdicts use: one pair of equals in 100 may be misjudged
+RATIO_CONFIDENCE = 0.99  #: of the intervals of all ratios of a run, or of a gate, together
 
 _MOST_AUTOCORRELATION = 0.8  # a steady climb comes near 1, where the correction means nothing
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median or a ratio over ``n`` values, and its interval from ``low`` to ``high``.
+    """A median or a ratio over ``n`` rounds, and its interval from ``low`` to ``high``.
 
-    ``covered`` is False when there are too few values for the confidence asked (95 % needs 6, 99 % needs 8): ``low``
-    and ``high`` are then the smallest and the largest value.
+    ``covered`` is False when there are too few rounds for the confidence asked: ``low`` and ``high`` are then the
+    smallest and the largest value.
     """
 
     value: float
@@ -46,22 +41,21 @@ def median(values: Iterable[float]) -> float:
 
 
 @lru_cache(maxsize=1024)
-def order_rank(n: int, confidence: float) -> int:
+def order_rank(n: int, error: float) -> int:
     """The rank k (from 1) for which the k-th smallest and k-th largest of n values enclose the median.
 
-    It is the largest k whose coverage, 1 - 2 P(B < k) with B binomial (n, 1/2), is at least ``confidence``,
+    It is the largest k that misses with a probability of at most ``error``: 2 P(B < k) with B binomial (n, 1/2),
     whatever the distribution; 0 when n is too small for any. Source: W. J. Conover, Practical Nonparametric
     Statistics, 3rd ed., section 3.2 (interval of a quantile); inverting the sign test gives the same.
     """
     # In whole numbers: 2^n soon exceeds every float.
-    allowed = round((1 - confidence) * 1_000_000) * 2**n
-    tail, term, k = 0, 1, 0
-    while True:
-        tail += term
-        if 2 * tail * 1_000_000 > allowed:
-            return k
+    allowed = (round(error * 1e15) << n) // (2 * 10**15)
+    below, term, k = 0, 1, 0
+    while below + term <= allowed:
+        below += term
         term = term * (n - k) // (k + 1)
         k += 1
+    return k
 
 
 def rank_autocorrelation(values: Sequence[float]) -> float:
@@ -89,7 +83,7 @@ def estimate(values: Sequence[float], confidence: float) -> Estimate:
     """
     n, middle = len(values), median(values)
     ordered = sorted(values)
-    rank = order_rank(n, confidence)
+    rank = order_rank(n, 1 - confidence)
     if rank == 0:
         return Estimate(middle, ordered[0], ordered[-1], n, covered=False)
     r = min(max(rank_autocorrelation(values), 0.0), _MOST_AUTOCORRELATION)
@@ -97,44 +91,6 @@ def estimate(values: Sequence[float], confidence: float) -> Estimate:
     low = middle - stretch * (middle - ordered[rank - 1])
     high = middle + stretch * (ordered[n - rank] - middle)
     return Estimate(middle, low, high, n, covered=True)
-
-
-def block_medians(samples: Sequence[float], blocks: Sequence[int], kept: Collection[int]) -> dict[int, float]:
-    """The median sample of each block in ``kept``, in their order; sample i lies in block ``blocks[i]``."""
-    found: dict[int, list[float]] = {}
-    for sample, block in zip(samples, blocks, strict=True):
-        if block in kept:
-            found.setdefault(block, []).append(sample)
-    return {block: median(found[block]) for block in sorted(found)}
-
-
-def net(values: Mapping[int, float], floor: Mapping[int, float]) -> dict[int, float]:
-    """``values`` minus the floor of the same block, for blocks that have both. Noise can make one negative."""
-    return {block: value - floor[block] for block, value in values.items() if block in floor}
-
-
-def paired_ratio(
-    values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = RATIO_CONFIDENCE
-) -> Estimate | None:
-    """The median ratio to the baseline over the blocks that have both, with its sign-test interval.
-
-    Computed on logarithms, so that exchanging the two gives exactly the reciprocal. A net value may be 0 or negative in
-    a block: its ratio then ranks below all others (above all, when it is the baseline's). None when no block has both,
-    or when such a rank reaches the median or an end of its interval.
-    """
-    shared = [block for block in values if block in baseline]
-    logs = [_log_ratio(values[block], baseline[block]) for block in shared]
-    middle = estimate(logs, confidence) if logs else None
-    if middle is None or not all(map(math.isfinite, (middle.value, middle.low, middle.high))):
-        return None
-    return Estimate(math.exp(middle.value), math.exp(middle.low), math.exp(middle.high), middle.n, middle.covered)
-
-
-def _log_ratio(value: float, baseline: float) -> float:
-    if value > 0 and baseline > 0:
-        return math.log(value / baseline)
-    # When neither is above 0, the block favours neither side.
-    return 0.0 if max(value, baseline) <= 0 else -math.inf if baseline > 0 else math.inf
 
 
 def geometric_mean(ratios: Sequence[Estimate]) -> Estimate | None:

@@ -27,7 +27,7 @@ def verdict(ratio: Estimate | None, margin: float = MARGIN) -> Verdict:
     """What a ratio of costs says, new / old; ``margin`` 0.02 is 2 %.
 
     Faster or slower: the whole interval lies on one side of 1, and the ratio itself beyond the margin. Same: the whole
-    interval lies within the margin. Cannot tell: anything else, also too few blocks.
+    interval lies within the margin. Cannot tell: anything else, also too few rounds.
     """
     if ratio is None or not ratio.covered:
         return Verdict.CANNOT_TELL
@@ -38,6 +38,16 @@ def verdict(ratio: Estimate | None, margin: float = MARGIN) -> Verdict:
     if ratio.low * (1 + margin) >= 1 and ratio.high <= 1 + margin:
         return Verdict.SAME
     return Verdict.CANNOT_TELL
+
+
+def smallest_seen(ratio: Estimate | None) -> float | None:
+    """The smallest difference that so wide an interval would have told from none, as a share; None without one.
+
+    That is its longer arm, and never less than `MARGIN`.
+    """
+    if ratio is None or not ratio.covered:
+        return None
+    return max(ratio.high / ratio.value - 1, ratio.value / ratio.low - 1, MARGIN)
 
 
 def gate_verdict(ratio: Estimate | None, limit: float) -> Verdict:

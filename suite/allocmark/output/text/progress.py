@@ -23,20 +23,19 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
     # rich takes a while to import: only people at a terminal pay for it.
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
+        # The figures first: what does not fit is cut off at the end of the line.
+        TextColumn("{task.fields[left]}"),
+        BarColumn(bar_width=16),
         TextColumn("[bold]{task.fields[title]}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[cell]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[doing]}"),
     )
     with Bar(*columns, console=Console(file=stream), transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task("run", total=1.0, title="", cell="")
-        drawn = 0.0
+        task = bar.add_task("run", total=1.0, left="", title="", doing="")
+        drawn = -1.0
 
         def show(progress: Progress) -> None:
             nonlocal drawn
@@ -44,13 +43,20 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
             if time.monotonic() - drawn < 0.25:
                 return
             drawn = time.monotonic()
-            done = (progress.case + progress.block / progress.blocks) / progress.cases
-            cell = f"{progress.cell}, sample {progress.block + 1} of {progress.blocks}"
             bar.update(
                 task,
-                completed=done,
-                title=f"[{progress.case + 1}/{progress.cases}] {escape(printable(progress.title))}",
-                cell=cell,
+                completed=progress.done,
+                left=f"{progress.done:4.0%}" if progress.left is None else f"at most {duration(progress.left)} left",
+                title=escape(printable(progress.title)),
+                doing=escape(printable(progress.doing)),
             )
 
         yield show
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

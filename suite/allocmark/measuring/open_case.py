@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One case while rounds are added to it: what earlier rounds found, and when no more are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+
+from allocmark.measuring.plan import CasePlan
+from allocmark.measuring.request import Request
+from allocmark.measuring.schedule import CaseRun, Known, Teller
+from allocmark.results.merge import has_failed, merged
+from allocmark.results.records import MeasuredCase, MeasuredCell
+from allocmark.results.summary import summarise_case
+from allocmark.stats import LOOKS, Verdict
+
+TRIES = 2  #: processes that must fail before a cell is given up
+
+
+class OpenCase:
+    """A case of a run and its rounds so far. ``ratios`` are compared in the whole run, and share the error allowed."""
+
+    def __init__(
+        self, plan: CasePlan, request: Request, baseline: str | None, ratios: int, rounds: Iterable[MeasuredCase]
+    ) -> None:
+        self.plan = plan
+        self.done = False
+        self.rounds: list[MeasuredCase] = []
+        self._request = request
+        self._baseline = baseline
+        self._ratios = ratios
+        self._known = Known()
+        for each in rounds:
+            self.add(each)
+
+    @property
+    def round_seconds(self) -> float | None:
+        """How long a round takes, None before the first."""
+        return sum(each.seconds for each in self.rounds) / len(self.rounds) if self.rounds else None
+
+    @property
+    def rounds_left(self) -> int:
+        """How many may follow at most."""
+        return 0 if self.done else max(self._request.rounds - len(self.rounds), 0)
+
+    def next_round(
+        self, probe_plugins: Sequence[str], stopping: Callable[[], bool], progress: Teller
+    ) -> MeasuredCase | None:
+        """Measure one more; None when it was stopped. It is not added yet."""
+        taken = {each.round for each in self.rounds}
+        # A damaged round that was removed is measured again.
+        number = next(n for n in count() if n not in taken)
+        running = CaseRun(
+            self.plan, self._request, number, known=self._known, probe_plugins=probe_plugins, stopping=stopping
+        )
+        return running.run(progress)
+
+    def add(self, record: MeasuredCase) -> None:
+        """Take a round, and see whether it was the last."""
+        self.rounds.append(record)
+        self._give_up()
+        self.done = (
+            len(self.rounds) >= self._request.rounds
+            or all(self._lost(cell) for cell in record.cells if not cell.floor)
+            or (len(self.rounds) in LOOKS and self._told())
+        )
+
+    def _give_up(self) -> None:
+        reasons = {}
+        for cell in self.rounds[-1].cells:
+            found = [c for each in self.rounds for c in each.cells if c.label == cell.label and c.status == "failed"]
+            if len(found) >= TRIES and has_failed(len(found), len(self.rounds)):
+                reasons[cell.label] = found[-1].reason or "no reason given"
+        self._known.given_up = reasons
+
+    def _lost(self, cell: MeasuredCell) -> bool:
+        return cell.status == "unavailable" or cell.label in self._known.given_up
+
+    def _told(self) -> bool:
+        """Whether every ratio has a verdict."""
+        summary = summarise_case(merged(self.rounds), self.plan.record, self._baseline, self._ratios)
+        return all(cell.verdict is not Verdict.CANNOT_TELL for cell in summary.cells)

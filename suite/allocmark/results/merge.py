@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rounds of a case, put together: one cell of all its processes, one list of all blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+from allocmark.passes import registry
+from allocmark.results.records import MeasuredCase, MeasuredCell
+from allocmark.stats import median
+
+FAILED_SHARE = 0.25  #: of its processes: when more fail, the cell fails
+
+
+def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
+    """The case over its ``rounds``, at least one, in their order. Blocks are numbered through all rounds."""
+    if len(rounds) == 1:
+        return rounds[0]
+    starts = [0, *accumulate(len(each.blocks) for each in rounds)]
+    labels = dict.fromkeys(cell.label for each in rounds for cell in each.cells)
+    cells = []
+    for label in labels:
+        found = [
+            (each.round, start, cell)
+            for each, start in zip(rounds, starts, strict=False)
+            for cell in each.cells
+            if cell.label == label
+        ]
+        cells.append(_cell(found))
+    return replace(
+        rounds[-1],
+        cells=tuple(cells),
+        blocks=tuple(block for each in rounds for block in each.blocks),
+        seconds=sum(each.seconds for each in rounds),
+        measured_seconds=sum(each.measured_seconds for each in rounds),
+    )
+
+
+def has_failed(failed: int, processes: int) -> bool:
+    """Whether a cell fails of which so many ``processes`` failed."""
+    return failed > FAILED_SHARE * processes
+
+
+def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
+    """The cell over its rounds: of each its number, the number of its first block, and the cell."""
+    good = [each for each in found if each[2].status == "ok"]
+    bad = [cell for *_, cell in found if cell.status == "failed"]
+    if not good or has_failed(len(bad), len(found)):
+        last = (bad or [cell for *_, cell in found])[-1]
+        reason = last.reason
+        if last.status == "failed" and len(bad) < len(found):
+            reason = f"{len(bad)} of {len(found)} processes failed, the last one: {reason}"
+        return replace(last, reason=reason, samples=(), blocks=(), disturbed={}, passes={})
+    cells = [cell for *_, cell in good]
+    offsets = [0, *accumulate(len(cell.samples) for cell in cells)]
+    return replace(
+        cells[0],
+        objects=cells[-1].objects,
+        samples=[sample for cell in cells for sample in cell.samples],
+        blocks=[start + block for _, start, cell in good for block in cell.blocks],
+        disturbed={
+            offset + index: what
+            for offset, cell in zip(offsets, cells, strict=False)
+            for index, what in cell.disturbed.items()
+        },
+        attestation=_attestation(cells, bad),
+        setup_seconds=median(cell.setup_seconds for cell in cells),
+        layouts=[layout for *_, cell in found for layout in cell.layouts],
+        passes=_passes({number: cell for number, _, cell in good}),
+    )
+
+
+def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> Mapping[str, Any]:
+    """That of the first process, with what is counted in all of them, and every note."""
+    found = dict(cells[0].attestation)
+    notes: dict[str, str] = {}
+    for cell in cells:
+        given = cell.attestation.get("notes")
+        notes = {**(given if isinstance(given, Mapping) else {}), **notes}
+    if bad:
+        failed = f"{len(bad)} of {len(cells) + len(bad)} processes failed, the last one: {bad[-1].reason}"
+        notes[""] = "; ".join(filter(None, [failed, notes.get("")]))
+    gets = [cell.attestation.get("failed_gets") for cell in cells]
+    if all(isinstance(n, int) for n in gets):
+        found["failed_gets"] = sum(gets)  # type: ignore[arg-type]  # they are integers
+    return found | {"notes": notes} if notes else found
+
+
+def _passes(cells: Mapping[int, MeasuredCell]) -> dict[str, Any]:
+    """What each pass found, in the rounds in which it was made."""
+    found = {}
+    for each in registry.PASSES:
+        records = {number: cell.passes[each.name] for number, cell in cells.items() if each.name in cell.passes}
+        if records:
+            found[each.name] = each.combine(records)
+    return found
