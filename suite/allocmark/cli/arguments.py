@@ -37,6 +37,18 @@ def positive(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """``90s``, ``10m``, ``2h``; a number alone means minutes, as for a gate."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
+    try:
+        value = float(text if unit is None else text[:-1]) * (unit or 60.0)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a time such as 90s, 10m or 2h")
+    return value
+
+
 def seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of at most 18 digits")

@@ -18,6 +18,7 @@ from allocmark.cli.arguments import (
     assignments,
     note,
     positive,
+    seconds,
     seed,
     workload_names,
 )
@@ -26,7 +27,9 @@ from allocmark.output import naming
 from allocmark.output.text import terminal_width
 
 if TYPE_CHECKING:
+    from allocmark.measuring.plan import Plan
     from allocmark.measuring.request import Request
+    from allocmark.plugins import Host
     from allocmark.results.store import Run
 
 
@@ -75,12 +78,26 @@ def add_run(commands: Any) -> None:
         help="measure nothing: check that no object is handed out twice, overlaps another, or is overwritten or lost",
     )
     how_long = parser.add_argument_group("how long")
-    how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each cell (default 100)")
-    how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 25)")
+    how_long.add_argument(
+        "--rounds", type=positive, metavar="N", help="processes of each cell at most (default 60; 1 with --verify)"
+    )
+    how_long.add_argument(
+        "--budget",
+        type=seconds,
+        metavar="TIME",
+        help="end after so long, such as 90s, 10m or 2h; what is told ends before, and the rest gets its time "
+        "(default: no limit but --rounds)",
+    )
+    how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each process (default 8)")
+    how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 3)")
     how_long.add_argument(
         "--quick",
         action="store_true",
-        help="a first look: --short and 15 samples of 10 ms, where --blocks and --sample-ms do not say",
+        help="a first look: --short, 16 rounds and 4 samples of 2 ms, where --rounds, --blocks and --sample-ms do not "
+        "say; small differences are not told",
+    )
+    how_long.add_argument(
+        "--dry-run", action="store_true", help="only say what would be measured, and how long that takes"
     )
     how_long.add_argument(
         "--timeout", type=positive, metavar="S", help="end a cell that does not answer for so many seconds (default 60)"
@@ -116,9 +133,11 @@ every sample in a run file.
 
   case    a workload with one set of parameters, such as burst with bulk=32
   cell    one backend in one case, in a process of its own
-  sample  one timed stretch of a cell
-  block   one sample of every cell of a case, taken in turns: what slows the
-          machine for a while slows all backends
+  round   a fresh process for each cell of a case. Where a process lies in
+          memory can double its cost, so one process tells little: figures and
+          intervals are over rounds. A case ends when every verdict is certain.
+  block   one sample (timed stretch) of every cell of a case, taken in turns:
+          what slows the machine for a while slows all backends
   floor   the backend `null`, which does nothing: what the workload itself
           costs. It is always measured.
 """
@@ -126,7 +145,7 @@ every sample in a run file.
 _EPILOG = """\
 examples:
   allocmark run --quick
-      a first look, in about a minute: all backends, the default workloads
+      a first look, in about two minutes: all backends, the default workloads
   allocmark run burst --short -b turbomem -b glibc --set bulk=32
       two cases of one workload, two backends and the floor
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
@@ -145,6 +164,8 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.output.text.run_table import render
     from allocmark.results.summary import document
 
+    if sys.stderr.isatty():
+        print("planning…", end="\r", file=sys.stderr, flush=True)
     host = discover()
     if options.resume:
         given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
@@ -159,6 +180,8 @@ def _run(options: argparse.Namespace) -> int:
             note(f"measured again: {counted(writer.failed, 'case')} in which a cell failed")
     else:
         request = _request(options)
+        if options.dry_run:
+            return _dry_run(request, host, options.baseline)
         output = Path(options.output) if options.output else None
         _check_target(options.json, output)
         plan, writer = runner.start(request, host, output, options.argv, options.baseline)
@@ -167,6 +190,7 @@ def _run(options: argparse.Namespace) -> int:
             note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
         for text in plan.left_out:
             note(f"left out: {text}")
+        note(_expected(plan, request))
         with reporter(sys.stderr) as report:
             run = runner.execute(plan, request, host, writer, report)
     baseline = run.header.baseline
@@ -202,8 +226,10 @@ def _request(options: argparse.Namespace) -> Request:
         verify=options.verify,
         pin=not options.no_pin,
         passes=[each.name for each in registry.PASSES if not getattr(options, f"no_{each.name}")],
-        blocks=options.blocks or (15 if options.quick else Request.blocks),
-        sample_ms=float(options.sample_ms or (10 if options.quick else Request.sample_ms)),
+        rounds=1 if options.verify else options.rounds or (16 if options.quick else Request.rounds),
+        blocks=options.blocks or (4 if options.quick else Request.blocks),
+        sample_ms=float(options.sample_ms or (2 if options.quick else Request.sample_ms)),
+        budget=options.budget,
         timeout=float(options.timeout or Request.timeout),
     )
     if 2 * request.sample_ms > 1000 * request.timeout:
@@ -212,6 +238,26 @@ def _request(options: argparse.Namespace) -> Request:
             "raise --timeout, or take shorter samples with --sample-ms"
         )
     return request
+
+
+def _dry_run(request: Request, host: Host, baseline: str | None) -> int:
+    from allocmark.measuring import runner
+
+    plan = runner.planned(request, host, baseline)
+    for case in plan.cases:
+        print(f"{case.record.title}: {', '.join(cell.backend.label for cell in case.cells)}")
+    for text in plan.left_out:
+        note(f"left out: {text}")
+    print(_expected(plan, request))
+    return OK
+
+
+def _expected(plan: Plan, request: Request) -> str:
+    from allocmark.measuring.estimate import run_seconds
+    from allocmark.output.text.progress import expected
+
+    cells = sum(cell.backend.unavailable is None for case in plan.cases for cell in case.cells)
+    return expected(run_seconds(plan.cases, request), len(plan.cases), cells)
 
 
 def _check_target(target: str | None, directory: Path | None) -> None:

@@ -88,6 +88,7 @@ class Engine:
         verify: bool = False,
         stall_seconds: float = STALL_SECONDS,
         limit_seconds: float = 0.0,
+        layout_seed: int = 0,
     ) -> None:
         """Start the backend at ``table``, the pools and a thread per actor. RefusedError when the backend will not.
 
@@ -127,6 +128,9 @@ class Engine:
             raise RefusedError(ffi.string(error.message).decode(errors="replace"))
         self._samples = ffi.new("am_actor_sample[]", len(program.actors))
         self._trouble = ffi.new("am_trouble *")
+
+    def layout(self) -> dict[str, Any]:
+        return {}
 
     def settle(self) -> None:
         """Fill the live sets."""

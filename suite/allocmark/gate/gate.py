@@ -102,7 +102,7 @@ def put_away(done: Path, state: Path, what: str) -> Path:
 def open_journal(asked: GateRequest, folder: Path, sides: Sequence[Side], pairs: Sequence[Pair]) -> Journal:
     """The journal of these pairs: the same one again as long as what is measured, and where, is the same."""
     header: Mapping[str, Any] = {
-        "format": 1,
+        "format": 2,  # 1 had another rule for when to stop
         "commits": [side.commit for side in sides],
         "files": [dict(side.files) for side in sides],
         "pairs": [pair.key for pair in pairs],

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measures pairs of cells in rounds, until each has a verdict or the budget is spent.
 
-A round of a pair starts one fresh process per side. Both take their samples in turn, block by block, and the round
-gives one figure: the median of the blocks' log ratios. Every round has new processes, so a new place in memory, and
-comes at another time; the interval over the rounds covers what both do to the figure.
+A round of a pair starts one fresh process per side and gives one figure, as in a run: the median of the blocks' log
+ratios. Every round has new processes, so a new place in memory, and comes at another time; the interval over the rounds
+covers what both do to the figure.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,6 @@ LIMIT = 0.02  #: a slowdown of this much must not pass
 MINUTES = 10.0  #: the budget
 SAMPLE_MS = 2.0  #: short, so that many samples lie between two interruptions
 BLOCKS = 30  #: per round
-LEAST_BLOCKS = 8  #: a round that keeps fewer blocks, because the core-to-core distance changed, is void
 MOST_ROUNDS = 2 * LOOKS[-1]  #: per pair, void ones included
 
 FACT_ROUNDS = 6  #: the first rounds, which also count: several, as what depends on addresses varies
@@ -59,7 +57,8 @@ def cells_of(**values: Any) -> Request:
 
 @dataclass(frozen=True)
 class Round:
-    """``log``: ln(head / base), None when the round is void. ``base``, ``head``: medians in ns per object."""
+    """``log``: ln(head / base), None when the round is void, as the core-to-core distance changed. ``base``, ``head``:
+    medians in ns per object."""
 
     log: float | None
     base: float
@@ -80,7 +79,7 @@ class Tally:
     def used(self) -> list[Round]:
         """The rounds with the core-to-core distance that most of them have."""
         valid = [each for each in self.rounds if each.log is not None]
-        kept = stats.dominant_distance([Block(each.distance_ns, False) for each in valid]).kept
+        kept = stats.dominant_distance([Block(each.distance_ns, False, i) for i, each in enumerate(valid)]).kept
         return [each for index, each in enumerate(valid) if index in kept]
 
     def ratio(self) -> Estimate | None:
@@ -114,8 +113,9 @@ def measure_rounds(
             if spent >= 60 * asked.minutes:
                 return list(tallies.values())
             title = f"{tally.pair.label} {tally.pair.case.record.title}"
-            shown = Progress(len(tallies) - len(open_ones), len(tallies), title, "", len(tally.rounds), MOST_ROUNDS)
-            record = _round(tally, asked.cells, lambda what, _, p=shown: asked.report(replace(p, cell=what)))
+            left = 60 * asked.minutes - spent
+            shown = Progress(spent / (spent + left), f"{title}, round {len(tally.rounds) + 1}", "", left)
+            record = _round(tally, asked.cells, lambda what, p=shown: asked.report(replace(p, doing=what)))
             spent += record["seconds"]
             journal.append(record)
             _add(tally, record)
@@ -140,12 +140,13 @@ def _add(tally: Tally, record: Mapping[str, Any]) -> None:
 def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dict[str, Any]:
     begun = time.monotonic()
     # The side that starts first changes from round to round; within a round the blocks alternate by themselves.
-    turned = len(tally.rounds) % 2
+    number = len(tally.rounds)
+    turned = number % 2
     cells = tally.pair.case.cells
     case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
-    request = replace(request, passes=registry.counting() if len(tally.rounds) < FACT_ROUNDS else ())
-    finished = CaseRun(case, request, [], lambda: False).run(progress)
-    assert finished  # only a stopped run has nothing to keep
+    request = replace(request, passes=registry.counting())
+    finished = CaseRun(case, request, number, counts=number < FACT_ROUNDS).run(progress)
+    assert finished  # only a stopped round has nothing to keep
     base, head = finished.cells[::-1] if turned else finished.cells
     record = _failure(base, head) or _figures(finished, base, head)
     return {"pair": tally.pair.key, "seconds": round(time.monotonic() - begun, 3), **record}
@@ -160,9 +161,9 @@ def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict
     distance = stats.dominant_distance(case.blocks)
     old = stats.block_medians(base.samples, base.blocks, distance.kept)
     new = stats.block_medians(head.samples, head.blocks, distance.kept)
-    ratio = stats.paired_ratio(new, old)
+    logs = stats.log_ratios(new, old, [0] * len(case.blocks))
     return {
-        "log": math.log(ratio.value) if ratio and ratio.n >= LEAST_BLOCKS else None,
+        "log": logs.get(0),
         "base": stats.median(base.samples),
         "head": stats.median(head.samples),
         "distance_ns": distance.ns,

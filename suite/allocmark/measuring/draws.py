@@ -25,11 +25,11 @@ class Draw:
     engine: int
 
     @classmethod
-    def of(cls, seed: int, case: str, cell: str, round: int) -> Draw:
-        """The same for the same arguments, on any machine."""
-        digest = hashlib.blake2b(f"{seed}\0{case}\0{cell}\0{round}".encode(), digest_size=16).digest()
+    def of(cls, seed: int, case: str, cell: str, number: int) -> Draw:
+        """Those of the round with this ``number``: the same for the same arguments, on any machine."""
+        digest = hashlib.blake2b(f"{seed}\0{case}\0{cell}\0{number}".encode(), digest_size=16).digest()
         engine = int.from_bytes(digest[:6], "little") + 1  # 0 draws nothing
-        return cls(round, int.from_bytes(digest[8:], "little") % _MOST_PADDING, engine)
+        return cls(number, int.from_bytes(digest[8:], "little") % _MOST_PADDING, engine)
 
     def environ(self) -> dict[str, str]:
         """Variables that the process is to have."""

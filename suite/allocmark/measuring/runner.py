@@ -40,11 +40,7 @@ def start(
 
     Nothing is written when the request cannot be run.
     """
-    if baseline and not request.verify:
-        labels = [registered.backend.label for registered in select_backends(host, request.backends)]
-        check_baseline(baseline, labels, "one of what is measured")
-    plan = make_plan(request, host)
-    check_budget(plan.cases, request)
+    plan = planned(request, host, baseline)
     header = RunHeader(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,6 +52,16 @@ def start(
         plan=tuple(case.record for case in plan.cases),
     )
     return plan, RunWriter.create(directory or fresh_folder(), header)
+
+
+def planned(request: Request, host: Host, baseline: str | None) -> Plan:
+    """The plan of a request that can be run. UsageError for one that cannot."""
+    if baseline and not request.verify:
+        labels = [registered.backend.label for registered in select_backends(host, request.backends)]
+        check_baseline(baseline, labels, "one of what is measured")
+    plan = make_plan(request, host)
+    check_budget(plan.cases, request)
+    return plan
 
 
 def _variables() -> dict[str, str]:

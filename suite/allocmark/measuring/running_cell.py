@@ -72,7 +72,7 @@ class RunningCell:
 
         with self._own_failure():
             if not (self.backend.unavailable or self.failure):
-                environ = self._draw.environ() | self.backend.environ
+                environ = {**self._draw.environ(), **self.backend.environ}
                 self._process = CellProcess(job, environ, request.timeout)
 
     def await_ready(self) -> None:

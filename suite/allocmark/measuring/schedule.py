@@ -55,22 +55,22 @@ class CaseRun:
         self,
         plan: CasePlan,
         request: Request,
-        round: int,
+        number: int,
         *,
         known: Known | None = None,
         probe_plugins: Sequence[str] = (),
         counts: bool | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends
+        """The round with this ``number``. ``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends
         the round, of which then nothing is kept."""
         self.plan = plan
         self.request = request
-        self._round = round
+        self._round = number
         self._known = known or Known()
         self._probe_plugins = probe_plugins
         self._passes = registry.scheduled(
-            request.passes, request.verify, counts=round == 0 if counts is None else counts
+            request.passes, request.verify, counts=number == 0 if counts is None else counts
         )
         self._stopping = stopping
         self._stopped = False

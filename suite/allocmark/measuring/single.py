@@ -33,8 +33,8 @@ def measure(
     Parameters and errors are those of `measure_cell`.
     """
     return [
-        median(measure_cell(workload, parameters, backend, counts=False, seed=seed, round=round).samples)
-        for round in range(samples)
+        median(measure_cell(workload, parameters, backend, counts=False, seed=seed, number=number).samples)
+        for number in range(samples)
     ]
 
 
@@ -46,9 +46,9 @@ def measure_cell(
     blocks: int = Request.blocks,
     counts: bool = True,
     seed: int = 1,
-    round: int = 0,
+    number: int = 0,
 ) -> MeasuredCell:
-    """One cell's record, from one process, with ``blocks`` samples. Its place in memory is that of ``round``.
+    """One cell's record, from one process, with ``blocks`` samples. Its place in memory is that of round ``number``.
 
     ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
@@ -68,7 +68,7 @@ def measure_cell(
     case = _one_cell(request)
     if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
-    finished = CaseRun(case, request, round, counts=counts).run(lambda _: None)
+    finished = CaseRun(case, request, number, counts=counts).run(lambda _: None)
     assert finished  # only a stopped round has nothing to keep
     (cell,) = finished.cells
     if cell.status != "ok":

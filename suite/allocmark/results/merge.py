@@ -85,7 +85,7 @@ def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> 
         notes[""] = "; ".join(filter(None, [failed, notes.get("")]))
     gets = [cell.attestation.get("failed_gets") for cell in cells]
     if all(isinstance(n, int) for n in gets):
-        found["failed_gets"] = sum(gets)  # type: ignore[arg-type]  # they are integers
+        found["failed_gets"] = sum(gets)
     return found | {"notes": notes} if notes else found
 
 

@@ -319,7 +319,9 @@ class _Lines:
     def _case(self, number: int, case: MeasuredCase) -> None:
         rounds = self.rounds.get(case.case, {})
         attempt = next((each.attempt for each in rounds.values()), case.attempt)
-        again = case.attempt > attempt or ("rounds" not in self.header.settings and any(r.failed for r in rounds.values()))
+        # A file without rounds has no attempts: there the later case replaced one with a failed cell.
+        old = "rounds" not in self.header.settings and any(each.failed for each in rounds.values())
+        again = case.attempt > attempt or old
         if case.attempt < attempt or (case.round in rounds and not again):
             raise RecordError(f"{_name(case)} is there for the second time")
         cells: dict[str, MeasuredCell] = {}

@@ -26,7 +26,8 @@ MOST_DISTURBED = 0.5  #: of a cell's samples: when more are disturbed, nothing i
 class CellSummary:
     """One cell's figures, in ns per object.
 
-    ``values`` are the medians of its rounds, each of one process; ``blocks`` those of blocks, by their index.
+    ``values`` are the medians of its rounds, each of one process, and ``nets`` those without the floor; ``blocks`` are
+    those of blocks, by their index.
     ``modes`` are groups of slow and fast processes, None where they are one. Every estimate is None where it cannot be
     had: no sample was used, the case has no floor (``net``), or ``no_ratio`` says why there is no ratio. ``verdict``
     rests on ``ratio``, unless ``no_verdict`` says why nothing is concluded. ``net`` is what the floor does not cost:
@@ -37,6 +38,7 @@ class CellSummary:
     cell: MeasuredCell
     values: Mapping[int, float]
     blocks: Mapping[int, float]
+    nets: Mapping[int, float]
     modes: Modes | None
     median: Estimate | None
     net: Estimate | None
@@ -56,7 +58,8 @@ class CellSummary:
 class CaseSummary:
     """The cells of one workload with one set of parameters.
 
-    ``baseline`` and ``floor`` are labels, None when the case has none; ``no_baseline`` then says why. ``no_net`` says
+    ``baseline`` and ``floor`` are labels, None when the case has none; ``no_baseline`` says why it is not the one that
+    was asked for. ``no_net`` says
     why nothing is subtracted although there is a floor. ``ratios`` are compared in the whole run, and share the error
     that is allowed.
     """
@@ -76,10 +79,13 @@ class CaseSummary:
         """The round of each block."""
         return [block.round for block in self.measured.blocks]
 
-    def ratio(self, label: str, other: str) -> Estimate | None:
+    def ratio(self, cell: CellSummary, other: CellSummary) -> Estimate | None:
         """The cost of one cell over that of another; None when no round has both."""
-        own, base = (next(c.blocks for c in self.cells if c.cell.label == each) for each in (label, other))
-        return _ratio(own, base, self.rounds, self.ratios)
+        return _ratio(cell.blocks, other.blocks, self.rounds, self.ratios)
+
+    def net_ratio(self, cell: CellSummary, other: CellSummary) -> Estimate | None:
+        """The same of net costs; None also when one of them may be 0."""
+        return _net_ratio(cell.nets, other.nets, self.ratios)
 
 
 def summarise(run: Run, baseline: str | None = None) -> list[CaseSummary]:
@@ -196,6 +202,7 @@ def _cell(
         cell=cell,
         values=own,
         blocks=own_blocks,
+        nets=parts[cell.label].get("net", {}),
         modes=stats.modes(own.values()),
         median=_median(own),
         net=medians.get("net"),
@@ -234,21 +241,21 @@ def _net_ratio(own: Mapping[int, float], base: Mapping[int, float], ratios: int)
 def _baseline(
     case: MeasuredCase, planned: PlannedCase, values: Mapping[str, Mapping[int, float]], wanted: str | None
 ) -> tuple[str | None, str | None]:
+    first = next((c.label for c in case.cells if values[c.label] and not c.floor), None)
     if wanted is None:
-        first = next((c.label for c in case.cells if values[c.label] and not c.floor), None)
         return first, None if first else "no backend gave figures here"
     if _is_family(wanted):
-        return _best(planned, values, wanted)
+        found, why = _best(planned, values, wanted)
+        return found or first, why
     label = next((c.label for c in planned.cells if _is_meant(c.label, wanted)), None)
     if label is None:
-        return None, f"the baseline {wanted} does not run this workload"
-    # Never replaced by a variant that did run: the reader asked for this one.
+        return first, f"the baseline {wanted} does not run this workload"
     cell = next((c for c in case.cells if c.label == label), None)
     if cell is None:
-        return None, f"the baseline {label} was not measured"
+        return first, f"the baseline {label} was not measured"
     if not values[label]:
         what = cell.status if cell.status != "ok" else "without a usable sample"
-        return None, f"the baseline {label} is {what}" + (f": {cell.reason}" if cell.reason else "")
+        return first, f"the baseline {label} is {what}" + (f": {cell.reason}" if cell.reason else "")
     return label, None
 
 
@@ -315,7 +322,7 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "own_work_ci95": _interval(summary.own),
         "placement_cost": summary.placement and summary.placement.value,
         "placement_cost_ci95": _interval(summary.placement),
-        "processes": {str(round): ns for round, ns in summary.values.items()},
+        "processes": {str(number): ns for number, ns in summary.values.items()},
         "modes": summary.modes and vars(summary.modes),
         "baseline": case.baseline,
         "ratio": summary.ratio and summary.ratio.value,
@@ -326,6 +333,7 @@ def _cell_document(summary: CellSummary, case: CaseSummary) -> dict[str, Any]:
         "no_ratio": summary.no_ratio,
         "no_verdict": summary.no_verdict,
         "smallest_difference": stats.smallest_seen(summary.ratio),
+        "rounds": len(summary.values),
         "used": summary.used,
         "set_aside": summary.set_aside,
         **{p.name: p.document(cell.passes[p.name]) if p.name in cell.passes else None for p in registry.PASSES},

@@ -31,9 +31,7 @@ def round_medians(values: Mapping[int, float], rounds: Sequence[int]) -> dict[in
     return {each: median(found[each]) for each in sorted(found)}
 
 
-def log_ratios(
-    values: Mapping[int, float], baseline: Mapping[int, float], rounds: Sequence[int]
-) -> dict[int, float]:
+def log_ratios(values: Mapping[int, float], baseline: Mapping[int, float], rounds: Sequence[int]) -> dict[int, float]:
     """ln(value / baseline) by round: the median over the blocks of the round that have both.
 
     On logarithms, so that exchanging the two changes the sign and nothing else.

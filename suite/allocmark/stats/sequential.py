@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from allocmark.stats.estimates import RATIO_CONFIDENCE, Estimate, median, order_rank
 
-LOOKS = (12, 16, 22, 30, 42, 60)  #: the numbers of rounds at which to look, each about 1.4 times the one before
+LOOKS = (12, 18, 27, 40, 60)  #: the numbers of rounds at which to look, each 1.5 times the one before
 LEAST_ROUNDS = 8  #: with fewer there is no verdict, and no interval
 ERROR = 1 - RATIO_CONFIDENCE  #: the share of runs in which some interval may miss its true ratio at some look
 

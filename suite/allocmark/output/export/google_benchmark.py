@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Google Benchmark's JSON (schema 1): a benchmark per cell, a repetition per block, and the median as an aggregate.
+"""Google Benchmark's JSON (schema 1): a benchmark per cell, a repetition per process, and the median as an aggregate.
 
 ``real_time`` is nanoseconds per object, by the wall clock. Tools of that library want ``cpu_time`` as well: it is a
 copy of ``real_time``. A cell without figures is a benchmark with an error.

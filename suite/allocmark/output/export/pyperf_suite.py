@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""pyperf's JSON (format 1.0): a benchmark per cell, with one run, for one process measured it.
+"""pyperf's JSON (format 1.0): a benchmark per cell, and in it a run per process.
 
-Values are seconds per object, one per block; their median is the cell's median. Cells without figures are left out,
+Values are seconds per object, one per process; their median is the cell's median. Cells without figures are left out,
 for pyperf refuses a benchmark without values.
 """
 
@@ -31,7 +31,7 @@ def _benchmark(summary: CellSummary) -> dict[str, Any]:
     about = {"name": cell_name(cell), "backend": cell.backend, "variant": cell.variant, "backend_version": cell.version}
     # pyperf takes no empty text.
     metadata = {key: text for key, text in about.items() if text}
-    return {"metadata": metadata, "runs": [{"values": [value * 1e-9 for value in summary.values.values()]}]}
+    return {"metadata": metadata, "runs": [{"values": [value * 1e-9]} for value in summary.values.values()]}
 
 
 def _machine(run: Run) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from allocmark.results.summary import document
 
 _PLAIN = (
     *("backend", "variant", "version", "floor", "status", "reason", "unit", "median", "ci95", "net_median"),
-    *("net_ci95", "baseline", "ratio", "ratio_ci99", "net_ratio", "net_ratio_ci99", "verdict", "no_ratio"),
-    *("objects", "used", "set_aside"),
+    *("net_ci95", "own_work", "own_work_ci95", "placement_cost", "placement_cost_ci95", "baseline", "ratio"),
+    *("ratio_ci99", "net_ratio", "net_ratio_ci99", "smallest_difference", "verdict", "no_ratio", "no_verdict"),
+    *("objects", "rounds", "used", "set_aside"),
 )
 
 

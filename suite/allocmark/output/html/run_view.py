@@ -24,8 +24,8 @@ class Standing:
 
     ``level`` are the labels of the fastest and of all that are not slower than it for certain, the fastest first;
     ``word`` says what they are to one another: "fastest" (one alone), "same", "cannot tell", "alone" (nothing to
-    compare with) or "none". ``times`` and ``net_times`` are medians in multiples of that of the fastest, so that they
-    agree with the ns/object beside them; verdicts rest on ratios within blocks. A net of 0 or less has no multiple.
+    compare with) or "none". ``times`` and ``net_times`` are medians in multiples of the lowest one, so that they agree
+    with the ns/object beside them; verdicts rest on ratios within rounds. A net of 0 or less has no multiple.
     """
 
     level: tuple[str, ...] = ()
@@ -60,11 +60,6 @@ class CaseView:
     def cell(self, label: str | None) -> CellSummary | None:
         """The cell of a backend variant; None where it was not asked for."""
         return next((cell for cell in self.summary.cells if cell.cell.label == label), None)
-
-    def net(self, label: str) -> dict[int, float]:
-        """The block medians of a cell less those of the floor; empty without a floor."""
-        cell, floor = self.cell(label), self.cell(self.summary.floor)
-        return stats.net(cell.values, floor.values) if cell and floor and not cell.cell.floor else {}
 
 
 @dataclass(frozen=True)
@@ -173,7 +168,7 @@ def standing(summary: CaseSummary) -> Standing:
     if not medians:
         return Standing()
     best, *others = sorted(medians, key=lambda label: medians[label])
-    verdicts = {label: stats.verdict(stats.paired_ratio(rivals[label].values, rivals[best].values)) for label in others}
+    verdicts = {label: stats.verdict(summary.ratio(rivals[label], rivals[best])) for label in others}
     level = (best, *(label for label in others if verdicts[label] is not Verdict.SLOWER))
     if not others:
         word = "alone"
@@ -186,7 +181,7 @@ def standing(summary: CaseSummary) -> Standing:
         level,
         word,
         {label: median / medians[best] for label, median in medians.items()},
-        {label: net / nets[best] for label, net in nets.items()} if best in nets else {},
+        {label: net / min(nets.values()) for label, net in nets.items()},
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from allocmark.errors import printable
+from allocmark.output.text.figures import counted
 
 if TYPE_CHECKING:
     from allocmark.measuring.schedule import Progress
@@ -52,6 +53,13 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
             )
 
         yield show
+
+
+def expected(seconds: tuple[float, float], cases: int, cells: int) -> str:
+    """How much a run is to measure, and how long that takes: at least, and at most."""
+    least, most = map(duration, seconds)
+    takes = most if least == most else f"{least} to {most}"
+    return f"{counted(cases, 'case')}, {counted(cells, 'cell')}: about {takes}"
 
 
 def duration(seconds: float) -> str:

@@ -32,12 +32,14 @@ from allocmark.output.text.wording import (
     outcome,
     ratio_explained,
     reason,
+    slow,
+    tells,
     verdicts_explained,
 )
 from allocmark.passes import registry
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import MARGIN, Distance
+from allocmark.stats import LEAST_ROUNDS, MARGIN, Distance
 
 # The columns of figures, in their order: a header, and what it shows of a cell.
 _FIGURES: Mapping[str, Callable[[CellSummary], str]] = {
@@ -45,12 +47,18 @@ _FIGURES: Mapping[str, Callable[[CellSummary], str]] = {
     "95 % interval": lambda cell: interval(cell.median),
     "net": lambda cell: figure(cell.net),
     "net 95 % interval": lambda cell: interval(cell.net),
+    "own work": lambda cell: figure(cell.own),
+    "placement": lambda cell: figure(cell.placement),
     "ratio": lambda cell: figure(cell.ratio),
     "99 % interval": lambda cell: interval(cell.ratio),
     "net ratio": lambda cell: figure(cell.net_ratio),
+    "tells": tells,
 }
 # What a narrow terminal goes without, the first of them first.
-_SPARE = ("net 95 % interval", "95 % interval", "net ratio", "99 % interval", "net", "baseline")
+_SPARE = (
+    *("net 95 % interval", "net ratio", "95 % interval", "placement", "own work", "tells", "99 % interval", "net"),
+    *("slow processes", "baseline"),
+)
 
 
 def render(run: Run, baseline: str | None = None, width: int = WIDTH) -> str:
@@ -87,7 +95,7 @@ def _workload(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterato
     rows = [row for case in cases for row in _rows(case, varying, names, several)]
     cells = [cell.cell for case in cases for cell in case.cells]
     instead = {i: f"{cell.status}: {reason(cell)}" for i, cell in enumerate(cells) if cell.status != "ok"}
-    headers = [*varying, "backend", *_FIGURES, "verdict", "baseline"]
+    headers = [*varying, "backend", *_FIGURES, "verdict", "slow processes", "baseline"]
     yield layout(headers, rows, {*_FIGURES} | numeric(parameters, varying), width, _SPARE, instead)
     yield from _notes(cases, names, width)
 
@@ -101,6 +109,7 @@ def _rows(case: CaseSummary, varying: Sequence[str], names: Names, several: bool
             names[cell.cell.label],
             *(text(cell) for text in _FIGURES.values()),
             outcome(case, cell) if told else "",
+            slow(cell),
             names[case.baseline] if several and cell.verdict and case.baseline else "",
         ]
 
@@ -112,10 +121,13 @@ def _notes(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterator[s
         if fix:
             # Never wrapped: it is there to be copied.
             lines.append(f"    to change that: {fix}")
-    texts = [
-        f"No ratios{_where(case, cases)}: {case.no_baseline}."
+    texts = [f"{_instead(case, names)}{_where(case, cases)}: {case.no_baseline}." for case in cases if case.no_baseline]
+    texts += [f"No net{_where(case, cases)}: {case.no_net}." for case in cases if case.no_net]
+    texts += [
+        f"{names[cell.cell.label]}{_where(case, cases)}: no verdict, as {cell.no_verdict}: use a quieter machine."
         for case in cases
-        if case.baseline is None and case.no_baseline
+        for cell in case.cells
+        if cell.no_verdict and cell.verdict
     ]
     texts += [*_attested(cases, names), *_differing(cases, names)]
     distances = [case.distance for case in cases]
@@ -145,9 +157,13 @@ def _differing(cases: Sequence[CaseSummary], names: Names) -> Iterator[str]:
             if quotient := medians_differ(case, cell):
                 yield (
                     f"{names[cell.cell.label]}{_where(case, cases)}: the ratio is {figure(cell.ratio)}, but the "
-                    f"medians give {significant(quotient)}: costs changed between blocks. The ratio compares within "
-                    "each block, and the verdict rests on it."
+                    f"medians give {significant(quotient)}: costs changed between rounds. The ratio compares within "
+                    "each round, and the verdict rests on it."
                 )
+
+
+def _instead(case: CaseSummary, names: Names) -> str:
+    return f"Ratios are to {names[case.baseline]}" if case.baseline else "No ratios"
 
 
 def _where(case: CaseSummary, cases: Sequence[CaseSummary]) -> str:
@@ -179,11 +195,32 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
     floors = sorted({names[case.floor] for case in summaries if case.floor})
     bases = sorted({names[case.baseline] for case in summaries if case.baseline})
     estimates = [e for g in summaries for c in g.cells for e in (c.median, c.ratio) if e]
-    yield "ns/object: nanoseconds per object, for all that the workload does with it; the median of the blocks."
+    rounds = sorted(case.measured.rounds for case in summaries)
+    if rounds:
+        taken = f"{rounds[0]}" if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
+        yield (
+            "ns/object: nanoseconds per object, for all that the workload does with it: the median over "
+            f"{taken} processes of each cell, one in each round."
+        )
+    if rounds and rounds[-1] < LEAST_ROUNDS:
+        yield (
+            f"Fewer than {LEAST_ROUNDS} rounds give no verdict: the next process may cost twice as much for its whole "
+            "life."
+        )
     if floors:
         yield (
-            f"net: ns/object less that of the floor in the same block. The floor is {' or '.join(floors)}, a backend "
+            f"net: ns/object less that of the floor in the same round. The floor is {' or '.join(floors)}, a backend "
             "that does next to nothing."
+        )
+    if any(cell.own for case in summaries for cell in case.cells):
+        yield (
+            "net is own work (the allocator's instructions and its shared cache lines) and placement (what touching "
+            "the memory costs that it handed out, found by handing out the same addresses without an allocator)."
+        )
+    if any(cell.modes for case in summaries for cell in case.cells):
+        yield (
+            "slow processes: so many of a cell's processes cost that many times as much as its others, for their whole "
+            "life: an effect of where memory lies. The median leaves them out; a program may meet them."
         )
     if any(cell.net is not None and cell.net.value <= 0 for case in summaries for cell in case.cells):
         yield "A net of 0 or less: the cost was too small to be told from that of the floor."
@@ -191,7 +228,11 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
         base = bases[0] if len(bases) == 1 else "the baseline"
         yield ratio_explained(base)
         yield verdicts_explained("99 %", MARGIN)
+        yield (
+            "99 %: in so many runs, all intervals contain the true ratios. tells: the smallest difference that these "
+            "rounds could have told."
+        )
     if any(not e.covered for e in estimates):
-        yield "(low, high): the lowest and the highest block, where there are too few blocks for an interval."
+        yield "(low, high): the lowest and the highest process, where there are too few rounds for an interval."
     if missing := len(run.header.plan) - len(run.cases):
         yield f"Not measured: {missing} of {counted(len(run.header.plan), 'case')} in the plan."

@@ -11,7 +11,7 @@ from allocmark.output.text.figures import Names, assignments, counted, plain, va
 from allocmark.results.records import MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary
-from allocmark.stats import MARGIN
+from allocmark.stats import MARGIN, smallest_seen
 
 if TYPE_CHECKING:
     from allocmark.asv.history import Series
@@ -77,11 +77,23 @@ def failures(cells: Iterable[MeasuredCell], names: Names) -> Counter[tuple[str, 
     )
 
 
+def slow(cell: CellSummary) -> str:
+    """How many of a cell's processes are slow ones, and by how much; nothing where they are alike."""
+    found = cell.modes
+    return f"{found.slow} of {found.n} cost {found.factor:.2g}x" if found else ""
+
+
+def tells(cell: CellSummary) -> str:
+    """The smallest difference to the baseline that a cell's rounds could have told."""
+    found = smallest_seen(cell.ratio)
+    return "" if found is None else f"{found:.0%}"
+
+
 def medians_differ(case: CaseSummary, cell: CellSummary) -> float | None:
     """The quotient of the medians of a cell and its baseline, where its ratio says something else; else None.
 
-    The ratio is taken within blocks. Where costs changed between blocks, as when the machine changed its speed, the two
-    medians may come from different blocks. Something else: outside the interval of the ratio, or across 1.
+    The ratio is taken within rounds. Where costs changed between rounds, as when the machine changed its speed, the two
+    medians may come from different rounds. Something else: outside the interval of the ratio, or across 1.
     """
     base = next((c.median for c in case.cells if c.cell.label == case.baseline), None)
     if not (cell.ratio and cell.median and base and base.value):
@@ -99,7 +111,12 @@ def disturbed(cells: Iterable[CellSummary]) -> str:
     marked = sum(cell.disturbed for cell in found)
     kinds = {plain(what) for cell in found for marks in cell.cell.disturbed.values() for what in marks}
     of = counted(sum(cell.used for cell in found), "sample")
-    return f"{marked} of {of} ({', '.join(sorted(kinds))}); they count like the others" if marked else ""
+    if not marked:
+        return ""
+    return (
+        f"{marked} of {of} ({', '.join(sorted(kinds))}); they count like the others, but a cell with more than half of "
+        "its samples disturbed gets no verdict"
+    )
 
 
 def machine_facts(environment: Mapping[str, Any]) -> str:
@@ -122,8 +139,8 @@ def machine_facts(environment: Mapping[str, Any]) -> str:
 def ratio_explained(base: str) -> str:
     """What ratios to ``base`` are."""
     return (
-        f"ratio: cost divided by that of {base} in the same block; below 1 is faster than {base}. net ratio: the same "
-        "for net costs, where these are above 0."
+        f"ratio: cost divided by that of {base} in the same round; below 1 is faster than {base}. net ratio: the same "
+        "for net costs, where these are certainly above 0."
     )
 
 

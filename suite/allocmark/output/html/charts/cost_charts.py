@@ -4,25 +4,34 @@
 from __future__ import annotations
 
 from allocmark import stats
-from allocmark.output.html.charts import LESS, Chart, ends, extremes, parameter_columns
+from allocmark.output.html.charts import LESS, Chart, ends, extremes, parameter_columns, short
 from allocmark.output.html.page_tables import Column, Datum, Table, number, percent, said, span, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView
 from allocmark.output.text.figures import assignments, significant, value
-from allocmark.output.text.wording import medians_differ, outcome
+from allocmark.output.text.wording import medians_differ, outcome, slow
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
-PAIRED = "cost divided by that of the other in the same block; below 1 is faster"
+PAIRED = "cost divided by that of the other in the same round; below 1 is faster"
 PAIRED_NOTE = (
-    f"Each ratio is the median of the ratios within the blocks, with its {percent(stats.RATIO_CONFIDENCE)} interval; "
-    "the worst first."
+    "Each ratio is the median of the ratios within the rounds. In "
+    f"{percent(stats.RATIO_CONFIDENCE)} of runs all intervals contain the true ratios. The worst first."
 )
 
 
 def costs(view: View, workload: WorkloadView) -> Chart:
     """What each backend costs in each case of a workload, gross and net of the floor."""
     rows = [
-        {"case": case.title, "label": cell.cell.label, "gross": ends(cell.median), "net": ends(cell.net)}
+        {
+            "case": case.title,
+            "label": cell.cell.label,
+            "gross": ends(cell.median),
+            "net": ends(cell.net),
+            "marks": {
+                "gross": [*map(short, cell.values.values())],
+                "net": [*map(short, cell.nets.values())],
+            },
+        }
         for case in workload.cases
         for cell in case.measured
     ]
@@ -31,13 +40,17 @@ def costs(view: View, workload: WorkloadView) -> Chart:
         (
             *parameter_columns(workload),
             Column("backend", lambda _, cell: unbroken(view.name(cell.cell.label))),
-            Column(UNIT, lambda _, c: number(c.median), True, "median of the blocks, for all that the workload does"),
+            Column(UNIT, lambda _, c: number(c.median), True, "median of the processes, for all the workload does"),
             Column("95 % interval", lambda _, cell: span(cell.median), True, "of ns/object"),
-            Column("net", lambda _, cell: number(cell.net), True, "ns/object less that of the floor in the same block"),
+            Column("processes", lambda _, cell: processes(cell), True, "one in each round; those that cost much more"),
+            Column("net", lambda _, cell: number(cell.net), True, "ns/object less that of the floor in the same round"),
             Column("net 95 % interval", lambda _, cell: span(cell.net), True, "of net"),
-            Column("ratio", _ratio, True, "cost divided by that of the baseline in the same block; below 1 is faster"),
+            Column("own work", lambda _, cell: number(cell.own), True, "net without what the handed-out memory costs"),
+            Column("placement", lambda _, c: number(c.placement), True, "what touching the handed-out memory costs"),
+            Column("ratio", _ratio, True, "cost divided by that of the baseline in the same round; below 1 is faster"),
             Column("99 % interval", lambda _, cell: span(cell.ratio), True, "of the ratio; the verdict rests on it"),
             Column("net ratio", lambda _, cell: number(cell.net_ratio), True, "ratio of what is left above the floor"),
+            Column("tells", _tells, True, "the smallest difference that these rounds could have told"),
             Column("verdict", lambda case, cell: said(cell.verdict, outcome(case.summary, cell))),
         ),
         [(case, cell) for case in workload.cases for cell in case.summary.cells],
@@ -53,15 +66,25 @@ def costs(view: View, workload: WorkloadView) -> Chart:
         ),
         {"rows": rows, "modes": ["gross", "net"], "unit": UNIT},
         table,
-        "Dot: the median of the blocks. Line: its 95 % interval. Net is the cost less that of the floor, which is the "
-        "same workload on a backend that does next to nothing.",
+        "Small marks: one process each. Large mark: their median. Line: its 95 % interval. Net is the cost less that of "
+        "the floor, which is the same workload on a backend that does next to nothing.",
         tall=True,
     )
 
 
+def processes(cell: CellSummary) -> Datum:
+    """How many processes measured a cell, and how many of them are slow ones."""
+    return Datum(str(len(cell.values)), len(cell.values), note=slow(cell)) if cell.values else Datum()
+
+
+def _tells(_: CaseView, cell: CellSummary) -> Datum:
+    found = stats.smallest_seen(cell.ratio)
+    return Datum() if found is None else Datum(percent(found), found)
+
+
 def _ratio(case: CaseView, cell: CellSummary) -> Datum:
     quotient = medians_differ(case.summary, cell)
-    note = f"the medians give {significant(quotient)}: costs changed between blocks" if quotient else ""
+    note = f"the medians give {significant(quotient)}: costs changed between rounds" if quotient else ""
     return number(cell.ratio, note)
 
 

@@ -53,7 +53,8 @@ def cell_facts(view: View, workload: WorkloadView) -> Table:
             *parameter_columns(workload),
             Column("backend", lambda _, cell: unbroken(view.name(cell.cell.label))),
             Column("version", lambda _, cell: plain(cell.cell.version)),
-            Column("blocks used", lambda _, cell: count(len(cell.values) or None), True),
+            Column("rounds used", lambda _, cell: count(len(cell.values) or None), True, "a process each"),
+            Column("blocks used", lambda _, cell: count(len(cell.blocks) or None), True),
             Column("disturbed", of_used("disturbed"), True, "samples during which the process was descheduled or the "
                    "hypervisor took time; they are used"),
             Column("not used", of_used("set_aside"), True, "samples in blocks of an unusual core-to-core distance"),

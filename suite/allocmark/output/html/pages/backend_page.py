@@ -105,9 +105,9 @@ def rivals(view: View, backend: BackendView) -> list[Rival]:
         other = min(others, key=lambda c: c.median.value if c.median else 0.0)
         for label in backend.labels:
             cell = case.cell(label)
-            ratio = stats.paired_ratio(cell.values, other.values) if cell and cell.values else None
-            if ratio:
-                net = stats.paired_ratio(case.net(label), case.net(other.cell.label))
+            ratio = case.summary.ratio(cell, other) if cell and cell.values else None
+            if cell and ratio:
+                net = case.summary.net_ratio(cell, other)
                 found.append(Rival(case, label, other.cell.label, ratio, net, stats.verdict(ratio)))
     return sorted(found, key=lambda rival: -rival.ratio.value)
 

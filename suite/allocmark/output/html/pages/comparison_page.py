@@ -77,16 +77,14 @@ def _figure(case: CaseView, cell: CellSummary) -> dict[str, Any]:
 
 
 def pairs(view: View) -> dict[str, Any]:
-    """Every two backends of one run, paired block by block: the first of each pair over the second."""
+    """Every two backends of one run, paired round by round: the first of each pair over the second."""
     labels = view.rivals
     rows = []
     for case in view.cases:
         cells = [cell for label in labels if (cell := case.cell(label)) and cell.values]
-        nets = [case.net(cell.cell.label) for cell in cells]
         for i, one in enumerate(cells):
-            for j, two in enumerate(cells[:i]):
-                ratio = stats.paired_ratio(one.values, two.values)
-                net = stats.paired_ratio(nets[i], nets[j])
+            for two in cells[:i]:
+                ratio, net = case.summary.ratio(one, two), case.summary.net_ratio(one, two)
                 if ratio:
                     pair = [labels.index(one.cell.label), labels.index(two.cell.label)]
                     said = stats.verdict(ratio).value
