@@ -62,8 +62,11 @@ class CaseRun:
         counts: bool | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """The round with this ``number``. ``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends
-        the round, of which then nothing is kept."""
+        """The round with this ``number``.
+
+        ``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends the
+        round, of which then nothing is kept.
+        """
         self.plan = plan
         self.request = request
         self._round = number

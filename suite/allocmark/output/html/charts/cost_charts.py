@@ -66,8 +66,8 @@ def costs(view: View, workload: WorkloadView) -> Chart:
         ),
         {"rows": rows, "modes": ["gross", "net"], "unit": UNIT},
         table,
-        "Small marks: one process each. Large mark: their median. Line: its 95 % interval. Net is the cost less that of "
-        "the floor, which is the same workload on a backend that does next to nothing.",
+        "Small marks: one process each. Large mark: their median. Line: its 95 % interval. Net is the cost less that "
+        "of the floor, which is the same workload on a backend that does next to nothing.",
         tall=True,
     )
 
