@@ -93,5 +93,5 @@ def figures() -> dict[str, str]:
         "margin": percent(stats.MARGIN),
         "unpaired": percent(stats.UNPAIRED_MARGIN),
         "distance": percent(stats.DISTANCE_TOLERANCE),
-        "least": str(next(n for n in range(1, 99) if stats.order_rank(n, stats.RATIO_CONFIDENCE))),
+        "least": str(stats.LEAST_ROUNDS),
     }

@@ -43,7 +43,9 @@ def facts(view: View) -> list[tuple[str, str]]:
     settings = header.settings
     samples = ""
     if settings.get("blocks") and settings.get("sample_ms"):
-        samples = f"{settings['blocks']} blocks; in each, a sample of {settings['sample_ms']:g} ms of every backend"
+        rounds = sorted(case.rounds for case in view.run.cases)
+        taken = f"{rounds[0]} to {rounds[-1]} rounds of fresh processes; in each, " if rounds else ""
+        samples = f"{taken}{settings['blocks']} samples of {settings['sample_ms']:g} ms of every backend"
     found = [
         ("Machine", machine_facts(header.environment)),
         ("Backends", ", ".join(f"{plain(b.name)} {plain(b.version)}".strip() for b in view.backends)),

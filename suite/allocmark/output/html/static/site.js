@@ -104,7 +104,9 @@ addEventListener("DOMContentLoaded", () => {
     const longest = d3.max(rows, (slot) => slot.text.length) ?? 0;
     const marginLeft = wide ? Math.min(longest * 7 + 16, width * 0.46) : 8;
     const marginRight = wide ? (data.ref ? 220 : 150) : 56;
-    const domain = logDomain(rows.map((slot) => slot.row[mode]), data.ref ? [data.ref] : []);
+    // A small mark for each process.
+    const processes = rows.flatMap((slot) => (slot.row.marks?.[mode] ?? []).filter((ns) => ns > 0).map((ns) => ({ id: slot.id, ns, label: slot.row.label })));
+    const domain = logDomain([...rows.map((slot) => slot.row[mode]), ...processes.map(({ ns }) => [ns, ns, ns])], data.ref ? [data.ref] : []);
     const ticks = logTicks(...domain, Math.max(Math.floor((width - marginLeft - marginRight) / 60), 2));
     const value = (slot) => slot.row[mode][0];
     const x = (slot) => clamp(value(slot), domain);
@@ -128,6 +130,7 @@ addEventListener("DOMContentLoaded", () => {
         data.ref ? Plot.ruleX([data.ref], { stroke: "var(--soft)" }) : null,
         Plot.text(heads, { y, frameAnchor: "left", dx: -marginLeft + 2, textAnchor: "start", text: "head", fontWeight: 650, fill: "var(--ink)" }),
         labels,
+        Plot.dot(processes, { x: ({ ns }) => clamp(ns, domain), y: "id", fill: ({ label }) => colour(label), fillOpacity: 0.35, r: 2 }),
         Plot.ruleY(covered, { y, x1: (slot) => clamp(slot.row[mode][1], domain), x2: (slot) => clamp(slot.row[mode][2], domain), stroke: tone, strokeWidth: 2.2 }),
         Plot.dot(rows, { x, y, fill: tone, symbol: (slot) => symbol(slot.row.label), r: 4.4 }),
         Plot.text(rows, { y, frameAnchor: "right", dx: 10, textAnchor: "start", text: figures, fill: "var(--ink)" }),
