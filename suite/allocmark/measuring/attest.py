@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from allocmark.backend import Backend, Pages
@@ -18,6 +19,11 @@ THP_POSSIBLE_SHARE = 0.5
 
 # Gets that fail, as a share of all: with more, the figure is that of an empty pool.
 FAILED_SHARE = 0.01
+
+# A pool has all of its memory after the warm-up. One that grows in most samples, and by more than this share of the
+# objects in use, may grow without bound.
+GROWTH_SHARE = 0.05
+LEAST_GROWTH = 4 << 20  # bytes
 
 _LOOK = "see `allocmark doctor`"
 
@@ -104,6 +110,22 @@ def check_gets(failed: int, gets: float) -> str | None:
     if share <= FAILED_SHARE:
         return None
     return f"{100 * share:.0f} % of its gets found too few objects and were tried again: give the pool more objects"
+
+
+def check_growth(resident: Sequence[int | None], live: int) -> str | None:
+    """None when the process did not keep growing, else a line for the notes of a table.
+
+    ``resident`` are its bytes after each sample, in order; ``live`` those of the objects that are in use at most.
+    """
+    known = [found for found in resident if found is not None]
+    steps = [after - before for before, after in pairwise(known)]
+    grown = known[-1] - known[0] if known else 0
+    if grown <= max(LEAST_GROWTH, GROWTH_SHARE * live) or 2 * sum(step > 0 for step in steps) <= len(steps):
+        return None
+    return (
+        f"its memory grew by {_mib(grown)} MiB in {len(known)} samples, with at most {_mib(live)} MiB in use: it may "
+        "grow without bound"
+    )
 
 
 def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import check_cache, check_cpus, check_gets
+from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
@@ -165,6 +165,7 @@ class RunningCell:
         of_all = (
             check_cpus([cpu for cpu, _ in self._case.cpus], [reply["cpus"] for reply in taken]),
             check_gets(sum(reply["failed_gets"] for reply in taken), gets),
+            check_growth([reply["resident"] for reply in taken], program.live_bytes),
         )
         notes[""] = "; ".join(filter(None, of_all))
         return {
@@ -173,9 +174,11 @@ class RunningCell:
             "pools": pools,
             **conditions,
             "stranded": self._closing["stranded"],
+            "live_bytes": program.live_bytes,
             "notes": {name: note for name, note in notes.items() if note},
             **{
                 phase: {name: results.pop(name) for name in ATTESTED if name in results}
                 for phase, results in probes.items()
+                if any(name in results for name in ATTESTED)
             },
         }

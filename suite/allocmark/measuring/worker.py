@@ -29,6 +29,7 @@ from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.measuring.attest import attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
+from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
 
 
@@ -61,6 +62,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
     asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
+    begun_with = of_process(os.getpid())
     engine = Engine(backend.table, backend.options, program, job["cpus"], **job["engine"])
     try:
         engine.settle()
@@ -72,7 +74,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
-                _finish(engine, program, backend, probes, phases, replies)
+                _finish(engine, program, backend, probes, phases, begun_with, replies)
                 return True
             _reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
@@ -88,6 +90,7 @@ def _finish(
     backend: Backend,
     probes: list[Probe],
     phases: dict[str, dict[str, Any]],
+    begun_with: dict[str, Any],
     replies: TextIO,
 ) -> None:
     facts = engine.facts()
@@ -95,11 +98,20 @@ def _finish(
     phases["after"] = _look("after", engine, program, probes)
     wrong = attest(backend, phases)
     engine.drain()
+    left_with = of_process(os.getpid())
     stranded = engine.check_complete(backend.capabilities.any_size)
     engine.close()
     if wrong:
         raise AllocmarkError(wrong)
-    _reply(replies, version=backend.version, facts=facts, pools=pool_facts, stranded=stranded, probes=phases)
+    whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
+    _reply(
+        replies,
+        version=backend.version,
+        facts=facts,
+        pools=pool_facts,
+        stranded=stranded,
+        probes=whole | phases,
+    )
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:

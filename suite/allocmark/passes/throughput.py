@@ -65,7 +65,7 @@ class Throughput(Pass):
 
 def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
     """In the process of a cell: takes a sample, and says what may have disturbed it."""
-    from allocmark.system.machine import steal_ticks
+    from allocmark.system.machine import resident_bytes, steal_ticks
 
     used = sorted({cpu for cpu, _ in cpus if cpu >= 0})
 
@@ -82,6 +82,7 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
             "objects": taken.objects,
             "failed_gets": sum(actor.failed_gets for actor in taken.actors),
             "cpus": [actor.cpu for actor in taken.actors],
+            "resident": resident_bytes(),
             "disturbed": [mark for mark, seen in marks.items() if seen],
         }
 

@@ -131,6 +131,12 @@ def steal_ticks(cpus: Iterable[int]) -> int:
 # Memory and control groups
 
 
+def resident_bytes() -> int | None:
+    """Of this process, without hugetlb pages; None where the kernel does not say."""
+    fields = (read("/proc/self/statm") or "").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else None
+
+
 def _cgroup_folders(controller: str) -> Iterator[Path]:
     """This process's control group and those above it, version 2 and then version 1.
 

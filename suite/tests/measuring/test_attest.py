@@ -2,7 +2,7 @@
 import pytest
 
 from allocmark.backend import Backend, Pages
-from allocmark.measuring.attest import attest, check_cache, check_cpus, check_gets, check_pages
+from allocmark.measuring.attest import attest, check_cache, check_cpus, check_gets, check_growth, check_pages
 
 MIB = 1 << 20
 
@@ -100,3 +100,23 @@ def test_actors_on_other_cpus_are_noted():
 def test_gets_that_failed_are_noted(failed, gets, said):
     note = check_gets(failed, gets)
     assert (note and note.partition(" of its gets")[0]) == said
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("resident", "grows"),
+    [
+        ([n * 10 * MIB for n in range(1, 9)], True),
+        ([80 * MIB] * 8, False),
+        ([10 * MIB] + [80 * MIB] * 7, False),  # it was filled once
+        ([80 * MIB + n * 4096 for n in range(8)], False),  # too little to matter
+        ([], False),
+    ],
+)
+def test_memory_that_grows_in_most_samples_is_told(resident, grows):
+    note = check_growth(resident, live=8 * MIB)
+    assert (note is not None) == grows
+    if grows:
+        assert "grew by 70 MiB in 8 samples, with at most 8 MiB in use" in note

@@ -22,6 +22,7 @@ from allocmark.output.text.figures import (
     varied,
     wrapped,
 )
+from allocmark.output.text.memory_table import memory_table
 from allocmark.output.text.pass_table import pass_table
 from allocmark.output.text.verified import verified
 from allocmark.output.text.wording import (
@@ -75,6 +76,7 @@ def render(run: Run, baseline: str | None = None, width: int = WIDTH) -> str:
         cases = list(found)
         parts.append("\n".join(_workload(cases, names, width)))
         parts += filter(None, (pass_table(each, cases, names, width) for each in registry.PASSES))
+        parts += filter(None, [memory_table(cases, names, width)])
     parts.append(_paragraphs(_reading(run, summaries, names), width))
     return "\n\n".join(parts) + "\n"
 

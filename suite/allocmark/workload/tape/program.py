@@ -69,6 +69,12 @@ class Program:
         return sum(pool.object_size * pool.objects for pool in self.pools)
 
     @property
+    def live_bytes(self) -> int:
+        """Bytes of the objects that all actors hold at most."""
+        sizes = [pool.object_size for pool in self.pools]
+        return sum(held * size for actor in self.actors for held, size in zip(actor.ring_capacity, sizes, strict=True))
+
+    @property
     def touched(self) -> list[int]:
         """Bytes at the head of each pool's objects that the workload reads or writes."""
         most = [0] * len(self.pools)

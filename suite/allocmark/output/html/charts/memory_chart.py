@@ -9,6 +9,7 @@ from allocmark.output.html.charts import LESS, Chart, parameter_columns, short
 from allocmark.output.html.page_tables import Column, Datum, Table, mib, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView, pools, resident
 from allocmark.output.text.figures import decimals, plain
+from allocmark.results.memory import memory_of
 from allocmark.results.summary import CellSummary
 
 _KINDS = (("base", "base pages"), ("thp", "transparent huge pages"), ("hugetlb", "hugetlb pages"))
@@ -29,6 +30,13 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
             *parameter_columns(workload),
             Column("backend", lambda _, cell, __: unbroken(view.name(cell.cell.label))),
             Column("process MiB", lambda *row: mib(row[2]), True, "resident after the samples, hugetlb pages included"),
+            Column("live MiB", lambda *row: mib(_memory(row[1], "live")), True, "objects held at most"),
+            Column(
+                "drained MiB",
+                lambda *row: mib(_memory(row[1], "retained")),
+                True,
+                "beyond the bare process, when every object was put back",
+            ),
             Column("pools MiB", _pools_resident, True, "resident in the regions that the backend reports"),
             Column("bytes over size", _over_size, True, "resident bytes per object asked for, beyond its size"),
             Column("declared", _declared, False, "page kind that the variant declares"),
@@ -52,6 +60,11 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
         "As the kernel counts it, after the samples. Where a backend does not say where its objects lie, they are in "
         f"“{OTHER}”.",
     )
+
+
+def _memory(cell: CellSummary, what: str) -> int | None:
+    found = memory_of(cell.cell)
+    return found and getattr(found, what)  # type: ignore[no-any-return]  # each is int | None
 
 
 def _parts(cell: CellSummary, total: int) -> list[dict[str, Any]]:
