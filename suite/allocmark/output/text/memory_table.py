@@ -11,9 +11,9 @@ from allocmark.results.summary import CaseSummary
 
 _HEADS = ("live at most", "resident", "after drain")
 _NOTE = (
-    "MiB. live at most: the objects that the workload holds. resident: what the process had after its samples beyond what "
-    "it had before the backend was started; a pool holds all of its objects from the beginning, malloc those in use. after "
-    "drain: the same when every object was put back."
+    "MiB. live at most: the objects that the workload holds. resident: what the process had after its samples beyond "
+    "what it had before the backend was started; a pool holds all of its objects from the beginning, malloc those in "
+    "use. after drain: the same when every object was put back."
 )
 
 

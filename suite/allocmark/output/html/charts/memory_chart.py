@@ -30,10 +30,10 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
             *parameter_columns(workload),
             Column("backend", lambda _, cell, __: unbroken(view.name(cell.cell.label))),
             Column("process MiB", lambda *row: mib(row[2]), True, "resident after the samples, hugetlb pages included"),
-            Column("live MiB", lambda *row: mib(_memory(row[1], "live")), True, "objects held at most"),
+            Column("live MiB", _live, True, "objects held at most"),
             Column(
                 "drained MiB",
-                lambda *row: mib(_memory(row[1], "retained")),
+                _retained,
                 True,
                 "beyond the bare process, when every object was put back",
             ),
@@ -62,9 +62,12 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
     )
 
 
-def _memory(cell: CellSummary, what: str) -> int | None:
-    found = memory_of(cell.cell)
-    return found and getattr(found, what)  # type: ignore[no-any-return]  # each is int | None
+def _live(_: CaseView, cell: CellSummary, __: object) -> Datum:
+    return mib(found.live) if (found := memory_of(cell.cell)) else Datum()
+
+
+def _retained(_: CaseView, cell: CellSummary, __: object) -> Datum:
+    return mib(found.retained) if (found := memory_of(cell.cell)) else Datum()
 
 
 def _parts(cell: CellSummary, total: int) -> list[dict[str, Any]]:
