@@ -18,6 +18,7 @@ _EVENT = struct.Struct("=QHHI")  # am_event
 
 Histogram = list[tuple[float, int]]  #: (ns, calls), ascending: the upper ends of buckets that hold any
 
+PAGE = 4096
 STALL_SECONDS = 5.0  #: without progress for this long, a get or a queue is given up
 
 
@@ -26,6 +27,7 @@ class ActorSample:
     """What one actor did in one sample: see ``am_actor_sample``."""
 
     ns: int
+    idle_ns: int
     objects: int
     failed_gets: int
     switches: int
@@ -43,6 +45,12 @@ class Sample:
     def elapsed_ns(self) -> int:
         """From the common start to the last actor's end, without the time it was told to be idle."""
         return max(actor.ns for actor in self.actors)
+
+    @property
+    def wall_ns(self) -> int:
+        """From the common start to the last actor's end, with the time it was told to be idle: how long the sample
+        took, to size the next one by."""
+        return max(actor.ns + actor.idle_ns for actor in self.actors)
 
     @property
     def objects(self) -> int:
@@ -93,11 +101,13 @@ class Engine:
         """Start the backend at ``table``, the pools and a thread per actor. RefusedError when the backend will not.
 
         ``cpus`` has a (CPU, NUMA node) for each actor; (-1, -1) leaves it free. A sample of actors without queues ends
-        early, with fewer objects, when it lasts longer than ``limit_seconds``; 0: never.
+        early, with fewer objects, when it lasts longer than ``limit_seconds``; 0: never. ``layout_seed`` draws where
+        the engine's own memory begins and which pool is created first; 0: always the same.
         """
         self._program = program
         self._verifies = verify
         self._stall_seconds = stall_seconds
+        self._layout_seed = layout_seed
         self._keep: list[Any] = []  # cffi frees what Python no longer refers to
         plan = ffi.new("am_plan *")
         plan.table = ffi.cast("void *", table)
@@ -122,6 +132,7 @@ class Engine:
         plan.verify = verify
         plan.stall_ns = int(stall_seconds * 1e9)
         plan.limit_ns = int(limit_seconds * 1e9)
+        plan.layout_seed = layout_seed
         error = ffi.new("allocmark_error *")
         self._engine = lib.am_engine_new(plan, error)
         if self._engine == ffi.NULL:
@@ -142,7 +153,7 @@ class Engine:
         return self._sample()
 
     def _sample(self) -> Sample:
-        actors = [ActorSample(s.ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
+        actors = [ActorSample(s.ns, s.idle_ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
         return Sample(actors, [actor.coupled for actor in self._program.actors])
 
     def time_calls(self, units: int, every_get: int, every_put: int) -> tuple[Sample, Histogram, Histogram]:
@@ -217,6 +228,34 @@ class Engine:
         addresses = ffi.new("uint64_t[]", most)
         return list(addresses[0 : lib.am_engine_objects(self._engine, pool, addresses, most)])
 
+    def layout(self) -> dict[str, Any]:
+        """Where the memory lies that is touched while the engine measures, as JSON: addresses, and how far they are
+        from the beginning of their page.
+
+        ``pools`` is in the order in which they were created. ``shared`` and each actor's ``pieces`` are in the order in
+        which the engine took them; a handle is what the backend gave out for a thread and a pool.
+        """
+        count = lib.am_engine_layout(self._engine, ffi.NULL, 0)
+        places = ffi.new("am_place[]", count)
+        lib.am_engine_layout(self._engine, places, count)
+        backend: dict[str, int] = {}
+        pools: list[dict[str, Any]] = []
+        shared: list[dict[str, Any]] = []
+        actors = [{"name": actor.name, "pieces": []} for actor in self._program.actors]
+        for place in places:
+            what = ffi.string(place.what).decode()
+            piece = {"what": what, "index": place.index, "address": place.address, "bytes": place.bytes}
+            piece["offset"] = place.address % PAGE
+            if place.actor >= 0:
+                actors[place.actor]["pieces"].append(piece)
+            elif what == "pool":
+                pools.append({"name": self._program.pools[place.index].name, "handle": place.address})
+            elif what in ("table", "get_bulk", "put_bulk"):
+                backend[what] = place.address
+            else:
+                shared.append(piece)
+        return {"seed": self._layout_seed, "backend": backend, "pools": pools, "shared": shared, "actors": actors}
+
     def close(self) -> None:
         """End threads, pools and backend. Only after `drain`."""
         engine, self._engine = self._engine, ffi.NULL
@@ -254,6 +293,6 @@ class Engine:
             "indices": self._array("uint32_t[]", list(actor.indices) or [0]),
             "ring_capacity": self._array("uint32_t[]", list(actor.ring_capacity)),
         }
-        members = vars(actor) | tapes | arrays | {"cpu": cpu, "node": node}
+        members = vars(actor) | tapes | arrays | {"n_indices": len(actor.indices), "cpu": cpu, "node": node}
         del members["name"]
         return members

@@ -24,7 +24,7 @@ BUILDS = {
     "address": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
 QUEUE_ROUNDS = {"plain": 10, "thread": 1, "address": 4}
-PROGRAMS = ("parts", "queue", "whole_engine")
+PROGRAMS = ("parts", "layout", "queue", "whole_engine")
 
 pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
@@ -60,6 +60,10 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_parts(build: tuple[str, Path]) -> None:
     run(build[1] / "parts")
+
+
+def test_layout(build: tuple[str, Path]) -> None:
+    run(build[1] / "layout")
 
 
 def test_queues_lose_nothing(build: tuple[str, Path]) -> None:

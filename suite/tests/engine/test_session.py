@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,33 +14,9 @@ from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
 from allocmark.passes.latency import LatencyPass
 from allocmark.system import machine
-from allocmark.workload.language.expand import Template
-from allocmark.workload.tape.compile import compile_workload
 
-HEAD = "format: 1\nname: w\nsummary: s\nsource: s\npools: {p: {object_size: 256, objects: 4000}}\n"
 CPUS = machine.usable_cpus()
-
-
 LONER = "actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n"
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Engine]]:
-    """``start(text, pin=True, **options)``: an engine on the floor with its live sets filled; drained at the end."""
-    engines = []
-
-    def started(text: str, pin: bool = True, **options: Any) -> Engine:
-        (case,) = Template.parse(HEAD + text, Path("w.yaml")).cases()
-        program = compile_workload(case.workload, 1)
-        cpus = [(CPUS[i] if pin else -1, -1) for i in range(len(program.actors))]
-        engines.append(Engine(null_table(), {}, program, cpus, **options))
-        engines[-1].settle()
-        return engines[-1]
-
-    yield started
-    for engine in engines:
-        engine.drain()
-        engine.close()
 
 
 def test_a_sample_counts_what_the_workload_says(start):
@@ -51,6 +24,7 @@ def test_a_sample_counts_what_the_workload_says(start):
     sample = running.sample(1000)
     assert sample.objects == 8000
     assert sample.elapsed_ns > 0
+    assert sample.wall_ns == sample.elapsed_ns  # none is idle
     assert sample.ns_per_object == pytest.approx(sample.elapsed_ns / 8000)
     assert sample.actors[0].cpu == CPUS[0]
     assert sample.actors[0].failed_gets == 0
@@ -123,6 +97,8 @@ def test_idle_time_is_taken_off(start):
     wall = time.monotonic_ns() - begun
     assert wall >= 50_000_000
     assert sample.elapsed_ns < wall / 2
+    assert 50_000_000 <= sample.wall_ns < wall
+    assert sample.actors[0].idle_ns == sample.wall_ns - sample.elapsed_ns
 
 
 @pytest.mark.parametrize(("senders", "receivers"), [(1, 1), (1, 2), (2, 1), (3, 2)])
@@ -151,10 +127,9 @@ def test_actors_side_by_side_show_the_cost_of_one(start):
     assert max(first.objects, second.objects) == 160000  # the one that was done first
 
 
-def test_a_cpu_that_does_not_exist_is_an_error():
-    (case,) = Template.parse(HEAD + "actors: {w: [{get: {from: p}}, {put: all}]}\n", Path("w.yaml")).cases()
+def test_a_cpu_that_does_not_exist_is_an_error(compiled):
     with pytest.raises(EngineError, match="cannot pin an actor to CPU 1000"):
-        Engine(null_table(), {}, compile_workload(case.workload, 1), [(1000, -1)])
+        Engine(null_table(), {}, compiled(LONER), [(1000, -1)])
 
 
 def test_the_floor_has_a_good_table():

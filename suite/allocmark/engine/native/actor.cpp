@@ -25,19 +25,17 @@ uint64_t involuntary_switches() {
 constexpr uint64_t kLeadNs = 5'000;
 
 /** A copy of a tape, with its AM_HALT. */
-std::vector<am_insn> tape(const am_insn *from) {
+std::span<const am_insn> tape(Arena &arena, const char *what, const am_insn *from) {
     const am_insn *end = from;
     while (end->op != AM_HALT) ++end;
-    return {from, end + 1};
+    return arena.copy(what, from, size_t(end + 1 - from));
 }
 
-std::vector<PoolView> views(const std::vector<Pool> &pools, const uint32_t *ring_capacity) {
-    std::vector<PoolView> views;
-    for (const Pool &pool : pools) {
-        PoolView view{pool.handle, nullptr, {}};
-        if (*ring_capacity > 0) view.held = Ring(*ring_capacity);
-        ++ring_capacity;
-        views.push_back(std::move(view));
+std::span<PoolView> views(Arena &arena, const std::vector<Pool> &pools, const uint32_t *ring_capacity) {
+    const std::span<PoolView> views = arena.array<PoolView>("pools", pools.size());
+    for (uint32_t pool = 0; pool < pools.size(); ++pool) {
+        views[pool].pool = pools[pool].handle;
+        if (ring_capacity[pool] > 0) views[pool].held = Ring(arena, pool, ring_capacity[pool]);
     }
     return views;
 }
@@ -54,13 +52,22 @@ uint64_t CommonStart::meet() {
 }
 
 Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &backend,
-             const std::vector<Pool> &pools, const std::vector<Queue *> &queues, Shared &shared)
-    : index(number), plan_(plan), prologue_(tape(plan.prologue)), body_(tape(plan.body)), backend_(backend),
-      pools_(pools), shared_(shared), entered_(pools.size()),
-      interpreter_(int32_t(number), backend, shared, views(pools, plan.ring_capacity), queues, plan.indices) {
-}
+             const std::vector<Pool> &pools, std::span<Queue *const> queues, Shared &shared, Arena &arena)
+    : index(number), plan_(plan), arena_(arena), prologue_(tape(arena, "prologue", plan.prologue)),
+      body_(tape(arena, "body", plan.body)), backend_(backend), pools_(pools), shared_(shared),
+      entered_(arena.array<bool>("entered", pools.size())),
+      // In braces, so that the pieces are taken in this order.
+      interpreter_{int32_t(number),
+                   backend,
+                   shared,
+                   views(arena, pools, plan.ring_capacity),
+                   arena.copy("queues", queues.data(), queues.size()),
+                   arena.copy("indices", plan.indices, plan.n_indices),
+                   arena} {}
 
 bool Actor::begin(allocmark_error &error) {
+    Arena::mine = &arena_;
+    arena_.note("frame", 0, __builtin_frame_address(0), 0);
     if (plan_.cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
@@ -83,6 +90,7 @@ bool Actor::enter(uint32_t pool, allocmark_error &error) {
     if (code != 0 && !error.message[0])
         allocmark_say(&error, "thread_enter of pool %s failed: error %d", pools_[pool].name.c_str(), code);
     entered_[pool] = code == 0;
+    arena_.note("handle", pool, interpreter_.pools()[pool].local, 0);
     return code == 0;
 }
 
@@ -128,6 +136,7 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
 
     return {
         .ns = end - start - interpreter_.idle_ns(),
+        .idle_ns = interpreter_.idle_ns(),
         .objects = done * plan_.objects,
         .failed_gets = interpreter_.failed_gets(),
         .switches = involuntary_switches() - switches,

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,12 @@ class CommonStart {
     alignas(128) std::atomic<uint64_t> start_ns_{0};
 };
 
-/** Its functions are for its own thread. `pools` and `backend` outlive it. */
+/** Its functions are for its own thread. `pools` and `backend` outlive it. It lies in `arena`, as do its
+ * parts. */
 class Actor {
   public:
     Actor(uint32_t index, const am_actor &plan, const allocmark_backend &backend,
-          const std::vector<Pool> &pools, const std::vector<Queue *> &queues, Shared &shared);
+          const std::vector<Pool> &pools, std::span<Queue *const> queues, Shared &shared, Arena &arena);
 
     /** Pins the thread and enters the pools that this actor uses. False: `error` says why. */
     bool begin(allocmark_error &error);
@@ -63,11 +65,12 @@ class Actor {
     bool enter(uint32_t pool, allocmark_error &error);
 
     const am_actor plan_;
-    const std::vector<am_insn> prologue_, body_;
+    Arena &arena_;
+    const std::span<const am_insn> prologue_, body_;
     const allocmark_backend &backend_;
     const std::vector<Pool> &pools_;
     Shared &shared_;
-    std::vector<bool> entered_; // by pool
+    const std::span<bool> entered_; // by pool
     Interpreter interpreter_;
 };
 

@@ -2,13 +2,16 @@
 /** The actors' threads: they wait for orders, and all carry out the same one at the same time. */
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <thread>
+#include <span>
+#include <system_error>
 #include <vector>
 
 namespace allocmark {
@@ -20,12 +23,22 @@ class Crew {
 
     ~Crew() { dismiss(); }
 
-    /** Starts `n` threads. Throws std::system_error when the system gives no more. */
-    void start(uint32_t n) {
+    /** Starts a thread on each stack. Throws std::system_error when the system gives no more. */
+    void start(const std::vector<std::span<char>> &stacks) {
         const std::lock_guard lock(mutex_);
-        threads_.reserve(n);
-        for (uint32_t i = 0; i < n; ++i) {
-            threads_.emplace_back([this, i] { serve(i); });
+        threads_.reserve(stacks.size()); // a thread has a pointer into it
+        for (const std::span<char> stack : stacks) {
+            threads_.push_back({*this, uint32_t(threads_.size()), {}});
+            Thread &thread = threads_.back();
+            pthread_attr_t attributes;
+            pthread_attr_init(&attributes);
+            int code = pthread_attr_setstack(&attributes, stack.data(), stack.size());
+            if (code == 0) code = pthread_create(&thread.handle, &attributes, run, &thread);
+            pthread_attr_destroy(&attributes);
+            if (code != 0) {
+                threads_.pop_back();
+                throw std::system_error(code, std::generic_category(), "starting a thread");
+            }
             ++busy_;
         }
     }
@@ -54,11 +67,23 @@ class Crew {
             ++generation_;
         }
         wake_.notify_all();
-        for (std::thread &thread : threads_) thread.join();
+        for (const Thread &thread : threads_) pthread_join(thread.handle, nullptr);
         threads_.clear();
     }
 
   private:
+    struct Thread {
+        Crew &crew;
+        uint32_t index;
+        pthread_t handle;
+    };
+
+    static void *run(void *argument) {
+        const auto &thread = *static_cast<Thread *>(argument);
+        thread.crew.serve(thread.index);
+        return nullptr;
+    }
+
     void serve(uint32_t index) {
         for (uint64_t seen = 0;;) {
             std::unique_lock lock(mutex_);
@@ -72,7 +97,7 @@ class Crew {
         }
     }
 
-    std::vector<std::thread> threads_;
+    std::vector<Thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     uint64_t generation_ = 0;      // of orders

@@ -41,20 +41,33 @@ struct NotSetUp {};
 } // namespace
 
 struct am_engine {
+    const void *const table;
+    const uint64_t layout_seed;
+    Arena common; // what the actors share
+    Shared &shared;
     allocmark_backend backend{};
     bool started = false; // init succeeded: fini is owed
     std::vector<Pool> pools;
-    std::vector<std::unique_ptr<Queue>> queues;
-    std::vector<std::unique_ptr<Actor>> actors;
-    std::unique_ptr<Ledger> ledger;
-    Shared shared;
-    uint64_t limit_ns = 0; // of a sample
+    std::vector<uint32_t> created; // pools, in the order in which they are created
+    std::vector<Queue *> queues;
+    std::vector<std::unique_ptr<Arena>> arenas; // by actor
+    std::vector<Actor *> actors;
+    std::unique_ptr<Ledger> ledger; // only while nothing is measured
+    uint64_t limit_ns = 0;          // of a sample
     Crew crew;
 
+    explicit am_engine(const am_plan &plan)
+        : table(plan.table), layout_seed(plan.layout_seed), common(Arena::Half::kShared, draws(kCommon)),
+          shared(*common.make<Shared>("flags", 0)) {}
     ~am_engine();
+
+    /** Streams of draws; actors have the others, by their numbers. */
+    enum : uint64_t { kCommon = uint64_t(1) << 32, kPools };
+    Draws draws(uint64_t stream) const { return {layout_seed, stream}; }
+
     void set_up(const am_plan &plan, allocmark_error *error);
     void start_backend(const am_plan &plan, allocmark_error *error);
-    void create_pool(const am_pool &wanted, uint32_t max_threads, allocmark_error *error);
+    void create_pools(const am_plan &plan, allocmark_error *error);
     void open_ledger();
     void sample(Watch how, uint64_t units, am_actor_sample *samples);
     int outcome(am_trouble *trouble);
@@ -73,7 +86,7 @@ struct am_engine {
 };
 
 void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
-    backend = table_of(plan.table);
+    backend = table_of(table);
     std::vector<uint32_t> cpus;
     for (uint32_t a = 0; a < plan.n_actors; ++a)
         if (plan.actors[a].cpu >= 0) cpus.push_back(uint32_t(plan.actors[a].cpu));
@@ -90,23 +103,26 @@ void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
     started = true;
 }
 
-void am_engine::create_pool(const am_pool &wanted, uint32_t max_threads, allocmark_error *error) {
-    Pool &pool = pools.emplace_back();
-    pool.name = wanted.name;
-    pool.spec = {
-        .size = sizeof pool.spec,
-        .cache = wanted.cache,
-        .name = pool.name.c_str(),
-        .object_size = wanted.object_size,
-        .objects = wanted.objects,
-        .alignment = wanted.alignment,
-        .working_set = wanted.working_set,
-        .node = wanted.node,
-        .max_threads = max_threads,
-    };
-    if (const int code = backend.pool_create(&pool.spec, &pool.handle, error)) {
-        pool.handle = nullptr;
-        give_up(error, "pool_create", code);
+void am_engine::create_pools(const am_plan &plan, allocmark_error *error) {
+    pools.resize(plan.n_pools); // a specification points to its pool's name
+    for (const uint32_t p : draws(kPools).order(plan.n_pools)) {
+        const am_pool &wanted = plan.pools[p];
+        Pool &pool = pools[p];
+        pool.name = wanted.name;
+        pool.spec = {
+            .size = sizeof pool.spec,
+            .cache = wanted.cache,
+            .name = pool.name.c_str(),
+            .object_size = wanted.object_size,
+            .objects = wanted.objects,
+            .alignment = wanted.alignment,
+            .working_set = wanted.working_set,
+            .node = wanted.node,
+            .max_threads = plan.n_actors,
+        };
+        if (const int code = backend.pool_create(&pool.spec, &pool.handle, error))
+            give_up(error, "pool_create", code);
+        created.push_back(p);
     }
 }
 
@@ -127,23 +143,25 @@ void am_engine::open_ledger() {
 /** Throws NotSetUp with the reason in `error`, which people read as it is. */
 void am_engine::set_up(const am_plan &plan, allocmark_error *error) {
     start_backend(plan, error);
-    pools.reserve(plan.n_pools); // a specification points to its pool's name
-    for (uint32_t p = 0; p < plan.n_pools; ++p) create_pool(plan.pools[p], plan.n_actors, error);
+    create_pools(plan, error);
     if (plan.verify) open_ledger();
     shared.stall_ns = plan.stall_ns;
     limit_ns = plan.limit_ns;
 
-    std::vector<Queue *> ends;
     for (uint32_t q = 0; q < plan.n_queues; ++q) {
         const am_queue &wanted = plan.queues[q];
-        queues.push_back(
-            std::make_unique<Queue>(wanted.capacity, wanted.senders == 1, wanted.receivers == 1));
-        ends.push_back(queues.back().get());
+        queues.push_back(common.make<Queue>("queue", q, wanted.capacity, wanted.senders == 1,
+                                            wanted.receivers == 1, common, q));
     }
-    for (uint32_t a = 0; a < plan.n_actors; ++a)
-        actors.push_back(std::make_unique<Actor>(a, plan.actors[a], backend, pools, ends, shared));
+    std::vector<std::span<char>> stacks;
+    for (uint32_t a = 0; a < plan.n_actors; ++a) {
+        arenas.push_back(std::make_unique<Arena>(Arena::Half::kActor, draws(a)));
+        stacks.push_back(arenas[a]->stack());
+        actors.push_back(arenas[a]->make<Actor>("interpreter", 0, a, plan.actors[a], backend, pools, queues,
+                                                shared, *arenas[a]));
+    }
 
-    crew.start(plan.n_actors);
+    crew.start(stacks);
     std::vector<allocmark_error> errors(plan.n_actors);
     std::vector<char> begun(plan.n_actors);
     all([&](Actor &actor) { begun[actor.index] = actor.begin(errors[actor.index]); });
@@ -181,8 +199,7 @@ void am_engine::finish() {
 am_engine::~am_engine() {
     all([](Actor &actor) { actor.leave(); });
     crew.dismiss();
-    for (const Pool &pool : pools)
-        if (pool.handle) backend.pool_destroy(pool.handle);
+    for (; !created.empty(); created.pop_back()) backend.pool_destroy(pools[created.back()].handle);
     finish();
 }
 
@@ -225,7 +242,7 @@ const char *am_table_problem(const void *address) {
 
 am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) try {
     error->message[0] = '\0';
-    auto engine = std::make_unique<am_engine>();
+    auto engine = std::make_unique<am_engine>(*plan);
     engine->set_up(*plan, error);
     return engine.release();
 } catch (const NotSetUp &) {
@@ -325,6 +342,25 @@ uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses
         for (size_t i = 0; i < ring.capacity() && n < capacity; ++i)
             if (ring.slot(i)) addresses[n++] = reinterpret_cast<uintptr_t>(ring.slot(i));
     }
+    return n;
+}
+
+uint32_t am_engine_layout(am_engine *engine, am_place *places, uint32_t capacity) {
+    uint32_t n = 0;
+    const auto add = [&](int32_t actor, const Piece &piece) {
+        if (n < capacity) places[n] = {piece.what, actor, piece.index, piece.address, piece.bytes};
+        ++n;
+    };
+    const auto address = [](auto pointer) { return reinterpret_cast<uintptr_t>(pointer); };
+    const allocmark_backend &backend = engine->backend;
+    add(-1, {"table", 0, address(engine->table), backend.size});
+    add(-1, {"get_bulk", 0, address(backend.get_bulk), 0});
+    add(-1, {"put_bulk", 0, address(backend.put_bulk), 0});
+    for (const uint32_t pool : engine->created)
+        add(-1, {"pool", pool, address(engine->pools[pool].handle), 0});
+    for (const Piece &piece : engine->common.pieces()) add(-1, piece);
+    for (const Actor *actor : engine->actors)
+        for (const Piece &piece : engine->arenas[actor->index]->pieces()) add(int32_t(actor->index), piece);
     return n;
 }
 

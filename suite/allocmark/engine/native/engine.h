@@ -32,13 +32,14 @@ typedef struct am_queue {
 typedef struct am_actor {
     const am_insn *prologue;       /* run once, untimed: brings the live set to where the body starts */
     const am_insn *body;           /* one iteration; leaves the live set as it found it */
-    const uint32_t *indices;       /* not copied: stays as long as the engine */
+    const uint32_t *indices;       /* of AM_PUT_RANDOM */
     const uint32_t *ring_capacity; /* by pool; 0: this actor never holds its objects */
     uint64_t iterations;           /* iterations of the body in one unit of a sample */
     uint64_t settle_iterations;    /* iterations that follow the prologue, untimed */
     uint64_t objects;              /* objects got in one iteration */
-    uint32_t coupled;              /* waits for others through queues: never stops early */
-    int32_t cpu, node;             /* -1: left free */
+    uint32_t n_indices;
+    uint32_t coupled;  /* waits for others through queues: never stops early */
+    int32_t cpu, node; /* -1: left free */
 } am_actor;
 
 typedef struct am_plan {
@@ -51,6 +52,7 @@ typedef struct am_plan {
     uint32_t verify;   /* stamp and check every object */
     uint64_t stall_ns; /* give up when a get or a queue made no progress for this long */
     uint64_t limit_ns; /* a sample of actors that are not coupled ends early when it lasts longer; 0: never */
+    uint64_t layout_seed; /* draws where the engine's memory begins and which pool is made first; 0: fixed */
 } am_plan;
 
 typedef enum am_phase { AM_SETTLE, AM_SAMPLE, AM_DRAIN } am_phase;
@@ -69,6 +71,7 @@ typedef struct am_event {
 
 typedef struct am_actor_sample {
     uint64_t ns;          /* from the common start to this actor's end, idle time taken off */
+    uint64_t idle_ns;     /* the time it was told to be idle */
     uint64_t objects;     /* objects got */
     uint64_t failed_gets; /* gets that found too little and were tried again */
     uint64_t switches;    /* times the kernel took the CPU away */
@@ -96,6 +99,15 @@ typedef struct am_trouble {
     uint64_t object, other_object;
     uint64_t figure; /* byte of the object, objects missing, objects asked for */
 } am_trouble;
+
+/** What is touched while an engine measures, and where it lies. */
+typedef struct am_place {
+    const char *what; /* see am_engine_layout */
+    int32_t actor;    /* whose; -1: shared by all */
+    uint32_t index;   /* of a pool, a queue, a kind of call */
+    uint64_t address;
+    uint64_t bytes; /* 0: not known */
+} am_place;
 
 typedef struct am_engine am_engine;
 
@@ -162,6 +174,14 @@ size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capac
 
 /** As allocmark_backend.regions; 0 when the backend does not tell. */
 uint32_t am_engine_regions(am_engine *engine, uint32_t pool, allocmark_region *regions, uint32_t capacity);
+
+/**
+ * Where the hot memory lies: writes up to `capacity` places and returns how many there are. Those of actors
+ * and those that they share are named by the engine's sources. Of the backend there are its "table", its
+ * functions "get_bulk" and "put_bulk", its "pool"s in the order in which they were created, and each actor's
+ * "handle"s; these are what the backend gave out, which may be no addresses.
+ */
+uint32_t am_engine_layout(am_engine *engine, am_place *places, uint32_t capacity);
 
 /** Addresses of objects that were held lately; returns how many were written. */
 uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses, uint32_t capacity);

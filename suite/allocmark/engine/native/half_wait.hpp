@@ -18,10 +18,8 @@ namespace allocmark {
  *
  * If the other end stands still, because it waits for this one, the wait ends after one look, and later waits
  * are left out, more and more of them.
- *
- * Aligned because it is written: what another actor reads all the time may lie beside it on the heap.
  */
-class alignas(128) HalfWait {
+class HalfWait {
   public:
     /** `part`: what this end could use of the queue now. Returns when that is half, or grows no more. */
     template <class Part> void operator()(Part part, uint32_t half) {

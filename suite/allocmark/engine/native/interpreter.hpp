@@ -4,11 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstring>
-#include <memory>
+#include <mutex>
+#include <span>
 #include <utility>
-#include <vector>
 
+#include "arena.hpp"
 #include "call_timer.hpp"
 #include "clock.hpp"
 #include "half_wait.hpp"
@@ -20,8 +20,8 @@
 
 namespace allocmark {
 
-/** One pool as one actor sees it. Aligned like the interpreter, since it is written all the time. */
-struct alignas(128) PoolView {
+/** One pool as one actor sees it, in one cache line. */
+struct alignas(Arena::kLine) PoolView {
     void *pool;
     void *local; // the actor's thread handle
     Ring held;
@@ -54,14 +54,17 @@ struct Shared {
     }
 };
 
-/** One actor's state. Aligned so that no two actors share a cache line, nor a pair of them. */
-class alignas(128) Interpreter {
+/** One actor's state: all of it is in the actor's arena. */
+class alignas(Arena::kLine) Interpreter {
   public:
-    Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::vector<PoolView> pools,
-                std::vector<Queue *> queues, const uint32_t *indices)
-        : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), shared_(shared),
-          pools_(std::move(pools)), queues_(std::move(queues)), half_waits_(queues_.size()),
-          indices_(indices) {}
+    Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::span<PoolView> pools,
+                std::span<Queue *const> queues, std::span<const uint32_t> indices, Arena &arena)
+        : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), shared_(shared), pools_(pools),
+          queues_(queues), half_waits_(arena.array<HalfWait>("waits", queues.size())),
+          indices_(indices.data()) {
+        for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
+            timers_[call] = arena.make<CallTimer>("timer", call);
+    }
 
     /** Runs `tape` up to AM_HALT. False when the engine is to stop: trouble, here or elsewhere. */
     bool run(const am_insn *tape, Watch watch) {
@@ -90,11 +93,11 @@ class alignas(128) Interpreter {
     }
 
     int32_t actor() const { return actor_; }
-    std::vector<PoolView> &pools() { return pools_; }
+    std::span<PoolView> pools() const { return pools_; }
     uint64_t idle_ns() const { return idle_ns_; }
     uint64_t failed_gets() const { return failed_gets_; }
     void clear_counters() { idle_ns_ = failed_gets_ = 0; }
-    CallTimer &timer(am_call call) { return timers_[call]; }
+    CallTimer &timer(am_call call) const { return *timers_[call]; }
 
   private:
     enum class Touch { kNone, kRead, kWrite };
@@ -112,11 +115,11 @@ class alignas(128) Interpreter {
                                      void *pool, void *local, void **objects, uint32_t n,
                                      const am_insn &insn) {
         others_first<kWatch>();
-        const bool timed = kWatch == Watch::kCalls && timers_[AM_CALL_GET].due();
+        const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_GET).due();
         const uint64_t begin = timed ? ticks() : 0;
         if (get(pool, local, objects, n) != 0) [[unlikely]]
             if (!get_again<kWatch>(view, objects, insn)) return false;
-        if (timed) timers_[AM_CALL_GET].add(begin, ticks());
+        if (timed) timer(AM_CALL_GET).add(begin, ticks());
         if constexpr (kWatch == Watch::kTrace) shared_.trace->got(uint32_t(actor_), insn.target, objects, n);
         if constexpr (kWatch == Watch::kVerify) {
             am_trouble trouble;
@@ -136,10 +139,10 @@ class alignas(128) Interpreter {
             others_first<kWatch>();
             shared_.trace->putting(uint32_t(actor_), target, objects, n);
         }
-        const bool timed = kWatch == Watch::kCalls && timers_[AM_CALL_PUT].due();
+        const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_PUT).due();
         const uint64_t begin = timed ? ticks() : 0;
         put(pool, local, objects, n);
-        if (timed) timers_[AM_CALL_PUT].add(begin, ticks());
+        if (timed) timer(AM_CALL_PUT).add(begin, ticks());
         return true;
     }
 
@@ -295,12 +298,12 @@ class alignas(128) Interpreter {
     int (*const get_)(void *, void *, void **, uint32_t);
     void (*const put_)(void *, void *, void *const *, uint32_t);
     Shared &shared_;
-    std::vector<PoolView> pools_;
-    std::vector<Queue *> queues_;
-    std::vector<HalfWait> half_waits_; // by queue
+    const std::span<PoolView> pools_;
+    const std::span<Queue *const> queues_;
+    const std::span<HalfWait> half_waits_; // by queue
     const uint32_t *const indices_;
     uint64_t idle_ns_ = 0, failed_gets_ = 0;
-    CallTimer timers_[AM_CALLS];
+    CallTimer *timers_[AM_CALLS];
 };
 
 template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {

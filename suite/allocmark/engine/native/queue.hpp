@@ -7,9 +7,8 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <new>
 
+#include "arena.hpp"
 #include "clock.hpp"
 
 namespace allocmark {
@@ -24,11 +23,15 @@ namespace allocmark {
  * With one thread per end, `claim` and `publish` are plain loads and stores. With several, a thread claims
  * its places by a compare-and-swap on `head`, and publishes them when all earlier claims are published. That
  * wait makes a shared end blocking, like DPDK's rings, which these queues stand for.
+ *
+ * The arena owns the slots.
  */
 class Queue {
   public:
-    Queue(uint32_t capacity, bool one_sender, bool one_receiver)
-        : capacity_(capacity), mask_(std::bit_ceil(capacity) - 1), slots_(aligned_slots(size_t(mask_) + 1)),
+    Queue(uint32_t capacity, bool one_sender, bool one_receiver, Arena &arena, uint32_t index)
+        : capacity_(capacity), mask_(std::bit_ceil(capacity) - 1),
+          slots_(reinterpret_cast<void **>(
+              arena.take("slots", index, (size_t(mask_) + 1) * sizeof(void *), kLine))),
           sender_(!one_sender), receiver_(!one_receiver) {}
 
     /** False when there is no room for all n. */
@@ -65,16 +68,6 @@ class Queue {
 
   private:
     static constexpr size_t kLine = 128; // neighbouring lines are fetched in pairs
-
-    struct FreeSlots {
-        void operator()(void **slots) const { ::operator delete(slots, std::align_val_t(kLine)); }
-    };
-
-    /** In cache lines of their own: some actor uses what lies beside them on the heap. */
-    static void **aligned_slots(size_t n) {
-        return static_cast<void **>(
-            ::operator new(std::max(n * sizeof(void *), kLine), std::align_val_t(kLine)));
-    }
 
     struct alignas(kLine) End {
         explicit End(bool shared_end) : shared(shared_end) {}
@@ -122,7 +115,7 @@ class Queue {
     };
 
     const uint32_t capacity_, mask_;
-    const std::unique_ptr<void *[], FreeSlots> slots_;
+    void **const slots_;
     End sender_, receiver_;
 };
 

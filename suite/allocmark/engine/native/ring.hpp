@@ -8,50 +8,39 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <utility>
+
+#include "arena.hpp"
 
 namespace allocmark {
 
 /**
  * The slots are mapped twice, one copy right behind the other, so that any run of up to `capacity` slots is
- * contiguous: a bulk never has to be split, and no branch asks for it.
+ * contiguous: a bulk never has to be split, and no branch asks for it. They may begin anywhere in their first
+ * page, which for that is mapped a third time. The arena owns them.
  *
  * Invariant: size() == tail - head <= capacity, in wrapping 32-bit arithmetic.
  */
 class Ring {
   public:
     Ring() = default;
-    explicit Ring(uint32_t wanted) {
+    /** For at least `wanted` objects of pool `index`. */
+    Ring(Arena &arena, uint32_t index, uint32_t wanted) {
         const size_t page = size_t(sysconf(_SC_PAGESIZE));
         size_t bytes = page;
         while (bytes < size_t(wanted) * sizeof(void *)) bytes *= 2;
+        const size_t all = 2 * bytes + page;
+        char *const first = arena.take_pages("ring", index, wanted * sizeof(void *), all);
+        char *const pages = first - reinterpret_cast<uintptr_t>(first) % page;
         const int fd = memfd_create("allocmark-ring", MFD_CLOEXEC);
         if (fd < 0) throw std::bad_alloc();
-        void *twice = MAP_FAILED;
-        if (ftruncate(fd, off_t(bytes)) == 0)
-            twice = mmap(nullptr, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        bool mapped = twice != MAP_FAILED;
-        for (size_t copy = 0; mapped && copy < 2; ++copy)
-            mapped = mmap(static_cast<char *>(twice) + copy * bytes, bytes, PROT_READ | PROT_WRITE,
+        bool mapped = ftruncate(fd, off_t(bytes)) == 0;
+        for (size_t done = 0; mapped && done < all; done += bytes)
+            mapped = mmap(pages + done, std::min(bytes, all - done), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) != MAP_FAILED;
         close(fd);
-        if (!mapped) {
-            if (twice != MAP_FAILED) munmap(twice, 2 * bytes);
-            throw std::bad_alloc();
-        }
-        slots_ = static_cast<void **>(twice);
+        if (!mapped) throw std::bad_alloc();
+        slots_ = reinterpret_cast<void **>(first);
         mask_ = uint32_t(bytes / sizeof(void *)) - 1;
-    }
-    ~Ring() {
-        if (slots_) munmap(slots_, 2 * capacity() * sizeof(void *));
-    }
-    Ring(Ring &&other) noexcept { *this = std::move(other); }
-    Ring &operator=(Ring &&other) noexcept {
-        std::swap(slots_, other.slots_);
-        std::swap(mask_, other.mask_);
-        std::swap(head_, other.head_);
-        std::swap(tail_, other.tail_);
-        return *this;
     }
 
     size_t capacity() const { return slots_ ? size_t(mask_) + 1 : 0; }

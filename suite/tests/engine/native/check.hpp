@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -27,4 +31,17 @@ inline bool threads_become(std::ptrdiff_t wanted) {
     for (int look = 0; look < 1000 && threads() != wanted; ++look)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return threads() == wanted;
+}
+
+/// Whether a process that does `what` lives on.
+template <class What> bool survives(What what) {
+    const pid_t child = fork();
+    if (child == 0) {
+        std::signal(SIGSEGV, SIG_DFL); // no report: it is what may be expected
+        what();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

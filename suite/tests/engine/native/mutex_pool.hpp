@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "allocmark/backend.h"
@@ -21,10 +22,12 @@ struct Book {
     std::atomic<bool> fail_init{false}, fail_enter_silently{false};
     std::atomic<int> fail_pool{-1}, fail_slot{-1}; // which one; -1: none
     std::atomic<bool> double_next{false}, lose_next{false};
+    std::vector<std::string> names, destroyed; // pools', in the order of the calls
 };
 inline Book book;
 
 struct Pool {
+    std::string name;
     std::mutex mutex;
     std::unique_ptr<char[]> memory;
     uint64_t bytes;
@@ -52,6 +55,7 @@ inline int pool_create(const allocmark_pool_spec *spec, void **out, allocmark_er
         return -ENOMEM;
     }
     auto pool = std::make_unique<Pool>();
+    book.names.push_back(pool->name = spec->name);
     pool->bytes = spec->object_size * spec->objects;
     pool->memory = std::make_unique<char[]>(pool->bytes);
     for (uint64_t i = 0; i < spec->objects; ++i) pool->free.push_back(&pool->memory[i * spec->object_size]);
@@ -64,6 +68,7 @@ inline void pool_destroy(void *handle) {
     const std::unique_ptr<Pool> pool(static_cast<Pool *>(handle));
     CHECK(pool->inside == 0); // every thread has left
     CHECK(book.finis < book.inits);
+    book.destroyed.push_back(pool->name);
     --book.pools;
 }
 

@@ -10,6 +10,7 @@
 #include "check.hpp"
 #include "half_wait.hpp"
 
+using allocmark::Arena;
 using allocmark::Queue;
 
 namespace {
@@ -24,7 +25,8 @@ struct Shape {
 
 /// Each sender sends its objects in order; each receiver must find those of any one sender in order.
 void pass_through(const Shape &shape, uint32_t per_sender) {
-    Queue queue(shape.capacity, shape.senders == 1, shape.receivers == 1);
+    Arena arena(Arena::Half::kShared, {shape.capacity, 0});
+    Queue queue(shape.capacity, shape.senders == 1, shape.receivers == 1, arena, 0);
     std::vector<std::vector<Object>> objects(shape.senders, std::vector<Object>(per_sender));
     std::vector<std::vector<Object>> received(shape.receivers);
     const uint32_t quota = shape.senders * per_sender / shape.receivers;
@@ -73,7 +75,8 @@ void all_or_nothing() {
     void *in[8], *out[8] = {};
     for (int i = 0; i < 8; ++i) in[i] = &values[i];
     for (const bool alone : {true, false}) {
-        Queue queue(8, alone, alone);
+        Arena arena(Arena::Half::kShared, {0, 0});
+        Queue queue(8, alone, alone, arena, 0);
         CHECK(!queue.receive(out, 1));
         CHECK(queue.send(in, 6));
         CHECK(queue.filled() == 6 && queue.room() == 2 && queue.half() == 4);
@@ -94,7 +97,8 @@ void holds_its_capacity() {
     int value;
     void *one[5] = {&value, &value, &value, &value, &value}, *out[5];
     for (const bool alone : {true, false}) {
-        Queue queue(5, alone, alone);
+        Arena arena(Arena::Half::kShared, {0, 0});
+        Queue queue(5, alone, alone, arena, 0);
         for (int i = 0; i < 20; ++i) {
             CHECK(queue.send(one, 4) && !queue.send(one, 2) && queue.room() == 1);
             CHECK(queue.send(one, 1) && !queue.send(one, 1) && queue.room() == 0 && queue.half() == 2);

@@ -66,14 +66,14 @@ struct Plan {
     std::vector<am_queue> queues;
     std::vector<Actor> actors;
     bool verify = false;
-    uint64_t stall_ns = 20'000'000'000, limit_ns = 0;
+    uint64_t stall_ns = 20'000'000'000, limit_ns = 0, layout_seed = 0;
 
     am_engine *start(allocmark_error &error) const {
         std::vector<am_actor> rows;
         for (const Actor &actor : actors)
             rows.push_back({actor.prologue.data(), actor.body.data(), actor.indices.data(),
-                            actor.ring_capacity.data(), actor.passes, 0, actor.objects, actor.coupled, -1,
-                            -1});
+                            actor.ring_capacity.data(), actor.passes, 0, actor.objects,
+                            uint32_t(actor.indices.size()), actor.coupled, -1, -1});
         am_plan plan{};
         plan.table = table;
         plan.pools = pools.data();
@@ -85,6 +85,7 @@ struct Plan {
         plan.verify = verify;
         plan.stall_ns = stall_ns;
         plan.limit_ns = limit_ns;
+        plan.layout_seed = layout_seed;
         return am_engine_new(&plan, &error);
     }
     am_engine *start() const {
@@ -371,6 +372,41 @@ am_trouble goes_wrong(const Plan &plan) {
     return trouble;
 }
 
+void pools_are_created_in_any_order() {
+    Plan plan = coupled(2, 1, true);
+    plan.pools = {pool("a", 400, 64), pool("b", 100, 24), pool("c", 10, 8)};
+    plan.actors.push_back(loner(1));
+    for (Actor &actor : plan.actors) actor.ring_capacity.resize(3);
+    plan.actors.back().ring_capacity = {16, 16, 0};
+    std::map<std::vector<std::string>, uint64_t> orders; // and a seed that draws it
+    for (uint64_t seed = 0; orders.size() < 6; ++seed) {
+        CHECK(seed < 200);
+        plan.layout_seed = seed;
+        book.names.clear();
+        book.destroyed.clear();
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 4);
+        run(engine, AM_SAMPLE, 4, 10);
+        for (uint32_t p = 0; p < 3; ++p) {
+            allocmark_region region{};
+            CHECK(am_engine_regions(engine, p, &region, 1) == 1);
+            CHECK(region.length == plan.pools[p].object_size * plan.pools[p].objects);
+        }
+        drain_and_free(engine, 4, 3);
+        CHECK(everything_given_back());
+        if (orders.emplace(book.names, seed).second && seed == 0)
+            CHECK((book.names == std::vector<std::string>{"a", "b", "c"}));
+        std::reverse(book.destroyed.begin(), book.destroyed.end());
+        CHECK(book.destroyed == book.names);
+    }
+    for (const auto &[order, seed] : orders) {
+        plan.layout_seed = seed;
+        book.names.clear();
+        drain_and_free(plan.start(), 4, 3);
+        CHECK(book.names == order);
+    }
+}
+
 void trouble_ends_the_run() {
     for (const bool verify : {false, true}) {
         Plan plan = coupled(2, 1, verify);
@@ -512,6 +548,7 @@ int main() {
     traces_are_the_same_every_time();
     a_long_sample_is_ended();
     backend_is_asked();
+    pools_are_created_in_any_order();
     completeness_is_checked();
     failures_leave_nothing_behind();
     tables_of_other_sizes();
