@@ -35,12 +35,12 @@ class Throughput(Pass):
         target = sample_ms * 1e6
         elapsed = 0.0
         while elapsed < target / 2 and units < MOST_UNITS and not stopping():
-            elapsed = max(1.0, sample(units)["elapsed_ns"])
+            elapsed = max(1.0, sample(units)["wall_ns"])
             if elapsed < target / 2:
                 # A first sample is slow: grow in steps, so that it is not taken for the truth.
                 units = max(units + 1, int(units * min(16.0, target / elapsed)))
         for _ in range(2):
-            elapsed = max(1.0, sample(units)["elapsed_ns"])
+            elapsed = max(1.0, sample(units)["wall_ns"])
             units = max(1, round(units * target / elapsed))
         return units
 
@@ -78,7 +78,7 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
         }
         return {
             "ns": taken.ns_per_object,
-            "elapsed_ns": taken.elapsed_ns,
+            "wall_ns": taken.wall_ns,
             "objects": taken.objects,
             "failed_gets": sum(actor.failed_gets for actor in taken.actors),
             "cpus": [actor.cpu for actor in taken.actors],

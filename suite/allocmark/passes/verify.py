@@ -33,7 +33,7 @@ class Verify(Pass):
         return SAMPLES
 
     def next_units(self, units: int, reply: Reply) -> int:
-        wanted = units * SAMPLE_MS * 1e6 / max(1.0, reply["elapsed_ns"])
+        wanted = units * SAMPLE_MS * 1e6 / max(1.0, reply["wall_ns"])
         return max(1, min(64 * units, int(wanted)))
 
     def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
