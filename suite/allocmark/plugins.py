@@ -131,7 +131,7 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
             if problems := probe.problems():
                 raise _RefusedError(f"hands over a malformed probe {probe.name!r:.40}: {problems[0]}")
         _refuse_unmarked(plugin)
-        if not (backends or dirs or probes) and not _has_hooks(manager, plugin):
+        if not (backends or dirs or probes) and not manager.get_hookcallers(plugin):
             raise _RefusedError(
                 "has no hooks: give its functions allocmark_backends, allocmark_workload_dirs or allocmark_probes, "
                 "marked with @allocmark.hookimpl"
@@ -149,10 +149,6 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
     host.backends += [Registered(backend, name, distribution) for backend in backends]
     host.workload_dirs += dirs
     host.probes += [(probe, name) for probe in probes]
-
-
-def _has_hooks(manager: pluggy.PluginManager, plugin: Any) -> bool:
-    return bool(manager.get_hookcallers(plugin))
 
 
 def _refuse_unmarked(plugin: Any) -> None:

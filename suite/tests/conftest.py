@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cffi import FFI
 from support import make_plugin
 
 import allocmark
@@ -27,15 +26,11 @@ COMMAND = [sys.executable, "-m", "allocmark"]
 def mutants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that makes the plugin ``mutant`` importable: one variant for each way to be broken."""
     folder = tmp_path_factory.mktemp("mutants")
-    builder = FFI()
-    builder.cdef("const void *mutant_table(const char *kind);")
-    source = Path(__file__).parent / "native" / "mutants.c"
-    builder.set_source(
+    builder = allocmark.cffi_module(
         "mutants_native",
         "const void *mutant_table(const char *kind);",
-        sources=[str(source)],
-        include_dirs=[allocmark.get_include()],
-        extra_compile_args=["-O2", "-Wall", "-Wextra", "-Werror"],
+        [str(Path(__file__).parent / "native" / "mutants.c")],
+        extra_compile_args=["-Wall", "-Wextra", "-Werror"],
     )
     builder.compile(tmpdir=str(folder))
     make_plugin(

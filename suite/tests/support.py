@@ -6,6 +6,20 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+_HEAD = """
+import allocmark
+from allocmark.engine import null_table
+
+def backend(name="odd", variant="default", **rest):
+    rest = {"table": null_table(), "description": "", "version": "1", **rest}
+    return allocmark.Backend(name=name, variant=variant, **rest)
+"""
+
+
+def hook(body: str, signature: str = "allocmark_backends()") -> str:
+    """The code of a plugin with one hook, which may call ``backend(name, variant, **members)`` to make a good one."""
+    return f"{_HEAD}@allocmark.hookimpl\ndef {signature}:\n    {body}"
+
 
 def make_plugin(folder: Path, name: str, code: str, value: str | None = None) -> Path:
     """Lays a module and the metadata of its distribution into ``folder``, as an installer would."""

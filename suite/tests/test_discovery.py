@@ -10,47 +10,31 @@ import time
 from pathlib import Path
 
 import pytest
-from support import make_plugin
-from test_plugins import HEAD
+from support import hook, make_plugin
 
 from allocmark import discovery
 
-HOOK = HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    "
 BEGIN = "import os, sys, time\n"
+PROBES = "allocmark_probes()"
+#: A pool table that is wrong in a way of its own.
+MUTANT = "from mutants_native import ffi, lib; table = int(ffi.cast('uintptr_t', lib.mutant_table({})))"
 
 #: What a plugin does, and how that is told.
-HOSTILE = {
-    "exits": (BEGIN + "os._exit(0)", "ended the process that imported it, with exit status 0"),
-    "exits_in_hook": (BEGIN + HOOK + "os._exit(3)", "ended the process that imported it, with exit status 3"),
-    "crashes": ("import ctypes\nctypes.string_at(0)", "crashed the process that imported it: SIGSEGV"),
-    "hangs": (BEGIN + "while True: pass", "did not answer within 2 s"),
-    "sleeps_in_hook": (BEGIN + HOOK + "time.sleep(1000)", "did not answer within 2 s"),
-    "writes_elsewhere": (
-        BEGIN + "for fd in range(3, 64):\n    try: os.write(fd, b'hello\\n')\n    except OSError: pass",
-        "wrote into a file descriptor that is not its own",
-    ),
+WRONG = {
+    "import_error": ("import there_is_no_such_module", "failed to import: ModuleNotFoundError: No module named"),
+    "import_exit": ("import sys; sys.exit('leaving')", "failed to import: SystemExit: leaving"),
+    "syntax": ("def (:", "failed to import: SyntaxError"),
     "text_raises": (
         "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
         "failed to import: Odd",
     ),
-    "end_of_page": (
-        BEGIN + HEAD + "import ctypes, mmap\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
-        "at = libc.mmap(None, ctypes.c_size_t(8192), 3, 0x22, -1, ctypes.c_long(0))\n"
-        "libc.munmap(ctypes.c_void_p(at + 4096), ctypes.c_size_t(4096))\n"
-        "(ctypes.c_uint32 * 2).from_address(at + 4088)[:] = 1, 128\n"
-        "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(table=at + 4088)]",
-        "says a size of 128 bytes, and 8 of them can be read",
+    "unknown_hook": (
+        hook("return []", "allocmark_backend()"),
+        "implements an unknown hook (PluginValidationError: unknown hook 'allocmark_backend'",
     ),
-    "second_floor": (HOOK + "return [backend(floor=True)]", "declares a floor, and allocmark has its own"),
-    "reason_is_none": (
-        HOOK + "return [backend(table=None, unavailable=allocmark.Unavailable(None))]",
-        "unavailable.reason is NoneType, not str",
-    ),
-    "escapes": (
-        HEAD + "import dataclasses\n@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [dataclasses.replace(backend(), version='1\\x1b[2J')]",
-        "version holds the character '\\x1b', which a table cannot show",
-    ),
+    "arguments": (hook("return []", "allocmark_backends(machine)"), "does not fit a hook: PluginValidationError"),
+    "raises": (hook("raise OSError('no device')"), "its hook allocmark_backends failed: OSError: no device"),
+    "returns": (hook("return ['odd']"), "its hook allocmark_backends returned a str, not a Backend"),
     "unmarked": (
         "def allocmark_backends():\n    return []",
         "its function allocmark_backends is not marked as a hook: write @allocmark.hookimpl above it",
@@ -60,39 +44,91 @@ HOSTILE = {
         "its function allocmark_backends is not marked as a hook",
     ),
     "registers_nothing": ("x = 1", "has no hooks: give its functions allocmark_backends"),
+    "twice": (hook("return [backend(), backend()]"), "registers odd:default twice"),
+    "taken": (hook("return [backend('null')]"), "registers the backend name 'null', which plugin 'allocmark' has"),
+    "second_floor": (hook("return [backend(floor=True)]"), "declares a floor, and allocmark has its own"),
+    "name": (hook("return [backend('Odd One')]"), "name 'Odd One' is not lower-case words"),
+    "version": (hook("return [backend(version=None)]"), "version is NoneType, not str"),
+    "escapes": (
+        hook("return [backend(version='1\\x1b[2J')]"),
+        "version holds the character '\\x1b', which a table cannot show",
+    ),
+    "environ": (
+        hook("return [backend(environ={'A=B': 'x'})]"),
+        "environ has an empty name, or a name or value that a process cannot be given",
+    ),
+    "actors": (
+        hook("return [backend(capabilities=allocmark.Capabilities(max_actors='x'))]"),
+        "max_actors 'x' is not a number from 1 on, nor None",
+    ),
+    "reason_is_none": (
+        hook("return [backend(table=None, unavailable=allocmark.Unavailable(None))]"),
+        "unavailable.reason is NoneType, not str",
+    ),
+    "no_table": (hook("return [backend(table=None)]"), "exactly one of table and unavailable must be given"),
+    "wild_table": (hook("return [backend(table=4096)]"), "table 0x1000 is not an address that can be read"),
+    "other_abi": (
+        hook(MUTANT.format(b"other_abi") + "; return [backend(table=table)]"),
+        "built against ABI 2 of allocmark/backend.h, and this is ABI 1: rebuild the plugin",
+    ),
+    "lacking": (
+        hook(MUTANT.format(b"lacking") + "; return [backend(table=table)]"),
+        "its table lacks the required operation put_bulk",
+    ),
+    "truncated": (hook(MUTANT.format(b"truncated") + "; return [backend(table=table)]"), "its table says a size of"),
+    "end_of_page": (
+        "import ctypes, mmap\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "at = libc.mmap(None, ctypes.c_size_t(8192), 3, 0x22, -1, ctypes.c_long(0))\n"
+        "libc.munmap(ctypes.c_void_p(at + 4096), ctypes.c_size_t(4096))\n"
+        "(ctypes.c_uint32 * 2).from_address(at + 4088)[:] = 1, 128\n" + hook("return [backend(table=at + 4088)]"),
+        "says a size of 128 bytes, and 8 of them can be read",
+    ),
+    "probe_is_taken": (
+        hook("return [allocmark.Probe('pages', '', '', lambda context: {})]", PROBES),
+        "registers the probe name 'pages' a second time",
+    ),
     "probe_is_odd": (
-        "import allocmark\n@allocmark.hookimpl\ndef allocmark_probes():\n"
-        "    return [allocmark.Probe('p', 'two\\nlines', '', print)]",
+        hook("return [allocmark.Probe('p', 'two\\nlines', '', print)]", PROBES),
         "hands over a malformed probe 'p': description holds the character '\\n'",
     ),
-}  # fmt: skip
+    "exits": (BEGIN + "os._exit(0)", "ended the process that imported it, with exit status 0"),
+    "exits_in_hook": (BEGIN + hook("os._exit(3)"), "ended the process that imported it, with exit status 3"),
+    "crashes": ("import ctypes\nctypes.string_at(0)", "crashed the process that imported it: SIGSEGV"),
+    "hangs": (BEGIN + "while True: pass", "did not answer within 2 s"),
+    "sleeps_in_hook": (BEGIN + hook("time.sleep(1000)"), "did not answer within 2 s"),
+    "writes_elsewhere": (
+        BEGIN + "for fd in range(3, 64):\n    try: os.write(fd, b'hello\\n')\n    except OSError: pass",
+        "wrote into a file descriptor that is not its own",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> discovery.Host:
+def found(tmp_path_factory: pytest.TempPathFactory, mutants: Path) -> discovery.Host:
     """All of them are installed at once, and good ones before and after them."""
-    folder = tmp_path_factory.mktemp("hostile")
-    for name, (code, _) in HOSTILE.items():
+    folder = tmp_path_factory.mktemp("wrong")
+    for name, (code, _) in WRONG.items():
         make_plugin(folder, name, code)
     for name in ("a_good_one", "z_good_one"):
-        make_plugin(folder, name, HOOK + f"return [backend({name!r})]")
+        make_plugin(folder, name, hook(f"return [backend({name!r})]"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
+        patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{mutants}")
         patch.setattr(discovery, "SECONDS", 2.0)
         return discovery.discover()
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", WRONG)
 def test_what_a_plugin_does_is_told_and_stays_its_own(found: discovery.Host, name: str) -> None:
     (broken,) = [each for each in found.broken if each.plugin == name]
-    assert HOSTILE[name][1] in broken.cause
+    assert WRONG[name][1] in broken.cause
     assert broken.distribution == f"allocmark-test-{name} 1.0"
 
 
 def test_the_others_are_there(found: discovery.Host) -> None:
     names = {each.backend.name for each in found.backends}
-    assert {"null", "a_good_one", "z_good_one"} <= names
-    assert len(found.broken) == len(HOSTILE)
+    assert {"null", "mutant", "a_good_one", "z_good_one"} <= names
+    assert "odd" not in names
+    assert len(found.broken) == len(WRONG)
 
 
 def test_what_a_plugin_changes_in_its_process_reaches_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +138,7 @@ def test_what_a_plugin_changes_in_its_process_reaches_nobody(tmp_path: Path, mon
         "os.environ['MALLOC_ARENA_MAX'] = '1'\nos.chdir('/')\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nprint('hello')\n"
         "threading.Thread(target=time.sleep, args=(1000,)).start()\natexit.register(time.sleep, 1000)\n"
-        + HOOK + "return [backend('changes')]",
+        + hook("return [backend('changes')]"),
     )  # fmt: skip
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before = dict(os.environ), os.getcwd(), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -115,7 +151,7 @@ def test_what_a_plugin_changes_in_its_process_reaches_nobody(tmp_path: Path, mon
 
 def test_what_a_plugin_prints_is_not_in_the_document(allocmark_command, tmp_path):
     folder = make_plugin(
-        tmp_path, "chatty", "print('ready')\nimport os\nos.write(1, b'steady\\n')\n" + HOOK + "return []"
+        tmp_path, "chatty", "print('ready')\nimport os\nos.write(1, b'steady\\n')\n" + hook("return []")
     )
     done = allocmark_command("list", "backends", "--json", plugins=[folder])
     assert "null" in {row["name"] for row in json.loads(done.stdout)}
@@ -124,7 +160,7 @@ def test_what_a_plugin_prints_is_not_in_the_document(allocmark_command, tmp_path
 
 
 def test_metadata_that_an_interrupted_installation_left_counts_once(allocmark_command, tmp_path):
-    folder = make_plugin(tmp_path, "odd", HOOK + "return [backend()]")
+    folder = make_plugin(tmp_path, "odd", hook("return [backend()]"))
     left = folder / "~llocmark_test_odd-0.9.dist-info"
     left.mkdir()
     for name in ("METADATA", "entry_points.txt"):

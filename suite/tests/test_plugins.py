@@ -6,123 +6,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-from support import assert_refused, make_plugin
-
-HEAD = """
-import allocmark
-from allocmark.engine import null_table
-
-def backend(name="odd", variant="default", **rest):
-    rest.setdefault("table", null_table())
-    return allocmark.Backend(name=name, variant=variant, description="", version="1", **rest)
-"""
-
-BROKEN = {
-    "import_error": ("import there_is_no_such_module", "failed to import: ModuleNotFoundError: No module named"),
-    "import_exit": ("import sys; sys.exit('leaving')", "failed to import: SystemExit: leaving"),
-    "syntax": ("def (:", "failed to import: SyntaxError"),
-    "unknown_hook": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backend():\n    return []",
-        "implements an unknown hook (PluginValidationError: unknown hook 'allocmark_backend'",
-    ),
-    "arguments": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends(machine):\n    return []",
-        "does not fit a hook: PluginValidationError",
-    ),
-    "raises": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    raise OSError('no device')",
-        "its hook allocmark_backends failed: OSError: no device",
-    ),
-    "returns": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return ['odd']",
-        "its hook allocmark_backends returned a str, not a Backend",
-    ),
-    "twice": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(), backend()]",
-        "registers odd:default twice",
-    ),
-    "taken": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend('null')]",
-        "registers the backend name 'null', which plugin 'allocmark' has",
-    ),
-    "bad_name": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend('Odd One')]",
-        "name 'Odd One' is not lower-case words",
-    ),
-    "bad_version": (
-        HEAD + "import dataclasses\n@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [dataclasses.replace(backend(), version=None)]",
-        "version is NoneType, not str",
-    ),
-    "bad_environ": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(environ={'A=B': 'x'})]",
-        "environ has an empty name, or a name or value that a process cannot be given",
-    ),
-    "bad_actors": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [backend(capabilities=allocmark.Capabilities(max_actors='x'))]",
-        "max_actors 'x' is not a number from 1 on, nor None",
-    ),
-    "no_table": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(table=None)]",
-        "exactly one of table and unavailable must be given",
-    ),
-    "wild_table": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend(table=4096)]",
-        "table 0x1000 is not an address that can be read",
-    ),
-    "other_abi": (
-        HEAD + "from mutants_native import ffi, lib\n@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [backend(table=int(ffi.cast('uintptr_t', lib.mutant_table(b'other_abi'))))]",
-        "built against ABI 2 of allocmark/backend.h, and this is ABI 1: rebuild the plugin",
-    ),
-    "lacking": (
-        HEAD + "from mutants_native import ffi, lib\n@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [backend(table=int(ffi.cast('uintptr_t', lib.mutant_table(b'lacking'))))]",
-        "its table lacks the required operation put_bulk",
-    ),
-    "truncated": (
-        HEAD + "from mutants_native import ffi, lib\n@allocmark.hookimpl\ndef allocmark_backends():\n"
-        "    return [backend(table=int(ffi.cast('uintptr_t', lib.mutant_table(b'truncated'))))]",
-        "its table says a size of",
-    ),
-    "probe": (
-        HEAD + "@allocmark.hookimpl\ndef allocmark_probes():\n"
-        "    return [allocmark.Probe('pages', '', '', lambda context: {})]",
-        "registers the probe name 'pages' a second time",
-    ),
-}
+from support import assert_refused, hook, make_plugin
 
 
 def rows(result) -> dict[str, dict]:
     return {row["name"]: row for row in json.loads(result.stdout)}
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_wrong_plugin_is_shown_with_its_cause(allocmark_command, mutants, tmp_path, kind):
-    code, cause = BROKEN[kind]
-    folder = make_plugin(tmp_path, kind, code)
-    result = allocmark_command("list", "backends", "--json", plugins=[folder, mutants])
-    assert result.returncode == 0, result.stderr
-    listed = rows(result)
-    assert cause in listed[kind]["reason"]
-    assert listed[kind]["distribution"] == f"allocmark-test-{kind} 1.0"
-    assert not listed[kind]["available"]
-    assert listed["null"]["available"]
-    assert listed["mutant"]["available"]
-    assert "odd" not in listed
-
-
-@pytest.mark.parametrize("kind", ["import_error", "other_abi"])
-def test_running_on_a_wrong_plugin_says_why(allocmark_command, mutants, tmp_path, kind):
-    code, cause = BROKEN[kind]
-    folder = make_plugin(tmp_path, kind, code)
-    assert_refused(allocmark_command("run", "burst", "-b", kind, plugins=[folder, mutants]), cause)
+def test_a_wrong_plugin_is_shown_with_its_cause_and_cannot_be_run(allocmark_command, mutants, tmp_path):
+    """Every way to be wrong is in test_discovery.py."""
+    folder = make_plugin(tmp_path, "wrong", "import there_is_no_such_module")
+    listed = rows(allocmark_command("list", "backends", "--json", plugins=[folder, mutants]))
+    cause = "failed to import: ModuleNotFoundError: No module named"
+    assert cause in listed["wrong"]["reason"]
+    assert listed["wrong"]["distribution"] == "allocmark-test-wrong 1.0"
+    assert [listed[name]["available"] for name in ("wrong", "null", "mutant")] == [False, True, True]
+    assert_refused(allocmark_command("run", "burst", "-b", "wrong", plugins=[folder, mutants]), cause)
 
 
 def test_two_plugins_of_one_name(allocmark_command, tmp_path):
-    good = HEAD + "@allocmark.hookimpl\ndef allocmark_backends():\n    return [backend()]"
+    good = hook("return [backend()]")
     first = make_plugin(tmp_path / "a", "odd", good)
     second = make_plugin(tmp_path / "b", "odder", good, value="allocmark_test_odder")
     info = second / "allocmark_test_odder-1.0.dist-info" / "entry_points.txt"

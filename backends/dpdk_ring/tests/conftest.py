@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures: the native driver, built once, and `cell`, which runs one variant in a process of its own."""
+"""`cell` runs one variant in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,26 +14,12 @@ from typing import Any
 import pytest
 from allocmark_dpdk import plugin
 
-import allocmark
 from allocmark.system.machine import huge_pages
 
 HERE = Path(__file__).parent
 SPEC = {"object_size": 2176, "objects": 4095, "cache": 256}
 
 Cell = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("driver") / "driver.so"
-    subprocess.run(
-        [
-            *(os.environ.get("CC", "cc"), "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread"),
-            *("-shared", "-fPIC", "-I", allocmark.get_include(), str(HERE / "driver.c"), "-o", str(library)),
-        ],
-        check=True,
-    )
-    return library
 
 
 def skip_unless_available(variant: str) -> None:
@@ -44,7 +29,7 @@ def skip_unless_available(variant: str) -> None:
 
 
 @pytest.fixture
-def cell(driver: Path) -> Cell:
+def cell() -> Cell:
     """``cell(handler, pages, steps, spec, wrap=command, killed=bool, **request)``: what the process saw."""
 
     def run(
@@ -53,7 +38,7 @@ def cell(driver: Path) -> Cell:
         handler, pages, steps = args
         skip_unless_available(f"{handler}-{pages}")
         request |= {"handler": handler, "pages": pages, "do": steps, "spec": SPEC | (spec or {})}
-        command = [sys.executable, str(HERE / "cell.py"), str(driver), json.dumps(request)]
+        command = [sys.executable, str(HERE / "cell.py"), json.dumps(request)]
         if wrap:
             command = ["sh", "-c", f'{wrap}; exec "$@"', "sh", *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Seconds to create a pool of 1,048,576 objects of 2,176 bytes on 2 MB pages, TurboMem's ways and DPDK's in
-/// turn. Prints "ROUND NAME SECONDS"; create.py builds it, reserves pages, and makes a table.
-///
-///     create ROUNDS
+/// turn; create.py reserves the pages.
+#include "common.hpp"
 #include "turbomem/pool.hpp"
 
 #include <rte_eal.h>
@@ -12,8 +11,6 @@
 
 #include <array>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <utility>
@@ -22,11 +19,6 @@
 namespace {
 
 constexpr std::uint32_t objects = 1'048'576, object_size = 2176, cache = 256;
-
-[[noreturn]] void fail(const std::string &what) {
-    std::fprintf(stderr, "create: %s\n", what.c_str());
-    std::exit(1);
-}
 
 /// Memory that has been free for some seconds may be the host's again (free page reporting of a virtual
 /// machine's balloon), and what is then measured is the host. So every creation comes right after the same
@@ -70,7 +62,7 @@ double dpdk_pool() {
     return timed([] {
         rte_mempool *pool = rte_mempool_create("create", objects, object_size, cache, 0, nullptr, nullptr,
                                                nullptr, nullptr, SOCKET_ID_ANY, 0);
-        if (pool == nullptr) fail(std::string("rte_mempool_create: ") + rte_strerror(rte_errno));
+        if (pool == nullptr) fail(rte_strerror(rte_errno));
         return std::unique_ptr<rte_mempool, free_mempool>(pool);
     });
 }
@@ -89,8 +81,7 @@ void start_dpdk() {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) fail("usage: create ROUNDS");
+    const int rounds = rounds_of(argc, argv);
     start_dpdk();
     using turbomem::page_kind;
     std::vector<std::pair<const char *, std::function<double()>>> ways{

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from samples import collect, table
+
+from allocmark import pkg_config
 
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 #: one pool at a time: 1,048,576 objects with DPDK's header of 64 bytes, its ring, and room
@@ -46,16 +47,12 @@ def reserved(pages: int) -> Iterator[None]:
             total.write_text(str(int(total.read_text()) - added))
 
 
-def dpdk_flags() -> list[str]:
-    asked = subprocess.run(["pkg-config", "--cflags", "--libs", "libdpdk"], capture_output=True, text=True)
-    if asked.returncode:
-        sys.exit("create: DPDK is not installed: apt-get install libdpdk-dev")
-    return ["-Wno-volatile", *shlex.split(asked.stdout)]
-
-
 def main(rounds: int) -> None:
+    flags = pkg_config("--cflags", "--libs", "libdpdk")
+    if flags is None:
+        sys.exit("create: DPDK is not installed: apt-get install libdpdk-dev")
     with reserved(NEEDED):
-        found = collect("create", rounds, dpdk_flags())
+        found = collect("create", rounds, ["-Wno-volatile", *shlex.split(flags)])
     print(table(found, "dpdk", "s"))
     print(f"{rounds} rounds, interleaved. pages-alone: only what TurboMem's objects lie on, cleared by the kernel.")
 

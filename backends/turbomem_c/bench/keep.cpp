@@ -2,25 +2,20 @@
 /// Nanoseconds per object for one get and one put through the allocmark table, as the engine calls it: each
 /// thread takes `keep` objects in bulks of n and gives them all back. Beside it a bare stack of pointers,
 /// which each thread has for itself and nothing checks: what is left of the cost there is the calls and the
-/// copying, and no cache that hands out the last object put can be cheaper. Interleaved; medians.
+/// copying, and no cache that hands out the last object put can be cheaper.
 ///
-///     include=$(python -c 'import allocmark; print(allocmark.get_include())')
-///     g++ -std=c++20 -O3 -pthread -I ../include -I "$include" keep.cpp ../src/*.cpp -o keep && ./keep
+///     python samples.py keep
 #include "../src/allocmark_table.hpp"
+#include "common.hpp"
 #include "turbomem/exchange/magazine.hpp"
+#include "turbomem/system/threads.hpp"
 
 #include <allocmark/backend.h>
-#include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
 #include <barrier>
 #include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -78,66 +73,53 @@ constexpr allocmark_backend bare = {
 
 constexpr std::array<const char *, 2> names = {"bare", "turbomem"};
 
-struct row {
+struct shape {
     unsigned threads;
     uint32_t keep, bulk;
-    std::array<std::vector<double>, names.size()> samples{};
 };
 
-void fail(const char *what) {
-    std::fprintf(stderr, "keep: %s\n", what);
-    std::exit(1);
-}
-
-void pin(unsigned cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) fail("cannot pin a thread");
-}
-
-double sample(const allocmark_backend &table, void *pool, const row &r) {
+double sample(const allocmark_backend &table, void *pool, const shape &s) {
     constexpr uint64_t objects = 4'000'000;
-    const uint64_t rounds = objects / r.keep;
-    std::vector<double> times(r.threads);
-    std::barrier together(r.threads);
+    const uint64_t rounds = objects / s.keep;
+    std::vector<double> times(s.threads);
+    std::barrier together(s.threads);
     auto work = [&](unsigned slot) {
-        pin(slot);
+        const turbomem::pin here(static_cast<int>(slot));
         const allocmark_thread me{sizeof me, slot, static_cast<int32_t>(slot), -1};
         void *local = nullptr;
         allocmark_error error;
         if (table.thread_enter(pool, &me, &local, &error) != 0) fail(error.message);
-        std::vector<void *> held(r.keep);
-        auto round = [&] {
-            for (uint32_t i = 0; i < r.keep; i += r.bulk) {
-                if (table.get_bulk(pool, local, &held[i], r.bulk) != 0) fail("the pool ran out");
-            }
-            for (uint32_t i = 0; i < r.keep; i += r.bulk) table.put_bulk(pool, local, &held[i], r.bulk);
+        std::vector<void *> held(s.keep);
+        auto run = [&](uint64_t turns) {
+            bursts(
+                held.data(), s.keep, s.bulk, turns,
+                [&](void **o, uint32_t n) { return table.get_bulk(pool, local, o, n) == 0; },
+                [&](void **o, uint32_t n) { table.put_bulk(pool, local, o, n); });
         };
-        for (uint64_t i = 0; i < rounds / 8; ++i) round();
+        run(rounds / 8);
         together.arrive_and_wait();
         const auto start = std::chrono::steady_clock::now();
-        for (uint64_t i = 0; i < rounds; ++i) round();
+        run(rounds);
         const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-        times[slot] = took.count() / static_cast<double>(rounds * r.keep);
+        times[slot] = took.count() / static_cast<double>(rounds * s.keep);
         table.thread_leave(pool, local);
     };
     {
         std::vector<std::jthread> threads;
-        for (unsigned slot = 0; slot < r.threads; ++slot) threads.emplace_back(work, slot);
+        for (unsigned slot = 0; slot < s.threads; ++slot) threads.emplace_back(work, slot);
     }
     return *std::max_element(times.begin(), times.end());
 }
 
 } // namespace
 
-int main() {
-    const unsigned cores = std::thread::hardware_concurrency();
-    std::vector<row> rows;
+int main(int argc, char **argv) {
+    const int rounds = rounds_of(argc, argv);
+    std::vector<shape> shapes;
     for (unsigned threads : {1u, 2u}) {
-        if (threads > cores) continue;
+        if (threads > std::thread::hardware_concurrency()) continue;
         for (uint32_t keep : {128u, 8192u}) {
-            for (uint32_t bulk : {1u, 8u, 32u, 128u}) rows.push_back({threads, keep, bulk});
+            for (uint32_t bulk : {1u, 8u, 32u, 128u}) shapes.push_back({threads, keep, bulk});
         }
     }
 
@@ -161,20 +143,14 @@ int main() {
             fail(error.message);
     }
 
-    for (int block = 0; block < 11; ++block) {
-        for (row &r : rows) {
-            for (std::size_t i = 0; i < names.size(); ++i)
-                r.samples[i].push_back(sample(*tables[i], pools[i], r));
+    for (int round = 0; round < rounds; ++round) {
+        for (const shape &s : shapes) {
+            for (std::size_t i = 0; i < names.size(); ++i) {
+                const double ns = sample(*tables[i], pools[i], s);
+                std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[i], s.threads, s.keep,
+                            s.bulk, ns);
+            }
         }
-    }
-    std::printf("%7s %6s %5s %10s %10s   ns/object\n", "threads", "keep", "bulk", names[0], names[1]);
-    for (row &r : rows) {
-        std::printf("%7u %6u %5u", r.threads, r.keep, r.bulk);
-        for (std::vector<double> &of : r.samples) {
-            std::sort(of.begin(), of.end());
-            std::printf(" %10.3f", of[of.size() / 2]);
-        }
-        std::printf("\n");
     }
     for (std::size_t i = 0; i < names.size(); ++i) {
         tables[i]->pool_destroy(pools[i]);

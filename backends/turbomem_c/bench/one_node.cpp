@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Nanoseconds per object for one get and one put, through an exchange and through a numa_exchange of one
-/// node: what the NUMA policies cost where there is nothing for them to do. Prints "ROUND NAME NS";
-/// one_node.py makes tables.
+/// node: what the NUMA policies cost where there is nothing for them to do.
 ///
-///     one_node ROUNDS
+///     python samples.py one_node
+#include "common.hpp"
 #include "turbomem/exchange/numa_exchange.hpp"
 
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <vector>
@@ -18,16 +15,6 @@ namespace {
 constexpr std::uint64_t objects = 16'384, stride = 256;
 constexpr turbomem::exchange_options options{.objects = objects, .magazine = 256, .max_threads = 2};
 
-/// Nanoseconds this thread has run. Not the wall's: one thread alone is measured, and what others do
-/// meanwhile is no part of it.
-double cpu_time() {
-    timespec t{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
-// Calls, as through a table of functions: what a compiler makes of a loop around inlined code differs more
-// from one compilation to the next than the two sides do.
 template <class Cache>
 [[gnu::noinline, gnu::aligned(64)]] bool get(Cache &c, void **objects, std::uint32_t n) {
     return c.get_bulk(objects, n);
@@ -37,28 +24,20 @@ template <class Cache>
     c.put_bulk(objects, n);
 }
 
-template <class Cache> void bursts(Cache &c, void **held, std::uint32_t keep, std::uint32_t n, int times) {
-    for (int t = 0; t < times; ++t) {
-        for (std::uint32_t i = 0; i < keep; i += n) {
-            if (!get(c, held + i, n)) std::abort();
-        }
-        for (std::uint32_t i = 0; i < keep; i += n) put(c, held + i, n);
-    }
-}
-
 template <class Cache>
 double sample(Cache &c, std::vector<void *> &held, std::uint32_t keep, std::uint32_t n) {
-    const int times = static_cast<int>(400'000 * (n == 1 ? 1 : 8) / keep / 2);
-    const double begin = cpu_time();
-    bursts(c, held.data(), keep, n, times);
-    return (cpu_time() - begin) / times / keep;
+    const std::uint32_t times = 400'000 * (n == 1 ? 1 : 8) / keep / 2;
+    const double begin = cpu_time(CLOCK_THREAD_CPUTIME_ID);
+    bursts(
+        held.data(), keep, n, times, [&](void **o, std::uint32_t k) { return get(c, o, k); },
+        [&](void *const *o, std::uint32_t k) { put(c, o, k); });
+    return (cpu_time(CLOCK_THREAD_CPUTIME_ID) - begin) / times / keep;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) return std::fputs("usage: one_node ROUNDS\n", stderr), 1;
+    const int rounds = rounds_of(argc, argv);
     using namespace turbomem;
     const topology one = topology::pretend({{.id = 0}});
     const pin here(pin::allowed().front());

@@ -5,26 +5,20 @@
 ///     queue     a second queue takes the pointers back: what any way home costs at least that moves them
 ///     exchange  the exchange, with magazines of 128, 256 and 512
 ///
-/// `hold` is what the putting core keeps and releases in random order. Interleaved, median and quartiles.
+/// `hold` is what the putting core keeps and releases in random order.
 ///
-///     g++ -std=c++20 -O3 -pthread -I ../include one_way.cpp -o one_way && ./one_way
+///     python samples.py one_way
+#include "common.hpp"
 #include "turbomem/exchange/exchange.hpp"
-
-#include <pthread.h>
-#include <sched.h>
+#include "turbomem/system/threads.hpp"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,13 +27,6 @@ namespace {
 
 constexpr std::uint32_t bulk = 32, objects = 65'535, stride = 2'176;
 constexpr std::uint64_t bulks_a_sample = 20'000, warm_up = 4'000;
-
-void pin(unsigned cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) std::exit(1);
-}
 
 /// One sender, one receiver, bulks; each end remembers how far it saw the other.
 template <std::uint32_t Capacity> class queue {
@@ -138,7 +125,7 @@ template <class Home> double sample(std::byte *memory, std::uint32_t hold) {
     auto wire = std::make_unique<queue<1024>>();
     double took = 0;
     std::thread getting([&] {
-        pin(0);
+        const turbomem::pin here(0);
         home->enter_getting();
         std::array<void *, bulk> some{};
         for (std::uint64_t i = 0; i < bulks_a_sample + warm_up; ++i) {
@@ -148,7 +135,7 @@ template <class Home> double sample(std::byte *memory, std::uint32_t hold) {
         }
     });
     std::thread putting([&] {
-        pin(1);
+        const turbomem::pin here(1);
         home->enter_putting();
         std::vector<std::uint32_t> random(1 << 14); // drawn before the clock starts
         std::mt19937 engine(1);
@@ -183,9 +170,8 @@ template <class Home> double sample(std::byte *memory, std::uint32_t hold) {
 
 } // namespace
 
-/// usage: one_way [BLOCKS]
 int main(int argc, char **argv) {
-    const int blocks = argc > 1 ? std::stoi(argv[1]) : 31;
+    const int rounds = rounds_of(argc, argv);
     auto memory = std::make_unique<std::byte[]>(std::size_t{objects} * stride);
     struct way {
         const char *name;
@@ -193,26 +179,15 @@ int main(int argc, char **argv) {
     };
     const way ways[] = {{"nothing", sample<nothing>},
                         {"queue", sample<by_queue>},
-                        {"exchange 128", sample<by_exchange<128>>},
-                        {"exchange 256", sample<by_exchange<256>>},
-                        {"exchange 512", sample<by_exchange<512>>}};
-    constexpr std::array<std::uint32_t, 2> holds{0, 2048};
-    std::array<std::array<std::vector<double>, std::size(ways)>, holds.size()> samples;
-    for (int block = 0; block < blocks; ++block) {
-        for (std::size_t h = 0; h < holds.size(); ++h) {
+                        {"exchange-128", sample<by_exchange<128>>},
+                        {"exchange-256", sample<by_exchange<256>>},
+                        {"exchange-512", sample<by_exchange<512>>}};
+    for (int round = 0; round < rounds; ++round) {
+        for (std::uint32_t hold : {0u, 2048u}) {
             for (std::size_t i = 0; i < std::size(ways); ++i) {
-                const std::size_t w = (i + static_cast<std::size_t>(block)) % std::size(ways);
-                samples[h][w].push_back(ways[w].sample(memory.get(), holds[h]));
+                const way &w = ways[(i + static_cast<std::size_t>(round)) % std::size(ways)];
+                std::printf("%d %s/hold=%u %.5f\n", round, w.name, hold, w.sample(memory.get(), hold));
             }
-        }
-    }
-    std::printf("%5s  %-13s %9s  %s\n", "hold", "way home", "ns/object", "quartiles");
-    for (std::size_t h = 0; h < holds.size(); ++h) {
-        for (std::size_t w = 0; w < std::size(ways); ++w) {
-            std::vector<double> &s = samples[h][w];
-            std::sort(s.begin(), s.end());
-            std::printf("%5u  %-13s %9.2f  %.2f to %.2f\n", holds[h], ways[w].name, s[s.size() / 2],
-                        s[s.size() / 4], s[s.size() * 3 / 4]);
         }
     }
 }

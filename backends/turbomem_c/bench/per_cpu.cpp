@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Nanoseconds of processor time per object for one get and one put: through a thread's handle (slots), and
 /// through calls that find the cache of the thread or of the CPU. One thread that stays on its CPU, and two
-/// threads a CPU that may move. Prints "ROUND NAME NS"; per_cpu.py makes tables.
+/// threads a CPU that may move.
 ///
-///     per_cpu ROUNDS
+///     python samples.py per_cpu
 #include "turbomem/per_cpu.hpp"
+#include "common.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/pool.hpp"
 
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <optional>
 #include <span>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -25,14 +20,6 @@ using by_slot = pool<void>;
 using by_thread = pool<void, threads::per_thread>;
 using by_cpu = pool<void, threads::per_cpu>;
 
-double cpu_time() {
-    timespec t{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
-// Calls, as through a table of functions: what a compiler makes of a loop around inlined code differs more
-// from one compilation to the next than the sides do.
 template <class Door> [[gnu::noinline, gnu::aligned(64)]] bool get(Door &d, void **objects, std::uint32_t n) {
     return d.try_allocate(std::span<void *>(objects, n));
 }
@@ -40,14 +27,11 @@ template <class Door> [[gnu::noinline, gnu::aligned(64)]] void put(Door &d, void
     d.deallocate(std::span<void *const>(objects, n));
 }
 
-template <class Door> void bursts(Door &d, std::uint32_t keep, std::uint32_t n, std::uint32_t times) {
+template <class Door> void work(Door &d, std::uint32_t keep, std::uint32_t n, std::uint32_t times) {
     std::vector<void *> held(keep);
-    for (std::uint32_t t = 0; t < times; ++t) {
-        for (std::uint32_t i = 0; i < keep; i += n) {
-            if (!get(d, held.data() + i, n)) std::abort();
-        }
-        for (std::uint32_t i = 0; i < keep; i += n) put(d, held.data() + i, n);
-    }
+    bursts(
+        held.data(), keep, n, times, [&](void **o, std::uint32_t k) { return get(d, o, k); },
+        [&](void **o, std::uint32_t k) { put(d, o, k); });
 }
 
 struct shape {
@@ -57,30 +41,29 @@ struct shape {
 
 template <class Pool> double sample(Pool &p, const shape &s) {
     const std::uint32_t times = (s.bulk == 1 ? 200'000 : 1'600'000) / s.keep;
-    auto work = [&] {
+    auto run = [&] {
         if constexpr (std::is_same_v<Pool, by_slot>) {
             auto mine = p.enter();
-            bursts(mine, s.keep, s.bulk, times);
+            work(mine, s.keep, s.bulk, times);
         } else {
-            bursts(p, s.keep, s.bulk, times);
+            work(p, s.keep, s.bulk, times);
         }
     };
-    const double begin = cpu_time();
+    const double begin = cpu_time(CLOCK_PROCESS_CPUTIME_ID);
     if (s.threads == 1) {
         const pin here(pin::allowed().front());
-        work();
+        run();
     } else {
         std::vector<std::jthread> all;
-        for (unsigned t = 0; t < s.threads; ++t) all.emplace_back(work);
+        for (unsigned t = 0; t < s.threads; ++t) all.emplace_back(run);
     }
-    return (cpu_time() - begin) / times / s.keep / s.threads;
+    return (cpu_time(CLOCK_PROCESS_CPUTIME_ID) - begin) / times / s.keep / s.threads;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) return std::fputs("usage: per_cpu ROUNDS\n", stderr), 1;
+    const int rounds = rounds_of(argc, argv);
     const unsigned many = 2 * static_cast<unsigned>(pin::allowed().size());
     std::vector<shape> shapes;
     for (std::uint32_t keep : {128u, 8192u}) {
@@ -92,8 +75,7 @@ int main(int argc, char **argv) {
         by_slot slot(options);
         by_thread thread(options);
         by_cpu cpu(options);
-        if (cpu.threading_fallback() != nullptr)
-            return std::fprintf(stderr, "per_cpu: %s\n", cpu.threading_fallback()), 1;
+        if (cpu.threading_fallback() != nullptr) fail(cpu.threading_fallback());
         for (const shape &s : shapes) {
             for (int k = 0; k < 3; ++k) {
                 const int side = (k + round) % 3;

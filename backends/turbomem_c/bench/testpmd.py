@@ -39,6 +39,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+import allocmark
 from allocmark import stats
 from allocmark.system import machine
 
@@ -127,9 +128,7 @@ def build_clock() -> Path:
     source = HERE / "testpmd_timed.c"
     if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(parents=True, exist_ok=True)
-        flags = shlex.split(
-            subprocess.run(["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True).stdout
-        )
+        flags = shlex.split(allocmark.pkg_config("--cflags", "libdpdk") or "")
         command = [os.environ.get("CC", "cc"), *flags, *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC")]
         subprocess.run([*command, "-shared", str(source), "-o", str(library)], check=True)
     return library

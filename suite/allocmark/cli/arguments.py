@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from allocmark.errors import UsageError, printable
 
@@ -28,6 +28,38 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def add_cells(parser: Any) -> None:
+    """What to measure: workloads, backends, and values of their parameters."""
+    parser.add_argument(
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        help="name (see `allocmark list workloads`) or YAML file (default: every workload meant for the default "
+        "comparison, in its short form)",
+    )
+    parser.add_argument(
+        "-b",
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME[:VARIANT]",
+        help="backend to measure (see `allocmark list backends`); VARIANT may have wildcards; may be repeated "
+        "(default: each backend in its default variant)",
+    )
+    add_set(parser)
+
+
+def add_set(parser: Any) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE...]",
+        help="values for a parameter of the workload, or for a place in its file such as pools.mbuf.objects; each "
+        "combination is a case; may be repeated (default: all values in the file)",
+    )
 
 
 def positive(text: str) -> int:

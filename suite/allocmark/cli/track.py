@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allocmark.cli.arguments import note
+from allocmark.cli.arguments import add_cells, assignments, note, workload_names
 from allocmark.cli.publish import add_publish
 from allocmark.errors import UsageError
 from allocmark.output.text import terminal_width
@@ -37,7 +37,7 @@ def add_track(commands: Any) -> None:
     gate.set_defaults(command=_gate)
     gate.add_argument("base", metavar="BASE", help="revision to compare with")
     gate.add_argument("head", metavar="HEAD", help="revision that is judged")
-    _add_cells(gate)
+    _add_comparison(gate)
     gate.add_argument(
         "--unchanged", action="store_true", help="measure also backends whose files are the same at both revisions"
     )
@@ -51,7 +51,7 @@ def add_track(commands: Any) -> None:
     bisect.set_defaults(command=_bisect)
     bisect.add_argument("good", metavar="GOOD", help="revision that is fast, an ancestor of BAD")
     bisect.add_argument("bad", metavar="BAD", help="revision that is slow")
-    _add_cells(bisect)
+    _add_comparison(bisect)
 
     compare = actions.add_parser(
         "compare",
@@ -63,7 +63,7 @@ def add_track(commands: Any) -> None:
     compare.add_argument("base", metavar="BASE", help="revision to compare with")
     compare.add_argument("head", metavar="HEAD", help="revision that is judged")
     compare.add_argument("--measure", action="store_true", help="measure now; the options below need this")
-    _add_cells(compare)
+    _add_comparison(compare)
 
     run = actions.add_parser(
         "run",
@@ -79,25 +79,8 @@ def add_track(commands: Any) -> None:
     add_publish(actions)
 
 
-def _add_cells(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "workloads", nargs="*", metavar="WORKLOAD", help="name or file (default: the default workloads)"
-    )
-    parser.add_argument(
-        "-b",
-        "--backend",
-        action="append",
-        default=[],
-        metavar="NAME[:VARIANT]",
-        help="may be repeated, VARIANT may have wildcards (default: the default variant of every backend)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE[,VALUE...]",
-        help="values of a sweep variable, or of a place in the file such as pools.mbuf.objects",
-    )
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    add_cells(parser)
     parser.add_argument("--full", action="store_true", help="every case of the workloads, not their short form")
     parser.add_argument(
         "--limit",
@@ -136,7 +119,6 @@ def _number(least: float, most: float) -> Callable[[str], float]:
 
 
 def _asked(options: argparse.Namespace, report: Callable[[Progress], None]) -> GateRequest:
-    from allocmark.cli.arguments import assignments, workload_names
     from allocmark.gate.rounds import GateRequest, cells_of
 
     cells = cells_of(

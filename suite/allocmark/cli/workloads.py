@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from allocmark.cli.arguments import OK, USAGE, Parser, assignments, note
+from allocmark.cli.arguments import OK, USAGE, Parser, add_set, assignments, note
 
 
 def add_workloads(commands: Any) -> None:
@@ -24,13 +24,7 @@ def add_workloads(commands: Any) -> None:
     check.add_argument("files", nargs="+", metavar="FILE", help="YAML file")
     cases = _action(actions, "show", _show_cases, "list the cases of a workload: parameters, actors, objects, memory")
     cases.add_argument("workload", metavar="WORKLOAD", help="name or YAML file")
-    cases.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE[,VALUE...]",
-        help="as in `allocmark run`: values for a parameter, or for a place in the file (default: all in the file)",
-    )
+    add_set(cases)
     cases.add_argument("--short", action="store_true", help="only the cases of the short form")
     _action(actions, "schema", _schema, "print the JSON schema of workload files, for editors")
 

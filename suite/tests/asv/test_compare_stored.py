@@ -3,22 +3,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from support import assert_refused
 
 from fixtures import synthetic
 
 
-def compare(folder, *arguments):
-    command = [sys.executable, "-m", "allocmark", "track", "compare", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_the_worst_comes_first(tmp_path):
+def test_the_worst_comes_first(track, tmp_path):
     commits = synthetic.project(tmp_path / "repository", 6)
-    done = compare(tmp_path / "repository", commits[0], commits[-1])
+    done = track("compare", commits[0], commits[-1], cwd=tmp_path / "repository")
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if "time_object" in line]
     assert len(rows) == 24
@@ -30,14 +22,14 @@ def test_the_worst_comes_first(tmp_path):
     assert "ns/object" in rows[0]
 
 
-def test_a_revision_without_results_is_named(tmp_path):
+def test_a_revision_without_results_is_named(track, tmp_path):
     commits = synthetic.project(tmp_path / "repository", 2)
     for file in (tmp_path / "repository").rglob(f"{commits[1][:8]}*.json"):
         file.unlink()
-    done = compare(tmp_path / "repository", commits[0], "HEAD")
+    done = track("compare", commits[0], "HEAD", cwd=tmp_path / "repository")
     assert_refused(done, "has no results of HEAD:", "--measure")
-    assert_refused(compare(tmp_path / "repository", commits[0], "gone"), "no commit 'gone'")
+    assert_refused(track("compare", commits[0], "gone", cwd=tmp_path / "repository"), "no commit 'gone'")
 
 
-def test_without_a_configuration_of_asv_that_is_said(history):
-    assert_refused(compare(history.folder, "HEAD", "HEAD"), "asv.conf.json does not exist")
+def test_without_a_configuration_of_asv_that_is_said(track):
+    assert_refused(track("compare", "HEAD", "HEAD"), "asv.conf.json does not exist")

@@ -25,7 +25,10 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "project/.asv/results"
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+Change = Callable[[dict[str, Any]], object]
+
+
+def edit(path: Path, change: Change) -> None:
     members = json.loads(path.read_text())
     change(members)
     path.write_text(json.dumps(members))
@@ -87,34 +90,65 @@ def test_no_folder_is_no_results(tmp_path: Path) -> None:
     assert "no results yet: `asv run` measures commits" in note
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"null", b'{"version": 1}', b"[" * 100_000])
-def test_one_damaged_file_costs_itself(results: Path, content: bytes) -> None:
-    bad = files(results)[1]
-    bad.write_bytes(content)
+def figure(column: str, value: Any) -> Change:
+    """That member of the first cell of a row is ``value``."""
+
+    def change(members: dict[str, Any]) -> None:
+        members["results"]["burst.time_object"][synthetic.COLUMNS.index(column)][0] = value
+
+    return change
+
+
+def member(**changed: Any) -> Change:
+    return lambda members: members.update(changed)
+
+
+DAMAGE: list[tuple[bytes | Change, str]] = [
+    *((content, "") for content in (b"", b"{", b"[]", b"\xff", b"null", b'{"version": 1}', b"[" * 100_000)),
+    *(
+        (member(**{key: value}), f'"{key}" is missing or of a wrong kind')
+        for key in ("commit_hash", "date", "env_name", "params", "result_columns", "results")
+        for value in (None, {} if key == "result_columns" else ["x"])
+    ),
+    (
+        lambda members: members["params"].update(cpu="Intel Xeon"),
+        "another machine of the name bench1 (cpu Intel Xeon, ",
+    ),
+    (
+        lambda members: members["results"]["burst.time_object"][0].pop(),
+        'burst.time_object has no list of 8 for "result"',
+    ),
+    (member(result_columns=[1, {}]), "damaged: "),
+    (member(params={"machine": "bench1", "x": []}), "damaged: "),
+    (member(date=1e300), "damaged: "),
+    (member(commit_hash="--help"), "damaged: "),
+    (member(results={"burst.time_object": [[1.0], 5]}), "damaged: "),
+    (member(results={"burst.time_object": [None, [["1"] * 1000] * 4]}), "damaged: "),
+    (figure("result", 1e300), "too large"),
+    (figure("result", 10**400), "something else in the place of a number"),
+    (figure("result", -1.0), "negative"),
+    (figure("result", True), "something else in the place of a number"),
+    (figure("result", 5e-9), "and samples with the median"),
+    (figure("stats_ci_99_b", 1e-15), "outside its interval"),
+    (figure("samples", "many"), "samples that are no list"),
+    (figure("stats_repeat", -3), "negative"),
+]
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGE)
+def test_a_damaged_file_costs_itself(results: Path, damage: bytes | Change, said: str) -> None:
+    first, bad, last = files(results)
+    if isinstance(damage, bytes):
+        bad.write_bytes(damage)
+    else:
+        edit(bad, damage)
     read = read_results(results)
     (note,) = read.notes
     assert note.startswith(f"{bad}: ")
+    assert said in note
     assert note.endswith(": left out")
     assert "\n" not in note
-    assert [file.path for file in read.machines[0].files] == [files(results)[0], files(results)[2]]
-
-
-@pytest.mark.parametrize("key", ["commit_hash", "date", "env_name", "params", "result_columns", "results"])
-@pytest.mark.parametrize("value", [None, ["x"]])
-def test_one_damaged_member_costs_its_file(results: Path, key: str, value: Any) -> None:
-    if key == "result_columns" and value:
-        value = {}
-    edit(files(results)[0], lambda members: members.update({key: value}))
-    read = read_results(results)
-    (note,) = read.notes
-    assert f'"{key}" is missing or of a wrong kind' in note
-    assert len(read.machines[0].files) == 2
-
-
-def test_a_row_that_has_lost_cells_is_damage(results: Path) -> None:
-    edit(files(results)[0], lambda members: members["results"]["burst.time_object"][0].pop())
-    (note,) = read_results(results).notes
-    assert 'burst.time_object has no list of 8 for "result"' in note
+    assert [file.path for file in read.machines[0].files] == [first, last]
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "nameless"])
@@ -141,14 +175,6 @@ def test_two_folders_of_one_name(results: Path) -> None:
     (note,) = read.notes
     assert f"{copy}: holds results of machine bench1: left out" in note
     assert len(read.machines) == 1
-
-
-def test_two_machines_under_one_name(results: Path) -> None:
-    edit(files(results)[2], lambda members: members["params"].update(cpu="Intel Xeon"))
-    read = read_results(results)
-    (note,) = read.notes
-    assert "another machine of the name bench1 (cpu Intel Xeon, and machine.json says AMD EPYC)" in note
-    assert len(read.machines[0].files) == 2
 
 
 def test_without_the_list_of_benchmarks_there_is_no_history(results: Path) -> None:
@@ -178,47 +204,3 @@ def test_one_damaged_benchmark_costs_its_figures(results: Path, change: dict[str
     assert said in note
     assert sorted(read.benchmarks) == ["cross_core_free.time_object", "mixed_sizes.time_object"]
     assert len(read.machines[0].files) == 3
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "said"),
-    [
-        ("result", 1e300, "too large"),
-        ("result", 10**400, "something else in the place of a number"),
-        ("result", -1.0, "negative"),
-        ("result", True, "something else in the place of a number"),
-        ("result", 5e-9, "and samples with the median"),
-        ("stats_ci_99_b", 1e-15, "outside its interval"),
-        ("samples", "many", "samples that are no list"),
-        ("stats_repeat", -3, "negative"),
-    ],
-)
-def test_a_figure_that_cannot_be_costs_its_file(results: Path, column: str, value: Any, said: str) -> None:
-    def change(members: dict[str, Any]) -> None:
-        members["results"]["burst.time_object"][synthetic.COLUMNS.index(column)][0] = value
-
-    edit(files(results)[0], change)
-    read = read_results(results)
-    (note,) = read.notes
-    assert note.startswith(f"{files(results)[0]}: damaged: burst.time_object has ")
-    assert said in note
-    assert len(read.machines[0].files) == 2
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"result_columns": [1, {}]},
-        {"params": {"machine": "bench1", "x": []}},
-        {"date": 1e300},
-        {"commit_hash": "--help"},
-        {"results": {"burst.time_object": [[1.0], 5]}},
-        {"results": {"burst.time_object": [None, [["1"] * 1000] * 4]}},
-    ],
-)
-def test_members_of_a_wrong_kind_cost_their_file(results: Path, change: dict[str, Any]) -> None:
-    edit(files(results)[0], lambda members: members.update(change))
-    read = read_results(results)
-    (note,) = read.notes
-    assert note.startswith(f"{files(results)[0]}: damaged: ")
-    assert len(read.machines[0].files) == 2

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from allocmark.errors import AllocmarkError
+from allocmark.plugin_build import pkg_config
 
 BUILD_SECONDS = 900  #: a build that takes longer is stopped
 
@@ -180,11 +181,7 @@ def _version(compiler: str) -> str:
 
 def _libraries() -> list[str]:
     """The packages that pkg-config finds, with size and time: a wheel may contain inlined code of one."""
-    query = [os.environ.get("PKG_CONFIG", "pkg-config"), "--variable", "pc_path", "pkg-config"]
-    try:
-        path = subprocess.run(query, capture_output=True, text=True, errors="replace").stdout.strip()
-    except OSError:
-        return []
+    path = pkg_config("--variable", "pc_path", "pkg-config") or ""
     folders = [*os.environ.get("PKG_CONFIG_PATH", "").split(os.pathsep), *path.split(os.pathsep)]
     files = {file for folder in folders if folder for file in Path(folder).glob("*.pc")}
     return sorted(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file())

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from allocmark.workload.tape.instructions import LAYOUT, Insn, Op
 
@@ -103,31 +104,9 @@ class Program:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""
-        document = asdict(self)
-        for actor in document["actors"]:
-            for tape in ("prologue", "body"):
-                actor[tape] = base64.b64encode(actor[tape]).decode()
-        return document
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Program:
         """The inverse of `to_json`."""
-        actors = tuple(
-            ProgramActor(
-                **{
-                    **actor,
-                    "prologue": base64.b64decode(actor["prologue"]),
-                    "body": base64.b64decode(actor["body"]),
-                    "indices": tuple(actor["indices"]),
-                    "ring_capacity": tuple(actor["ring_capacity"]),
-                }
-            )
-            for actor in document["actors"]
-        )
-        return cls(
-            workload=document["workload"],
-            pools=tuple(ProgramPool(**pool) for pool in document["pools"]),
-            queues=tuple(ProgramQueue(**queue) for queue in document["queues"]),
-            actors=actors,
-            steps=tuple(document["steps"]),
-        )
+        return msgspec.convert(document, cls)
