@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
-``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: about 45 minutes for all parts, each of
-which is a run of its own under DIR. One that was stopped goes on where it was, one that is there is only read. Ratios
+``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: all parts take about 45 minutes; each
+is a run of its own under DIR. One that was stopped goes on where it was, one that is there is only read. Ratios
 say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells together.
 
 The summary at the end, with machine and date, is Markdown: README.md has one for each processor.
