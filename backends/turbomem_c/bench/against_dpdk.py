@@ -1,199 +1,141 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
-``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``. Each part is a run of its own
-under DIR; one that was stopped goes on where it was, one that is there is only read. Ratios say how many times cheaper
-TurboMem is (above 1 is better), in pairs and with 99 % intervals.
+``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: all parts take about 45 minutes; each
+is a run of its own under DIR. One that was stopped goes on where it was, one that is there is only read. Ratios
+say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells together.
 
-Whether a cell holds a target t is told by its blocks: by the median of (the handler's cost - t x TurboMem's), whose
-99 % interval must not have 0 in it. That can be told where there is no ratio, too: of a net cost of 0 or less.
+The summary at the end, with machine and date, is Markdown: README.md has one for each processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dpdk_cells import GROSS, MEASURES, NET, NOT_MEASURED, OWN, Row, holds, mean, rows_of
+from dpdk_parts import BIG_POOL, GRID, OURS, OVERSUBSCRIBED, PARTS, request
 from tabulate import tabulate
 
-from allocmark import plugins, stats
+from allocmark import stats
+from allocmark.cli.arguments import seconds
+from allocmark.discovery import discover
 from allocmark.errors import AllocmarkError
 from allocmark.measuring import runner
-from allocmark.measuring.request import Request
+from allocmark.measuring.estimate import run_seconds
 from allocmark.output.text.figures import assignments, figure, interval
-from allocmark.output.text.progress import reporter
+from allocmark.output.text.progress import expected, reporter
+from allocmark.output.text.wording import machine_facts
 from allocmark.passes.latency import PERCENTILES
+from allocmark.plugins import Host
 from allocmark.results.store import FILE_NAME, Run, read_run
-from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import Estimate
+from allocmark.results.summary import ratios_of, summarise
+from allocmark.stats import Estimate, Verdict
 
-OURS = "turbomem:thp"
-NET, GROSS, MEAN, TAIL = 1.28, 1.0, 2.0, 10.0  # targets: times cheaper, and times shorter at p99.9
-NOTHING = Estimate(0.0, 0.0, 0.0, 0, covered=False)  # sorts a cell without figures first
+GROSS_TARGET, NET_TARGET, MEAN_TARGET, TAIL_TARGET = 1.0, 1.28, 2.0, 10.0  # times cheaper; times shorter at p99.9
+TAIL = "99.9"
 RIVAL_IN_TAIL = "dpdk_ring:ring_mp_mc-hugetlb"
-
-ONE_CORE_EACH = {"rx": ["1"], "tx": ["1"]}
-CELLS = Request(short=False, blocks=16, sample_ms=8.0)
-PARTS = {
-    "burst": replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}),
-    "mixed_sizes": replace(CELLS, workloads=["mixed_sizes"]),
-    # Many blocks: those in which the distance between the cores changed are set aside.
-    "cross_core_free": replace(CELLS, workloads=["cross_core_free"], overrides=ONE_CORE_EACH, blocks=40),
-    # Long blocks: objects come back after half a second, and a core changes hands every few milliseconds.
-    "big_pool": replace(CELLS, workloads=["big_pool"], blocks=20, sample_ms=25.0, passes=["reuse"], timeout=120.0),
-    "oversubscribed": replace(CELLS, workloads=["oversubscribed"], blocks=20, sample_ms=100.0, passes=["latency"]),
-}
-#: One or two cells of each part, to try this script.
-QUICK = {
-    "burst": replace(
-        PARTS["burst"],
-        overrides={"off_ns": ["0"], "touch": ["0"], "cores": ["1"], "cache": ["256"], "bulk": ["1", "32"]},
-    ),
-    "mixed_sizes": replace(
-        PARTS["mixed_sizes"], overrides={"mix": ["imix"], "touch": ["0"], "bulk": ["32"], "cache": ["512"]}
-    ),
-    "cross_core_free": replace(
-        PARTS["cross_core_free"], overrides=ONE_CORE_EACH | {"burst": ["32"], "touch": ["0"], "cache": ["256"]}
-    ),
-    "big_pool": replace(PARTS["big_pool"], overrides={"pools.mbuf.objects": ["131072"], "live": ["8192"]}, blocks=10),
-    "oversubscribed": replace(PARTS["oversubscribed"], overrides={"keep": ["2048"]}, blocks=10, sample_ms=25.0),
-}
-#: What 2.4 GB each leave room for: DPDK's default and the two that keep the order of a stack.
-BIG_POOL_RIVALS = ("ring_mp_mc-hugetlb", "stack-hugetlb", "lf_stack-hugetlb")
+NOTHING = Estimate(0.0, 0.0, 0.0, 0, covered=False)  # sorts a cell without figures first
+VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.CANNOT_TELL)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One cell of TurboMem's: how many times cheaper it is than the best handler there, and which targets hold."""
-
-    case: CaseSummary
-    cell: CellSummary
-    gross: Estimate | None
-    net: Estimate | None
-    gross_holds: str
-    net_holds: str
-
-    @property
-    def place(self) -> str:
-        """The workload and its parameters."""
-        return f"{self.cell.cell.workload} {assignments(self.cell.cell.parameters)}"
-
-
-def times_cheaper(ratio: Estimate | None) -> Estimate | None:
-    """The reciprocal of a ratio of costs; None where it is none, or has no interval."""
-    if ratio is None or not ratio.covered:
-        return None
-    return Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.n, covered=True)
-
-
-def verdict(times: Estimate | None, target: float) -> str:
-    """Whether the target holds."""
-    if times is None or not times.covered or times.low < target <= times.high:
-        return "cannot tell"
-    return "holds" if times.low >= target else "falls short"
-
-
-def holds(ours: Mapping[int, float], theirs: Mapping[int, float], target: float) -> str:
-    """Whether theirs cost ``target`` times ours or more, by blocks that have both."""
-    shared = [theirs[block] - target * ours[block] for block in ours if block in theirs]
-    if len(shared) < 8:
-        return "cannot tell"
-    surplus = stats.estimate(shared, stats.RATIO_CONFIDENCE)
-    return "holds" if surplus.low >= 0 else "falls short" if surplus.high < 0 else "cannot tell"
-
-
-def handlers(host: plugins.Host) -> list[str]:
-    """DPDK's own handlers on 2 MB pages; TurboMem's driver for DPDK is not one of them."""
-    variants = (r.backend for r in host.backends if r.backend.name == "dpdk_ring")
-    return [v.variant for v in variants if v.variant.endswith("-hugetlb") and "turbomem" not in v.variant]
-
-
-def measured(part: str, folder: Path, host: plugins.Host, quick: bool) -> Run:
+def measured(part: str, folder: Path, host: Host, options: argparse.Namespace) -> Run:
     """The part's run: read when it is there, finished when it was stopped, else made."""
-    if (folder / FILE_NAME).exists():
-        run = read_run(folder)
-        if run.end and not run.end.interrupted:
-            return run
-        plan, writer, request = runner.resume(host, folder)
+    begun = (folder / FILE_NAME).exists()
+    if begun and (run := read_run(folder)).end and not run.end.interrupted:
+        return run
+    asked = request(part, host, quick=options.quick, all_handlers=options.all_handlers, budget=options.budget)
+    if begun:
+        plan, writer, asked = runner.resume(host, folder)
     else:
-        rivals = BIG_POOL_RIVALS if part == "big_pool" else handlers(host)
-        backends = [OURS, *(f"dpdk_ring:{variant}" for variant in rivals)]
-        request = replace((QUICK if quick else PARTS)[part], backends=backends)
-        family = ",".join(backends[1:])
-        plan, writer = runner.start(request, host, folder, sys.argv, family)
+        plan, writer = runner.start(asked, host, folder, sys.argv, ",".join(asked.backends[1:]))
+    cells = sum(cell.backend.unavailable is None for case in plan.cases for cell in case.cells)
+    print(f"{part}: {expected(run_seconds(plan.cases, asked), len(plan.cases), cells)}", file=sys.stderr)
     with writer, reporter(sys.stderr) as report:
-        return runner.execute(plan, request, host, writer, report)
+        return runner.execute(plan, asked, host, writer, report)
 
 
-def rows_of(run: Run) -> list[Row]:
-    """TurboMem's cells, against the best handler of each."""
-    found = []
-    for case in summarise(run):
-        values = {cell.cell.label: cell.values for cell in case.cells}
-        floor, theirs = values.get(case.floor or "", {}), values.get(case.baseline or "", {})
-        for cell in case.cells:
-            if cell.cell.label == OURS:
-                gross_holds = holds(cell.values, theirs, GROSS)
-                net_holds = holds(stats.net(cell.values, floor), stats.net(theirs, floor), NET)
-                gross, net = times_cheaper(cell.ratio), times_cheaper(cell.net_ratio)
-                found.append(Row(case, cell, gross, net, gross_holds, net_holds))
-    return found
+def measures(rows: Sequence[Row]) -> list[str]:
+    """Those that were measured in one of the rows."""
+    return [each for each in MEASURES if any(row.verdict(each) != NOT_MEASURED for row in rows)]
 
 
 def cells(rows: Sequence[Row]) -> Iterator[str]:
     """Every cell, the worst first."""
-    worst = sorted(rows, key=lambda row: (row.net or row.gross or NOTHING).value)
-    table = [
-        [
-            figure(row.net),
-            interval(row.net),
-            row.net_holds,
-            figure(row.gross),
-            interval(row.gross),
-            row.gross_holds,
-            figure(row.cell.median),
-            (row.case.baseline or row.cell.cell.reason or row.case.no_baseline or "").removeprefix("dpdk_ring:"),
-            row.place,
-        ]
-        for row in worst
-    ]
-    heads = ["net", "99 %", f">= {NET}", "gross", "99 %", f">= {GROSS}", "ns/object", "best handler", "cell"]
-    yield tabulate(table, heads, disable_numparse=True)
+    shown = measures(rows)
+    table = []
+    for row in sorted(rows, key=lambda row: (row.times(GROSS) or NOTHING).value):
+        table.append(
+            [text for each in shown for text in (figure(row.times(each)), interval(row.times(each)), row.verdict(each))]
+            + [
+                figure(row.cell.median),
+                str(len(row.cell.values)),
+                row.rival.cell.label.removeprefix("dpdk_ring:") if row.rival else row.case.no_baseline or "",
+                row.place,
+            ]
+        )
+    heads = [text for each in shown for text in (each, "99 %", "verdict")]
+    yield tabulate(table, [*heads, "ns/object", "rounds", "best handler", "cell"], disable_numparse=True)
 
 
 def targets(rows: Sequence[Row]) -> Iterator[str]:
-    """How many cells hold each target, and the geometric means."""
-    for what, said, target in (
-        ("net", [r.net_holds for r in rows], NET),
-        ("gross", [r.gross_holds for r in rows], GROSS),
-    ):
+    """In how many cells each target holds."""
+    for measure, target in ((GROSS, GROSS_TARGET), (NET, NET_TARGET)):
+        said = [holds(row.times(measure), target) for row in rows]
         counts = ", ".join(f"{each} {said.count(each)}" for each in ("holds", "falls short", "cannot tell"))
-        yield f"{what} >= {target} in every cell: {counts}, of {len(rows)} cells"
-    nets, grosses = [row.net for row in rows], [row.gross for row in rows]
-    for what, found in (("net", nets), ("gross", grosses)):
-        known = [times for times in found if times]
-        mean = stats.geometric_mean(known)
-        aim = f" >= {MEAN}: {verdict(mean, MEAN)}" if what == "net" else ""
-        yield f"geometric mean, {what}{aim}: {figure(mean)} {interval(mean)}, over {len(known)} of {len(rows)} cells"
+        yield f"{measure} >= {target} in every cell: {counts}, of {len(rows)} cells"
+    net = mean(rows, NET)
+    yield f"geometric mean, net >= {MEAN_TARGET}: {holds(net, MEAN_TARGET)}, {figure(net)} {interval(net)}"
+
+
+def counts(rows: Sequence[Row]) -> Iterator[str]:
+    """By each measure, how many cells have which verdict: ``gross: 120 faster, 3 slower, 45 cannot tell``."""
+    for measure in MEASURES:
+        said = [row.verdict(measure) for row in rows]
+        found = [f"{n} {each}" for each in (*VERDICTS, NOT_MEASURED) if (n := said.count(each))]
+        yield f"{measure}: {', '.join(found)}"
+
+
+def summary(rows: Sequence[Row], run: Run) -> Iterator[str]:
+    """Geometric means and verdicts of each part and of all, in Markdown, below where and when ``run`` was made."""
+    versions = {c.backend: c.version for case in run.cases for c in case.cells if not c.floor and c.version}
+    made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield f"**{machine_facts(run.header.environment)}**, {run.header.created[:10]}, {made}\n"
+    parts = {part: [row for row in rows if row.cell.cell.workload == part] for part in GRID}
+    table = []
+    for part, found in [*parts.items(), ("all", rows)]:
+        for measure in measures(found):
+            times, said = mean(found, measure), [row.verdict(measure) for row in found]
+            known = sum(row.times(measure) is not None for row in found)
+            table.append(
+                [part, measure, f"{known} of {len(found)}", f"{figure(times)} {interval(times)}"]
+                + [str(said.count(each)) for each in VERDICTS]
+            )
+    heads = ["part", "by", "in the mean", "times cheaper, geometric mean", *VERDICTS]
+    yield tabulate(table, heads, tablefmt="github", disable_numparse=True)
+    if OWN not in measures(rows):
+        yield f"\nown work and placement: {NOT_MEASURED}"
 
 
 def tail(run: Run) -> Iterator[str]:
     """Gets of TurboMem and of each handler with more threads than cores."""
+    summaries = summarise(run)
+    ratios = ratios_of(run.header.plan)
     table = []
-    for case in summarise(run):
-        by_label = {cell.cell.label: cell for cell in case.cells}
-        ours = by_label[OURS].cell.passes.get("latency")
-        for label, cell in by_label.items():
-            theirs = cell.cell.passes.get("latency")
-            if theirs is None:
+    for case in summaries:
+        ours = slowest_gets(run, case.planned.case, OURS)
+        for cell in case.cells:
+            label, latency = cell.cell.label, cell.cell.passes.get("latency")
+            if latency is None:
                 continue
-            shown = [theirs.get.percentiles[name] for name in PERCENTILES]
+            theirs = slowest_gets(run, case.planned.case, label)
+            logs = [stats.log_ratio(theirs[number], ours[number]) for number in ours if number in theirs]
             ratio: Estimate | None = None
-            if ours and label != OURS and not cell.cell.floor:
-                ratio = stats.paired_ratio(theirs.get.by_block("99.9"), ours.get.by_block("99.9"))
+            if label != OURS and not cell.cell.floor:
+                ratio = stats.final_look(logs, ratios)
+            shown = [latency.get.percentiles[name] for name in PERCENTILES]
             table.append(
                 [
                     assignments(case.planned.parameters, ["keep"]),
@@ -202,11 +144,23 @@ def tail(run: Run) -> Iterator[str]:
                     *("few" if ns is None else f"{ns:,.0f}" for ns in shown),
                     figure(ratio),
                     interval(ratio),
-                    verdict(ratio, TAIL) if label == RIVAL_IN_TAIL else "",
+                    holds(ratio, TAIL_TARGET) if label == RIVAL_IN_TAIL else "",
                 ]
             )
-    heads = ["", "backend", "ns/object", "get p50", "p99", "p99.9", "p99.99", "p99.9 / ours", "99 %", f">= {TAIL:g}"]
+    heads = ["", "backend", "ns/object", *(f"get p{name}" for name in PERCENTILES)]
+    heads += [f"p{TAIL} / ours", "99 %", f">= {TAIL_TARGET:g}"]
     yield tabulate(table, heads, disable_numparse=True)
+
+
+def slowest_gets(run: Run, case: int, label: str) -> dict[int, float]:
+    """The 99.9th percentile of a cell's gets, by round, where enough were timed."""
+    return {
+        each.round: ns
+        for each in run.rounds[case]
+        for cell in each.cells
+        if cell.label == label and (latency := cell.passes.get("latency"))
+        if (ns := latency.get.percentiles[TAIL])
+    }
 
 
 def pages(run: Run) -> Iterator[str]:
@@ -226,41 +180,56 @@ def pages(run: Run) -> Iterator[str]:
     yield tabulate(table, heads, disable_numparse=True)
 
 
+def sections(runs: dict[str, Run]) -> Iterator[tuple[str, Iterator[str]]]:
+    """What is printed of the parts that are there."""
+    grid = [run for part, run in runs.items() if part in GRID]
+    rows = rows_of(grid)
+    if rows:
+        yield f"{OURS} against the best handler of each cell, worst first; above 1: cheaper", cells(rows)
+    if BIG_POOL in runs:
+        big = rows_of([runs[BIG_POOL]])
+        yield "A pool of 2.2 GB", cells(big)
+        yield "A pool of 2.2 GB: distinct per 1,000 objects got", pages(runs[BIG_POOL])
+    if OVERSUBSCRIBED in runs:
+        yield "More threads than cores, ns", tail(runs[OVERSUBSCRIBED])
+    if rows:
+        yield "Targets", targets(rows)
+        yield "Summary", summary(rows, grid[-1])
+        yield "Verdicts", counts(rows)
+
+
 def main() -> int:
     """Measure what is missing, print everything. Exit status 0; 2 when something cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
-    parser.add_argument("--quick", action="store_true", help="one or two cells of each part, to try it out")
+    parser.add_argument("--quick", action="store_true", help="a few cells of each part in 3 minutes, to try it out")
+    parser.add_argument(
+        "--all-handlers", action="store_true", help="every handler of DPDK, not only the likely best: 2 hours"
+    )
+    parser.add_argument(
+        "--budget",
+        type=seconds,
+        metavar="TIME",
+        help="end each part after so long, such as 90s or 20m (default: its own)",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default runs/against-dpdk, or -quick")
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in PARTS]:
         parser.error(f"no part is called {unknown[0]!r}; there are {', '.join(PARTS)}")
     folder = options.output or Path("runs") / ("against-dpdk-quick" if options.quick else "against-dpdk")
-    host = plugins.load()
+    host = discover()
     runs: dict[str, Run] = {}
     try:
-        for part in options.parts or PARTS:
-            runs[part] = measured(part, folder / part, host, options.quick)
+        for part in dict.fromkeys(options.parts or PARTS):
+            runs[part] = measured(part, folder / part, host, options)
             if not (end := runs[part].end) or end.interrupted:
                 print(f"interrupted in {part}: the same command goes on from here", file=sys.stderr)
                 break
     except AllocmarkError as error:
         print(f"against_dpdk: {error}", file=sys.stderr)
         return 2
-    compared = [row for part, run in runs.items() if part != "oversubscribed" for row in rows_of(run)]
-    sections: list[tuple[str, Callable[[], Iterator[str]], bool]] = [
-        (
-            f"{OURS} against the best handler of each cell, worst first; above 1: cheaper",
-            lambda: cells(compared),
-            bool(compared),
-        ),
-        ("Targets", lambda: targets(compared), bool(compared)),
-        ("More threads than cores, ns", lambda: tail(runs["oversubscribed"]), "oversubscribed" in runs),
-        ("A pool of 2.2 GB: distinct per 1,000 objects got", lambda: pages(runs["big_pool"]), "big_pool" in runs),
-    ]
-    for title, lines, there in sections:
-        if there:
-            print(f"\n{title}\n", *lines(), sep="\n")
+    for title, lines in sections(runs):
+        print(f"\n{title}\n", *lines, sep="\n")
     print(f"\nrun files: {folder}")
     return 0
 
