@@ -35,8 +35,8 @@ _REMOTE_ONLY = re.compile(r"\s(?:integrity|crossorigin|referrerpolicy)=\"[^\"]*\
 
 
 _WITHOUT_SCRIPTS = (
-    '<noscript><p class="navbar-text">Scripts are off, and this page has nothing without them. The <a href="index.html">overview</a> leads '
-    "to the pages of the backends, which have the history as tables.</p></noscript>"
+    '<noscript><p class="navbar-text">Scripts are off, and this page has nothing without them. The <a '
+    'href="index.html">overview</a> leads to the pages of the backends, which have the history as tables.</p></noscript>'
 )
 
 
