@@ -34,10 +34,10 @@ _ELEMENT = re.compile(r"<(?:script|link)\b[^>]*\b(?:src|href)=\"(https?://[^\"]*
 _REMOTE_ONLY = re.compile(r"\s(?:integrity|crossorigin|referrerpolicy)=\"[^\"]*\"")
 
 
-_WITHOUT_SCRIPTS = (
-    '<noscript><p class="navbar-text">Scripts are off, and this page has nothing without them. The <a '
-    'href="index.html">overview</a> leads to the pages of the backends, which have the history as tables.</p></noscript>'
-)
+_WITHOUT_SCRIPTS = """
+<noscript><p class="navbar-text">Scripts are off, and this page has nothing without them.
+The <a href="index.html">overview</a> leads to the pages of the backends, with the history as tables.</p></noscript>
+"""
 
 
 def make_local(html: Path) -> None:
