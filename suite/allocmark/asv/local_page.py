@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Changes asv's own page so that it loads scripts from copies beside it, and from no other host.
 
-It moves from index.html to asv.html: a site's front page is allocmark's.
+Scripts make all of that page; where they are off, it points to ours. It moves from index.html to asv.html: a site's
+front page is allocmark's.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ _ELEMENT = re.compile(r"<(?:script|link)\b[^>]*\b(?:src|href)=\"(https?://[^\"]*
 _REMOTE_ONLY = re.compile(r"\s(?:integrity|crossorigin|referrerpolicy)=\"[^\"]*\"")
 
 
+_WITHOUT_SCRIPTS = """
+<noscript><p class="navbar-text">Scripts are off, and this page has nothing without them.
+The <a href="index.html">overview</a> leads to the pages of the backends, with the history as tables.</p></noscript>
+"""
+
+
 def make_local(html: Path) -> None:
     """Change asv's output folder ``html`` so that its page loads nothing from another host.
 
@@ -41,6 +48,7 @@ def make_local(html: Path) -> None:
     page = html / "index.html"
     text = _ELEMENT.sub(_local, page.read_text(encoding="utf-8"))
     text = text.replace('<li id="nav-li-"', '<li><a href="index.html">Overview</a></li>\n\t<li id="nav-li-"', 1)
+    text = text.replace("</nav>", f"{_WITHOUT_SCRIPTS}</nav>", 1)
     folder = html / FOLDER
     folder.mkdir()
     for name in (*_COPIES.values(), LICENCES):

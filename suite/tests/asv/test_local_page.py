@@ -78,6 +78,14 @@ def test_regressions_are_listed_and_can_be_sorted(page: Page, served: str) -> No
     assert len(set(names)) == 3
 
 
+def test_without_scripts_it_leads_to_our_pages(browser: Browser, served: str) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(served + "asv.html")
+    page.locator("noscript").get_by_role("link", name="overview").click()
+    page.wait_for_url(served + "index.html")
+    page.close()
+
+
 def test_the_way_to_our_pages_and_back(page: Page, served: str) -> None:
     page.goto(served + "asv.html")
     page.get_by_role("link", name="Overview").click()

@@ -40,18 +40,32 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption that says what its rows are."""
+    """A table with a caption that says what its rows are.
+
+    The columns up to ``key`` tell the rows apart; where the window is narrow, that one stays in it with all they say.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Datum, ...], ...]
+    key: int = 0
 
     @classmethod
-    def of(cls, caption: str, columns: Sequence[Column], items: Iterable[tuple[Any, ...]]) -> Table:
-        """A row for each of ``items``, whose members ``entry`` of every column gets; no column is empty throughout."""
+    def of(cls, caption: str, columns: Sequence[Column], items: Iterable[tuple[Any, ...]], key: str = "") -> Table:
+        """A row for each of ``items``, whose members ``entry`` of every column gets; no column is empty throughout.
+
+        ``key`` is the title of the last column that tells rows apart; the first column when it is left out.
+        """
         rows = [[_datum(column.entry(*item)) for column in columns] for item in items]
         kept = [i for i in range(len(columns)) if any(row[i].text for row in rows)]
-        return cls(caption, tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
+        last = next((i for i, column in enumerate(columns) if column.title == key), 0)
+        shown = tuple(tuple(row[i] for i in kept) for row in rows)
+        return cls(caption, tuple(columns[i] for i in kept), shown, max(sum(i <= last for i in kept) - 1, 0))
+
+    def before_key(self, row: Sequence[Datum]) -> str:
+        """What the columns before the key say of a row, with their names where they are numbers."""
+        named = zip(self.columns[: self.key], row, strict=False)
+        return " ".join(f"{c.title}={d.text}" if c.right else d.text for c, d in named if d.text)
 
 
 def _datum(entry: Datum | str) -> Datum:

@@ -31,7 +31,8 @@ def pass_tables(view: View, workload: WorkloadView) -> list[tuple[str, Table, st
         )
         if found:
             title = each.title[0].upper() + each.title[1:]
-            tables.append((title, Table.of(title, columns, found), each.note([record for *_, record in found])))
+            table = Table.of(title, columns, found, key="backend")
+            tables.append((title, table, each.note([record for *_, record in found])))
     return tables
 
 

@@ -247,6 +247,10 @@ def _has(values: Sequence[Scalar], value: Scalar) -> bool:
 
 def _check_variables(tree: Map, body: Map, sweep: Values, path: Path) -> None:
     used = set()
+    for place, value in _leaves(body):
+        if isinstance(value, str) and "$" in value[1:]:
+            found = f"found {show(value)}; expected a value, or a variable alone"
+            raise LineError(path, line_of(body, place), found)
     for name, line in _variables(body):
         if name not in sweep:
             raise LineError(path, line, unknown("sweep variable", f"${name}", [f"${each}" for each in sweep]))

@@ -78,8 +78,14 @@ class Workload(_Body):
 def _scalar(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
         raise refuse(f"found {show(value)}; expected a number, a name, true or false")
-    if isinstance(value, str) and value.startswith("$"):
+    if isinstance(value, str) and "$" in value:
         raise refuse(f"found {show(value)}; expected a value, not another variable")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is not int:  # true and 1.0 are equal to 1
+        raise refuse(f"found {show(value)}; expected 1")
     return value
 
 
@@ -102,7 +108,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 class FileHeader(Part):
     """What a file says about itself and its cases."""
 
-    format: Literal[1]
+    format: Annotated[Literal[1], BeforeValidator(_whole)]
     """The version of the language."""
     name: Name
     summary: Text

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from allocmark.results.records import PlannedCell
 from allocmark.results.store import Run
 from allocmark.stats import Estimate
 from fixtures import simulated
+from fixtures.browser import serving
 from fixtures.simulated import BACKENDS, SHAPES, Shape, edit_run
 
 pytestmark = pytest.mark.usefixtures("scripts")
@@ -152,7 +154,7 @@ def test_any_backend_can_be_the_one_to_compare_with(report: Path, open_page: Cal
     def ratios() -> dict[str, float]:
         rows = figure_.locator("tbody tr").all()
         return {
-            row.locator("td").nth(5).inner_text(): float(row.locator("td").first.get_attribute("data-sort"))
+            row.locator("td").first.inner_text(): float(row.locator("td").nth(2).get_attribute("data-sort"))
             for row in rows
         }
 
@@ -164,7 +166,7 @@ def test_any_backend_can_be_the_one_to_compare_with(report: Path, open_page: Cal
     assert all(other[cell] == pytest.approx(1 / one[cell], rel=1e-3) for cell in one)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("dark", [False, True])
 def test_fits_its_window(report: Path, open_page: Callable[..., Any], width: int, dark: bool) -> None:
     opened = open_page(report, width=width, dark=dark)
@@ -173,11 +175,68 @@ def test_fits_its_window(report: Path, open_page: Callable[..., Any], width: int
     opened.shoot(f"report-{width}-{'dark' if dark else 'light'}")
 
 
-def test_prints_every_chart(report: Path, open_page: Callable[..., Any]) -> None:
+def test_a_wide_table_on_a_phone(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report, width=360).page
+    box = page.locator("#workload-burst .chart + .scroll")
+    name = box.locator("tbody tr").first.locator("td.key")
+    assert name.inner_text().split("\n") == ["null", "bulk=1 keep=128"], "the columns before it are in it"
+    before = name.bounding_box()
+    assert "gradient" in box.evaluate("box => getComputedStyle(box).backgroundImage"), "a shadow where it goes on"
+    box.evaluate("box => box.scrollTo(9999, 0)")
+    verdict = box.locator("tbody td").filter(has_text="baseline").first
+    assert name.bounding_box()["x"] == before["x"], "the name stays where it is"
+    assert verdict.bounding_box()["x"] > before["x"] + before["width"]
+    smallest = page.evaluate(
+        """Math.min(...[...document.querySelectorAll('main *')].filter(each => each.offsetParent && each.innerText)
+            .map(each => parseFloat(getComputedStyle(each).fontSize)))"""
+    )
+    assert smallest >= 12
+
+
+def test_prints_every_chart_and_every_number(report: Path, open_page: Callable[..., Any]) -> None:
     opened = open_page(report)
     pdf = opened.page.pdf(format="A4")
-    assert pdf.startswith(b"%PDF")
     assert all(plot.locator("svg").count() for plot in opened.page.locator(".plot").all())
+    pages = len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+    rows = opened.page.locator("main tr").count()
+    assert pages < 8 + rows / 15, "the tables fill their pages"
+    opened.page.emulate_media(media="print")
+    assert all(table.is_visible() for table in opened.page.locator("main table").all()), "the folded ones, too"
+    assert not any(each.is_visible() for each in opened.page.locator(":not(th) > button, select, summary, nav").all())
+    opened.page.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
+def _figures_are_readable(page: Any) -> None:
+    """Without scripts: each chart says that it is not drawn, and its numbers are in the page."""
+    charts = page.locator("figure.chart").all()
+    assert len(charts) > 2
+    for chart in charts:
+        assert "Scripts are off" in chart.locator(".undrawn").inner_text()
+        assert chart.locator("svg").count() == 0
+        below = chart.locator("xpath=following-sibling::*[1]").locator("table")
+        found = chart.locator("table").count() + below.count()
+        assert found or "The numbers are in the table above" in chart.inner_text()
+    for number in ("ns/object", "95 % interval", "99 % interval", "p99.9", "process MiB"):
+        assert page.get_by_text(number, exact=True).count(), number
+
+
+def test_without_scripts(report: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(report, scripts=False).page
+    _figures_are_readable(page)
+    assert "Scripts are off" in page.locator("noscript").inner_text()
+    assert all(table.is_visible() for table in page.locator("figure.chart table").all()), "none is folded"
+    assert not page.locator("#theme").is_visible(), "a button that does nothing"
+    rows = page.locator("figure[data-kind=pairs] tbody tr")
+    assert rows.count() == page.locator("#overview .matrix tbody tr").count(), "one of two backends, in each case"
+
+
+@pytest.mark.parametrize(
+    "policy", ["script-src 'self'; style-src 'self'", "sandbox; default-src 'none'; style-src 'self'"]
+)
+def test_from_a_server_that_forbids_scripts(report: Path, open_page: Callable[..., Any], policy: str) -> None:
+    with serving(report.parent, policy) as address:
+        _figures_are_readable(open_page(f"{address}report.html").page)
 
 
 def test_says_in_words_what_is_drawn(report: Path, open_page: Callable[..., Any]) -> None:
@@ -240,9 +299,9 @@ def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Cal
     found = opened.page.locator("figure[data-kind=sources]")
     rows = [row.locator("td").all_inner_texts() for row in found.locator("tbody tr").all()]
     assert len(rows) == 35
-    ratios = [float(row[0]) for row in rows]
+    ratios = [float(row[2]) for row in rows]
     assert ratios == sorted(ratios, reverse=True)
-    said = {(row[5], row[2]) for row in rows}
+    said = {(row[1], row[4]) for row in rows}
     assert {verdict for name, verdict in said if name == "turbomem"} == {"slower"}
     assert {verdict for name, verdict in said if name == "glibc:default"} == {"faster"}
     assert not {verdict for name, verdict in said if name.startswith("dpdk")} & {"slower", "faster"}
@@ -250,7 +309,22 @@ def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Cal
     for select, option in zip(found.locator("select").all(), (1, 0), strict=True):
         select.select_option(index=option)
     turned = [row.locator("td").all_inner_texts() for row in found.locator("tbody tr").all()]
-    assert {row[2] for row in turned if row[5] == "turbomem"} == {"faster"}
+    assert {row[4] for row in turned if row[1] == "turbomem"} == {"faster"}
+
+
+def test_two_runs_without_scripts(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    now = simulate(blocks=24, seed=8, scale={"turbomem:default": 1.4}, skip=1)
+    path = tmp_path / "report.html"
+    write_report(now, path, before=simulate(blocks=24))
+    tables = []
+    for scripts in (False, True):
+        opened = open_page(path, scripts=scripts)
+        if scripts:
+            opened.draw()
+        rows = opened.page.locator("figure[data-kind=sources] tbody tr").all()
+        tables.append([row.locator("td").all_inner_texts() for row in rows])
+    assert tables[0] == tables[1], "what the script shows first"
+    assert {row[4] for row in tables[0] if row[1] == "turbomem"} == {"slower"}
 
 
 def test_two_runs_that_cannot_be_compared(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:

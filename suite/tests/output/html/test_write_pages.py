@@ -124,10 +124,28 @@ def test_every_page_draws(site: Path, served: str, open_page: Callable[..., Any]
 
 def test_pages_fit_a_phone(site: Path, open_page: Callable[..., Any]) -> None:
     for name in ("index", "workload/burst", "backend/turbomem", "comparison", "method"):
-        opened = open_page(site / f"{name}.html", width=390)
+        opened = open_page(site / f"{name}.html", width=360)
         opened.draw()
-        assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390, name
-        opened.shoot(f"site-{name.replace('/', '-')}-390")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        opened.shoot(f"site-{name.replace('/', '-')}-360")
+
+
+def test_a_strict_server_is_no_hindrance(site: Path, open_page: Callable[..., Any]) -> None:
+    with serving(site, "script-src 'self'; style-src 'self'") as address:
+        for name in ("index", "workload/burst", "backend/turbomem", "comparison"):
+            opened = open_page(f"{address}{name}.html")
+            opened.draw()
+            assert opened.complaints == [], name
+            assert all(plot.locator("svg").count() for plot in opened.page.locator(".plot").all()), name
+            assert opened.page.locator(".undrawn").count() == 0
+
+
+def test_without_scripts_the_history_is_a_table(site: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(site / "backend/turbomem.html", scripts=False).page
+    table = page.locator("figure[data-kind=history] details table")
+    assert table.locator("th").all_inner_texts() == ["commit", "default burst=1", "default burst=32"]
+    assert table.locator("tbody tr").count() == COMMITS
+    assert f"Change <b>{COMMITS - 1}</b>" in table.locator("tbody tr").first.inner_text()
 
 
 def test_the_newest_run_is_the_overview(site: Path, open_page: Callable[..., Any]) -> None:
@@ -162,7 +180,7 @@ def test_history_shows_its_steps(site: Path, open_page: Callable[..., Any]) -> N
     assert "+20.0%" in row.inner_text()
     assert figure.locator("a", has_text="in asv").get_attribute("href") == "../asv.html#burst.time_object"
     quiet = open_page(site / "backend/glibc.html").page.locator("figure[data-kind=history]")
-    assert quiet.locator("table").count() == 0, "no step, no table of steps"
+    assert quiet.locator("table").count() == 1, "the figures; no step, no table of steps"
 
 
 def test_any_two_can_be_compared(site: Path, open_page: Callable[..., Any]) -> None:

@@ -114,6 +114,8 @@ def test_put_all_is_short_for_which() -> None:
         # the header
         ("format: 1", "format: 2", "1: format: found 2; expected 1"),
         ("format: 1", "format: '1'", "1: format: found '1'; expected 1"),
+        ("format: 1", "format: true", "1: format: found true; expected 1"),
+        ("format: 1", "format: 1.0", "1: format: found 1.0; expected 1"),
         ("name: sample", "name: Sample", "2: name: found 'Sample'; expected a name"),
         ("summary: Two actors.", "summary: ' '", "3: summary: found ' '; expected some text"),
         ("source: A test.", "summery: x", "4: unknown key 'summery'; did you mean 'summary'?"),

@@ -40,6 +40,7 @@ class Chart:
     note: str = ""
     tall: bool = False  #: the numbers stand open below it and not folded
     more: tuple[str, str] | None = None  #: an address where there is more, and its name
+    steps: Table | None = None  #: the changes that it marks, above its numbers
 
 
 def short(number: float | None) -> float | None:

@@ -48,6 +48,7 @@ def _newest(history: History) -> Table | None:
             *map(_backend, dict.fromkeys(label for points in cases.values() for label in points)),
         ),
         [(*case, points) for case, points in cases.items()],
+        key="parameters",
     )
 
 
@@ -104,13 +105,14 @@ def charts(histories: Iterable[History], backend: str, asv: str | None) -> list[
 
 def _chart(history: History, workload: str, measure: str, chosen: Sequence[Series], asv: str | None) -> Chart:
     unit = plain(chosen[0].unit)
+    titles = [f"{plain(series.variant)}  {assignments(series.parameters)}".strip() for series in chosen]
     panels = [
         {
-            "title": f"{plain(series.variant)}  {assignments(series.parameters)}".strip(),
+            "title": title,
             "points": [[p.commit, short(p.value), short(p.low), short(p.high)] for p in series.points],
             "steps": [[step.commit, short(step.before), short(step.after)] for step in series.steps],
         }
-        for series in chosen
+        for title, series in zip(titles, chosen, strict=True)
     ]
     used = {p.commit for series in chosen for p in series.points}
     commits = [
@@ -119,7 +121,7 @@ def _chart(history: History, workload: str, measure: str, chosen: Sequence[Serie
     ]
     found = [(history.commits[step.commit], history, series, step) for series in chosen for step in series.steps]
     found.sort(key=lambda row: -abs(row[3].after - row[3].before) / (row[3].before or math.inf))
-    table = Table.of(
+    steps = Table.of(
         f"Steps in {workload} on {plain(history.machine)}, the largest first",
         (
             Column("commit", _commit),
@@ -129,6 +131,11 @@ def _chart(history: History, workload: str, measure: str, chosen: Sequence[Serie
         ),
         found,
     )
+    table = Table.of(
+        f"{workload} on {plain(history.machine)} at each commit, the newest first, in {unit}",
+        (Column("commit", _commit), *map(_level, titles, chosen)),
+        [(history.commits[commit], commit) for commit in sorted(used, reverse=True)],
+    )
     return Chart(
         "history",
         f"{plain(workload)}, {plain(measure)}, on {plain(history.machine)}",
@@ -136,10 +143,16 @@ def _chart(history: History, workload: str, measure: str, chosen: Sequence[Serie
         LESS,
         f"{counted(len(chosen), 'series')} over {counted(len(used), 'commit')}, {counted(len(found), 'step')} found.",
         {"panels": panels, "commits": commits, "unit": unit},
-        table if found else None,
+        table,
         "Each panel has its own scale. A vertical line is a step that was found. A click on a point opens its commit.",
         more=(f"{asv}#{workload}.{measure}", "in asv") if asv else None,
+        steps=steps if found else None,
     )
+
+
+def _level(title: str, series: Series) -> Column:
+    points = {point.commit: point.value for point in series.points}
+    return Column(title, lambda _, commit: number(points.get(commit)), True)
 
 
 def _levels(unit: str = "") -> tuple[Column, ...]:

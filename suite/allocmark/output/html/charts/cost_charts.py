@@ -54,6 +54,7 @@ def costs(view: View, workload: WorkloadView) -> Chart:
             Column("verdict", lambda case, cell: said(cell.verdict, outcome(case.summary, cell))),
         ),
         [(case, cell) for case in workload.cases for cell in case.summary.cells],
+        key="backend",
     )
     return Chart(
         "forest",
@@ -120,6 +121,7 @@ def ratios(view: View) -> Chart:
             Column("verdict", lambda _, cell: said(cell.verdict), False, "rests on the interval of the gross ratio"),
         ),
         found,
+        key="backend",
     )
     return Chart(
         "forest",

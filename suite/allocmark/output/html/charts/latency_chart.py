@@ -44,6 +44,7 @@ def latency(view: View, workload: WorkloadView) -> Chart | None:
             Column("calls timed", lambda *row: count(row[3].count), True),
         ),
         found,
+        key="call",
     )
     return Chart(
         "percentiles",

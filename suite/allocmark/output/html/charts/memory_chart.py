@@ -44,6 +44,7 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
             Column("counted in", _counted_in, False, "where the page kinds were counted"),
         ),
         measured,
+        key="backend",
     )
     return Chart(
         "stack",

@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from allocmark import stats
 from allocmark.output.html.charts import LESS, Chart, parameter_columns, short
-from allocmark.output.html.page_tables import Column, Datum, Table, count, unbroken
+from allocmark.output.html.page_tables import Column, Datum, Table, count, number, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView
 from allocmark.output.text.figures import counted, plain
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
 
-def samples(workload: WorkloadView) -> Chart:
+def samples(view: View, workload: WorkloadView) -> Chart:
     """Every sample in the order of time, a panel for each case; those disturbed or not used are marked."""
     rows = []
     for case in workload.cases:
@@ -28,6 +29,19 @@ def samples(workload: WorkloadView) -> Chart:
             row = {"panel": case.title, "label": cell.label, "x": list(cell.blocks), "y": ys}
             rows.append(row | {"m": "".join(map(str, marks))})
     taken = sum(len(row["y"]) for row in rows)
+    table = Table.of(
+        f"The samples of {workload.name}, in nanoseconds per object",
+        (
+            *parameter_columns(workload),
+            Column("backend", lambda _, cell: unbroken(view.name(cell.label))),
+            Column("samples", lambda _, cell: count(len(cell.samples)), True),
+            Column("lowest", lambda _, cell: number(min(cell.samples)), True),
+            Column("median", lambda _, cell: number(stats.median(cell.samples)), True, "those not used as well"),
+            Column("highest", lambda _, cell: number(max(cell.samples)), True),
+        ),
+        [(case, cell.cell) for case in workload.cases for cell in case.summary.cells if cell.cell.samples],
+        key="backend",
+    )
     return Chart(
         "samples",
         "Every sample",
@@ -35,7 +49,7 @@ def samples(workload: WorkloadView) -> Chart:
         LESS,
         f"{counted(taken, 'sample')} in the order in which they were taken.",
         {"rows": rows, "unit": UNIT},
-        None,
+        table,
         "Filled: used. Hollow: disturbed (the process was descheduled, or the hypervisor took time) and used. "
         "Crossed: not used, as the core-to-core distance was not the usual one.",
     )
@@ -67,6 +81,7 @@ def cell_facts(view: View, workload: WorkloadView) -> Table:
             Column("remarks", lambda _, cell: _remarks(cell)),
         ),
         [(case, cell) for case in workload.cases for cell in case.summary.cells],
+        key="backend",
     )  # fmt: skip
 
 

@@ -165,6 +165,7 @@ def against(view: View, backend: BackendView, found: Sequence[Rival]) -> Chart |
             Column("verdict", lambda rival: said(rival.verdict)),
         ),
         [(rival,) for rival in found],
+        key="fastest other",
     )
     best, worst, unit = found[-1], found[0], "ratio to the fastest other backend"
     return Chart(
@@ -219,6 +220,7 @@ def conformance(rows: Iterable[Mapping[str, Any]], backend: str) -> tuple[str, T
             member("why", "why"),
         ),
         [(row,) for row in own],
+        key="case",
     )
     return line, table
 

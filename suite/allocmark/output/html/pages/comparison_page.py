@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark import stats
 from allocmark.output.html.charts import ends, short
+from allocmark.output.html.pages.first_comparison import against_one, first_two
 from allocmark.output.html.run_view import CaseView, View
 from allocmark.output.text.figures import assignments, plain
 from allocmark.results.records import UNIT
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 def comparison_page(view: View | None, sources: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the template shows. ``sources`` are the runs and commits to choose from; fewer than two are none."""
+    found = pairs(view) if view else None
     return {
-        "pairs": pairs(view) if view else None,
+        "pairs": found,
+        "first_pairs": against_one(view, found["against"]) if view and found else None,
         "sources": sources if len(sources) > 1 else [],
+        "first_sources": first_two(sources, view) if len(sources) > 1 else None,
         # The thresholds of a comparison that is not paired.
         "constants": {"margin": stats.UNPAIRED_MARGIN, "distance": stats.DISTANCE_TOLERANCE},
     }
@@ -90,7 +94,7 @@ def pairs(view: View) -> dict[str, Any]:
                     said = stats.verdict(ratio).value
                     rows.append([case.workload, case.title, *pair, ends(ratio), ends(net), said])
     default = view.cases[0].summary.baseline if view.cases else None
-    against = default if default in labels else None
+    against = default if default in labels else next(iter(labels), None)
     return {"labels": list(labels), "rows": rows, "against": against, "margin": stats.MARGIN}
 
 

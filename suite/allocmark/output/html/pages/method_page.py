@@ -82,6 +82,7 @@ def doctor(view: View) -> Table | None:
             member("to change it", "fix"),
         ),
         [(check,) for check in sorted((check for check in found if isinstance(check, Mapping)), key=rank)],
+        key="what",
     )
 
 

@@ -91,6 +91,7 @@ def winners(view: View, link: Link) -> Table:
             *map(multiple, view.rivals),
         ),
         [(case,) for case in view.cases],
+        key="parameters",
     )
 
 

@@ -28,7 +28,7 @@ def workload_page(view: View, workload: WorkloadView) -> dict[str, Any]:
         "latency": latency(view, workload),
         "passes": pass_tables(view, workload),
         "memory": memory(view, workload),
-        "samples": samples(workload),
+        "samples": samples(view, workload),
         "cell_facts": cell_facts(view, workload),
     }
 

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Draws the charts of a page from the JSON beside each, sorts its tables, compares runs. Needs d3 and Plot.
 "use strict";
+{ // Before anything is shown: the colours that were chosen, and that scripts run.
+  const root = document.documentElement;
+  root.dataset.scripted = "";
+  let theme;
+  try { theme = localStorage.getItem("allocmark-theme"); } catch { /* a page from disk may have no storage */ }
+  if (theme) root.dataset.theme = theme;
+}
 addEventListener("DOMContentLoaded", () => {
   const parse = (element) => JSON.parse(element.textContent);
   const series = new Map(parse(document.getElementById("series")).map((each) => [each.label, each]));
@@ -51,6 +58,13 @@ addEventListener("DOMContentLoaded", () => {
       grid.append(cell);
       cell.append(draw(content, Math.max(cell.clientWidth, 200)));
     }
+  };
+
+  // Plot puts a style sheet into each chart, which a strict server forbids; site.css has these rules.
+  const plotted = (options) => {
+    const svg = Plot.plot(options);
+    svg.querySelector("style").remove();
+    return svg;
   };
 
   const grouped = (rows, key) => [...d3.group(rows, (row) => row[key])];
@@ -118,7 +132,7 @@ addEventListener("DOMContentLoaded", () => {
     const labels = wide
       ? Plot.text(rows, { y, frameAnchor: "left", dx: -8, textAnchor: "end", text: "text", fill: "var(--ink)", textOverflow: "ellipsis", lineWidth: (marginLeft - 10) / 12 })
       : Plot.text(rows, { y, frameAnchor: "left", dx: -6, dy: -11, textAnchor: "start", text: "text", fill: "var(--soft)", stroke: "var(--ground)", strokeWidth: 4, fontSize: 11.5, textOverflow: "ellipsis", lineWidth: (width - 10) / 12 });
-    plot.replaceChildren(Plot.plot(base(width, slots.length * step + 62, {
+    plot.replaceChildren(plotted(base(width, slots.length * step + 62, {
       marginLeft, marginRight, marginTop: 22, marginBottom: 40,
       x: { type: "log", domain },
       y: { type: "point", domain: slots.map(y), axis: null, padding: 0.6 },
@@ -156,7 +170,7 @@ addEventListener("DOMContentLoaded", () => {
     panels(figure, grouped(rows, "panel"), (here, width) => {
       const common = { x: "x", stroke: (row) => colour(row.label) };
       const covered = here.filter((row) => row[mode][1] != null);
-      return Plot.plot(base(width, 210, {
+      return plotted(base(width, 210, {
         marginLeft: 44, marginRight: 14, marginTop: 10, marginBottom: 34,
         x: { type: "point", domain: data.values, padding: 0.25 },
         y: { type: "log", domain },
@@ -179,7 +193,7 @@ addEventListener("DOMContentLoaded", () => {
     panels(figure, grouped(data.rows, "panel"), (here, width) => {
       const xs = logDomain(here.map((row) => row.x));
       const ticks = logTicks(...xs, Math.floor(width / 60));
-      return Plot.plot(base(width, 240, {
+      return plotted(base(width, 240, {
         marginLeft: 48, marginRight: 12, marginTop: 24, marginBottom: 36,
         x: { type: "log", domain: xs }, y: { type: "log", domain: ys },
         marks: [
@@ -200,7 +214,7 @@ addEventListener("DOMContentLoaded", () => {
     const points = data.rows.flatMap((row) => row.values.map((y, i) => ({ ...row, x: data.ticks[i], y: y ?? NaN })));
     const domain = logDomain(points.map((point) => point.y));
     panels(figure, grouped(points, "panel"), (here, width) => {
-      return Plot.plot(base(width, 230, {
+      return plotted(base(width, 230, {
         marginLeft: 48, marginRight: 14, marginTop: 10, marginBottom: 28,
         x: { type: "point", domain: data.ticks, padding: 0.3 }, y: { type: "log", domain },
         marks: [
@@ -223,7 +237,7 @@ addEventListener("DOMContentLoaded", () => {
     const totals = data.rows.map((row) => ({ label: row.label, mib: d3.sum(row.parts, (part) => part.mib) }));
     const marginLeft = wide ? (d3.max(data.rows, (row) => name(row.label).length) ?? 0) * 6.6 + 16 : 4;
     const tone = (kind) => `var(--k${data.kinds.indexOf(kind) + 1})`;
-    plot.replaceChildren(Plot.plot(base(width, data.rows.length * (wide ? 26 : 40) + 40, {
+    plot.replaceChildren(plotted(base(width, data.rows.length * (wide ? 26 : 40) + 40, {
       marginLeft, marginRight: 64, marginTop: 4, marginBottom: 34,
       x: { label: null }, y: { type: "band", domain: data.rows.map((row) => row.label), axis: null, paddingInner: wide ? 0.3 : 0.5, paddingOuter: wide ? 0.1 : 0.35 },
       marks: [
@@ -247,7 +261,7 @@ addEventListener("DOMContentLoaded", () => {
       const domain = logDomain(points.map((point) => point.y));
       const tone = (point) => colour(point.label);
       const marked = (mark) => points.filter((point) => point.mark === mark);
-      return Plot.plot(base(width, 190, {
+      return plotted(base(width, 190, {
         marginLeft: 44, marginRight: 10, marginTop: 8, marginBottom: 32,
         x: { domain: d3.extent(points, (point) => point.x) }, y: { type: "log", domain },
         marks: [
@@ -274,7 +288,7 @@ addEventListener("DOMContentLoaded", () => {
       const ends = [...rows.map((row) => row.v), ...covered.flatMap((row) => [Math.max(0, row.low), Math.min(most, row.high)])];
       const found = steps.map(([at, before, after]) => ({ at: at - 0.5, before, after, commit: data.commits[at] }));
       const ticks = last > 0 ? [[0, "start"], [last, "end"]] : [[0, "middle"]];
-      return Plot.plot(base(width, 170, {
+      return plotted(base(width, 170, {
         marginLeft: 48, marginRight: 14, marginTop: 10, marginBottom: 24,
         x: { domain: [-0.5, last + 0.5] }, y: { domain: d3.extent(ends), nice: true },
         marks: [
@@ -301,10 +315,13 @@ addEventListener("DOMContentLoaded", () => {
     return select;
   };
 
+  // As `table` of macros.html; the case and the backend come first.
   const numbers = (figure, headings, rows) => {
-    const head = make("tr", {}, ...headings.map(([text, right]) => make("th", { scope: "col", className: right ? "num" : "" }, make("button", { type: "button", textContent: text }))));
+    const place = (i) => (i < 2 ? ["lead", "key"][i] : headings[i][1] ? "num" : "");
+    const head = make("tr", {}, ...headings.map(([text], i) => make("th", { scope: "col", className: place(i) }, make("button", { type: "button", textContent: text }))));
     const body = rows.map((row) => make("tr", {}, ...row.map(([text, sort, tone], i) => {
-      const td = make("td", { textContent: text, className: `${headings[i][1] ? "num" : ""} ${tone ?? ""}`.trim() });
+      const td = make("td", { textContent: text, className: `${place(i)} ${tone ?? ""}`.trim() });
+      if (i === 1) td.append(make("small", { className: "lead-said", textContent: row[0][0] }));
       if (sort != null) td.dataset.sort = sort;
       return td;
     })));
@@ -367,8 +384,8 @@ addEventListener("DOMContentLoaded", () => {
         : "The two share no cell.";
       if (!rows.length) return clear();
       forest(figure, { rows, ref: 1, margin: constants.margin, unit: "ratio, now to before" }, "gross");
-      numbers(figure, [["ratio", 1], ["98 % interval", 1], ["verdict"], ["before", 1], ["now", 1], ["backend"], ["case"]], rows.map((row) => [
-        cell(row.gross), [row.gross ? span(row.gross) : ""], verdictCell(row.said), cell(row.before), cell(row.now), [name(row.label)], [row.place],
+      numbers(figure, [["case"], ["backend"], ["ratio", 1], ["98 % interval", 1], ["verdict"], ["before", 1], ["now", 1]], rows.map((row) => [
+        [row.place, null, "name"], [name(row.label), null, "name"], cell(row.gross), [row.gross ? span(row.gross) : ""], verdictCell(row.said), cell(row.before), cell(row.now),
       ]));
     };
     control(figure, "now", titles, state.now, (i) => { state.now = i; draw(); });
@@ -391,8 +408,8 @@ addEventListener("DOMContentLoaded", () => {
       rows.sort((a, b) => (b[mode]?.[0] ?? 0) - (a[mode]?.[0] ?? 0));
       const base = name(labels[state.against]);
       forest(figure, { rows, ref: 1, margin, unit: `ratio to ${base}`, modes: ["gross", "net"] }, mode);
-      numbers(figure, [["ratio", 1], ["99 % interval", 1], ["verdict"], ["net ratio", 1], ["backend"], ["case"]], rows.map((row) => [
-        cell(row.gross), [span(row.gross)], verdictCell(row.said), cell(row.net), [name(row.label)], [row.place],
+      numbers(figure, [["case"], ["backend"], ["ratio", 1], ["99 % interval", 1], ["verdict"], ["net ratio", 1]], rows.map((row) => [
+        [row.place, null, "name"], [name(row.label), null, "name"], cell(row.gross), [span(row.gross)], verdictCell(row.said), cell(row.net),
       ]));
     };
     control(figure, "against", labels.map(name), state.against, (i) => { state.against = i; draw(); });
@@ -426,6 +443,7 @@ addEventListener("DOMContentLoaded", () => {
     chart.draw();
   };
   press();
+  document.querySelectorAll(".undrawn").forEach((each) => each.remove());
 
   // A chart is drawn when it comes near the window, all before they are printed, and again when its width changes.
   const near_ = new IntersectionObserver((entries) => {
@@ -435,11 +453,15 @@ addEventListener("DOMContentLoaded", () => {
     }
   }, { rootMargin: "800px" });
   charts.forEach((chart) => near_.observe(chart.figure));
-  addEventListener("beforeprint", () => charts.filter((chart) => !chart.drawn).forEach(show));
+  // Paper is narrower than most windows, so its charts are drawn for it.
+  const main = document.querySelector("main");
+  addEventListener("beforeprint", () => { main.classList.add("paper"); charts.forEach(show); });
+  addEventListener("afterprint", () => { main.classList.remove("paper"); fit(); });
+  const fit = () => charts.filter((chart) => chart.drawn && chart.drawn !== chart.figure.querySelector(".plot").clientWidth).forEach(show);
   let waiting;
   addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => charts.filter((chart) => chart.drawn && chart.drawn !== chart.figure.querySelector(".plot").clientWidth).forEach(show), 120);
+    waiting = setTimeout(fit, 120);
   });
 
   // Tables: a click on a heading sorts, the next one turns round; what is empty stays last.
