@@ -140,9 +140,6 @@ class Engine:
         self._samples = ffi.new("am_actor_sample[]", len(program.actors))
         self._trouble = ffi.new("am_trouble *")
 
-    def layout(self) -> dict[str, Any]:
-        return {}
-
     def settle(self) -> None:
         """Fill the live sets."""
         self._run(lib.AM_SETTLE)

@@ -19,11 +19,11 @@ from allocmark.stats import Estimate, Verdict
 def against_one(view: View, base: str | None) -> Table | None:
     """Every backend of a run against ``base``, paired, the worst first; None where nothing is beside it."""
     rows = [
-        (case, cell, ratio, stats.paired_ratio(case.net(cell.cell.label), case.net(other.cell.label)))
+        (case, cell, ratio, case.summary.net_ratio(cell, other))
         for case in view.cases
         if (other := case.cell(base))
         for cell in map(case.cell, view.rivals)
-        if cell and cell is not other and (ratio := stats.paired_ratio(cell.values, other.values))
+        if cell and cell is not other and (ratio := case.summary.ratio(cell, other))
     ]
     table = Table.of(
         f"Ratios to {view.name(base)}, the worst first",
