@@ -209,8 +209,8 @@ def test_google_benchmark_compares_two_runs(simulate: Simulate, tmp_path: Path) 
         assert (test["time_pvalue"] < 0.01) == ("turbomem" in name)
 
 
-def test_google_benchmark_has_a_repetition_a_block(simulate: Simulate) -> None:
-    run = simulate(status=BROKEN, blocks=9)
+def test_google_benchmark_has_a_repetition_per_process(simulate: Simulate) -> None:
+    run = simulate(status=BROKEN, rounds=9)
     report = json.loads(export(run, "googlebenchmark"), parse_constant=pytest.fail)
     assert report["context"]["num_cpus"] == 2
     by_name: dict[str, list[dict[str, Any]]] = {}

@@ -83,12 +83,12 @@ def test_the_head_says_which_run_of_what_where(simulate: Simulate) -> None:
 def test_a_row_reads_as_its_figures(simulate: Simulate) -> None:
     text = render(simulate(noise=1e-6))
     row = rows(text, "turbomem")[0].split()
-    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, verdict = row[-11:]
+    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, told, verdict = row[-12:]
     assert float(low.strip("[,")) < float(gross) < float(high.strip("]"))
     assert float(net_low.strip("[,")) <= float(net) <= float(net_high.strip("]"))
     assert float(net) / float(gross) == pytest.approx((1.51 - 0.61) / 1.51, rel=0.01)
     assert (ratio, ratio_low, ratio_high) == ("0.184", "[0.184,", "0.184]")
-    assert (net_ratio, verdict) == ("0.119", "faster")
+    assert (net_ratio, told, verdict) == ("0.119", "2%", "faster")
     assert rows(text, "glibc:default")[0].endswith("baseline")
     assert rows(text, "null")[0].endswith("floor")
 
@@ -98,7 +98,7 @@ def test_parameters_that_do_not_change_are_in_the_title(simulate: Simulate) -> N
     assert "burst  (touch=0)" in text
     assert "mixed_sizes  (lifetime=random)" in text
     heads = ["burst", "keep", "backend", "ns/object", "95 % interval", "net", "net 95 % interval"]
-    heads += ["ratio", "99 % interval", "net ratio", "verdict"]
+    heads += ["ratio", "99 % interval", "net ratio", "tells", "verdict"]
     assert heads in [re.split("  +", line) for line in text.splitlines()]
     # And one that changes is said once a case.
     starts = re.findall(r"^ *(\d+) +(\d+) +null", text, re.MULTILINE)
@@ -117,13 +117,37 @@ def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulat
 
 
 def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
-    text = render(simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 20: ["descheduled"]}))
+    text = render(simulate(rounds=20, changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]}))
     assert "core-to-core distance: 58 ns for" in text
     aside = "in 4 the core-to-core distance changed, in 2 it was not that of most blocks"
-    assert f"Not used: 6 of 32 blocks; {aside}." in text
-    # Three cases of six cells with two marked samples in each; in the last table block 10 counts, too.
-    head = "burst  (touch=0)\ndisturbed: 36 of 576 samples (descheduled, steal); they count like the others\n\n"
+    assert f"Not used: 6 of 40 blocks; {aside}." in text
+    # Three cases of six cells with two marked samples in each.
+    head = "burst  (touch=0)\ndisturbed: 36 of 720 samples (descheduled, steal); they count like the others, but"
     assert head in text
+
+
+def test_mostly_disturbed_samples_give_no_verdict_and_a_headline(simulate: Simulate) -> None:
+    text = render(simulate(per_block=1, disturbed={number: ["steal"] for number in range(15)}), "glibc", 120)
+    assert "disturbed: 270 of 288 samples (steal)" in text
+    assert rows(text, "turbomem")[0].endswith("cannot tell")
+    told = "turbomem at burst=1 keep=128 touch=0: no verdict, as 15 of 16 samples were disturbed: use a quieter machine."
+    assert told in " ".join(text.split())
+
+
+def test_slow_processes_are_counted(simulate: Simulate) -> None:
+    text = render(simulate(rounds=40, slow={"turbomem:default": 30}), "glibc", 200)
+    slow, n = map(int, re.search(r"(\d+) of (\d+) cost 2x$", rows(text, "turbomem")[0]).groups())
+    assert 4 <= slow <= 20
+    assert n == 40
+    assert not rows(text, "glibc:no-tcache")[0].endswith("x")
+    assert "slow processes: so many of a cell's processes" in text
+
+
+def test_a_floor_that_a_backend_undercuts_gives_no_net(simulate: Simulate) -> None:
+    text = render(simulate(scale={"null:default": 3.0}), "glibc", 200)
+    burst = text.split("burst  (")[1].split("mixed_sizes")[0]
+    assert "No net at burst=1 keep=128 touch=0: turbomem:default costs less than the floor here" in burst
+    assert "No net at burst=32 keep=128" not in burst
 
 
 def test_a_quiet_run_has_no_such_notes(simulate: Simulate) -> None:
@@ -134,18 +158,20 @@ def test_a_quiet_run_has_no_such_notes(simulate: Simulate) -> None:
     assert "(low, high)" not in text
 
 
-def test_too_few_blocks_show_a_range_and_no_verdict(simulate: Simulate) -> None:
-    text = render(simulate(blocks=4, finished=2))
+def test_too_few_rounds_show_a_range_and_no_verdict(simulate: Simulate) -> None:
+    text = render(simulate(rounds=4, finished=2))
     assert re.search(r"turbomem .*\(\d\.\d+, \d\.\d+\).*cannot tell$", text, re.MULTILINE)
-    assert "(low, high): the lowest and the highest block" in text
+    assert "(low, high): the lowest and the highest process" in text
+    assert "Fewer than 8 rounds give no verdict" in text
     assert "Not measured: 5 of 7 cases in the plan." in text
 
 
-def test_a_baseline_without_figures_leaves_no_ratios_and_says_so(simulate: Simulate) -> None:
+def test_a_baseline_without_figures_is_replaced_and_that_is_said(simulate: Simulate) -> None:
     text = render(simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc")
     table = text.split("mixed_sizes  (")[1].split("cross_core_free")[0]
-    assert "ratio " not in table.splitlines()[2]
-    assert "No ratios at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory." in table
+    told = "Ratios are to glibc:no-tcache at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory."
+    assert told in " ".join(table.split())
+    assert rows(table, "glibc:no-tcache")[0].endswith("baseline")
     with pytest.raises(UsageError, match="'tcmalloc' is not in"):
         render(simulate(), "tcmalloc")
 
@@ -155,7 +181,7 @@ def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None
     narrow, wide = render(run, width=80), render(run, width=200)
     assert f"  unavailable: {NO_PAGES}\n" in wide
     assert "Not shown" not in wide
-    assert "net 95 % interval, 95 % interval, net ratio, 99 % interval." in " ".join(narrow.split())
+    assert "Not shown, to stay within 80 columns: net 95 % interval, net ratio, 95 % interval, tells, 99 % interval." in " ".join(narrow.split())
     assert re.search(r" unavailable: no free huge pages .*\.\.\.$", narrow, re.MULTILINE)
     assert max(map(len, narrow.splitlines())) <= 80
     for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):
@@ -181,7 +207,7 @@ def test_in_a_narrow_terminal_the_new_tables_fit(simulate: Simulate) -> None:
 
 
 def test_where_baselines_differ_each_row_names_its_own(simulate: Simulate) -> None:
-    text = render(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    text = render(simulate(rounds=40, noise=0.001), "dpdk_ring:*")
     burst = text.split("\n\n")[2]
     assert [row.split()[-1] for row in rows(burst, "turbomem")] == [
         "dpdk_ring:ring_mp_mc",
