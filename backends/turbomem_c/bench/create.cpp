@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Seconds to create a pool of 1,048,576 objects of 2,176 bytes on 2 MB pages, TurboMem's ways and DPDK's in
-/// turn. Prints "ROUND NAME SECONDS"; create.py builds it, reserves pages, and makes a table.
+/// turn, in an order that depends on the round. Prints "NAME SECONDS"; create.py builds it, reserves pages,
+/// starts it for every round, and makes a table.
 ///
-///     create ROUNDS
+///     create ROUND
 #include "turbomem/pool.hpp"
 
 #include <rte_eal.h>
@@ -89,8 +90,8 @@ void start_dpdk() {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) fail("usage: create ROUNDS");
+    if (argc < 2) fail("usage: create ROUND");
+    const auto round = static_cast<std::size_t>(std::atoi(argv[1]));
     start_dpdk();
     using turbomem::page_kind;
     std::vector<std::pair<const char *, std::function<double()>>> ways{
@@ -103,12 +104,9 @@ int main(int argc, char **argv) {
     };
     try {
         for (auto &[name, way] : ways) way(); // code, and the heap's pages
-        for (int round = 0; round < rounds; ++round) {
-            for (std::size_t i = 0; i < ways.size(); ++i) {
-                const auto &[name, way] = ways[(i + static_cast<std::size_t>(round)) % ways.size()];
-                std::printf("%d %s %.6f\n", round, name, way());
-                std::fflush(stdout);
-            }
+        for (std::size_t i = 0; i < ways.size(); ++i) {
+            const auto &[name, way] = ways[(i + round) % ways.size()];
+            std::printf("%s %.6f\n", name, way());
         }
     } catch (const turbomem::error &e) {
         fail(e.what());

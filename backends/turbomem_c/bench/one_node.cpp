@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Nanoseconds per object for one get and one put, through an exchange and through a numa_exchange of one
-/// node: what the NUMA policies cost where there is nothing for them to do. Prints "ROUND NAME NS";
-/// one_node.py makes tables.
+/// node: what the NUMA policies cost where there is nothing for them to do. Prints "NAME NS";
+/// one_node.py starts it for every round and makes tables.
 ///
-///     one_node ROUNDS
+///     one_node ROUND
 #include "turbomem/exchange/numa_exchange.hpp"
 
 #include <cstdio>
@@ -57,36 +57,34 @@ double sample(Cache &c, std::vector<void *> &held, std::uint32_t keep, std::uint
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) return std::fputs("usage: one_node ROUNDS\n", stderr), 1;
+    if (argc < 2) return std::fputs("usage: one_node ROUND\n", stderr), 1;
+    const unsigned round = static_cast<unsigned>(std::atoi(argv[1]));
     using namespace turbomem;
     const topology one = topology::pretend({{.id = 0}});
     const pin here(pin::allowed().front());
     const mapping memory(objects * stride, {.kind = page_kind::thp}, one, numa_mode::preferred);
-    std::minstd_rand random(1);
-    for (int round = 0; round < rounds; ++round) {
-        // Where a cache comes to lie beside what it copies decides more than what is compared; so it lies
-        // somewhere else in every round.
-        const auto elsewhere = [&] { return std::make_unique<char[]>(random() % 8192); };
-        const auto gap = elsewhere();
-        exchange plain(options);
-        const auto another = elsewhere();
-        numa_exchange nodes(options, numa_mode::preferred, memory, stride, one);
-        const auto third = elsewhere();
-        std::vector<void *> held(8192);
-        plain.stock(memory.data(), stride, objects);
-        cache &a = plain.enter(0);
-        numa_cache &b = nodes.enter(0);
-        for (std::uint32_t keep : {128u, 8192u}) {
-            for (std::uint32_t n : {1u, 32u}) {
-                for (int k = 0; k < 2; ++k) {
-                    const bool numa = (k + round) % 2 != 0;
-                    const double ns = numa ? sample(b, held, keep, n) : sample(a, held, keep, n);
-                    std::printf("%d %s/bulk=%u,keep=%u %.5f\n", round, numa ? "numa" : "plain", n, keep, ns);
-                }
+    // Where a cache comes to lie beside what it copies decides more than what is compared; so it lies
+    // somewhere else in every round.
+    std::minstd_rand random(round + 1);
+    const auto elsewhere = [&] { return std::make_unique<char[]>(random() % 8192); };
+    const auto gap = elsewhere();
+    exchange plain(options);
+    const auto another = elsewhere();
+    numa_exchange nodes(options, numa_mode::preferred, memory, stride, one);
+    const auto third = elsewhere();
+    std::vector<void *> held(8192);
+    plain.stock(memory.data(), stride, objects);
+    cache &a = plain.enter(0);
+    numa_cache &b = nodes.enter(0);
+    for (std::uint32_t keep : {128u, 8192u}) {
+        for (std::uint32_t n : {1u, 32u}) {
+            for (unsigned k = 0; k < 2; ++k) {
+                const bool numa = (k + round) % 2 != 0;
+                const double ns = numa ? sample(b, held, keep, n) : sample(a, held, keep, n);
+                std::printf("%s/bulk=%u,keep=%u %.5f\n", numa ? "numa" : "plain", n, keep, ns);
             }
         }
-        nodes.leave(b);
-        plain.leave(a);
     }
+    nodes.leave(b);
+    plain.leave(a);
 }

@@ -12,6 +12,7 @@ from samples import collect, table
 
 if __name__ == "__main__":
     found = collect("one_node", int(sys.argv[1]) if len(sys.argv) > 1 else 60)
-    for case in sorted({name.split("/")[1] for name in found}):
+    cases = sorted({name.split("/")[1] for name in found})
+    for case in cases:
         print(f"\n{case}")
-        print(table({side: found[f"{side}/{case}"] for side in ("plain", "numa")}, "plain", "ns/object"))
+        print(table({side: found[f"{side}/{case}"] for side in ("plain", "numa")}, "plain", "ns/object", len(cases)))

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// Nanoseconds of processor time per object for one get and one put: through a thread's handle (slots), and
 /// through calls that find the cache of the thread or of the CPU. One thread that stays on its CPU, and two
-/// threads a CPU that may move. Prints "ROUND NAME NS"; per_cpu.py makes tables.
+/// threads a CPU that may move. Prints "NAME NS"; per_cpu.py starts it for every round and makes tables.
 ///
-///     per_cpu ROUNDS
+///     per_cpu ROUND
 #include "turbomem/per_cpu.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/pool.hpp"
@@ -79,31 +79,26 @@ template <class Pool> double sample(Pool &p, const shape &s) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) return std::fputs("usage: per_cpu ROUNDS\n", stderr), 1;
+    if (argc < 2) return std::fputs("usage: per_cpu ROUND\n", stderr), 1;
+    const unsigned round = static_cast<unsigned>(std::atoi(argv[1]));
     const unsigned many = 2 * static_cast<unsigned>(pin::allowed().size());
     std::vector<shape> shapes;
     for (std::uint32_t keep : {128u, 8192u}) {
         for (std::uint32_t bulk : {1u, 8u, 32u}) shapes.push_back({1, keep, bulk});
     }
     for (std::uint32_t bulk : {1u, 8u, 32u}) shapes.push_back({many, 8192, bulk});
-    for (int round = 0; round < rounds; ++round) {
-        const pool_options options{.object_size = 64, .objects = 8192ull * many + 8192, .max_threads = many};
-        by_slot slot(options);
-        by_thread thread(options);
-        by_cpu cpu(options);
-        if (cpu.threading_fallback() != nullptr)
-            return std::fprintf(stderr, "per_cpu: %s\n", cpu.threading_fallback()), 1;
-        for (const shape &s : shapes) {
-            for (int k = 0; k < 3; ++k) {
-                const int side = (k + round) % 3;
-                const double ns = side == 0   ? sample(slot, s)
-                                  : side == 1 ? sample(thread, s)
-                                              : sample(cpu, s);
-                const char *const names[] = {"slots", "per_thread", "per_cpu"};
-                std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[side], s.threads, s.keep,
-                            s.bulk, ns);
-            }
+    const pool_options options{.object_size = 64, .objects = 8192ull * many + 8192, .max_threads = many};
+    by_slot slot(options);
+    by_thread thread(options);
+    by_cpu cpu(options);
+    if (cpu.threading_fallback() != nullptr)
+        return std::fprintf(stderr, "per_cpu: %s\n", cpu.threading_fallback()), 1;
+    for (const shape &s : shapes) {
+        for (unsigned k = 0; k < 3; ++k) {
+            const unsigned side = (k + round) % 3;
+            const double ns = side == 0 ? sample(slot, s) : side == 1 ? sample(thread, s) : sample(cpu, s);
+            const char *const names[] = {"slots", "per_thread", "per_cpu"};
+            std::printf("%s/threads=%u,keep=%u,bulk=%u %.5f\n", names[side], s.threads, s.keep, s.bulk, ns);
         }
     }
 }

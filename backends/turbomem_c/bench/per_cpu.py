@@ -12,7 +12,8 @@ from samples import collect, table
 
 if __name__ == "__main__":
     found = collect("per_cpu", int(sys.argv[1]) if len(sys.argv) > 1 else 30)
-    for case in dict.fromkeys(name.split("/")[1] for name in found):
+    cases = dict.fromkeys(name.split("/")[1] for name in found)
+    for case in cases:
         print(f"\n{case}")
-        print(table({side: found[f"{side}/{case}"] for side in ("slots", "per_thread", "per_cpu")}, "per_thread",
-                    "ns/object"))  # fmt: skip
+        sides = {side: found[f"{side}/{case}"] for side in ("slots", "per_thread", "per_cpu")}
+        print(table(sides, "per_thread", "ns/object", 2 * len(cases)))
