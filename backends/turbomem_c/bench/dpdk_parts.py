@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `against_dpdk.py` measures: its parts, each a run in rounds of fresh processes.
 
-Starting DPDK takes most of a round. So samples are few and short, and a part has only the handlers that are likely to be
-the best there, rings and the stack. ``--all-handlers`` measures the others too, in the parts of `GRID`.
+Starting DPDK takes most of a round. So samples are few and short, and a part has only the handlers that are likely to
+be the best there, rings and the stack. ``--all-handlers`` measures the others too, in the parts of `GRID`.
 
 Verdicts on 168 cells, with an error of 1 % for all together, take 18 rounds; a budget only ends what takes far longer
 than it should.
