@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
-``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: all parts take about 45 minutes; each
+``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: all parts take about 40 minutes; each
 is a run of its own under DIR. One that was stopped goes on where it was, one that is there is only read. Ratios
 say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells together.
 
@@ -204,7 +204,9 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--quick", action="store_true", help="a few cells of each part in 3 minutes, to try it out")
     parser.add_argument(
-        "--all-handlers", action="store_true", help="every handler of DPDK, not only the likely best: 2 hours"
+        "--all-handlers",
+        action="store_true",
+        help="every handler of DPDK, not only the likely best, in the grids of cells: takes far longer",
     )
     parser.add_argument(
         "--budget",

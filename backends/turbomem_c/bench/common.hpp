@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// What the benchmarks here share. They print "ROUND NAME FIGURE"; samples.py builds them and makes tables.
+/// What the benchmarks here share. Each is started once for every round, as where a process lies in memory
+/// decides about its figures, and prints "ROUND NAME FIGURE". samples.py builds them and makes tables.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,10 @@
     std::exit(1);
 }
 
-/// The only argument of a benchmark.
-inline int rounds_of(int argc, char **argv) {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 0;
-    if (rounds < 1) fail("how many rounds?");
-    return rounds;
+/// The only argument of a benchmark: the number of its round, from 0.
+inline int round_of(int argc, char **argv) {
+    if (argc != 2) fail("which round?");
+    return std::atoi(argv[1]);
 }
 
 /// Nanoseconds of processor time, of the thread or of the process: what others do meanwhile is no part of it.

@@ -81,7 +81,7 @@ void start_dpdk() {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = rounds_of(argc, argv);
+    const int round = round_of(argc, argv);
     start_dpdk();
     using turbomem::page_kind;
     std::vector<std::pair<const char *, std::function<double()>>> ways{
@@ -94,12 +94,10 @@ int main(int argc, char **argv) {
     };
     try {
         for (auto &[name, way] : ways) way(); // code, and the heap's pages
-        for (int round = 0; round < rounds; ++round) {
-            for (std::size_t i = 0; i < ways.size(); ++i) {
-                const auto &[name, way] = ways[(i + static_cast<std::size_t>(round)) % ways.size()];
-                std::printf("%d %s %.6f\n", round, name, way());
-                std::fflush(stdout);
-            }
+        for (std::size_t i = 0; i < ways.size(); ++i) {
+            const auto &[name, way] = ways[(i + static_cast<std::size_t>(round)) % ways.size()];
+            std::printf("%d %s %.6f\n", round, name, way());
+            std::fflush(stdout);
         }
     } catch (const turbomem::error &e) {
         fail(e.what());

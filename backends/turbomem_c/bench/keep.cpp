@@ -114,7 +114,7 @@ double sample(const allocmark_backend &table, void *pool, const shape &s) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = rounds_of(argc, argv);
+    const int round = round_of(argc, argv);
     std::vector<shape> shapes;
     for (unsigned threads : {1u, 2u}) {
         if (threads > std::thread::hardware_concurrency()) continue;
@@ -143,13 +143,11 @@ int main(int argc, char **argv) {
             fail(error.message);
     }
 
-    for (int round = 0; round < rounds; ++round) {
-        for (const shape &s : shapes) {
-            for (std::size_t i = 0; i < names.size(); ++i) {
-                const double ns = sample(*tables[i], pools[i], s);
-                std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[i], s.threads, s.keep,
-                            s.bulk, ns);
-            }
+    for (const shape &s : shapes) {
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            const double ns = sample(*tables[i], pools[i], s);
+            std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[i], s.threads, s.keep, s.bulk,
+                        ns);
         }
     }
     for (std::size_t i = 0; i < names.size(); ++i) {

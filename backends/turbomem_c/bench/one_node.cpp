@@ -37,35 +37,33 @@ double sample(Cache &c, std::vector<void *> &held, std::uint32_t keep, std::uint
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = rounds_of(argc, argv);
+    const int round = round_of(argc, argv);
     using namespace turbomem;
     const topology one = topology::pretend({{.id = 0}});
     const pin here(pin::allowed().front());
     const mapping memory(objects * stride, {.kind = page_kind::thp}, one, numa_mode::preferred);
-    std::minstd_rand random(1);
-    for (int round = 0; round < rounds; ++round) {
-        // Where a cache comes to lie beside what it copies decides more than what is compared; so it lies
-        // somewhere else in every round.
-        const auto elsewhere = [&] { return std::make_unique<char[]>(random() % 8192); };
-        const auto gap = elsewhere();
-        exchange plain(options);
-        const auto another = elsewhere();
-        numa_exchange nodes(options, numa_mode::preferred, memory, stride, one);
-        const auto third = elsewhere();
-        std::vector<void *> held(8192);
-        plain.stock(memory.data(), stride, objects);
-        cache &a = plain.enter(0);
-        numa_cache &b = nodes.enter(0);
-        for (std::uint32_t keep : {128u, 8192u}) {
-            for (std::uint32_t n : {1u, 32u}) {
-                for (int k = 0; k < 2; ++k) {
-                    const bool numa = (k + round) % 2 != 0;
-                    const double ns = numa ? sample(b, held, keep, n) : sample(a, held, keep, n);
-                    std::printf("%d %s/bulk=%u,keep=%u %.5f\n", round, numa ? "numa" : "plain", n, keep, ns);
-                }
+    std::minstd_rand random(static_cast<unsigned>(round) + 1);
+    // Where a cache comes to lie beside what it copies decides more than what is compared; so it lies
+    // somewhere else in every round.
+    const auto elsewhere = [&] { return std::make_unique<char[]>(random() % 8192); };
+    const auto gap = elsewhere();
+    exchange plain(options);
+    const auto another = elsewhere();
+    numa_exchange nodes(options, numa_mode::preferred, memory, stride, one);
+    const auto third = elsewhere();
+    std::vector<void *> held(8192);
+    plain.stock(memory.data(), stride, objects);
+    cache &a = plain.enter(0);
+    numa_cache &b = nodes.enter(0);
+    for (std::uint32_t keep : {128u, 8192u}) {
+        for (std::uint32_t n : {1u, 32u}) {
+            for (int k = 0; k < 2; ++k) {
+                const bool numa = (k + round) % 2 != 0;
+                const double ns = numa ? sample(b, held, keep, n) : sample(a, held, keep, n);
+                std::printf("%d %s/bulk=%u,keep=%u %.5f\n", round, numa ? "numa" : "plain", n, keep, ns);
             }
         }
-        nodes.leave(b);
-        plain.leave(a);
     }
+    nodes.leave(b);
+    plain.leave(a);
 }

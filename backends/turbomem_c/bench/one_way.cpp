@@ -171,7 +171,7 @@ template <class Home> double sample(std::byte *memory, std::uint32_t hold) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = rounds_of(argc, argv);
+    const int round = round_of(argc, argv);
     auto memory = std::make_unique<std::byte[]>(std::size_t{objects} * stride);
     struct way {
         const char *name;
@@ -182,12 +182,10 @@ int main(int argc, char **argv) {
                         {"exchange-128", sample<by_exchange<128>>},
                         {"exchange-256", sample<by_exchange<256>>},
                         {"exchange-512", sample<by_exchange<512>>}};
-    for (int round = 0; round < rounds; ++round) {
-        for (std::uint32_t hold : {0u, 2048u}) {
-            for (std::size_t i = 0; i < std::size(ways); ++i) {
-                const way &w = ways[(i + static_cast<std::size_t>(round)) % std::size(ways)];
-                std::printf("%d %s/hold=%u %.5f\n", round, w.name, hold, w.sample(memory.get(), hold));
-            }
+    for (std::uint32_t hold : {0u, 2048u}) {
+        for (std::size_t i = 0; i < std::size(ways); ++i) {
+            const way &w = ways[(i + static_cast<std::size_t>(round)) % std::size(ways)];
+            std::printf("%d %s/hold=%u %.5f\n", round, w.name, hold, w.sample(memory.get(), hold));
         }
     }
 }

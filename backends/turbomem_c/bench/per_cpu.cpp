@@ -63,29 +63,25 @@ template <class Pool> double sample(Pool &p, const shape &s) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const int rounds = rounds_of(argc, argv);
+    const int round = round_of(argc, argv);
     const unsigned many = 2 * static_cast<unsigned>(pin::allowed().size());
     std::vector<shape> shapes;
     for (std::uint32_t keep : {128u, 8192u}) {
         for (std::uint32_t bulk : {1u, 8u, 32u}) shapes.push_back({1, keep, bulk});
     }
     for (std::uint32_t bulk : {1u, 8u, 32u}) shapes.push_back({many, 8192, bulk});
-    for (int round = 0; round < rounds; ++round) {
-        const pool_options options{.object_size = 64, .objects = 8192ull * many + 8192, .max_threads = many};
-        by_slot slot(options);
-        by_thread thread(options);
-        by_cpu cpu(options);
-        if (cpu.threading_fallback() != nullptr) fail(cpu.threading_fallback());
-        for (const shape &s : shapes) {
-            for (int k = 0; k < 3; ++k) {
-                const int side = (k + round) % 3;
-                const double ns = side == 0   ? sample(slot, s)
-                                  : side == 1 ? sample(thread, s)
-                                              : sample(cpu, s);
-                const char *const names[] = {"slots", "per_thread", "per_cpu"};
-                std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[side], s.threads, s.keep,
-                            s.bulk, ns);
-            }
+    const pool_options options{.object_size = 64, .objects = 8192ull * many + 8192, .max_threads = many};
+    by_slot slot(options);
+    by_thread thread(options);
+    by_cpu cpu(options);
+    if (cpu.threading_fallback() != nullptr) fail(cpu.threading_fallback());
+    for (const shape &s : shapes) {
+        for (int k = 0; k < 3; ++k) {
+            const int side = (k + round) % 3;
+            const double ns = side == 0 ? sample(slot, s) : side == 1 ? sample(thread, s) : sample(cpu, s);
+            const char *const names[] = {"slots", "per_thread", "per_cpu"};
+            std::printf("%d %s/threads=%u,keep=%u,bulk=%u %.5f\n", round, names[side], s.threads, s.keep,
+                        s.bulk, ns);
         }
     }
 }

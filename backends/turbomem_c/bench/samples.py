@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds a benchmark of this folder, runs it, and makes a table of the lines "ROUND NAME FIGURE" that it prints.
+"""Builds a benchmark of this folder, starts it once for every round, and makes a table of the lines "ROUND NAME FIGURE"
+that it prints.
 
     python backends/turbomem_c/bench/samples.py NAME [ROUNDS]
 
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from allocmark import get_include, stats
+from allocmark.output.text.figures import figure, interval
 
 HERE = Path(__file__).resolve().parent
 TABLE = [f"-I{get_include()}", *map(str, sorted(HERE.parent.glob("src/*.cpp")))]
@@ -39,26 +41,32 @@ def collect(name: str, rounds: int, flags: Sequence[str] = ()) -> dict[str, dict
         program = Path(folder) / name
         compiler = os.environ.get("CXX", "g++")
         built = subprocess.run([compiler, *FLAGS, HERE / f"{name}.cpp", "-o", program, *flags])
-        done = (
-            subprocess.run([program, str(rounds)], stdout=subprocess.PIPE, text=True) if not built.returncode else built
-        )
-    if done.returncode:
-        sys.exit(done.returncode)
-    for line in done.stdout.splitlines():
-        index, row, figure = line.split()
-        found[row][int(index)] = float(figure)
+        if built.returncode:
+            sys.exit(built.returncode)
+        for number in range(rounds):
+            # A process of its own: where it lies in memory decides about its figures.
+            done = subprocess.run([program, str(number)], stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                sys.exit(done.returncode)
+            for line in done.stdout.splitlines():
+                index, row, ns = line.split()
+                found[row][int(index)] = float(ns)
     return found
 
 
-def table(found: dict[str, dict[int, float]], baseline: str, unit: str) -> str:
-    """Medians with 95 % intervals, and ratios to the baseline, paired round by round, with 99 % intervals."""
+def ratio(values: Mapping[int, float], baseline: Mapping[int, float], ratios: int) -> stats.Estimate | None:
+    """Values divided by those of the baseline in the same round; ``ratios`` share the error of 1 %."""
+    logs = [stats.log_ratio(values[number], baseline[number]) for number in values if number in baseline]
+    return stats.final_look(logs, ratios)
+
+
+def table(found: Mapping[str, Mapping[int, float]], baseline: str, unit: str, ratios: int) -> str:
+    """Medians over rounds, and ratios to the baseline; ``ratios`` are in all tables that are printed."""
     rows = []
     for name, values in found.items():
-        e = stats.estimate(list(values.values()), 0.95)
-        row = [name, f"{e.value:.3g}", f"[{e.low:.3g}, {e.high:.3g}]"]
-        if name != baseline and (r := stats.paired_ratio(values, found[baseline])):
-            row += [f"{r.value:.3f}", f"[{r.low:.3f}, {r.high:.3f}]"]
-        rows.append(row)
+        median = stats.estimate(list(values.values()), stats.MEDIAN_CONFIDENCE)
+        compared = ratio(values, found[baseline], ratios) if name != baseline else None
+        rows.append([name, figure(median), interval(median), figure(compared), interval(compared)])
     return tabulate(rows, headers=["", unit, "95 %", f"to {baseline}", "99 %"], disable_numparse=True)
 
 
@@ -68,8 +76,9 @@ def main(name: str, *asked: str) -> None:
     for row, values in collect(name, int(asked[0]) if asked else rounds, flags).items():
         side, case = row.split("/")
         cases[case][side] = values
+    ratios = sum(len(sides) - 1 for sides in cases.values())
     for case, sides in cases.items():
-        print(f"\n{case}\n{table(sides, baseline, 'ns/object')}")
+        print(f"\n{case}\n{table(sides, baseline, 'ns/object', ratios)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packets per second that DPDK's testpmd forwards, with each mempool handler in turn.
 
-    .venv/bin/python backends/turbomem_c/bench/testpmd.py [HANDLER ...] [--rounds 20] [--seconds 0.3] [--only SCENE ...]
+    .venv/bin/python backends/turbomem_c/bench/testpmd.py [HANDLER ...] [--rounds 16] [--seconds 0.3] [--only SCENE ...]
 
-One testpmd per handler stays up and waits; they forward one after another, a fraction of a second each, in rounds that
-begin with another one every time, so that a drift of the machine meets all alike. Ratios are taken within a round.
+In every round each handler gets a fresh testpmd, which forwards for a fraction of a second: where a process lies in
+memory decides how fast it is. Rounds begin with another handler each, so that a drift of the machine meets all alike.
+Ratios are taken within a round, and the error of 1 % is for all of them together: that takes 15 rounds or more for all
+scenes and handlers.
 
 Nothing of this has a device: net_null makes packets out of nothing and drops them, net_ring hands them from one core
 to another. So the mempool has a larger part in it than with any real device, and no larger one can be had.
@@ -37,10 +39,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from samples import ratio
 from tabulate import tabulate
 
 import allocmark
 from allocmark import stats
+from allocmark.cli.arguments import positive
+from allocmark.output.text.figures import figure, interval
 from allocmark.system import machine
 
 HERE = Path(__file__).resolve().parent
@@ -53,6 +58,7 @@ PROMPT = b"testpmd> "
 
 TOLERATED = 0.02  # part of a sample that a forwarding thread may wait for its CPU
 TRIES = 5
+SHARES = 3  # processes that are asked for the part of the handler
 
 
 class TestpmdError(Exception):
@@ -244,42 +250,55 @@ class Testpmd:
                 self.process.wait()
 
 
-def measure(scene: Scene, handlers: Sequence[str], options: argparse.Namespace) -> list[list[str]]:
-    chosen = [h for h in handlers if scene.single or h != "ring_sp_sc"]
-    pages = 2 * (len(chosen) + 2) * (options.mbufs * 2560 // (2 << 20) + 16)
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        with ExitStack() if options.no_huge else borrowed_huge_pages(pages):
-
-            def begin(handler: str, clock: Path | None = None) -> Testpmd:
-                running = Testpmd(scene, handler, options, clock)
-                stack.callback(running.close)
-                return running
-
-            running = {handler: begin(handler) for handler in chosen}
-            files = {handler: Path(folder, handler) for handler in chosen}
-            timed = {handler: begin(handler, files[handler]) for handler in chosen} if options.share else {}
-        samples: dict[str, list[Sample]] = {handler: [] for handler in chosen}
-        shares: dict[str, list[float]] = {handler: [] for handler in chosen}
-        for number in range(options.rounds):
-            first = number % len(chosen)
-            for handler in chosen[first:] + chosen[:first]:
-                samples[handler].append(running[handler].calm_sample(options.seconds))
-        for handler, process in timed.items():
-            clock = Clock(files[handler])
-            shares[handler] = [process.calm_sample(options.seconds, clock).share for _ in range(5)]
-    return [row(scene, handler, samples, shares[handler]) for handler in chosen]
+@contextmanager
+def started(scene: Scene, handler: str, options: argparse.Namespace, clock: Path | None = None) -> Iterator[Testpmd]:
+    """A fresh testpmd, ended afterwards."""
+    pages = 4 * (options.mbufs * 2560 // (2 << 20) + 16)  # a limit: it takes what it needs
+    with ExitStack() if options.no_huge else borrowed_huge_pages(pages):
+        running = Testpmd(scene, handler, options, clock)
+    try:
+        yield running
+    finally:
+        running.close()
 
 
-def row(scene: Scene, handler: str, samples: dict[str, list[Sample]], shares: list[float]) -> list[str]:
+def legal(scene: Scene, handlers: Sequence[str]) -> list[str]:
+    return [h for h in handlers if scene.single or h != "ring_sp_sc"]
+
+
+def measure(scene: Scene, options: argparse.Namespace, ratios: int) -> list[list[str]]:
+    """The rows of a scene; ``ratios`` are taken in all scenes."""
+    chosen = legal(scene, options.handlers)
+    samples: dict[str, list[Sample]] = {handler: [] for handler in chosen}
+    for number in range(options.rounds):
+        first = number % len(chosen)
+        for handler in chosen[first:] + chosen[:first]:
+            with started(scene, handler, options) as running:
+                samples[handler].append(running.calm_sample(options.seconds))
+    shares = {handler: shares_of(scene, handler, options) if options.share else [] for handler in chosen}
+    return [row(scene, handler, samples, shares[handler], ratios) for handler in chosen]
+
+
+def shares_of(scene: Scene, handler: str, options: argparse.Namespace) -> list[float]:
+    """The handler's part of the time, in a few processes."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, handler)
+        for _ in range(SHARES):
+            with started(scene, handler, options, file) as running:
+                found.append(running.calm_sample(options.seconds, Clock(file)).share)
+    return found
+
+
+def row(scene: Scene, handler: str, samples: dict[str, list[Sample]], shares: list[float], ratios: int) -> list[str]:
     rates = {h: dict(enumerate(s.packets / 1e6 for s in taken)) for h, taken in samples.items()}
-    rate = stats.estimate(list(rates[handler].values()), 0.95)
-    ratio = stats.paired_ratio(rates[handler], rates[BASELINE]) if handler != BASELINE else None
-    text = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else "?"
+    rate = stats.estimate(list(rates[handler].values()), stats.MEDIAN_CONFIDENCE)
+    compared = ratio(rates[handler], rates[BASELINE], ratios) if handler != BASELINE else None
     return [
         scene.name,
         handler,
-        f"{rate.value:.2f} [{rate.low:.2f}, {rate.high:.2f}]",
-        text if handler != BASELINE else "",
+        f"{figure(rate)} {interval(rate)}",
+        f"{figure(compared)} {interval(compared)}".strip(),
         f"{100 * stats.median(shares):.1f} %" if shares else "",
         str(sum(sample.disturbed for sample in samples[handler]) or ""),
     ]
@@ -289,7 +308,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("handlers", nargs="*", default=HANDLERS, metavar="HANDLER", help=" ".join(HANDLERS))
     parser.add_argument("--only", nargs="+", choices=[s.name for s in SCENES], default=[s.name for s in SCENES])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=positive, default=16, help="processes of each handler (default 16)")
     parser.add_argument("--seconds", type=float, default=0.3, help="that a sample takes")
     parser.add_argument("--mbufs", type=int, default=65535)
     parser.add_argument("--mbcache", type=int, default=256, help="rte_mempool's per-lcore cache; testpmd's own is 250")
@@ -307,14 +326,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if shutil.which("dpdk-testpmd") is None:
             raise TestpmdError("dpdk-testpmd is not installed: apt-get install dpdk-dev")
-        rows = []
-        for scene in SCENES:
-            if scene.name not in options.only:
-                continue
-            if scene.cores > len(machine.usable_cpus()):
+        cpus = len(machine.usable_cpus())
+        scenes = [scene for scene in SCENES if scene.name in options.only]
+        for scene in scenes:
+            if scene.cores > cpus:
                 print(f"{scene.name}: takes {scene.cores} CPUs", file=sys.stderr)
-                continue
-            rows += measure(scene, options.handlers, options)
+        scenes = [scene for scene in scenes if scene.cores <= cpus]
+        ratios = sum(len(legal(scene, options.handlers)) - 1 for scene in scenes)
+        rows = []
+        for scene in scenes:
+            rows += measure(scene, options, max(ratios, 1))
             print(f"{scene.name}: {scene.about}", flush=True)
     except TestpmdError as error:
         print(f"testpmd.py: {error}", file=sys.stderr)
