@@ -20,42 +20,9 @@ from typing import Any
 import pytest
 
 from allocmark.errors import RunFileError, UsageError
-from allocmark.results.records import Block, MeasuredCase, MeasuredCell, PlannedCase, PlannedCell, RunHeader
 from allocmark.results.store import FILE_NAME, RunWriter, fresh_folder, newest_run, read_run
 from fixtures.simulated import edit_run
-
-BACKENDS = (PlannedCell("null", "default", floor=True), PlannedCell("glibc", "default", floor=False))
-
-
-def header(cases: int = 3) -> RunHeader:
-    settings = {"rounds": 3}
-    plan = tuple(PlannedCase(i, "burst", "d1", {"burst": i + 1}, 2, BACKENDS) for i in range(cases))
-    return RunHeader("r1", "2025-01-31T12:00:00Z", ["run", "burst"], 7, None, {"machine": {"cpu": "µ"}}, settings, plan)
-
-
-def case(index: int, samples: int = 6, number: int = 0) -> MeasuredCase:
-    """One round of a case."""
-    cells = tuple(
-        MeasuredCell(
-            case=index,
-            workload="burst",
-            parameters={"burst": index + 1},
-            backend=planned.backend,
-            variant=planned.variant,
-            floor=planned.floor,
-            version="1",
-            status="ok",
-            objects=1000,
-            samples=[1.5 + sample for sample in range(samples)],
-            blocks=[sample // 2 for sample in range(samples)],
-            disturbed={1: ["steal"]},
-            attestation={"pages": "thp"},
-            layouts=[{"round": number}],
-        )
-        for planned in BACKENDS
-    )
-    blocks = tuple(Block(58.0 + index, changed=block == 1, round=number) for block in range((samples + 1) // 2))
-    return MeasuredCase(index, cells, blocks, 2.0, 1.5, number)
+from fixtures.small_rounds import case, header
 
 
 def written(folder: Path, cases: int = 3, ended: bool = True) -> Path:
@@ -245,8 +212,9 @@ def test_rubbish_at_the_end_is_a_torn_tail(tmp_path: Path, tail: bytes) -> None:
 
 WRITER = """
 import sys
-sys.path[:0] = {places!r}
-from test_store import RunWriter, case, header
+sys.path.insert(0, {suite!r})
+from allocmark.results.store import RunWriter
+from fixtures.small_rounds import case, header
 with RunWriter.create({folder!r}, header(400)) as writer:
     print("ready", flush=True)
     for index in range(400):
@@ -259,8 +227,7 @@ def test_killed_at_any_moment_it_leaves_whole_rounds(tmp_path: Path) -> None:
     counts = []
     for attempt in range(12):
         folder = tmp_path / str(attempt)
-        places = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-        program = WRITER.format(places=places, folder=str(folder))
+        program = WRITER.format(suite=str(Path(__file__).parents[2]), folder=str(folder))
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

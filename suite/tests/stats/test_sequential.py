@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from allocmark.stats import ERROR, LOOKS, Verdict, gate_verdict, look
+from allocmark.stats import ERROR, LOOKS, Verdict, final_look, gate_verdict, least_rounds, look
 
 
 def test_nothing_is_said_before_the_first_look():
@@ -73,3 +73,10 @@ def test_slowdowns_are_found_and_never_pass(ratio, noise, least):
     said = [gate(random.Random(seed), ratio, noise) for seed in range(300)]
     assert said.count(Verdict.SLOWER) >= least * 300
     assert said.count(Verdict.SAME) + said.count(Verdict.FASTER) <= 3
+
+
+@pytest.mark.parametrize("ratios", [1, 5, 40, 1000])
+def test_with_the_least_rounds_a_difference_can_be_told(ratios):
+    n = least_rounds(ratios)
+    assert final_look([1.0] * n, ratios).covered
+    assert not final_look([1.0] * (n - 1), ratios).covered
