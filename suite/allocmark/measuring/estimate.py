@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from allocmark.errors import UsageError
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.passes import registry
-from allocmark.stats import LEAST_ROUNDS, LOOKS
+from allocmark.results.summary import ratios_of
+from allocmark.stats import LOOKS, least_rounds
 
 START_SECONDS = 0.4  #: until the processes of a round are set up, side by side, and until they have ended
 CELL_SECONDS = 0.03  #: of each process beside its samples
@@ -38,9 +40,10 @@ def run_seconds(cases: Sequence[CasePlan], request: Request) -> tuple[float, flo
 
 def check_budget(cases: Sequence[CasePlan], request: Request) -> None:
     """UsageError when the budget is too small for any verdict."""
-    least = sum(round_seconds(case, request) for case in cases) * min(LEAST_ROUNDS, request.rounds)
+    rounds = min(least_rounds(ratios_of(case.record for case in cases)), request.rounds)
+    least = math.ceil(rounds * sum(round_seconds(case, request) for case in cases))
     if request.budget is not None and request.budget < least:
         raise UsageError(
-            f"--budget {request.budget:g}s is too small: {LEAST_ROUNDS} rounds of {len(cases)} cases, without which no "
-            f"verdict is given, take about {least:.0f} s: raise it, or measure fewer cases"
+            f"--budget {request.budget:g}s is too small: {rounds} rounds of each case, without which there is no "
+            f"verdict, take about {least} s here: give --budget {least}s or more, or measure fewer cases"
         )

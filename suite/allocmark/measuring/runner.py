@@ -23,7 +23,7 @@ from allocmark.plugins import BUILTIN, Host
 from allocmark.results.records import RecordError, RunHeader
 from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
 from allocmark.results.summary import check_baseline, ratios_of
-from allocmark.stats import LEAST_ROUNDS
+from allocmark.stats import least_rounds
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
@@ -105,7 +105,7 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
         OpenCase(case, request, writer.header.baseline, ratios, writer.rounds_of(case.record.case))
         for case in plan.cases
     ]
-    clock = _Clock(cases, request, writer.seconds)
+    clock = _Clock(cases, request, least_rounds(ratios), writer.seconds)
     with _Interrupt() as interrupt:
         while open_cases := [case for case in cases if not case.done]:
             for case in open_cases:
@@ -132,10 +132,11 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
 class _Clock:
     """How much of a run is over, and how long the rest takes at most."""
 
-    def __init__(self, cases: Sequence[OpenCase], request: Request, before: float) -> None:
-        """``before``: seconds that the run took until it was stopped."""
+    def __init__(self, cases: Sequence[OpenCase], request: Request, least: int, before: float) -> None:
+        """``least``: rounds that a verdict takes. ``before``: seconds that the run took until it was stopped."""
         self._cases = cases
         self._budget = request.budget
+        self._least = least
         self._begun = time.monotonic() - before
         self._request = request
 
@@ -156,7 +157,7 @@ class _Clock:
 
     def is_spent(self, case: OpenCase) -> bool:
         """Whether the budget has no room for one more round of ``case``, and no case has too few for a verdict."""
-        if self._budget is None or any(len(each.rounds) < LEAST_ROUNDS and not each.done for each in self._cases):
+        if self._budget is None or any(len(each.rounds) < self._least and not each.done for each in self._cases):
             return False
         return self._spent + self._seconds(case) > self._budget
 

@@ -15,13 +15,12 @@ from allocmark.stats.estimates import (
 )
 from allocmark.stats.modes import Modes, modes
 from allocmark.stats.rounds import block_medians, difference, log_ratio, log_ratios, round_medians
-from allocmark.stats.sequential import ERROR, LEAST_ROUNDS, LOOKS, final_look, look
+from allocmark.stats.sequential import ERROR, LOOKS, final_look, least_rounds, look
 from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, smallest_seen, verdict
 
 __all__ = [
     "DISTANCE_TOLERANCE",
     "ERROR",
-    "LEAST_ROUNDS",
     "LOOKS",
     "MARGIN",
     "MEDIAN_CONFIDENCE",
@@ -38,6 +37,7 @@ __all__ = [
     "final_look",
     "gate_verdict",
     "geometric_mean",
+    "least_rounds",
     "log_ratio",
     "log_ratios",
     "look",

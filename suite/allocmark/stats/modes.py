@@ -11,7 +11,7 @@ from itertools import pairwise
 from allocmark.stats.estimates import median
 
 LEAST = 1.1  #: groups are at least this factor apart
-CLEAR = 3.0  #: and the gap between them is this many times as wide as the groups are on average
+CLEAR = 4.0  #: and the gap between them is this many times as wide as the groups are on average
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import count
 
 from allocmark.stats.estimates import RATIO_CONFIDENCE, Estimate, median, order_rank
 
 LOOKS = (12, 18, 27, 40, 60)  #: the numbers of rounds at which to look, each 1.5 times the one before
-LEAST_ROUNDS = 8  #: with fewer there is no verdict, and no interval
 ERROR = 1 - RATIO_CONFIDENCE  #: the share of runs in which some interval may miss its true ratio at some look
 
 
@@ -36,10 +36,20 @@ def final_look(logs: Sequence[float], ratios: int) -> Estimate | None:
     if n == 0:
         return None
     ordered = sorted(logs)
-    rank = order_rank(n, ERROR / (ratios * (len(LOOKS) + 1))) if n >= LEAST_ROUNDS else 0
+    rank = _rank(n, ratios)
     ends = (ordered[rank - 1], ordered[-rank]) if rank else (ordered[0], ordered[-1])
     found = (median(ordered), *ends)
     if not all(map(math.isfinite, found)):
         return None
     value, low, high = map(math.exp, found)
     return Estimate(value, low, high, n, covered=rank > 0)
+
+
+def least_rounds(ratios: int) -> int:
+    """With fewer rounds none of so many ``ratios`` has an interval, and so none a verdict."""
+    return next(n for n in count(1) if _rank(n, ratios))
+
+
+def _rank(n: int, ratios: int) -> int:
+    # Every look and the end have an equal part of the error.
+    return order_rank(n, ERROR / (ratios * (len(LOOKS) + 1)))

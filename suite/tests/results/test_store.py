@@ -20,48 +20,23 @@ from typing import Any
 import pytest
 
 from allocmark.errors import RunFileError, UsageError
-from allocmark.results.records import Block, MeasuredCase, MeasuredCell, PlannedCase, PlannedCell, RunHeader
 from allocmark.results.store import FILE_NAME, RunWriter, fresh_folder, newest_run, read_run
 from fixtures.simulated import edit_run
-
-BACKENDS = (PlannedCell("null", "default", floor=True), PlannedCell("glibc", "default", floor=False))
-
-
-def header(cases: int = 3) -> RunHeader:
-    plan = tuple(PlannedCase(i, "burst", "d1", {"burst": i + 1}, 2, BACKENDS) for i in range(cases))
-    return RunHeader("r1", "2025-01-31T12:00:00Z", ["run", "burst"], 7, None, {"machine": {"cpu": "µ"}}, {}, plan)
-
-
-def case(index: int, samples: int = 6) -> MeasuredCase:
-    cells = tuple(
-        MeasuredCell(
-            case=index,
-            workload="burst",
-            parameters={"burst": index + 1},
-            backend=planned.backend,
-            variant=planned.variant,
-            floor=planned.floor,
-            version="1",
-            status="ok",
-            objects=1000,
-            samples=[1.5 + sample for sample in range(samples)],
-            blocks=[sample // 2 for sample in range(samples)],
-            disturbed={1: ["steal"]},
-            attestation={"pages": "thp"},
-        )
-        for planned in BACKENDS
-    )
-    blocks = tuple(Block(58.0 + index, changed=block == 1) for block in range((samples + 1) // 2))
-    return MeasuredCase(index, cells, blocks, 2.0, 1.5)
+from fixtures.small_rounds import case, header
 
 
 def written(folder: Path, cases: int = 3, ended: bool = True) -> Path:
     with RunWriter.create(folder, header()) as writer:
         for index in range(cases):
-            writer.write_case(case(index))
+            writer.write_round(case(index))
         if ended:
             writer.end(9.0, 8.0, interrupted=False)
     return folder / FILE_NAME
+
+
+def in_file(writer: RunWriter) -> set[int]:
+    """The cases that have rounds."""
+    return {index for index in range(3) if writer.rounds_of(index)}
 
 
 def edited(folder: Path, edit: Callable[[list[Any]], None]) -> Path:
@@ -82,11 +57,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_run(run.path) == run
 
 
-def test_groups_are_read_in_the_order_of_the_plan(tmp_path: Path) -> None:
+def test_cases_are_read_in_the_order_of_the_plan(tmp_path: Path) -> None:
     with RunWriter.create(tmp_path, header()) as writer:
-        writer.write_case(case(2))
+        writer.write_round(case(2))
         swapped = case(0)
-        writer.write_case(replace(swapped, cells=swapped.cells[::-1]))
+        writer.write_round(replace(swapped, cells=swapped.cells[::-1]))
     assert read_run(tmp_path).cases == (case(0), case(2))
 
 
@@ -135,37 +110,37 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, change: dict
     with RunWriter.create(tmp_path, header()) as writer:
         before = writer.path.read_bytes()
         with pytest.raises(RunFileError, match="case 0: ") as caught:
-            writer.write_case(bad)
+            writer.write_round(bad)
         assert said in str(caught.value)
         assert writer.path.read_bytes() == before
-        writer.write_case(first)
-        with pytest.raises(RunFileError, match="case 0 is there already"):
-            writer.write_case(first)
+        writer.write_round(first)
+        with pytest.raises(RunFileError, match="round 0 of case 0 is there already"):
+            writer.write_round(first)
     assert read_run(tmp_path).cases == (first,)
 
 
-def test_a_full_disk_leaves_whole_groups(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_whole_rounds(tmp_path: Path) -> None:
     with RunWriter.create(tmp_path, header()) as writer:
-        writer.write_case(case(0))
+        writer.write_round(case(0))
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         # Room for half a case: the first write is short, the second fails.
         resource.setrlimit(resource.RLIMIT_FSIZE, (writer.path.stat().st_size + 300, limits[1]))
         try:
             with pytest.raises(RunFileError, match="cannot be written: File too large"):
-                writer.write_case(case(1))
+                writer.write_round(case(1))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
         assert read_run(tmp_path).damage == {}
-        writer.write_case(case(1))
+        writer.write_round(case(1))
     assert read_run(tmp_path).cases == (case(0), case(1))
 
 
 # A tail that was cut off
 
 
-def test_cut_off_anywhere_leaves_whole_groups_and_can_be_resumed(tmp_path: Path) -> None:
+def test_cut_off_anywhere_leaves_whole_rounds_and_can_be_resumed(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole").read_bytes()
     first = whole.index(b"\n") + 1
     ends = [i + 1 for i in range(len(whole)) if whole[i : i + 1] == b"\n"]
@@ -183,10 +158,10 @@ def test_cut_off_anywhere_leaves_whole_groups_and_can_be_resumed(tmp_path: Path)
             lines_before = whole[: max([first, *(end for end in closed if end <= cut)])].count(b"\n")
             assert run.damage == {lines_before + 1: "cut off here"}
         with RunWriter.resume(folder) as writer:
-            assert writer.done == set(range(complete))
+            assert in_file(writer) == set(range(complete))
             assert writer.header == header()
             for index in range(complete, 3):
-                writer.write_case(case(index))
+                writer.write_round(case(index))
             writer.end(9.0, 8.0, interrupted=False)
         again = (folder / FILE_NAME).read_bytes()
         assert again.splitlines()[:-1] == whole.splitlines()[:-1]
@@ -197,22 +172,22 @@ def test_cut_off_anywhere_leaves_whole_groups_and_can_be_resumed(tmp_path: Path)
         assert end.measured_seconds == pytest.approx(8.0 + sum(each.measured_seconds for each in before))
 
 
-def test_a_group_that_was_cut_short_is_read_and_measured_again(tmp_path: Path) -> None:
+def test_a_case_that_was_cut_short_is_read_and_measured_again(tmp_path: Path) -> None:
     with RunWriter.create(tmp_path, header()) as writer:
-        writer.write_case(case(0))
-        writer.write_case(replace(case(1), cut_short=True))
+        writer.write_round(case(0))
+        writer.write_round(replace(case(1), cut_short=True))
         writer.end(9.0, 8.0, interrupted=True)
     assert [each.cut_short for each in read_run(tmp_path).cases] == [False, True]
     with RunWriter.resume(tmp_path) as writer:
-        assert writer.done == {0}
-        writer.write_case(case(1))
+        assert in_file(writer) == {0}
+        writer.write_round(case(1))
     assert [each.cut_short for each in read_run(tmp_path).cases] == [False, False]
 
 
 def test_resuming_drops_the_end(tmp_path: Path) -> None:
     written(tmp_path, cases=2)
     with RunWriter.resume(tmp_path) as writer:
-        writer.write_case(case(2))
+        writer.write_round(case(2))
     run = read_run(tmp_path)
     assert (len(run.cases), run.end) == (3, None)
 
@@ -237,22 +212,22 @@ def test_rubbish_at_the_end_is_a_torn_tail(tmp_path: Path, tail: bytes) -> None:
 
 WRITER = """
 import sys
-sys.path[:0] = {places!r}
-from test_store import RunWriter, case, header
+sys.path.insert(0, {suite!r})
+from allocmark.results.store import RunWriter
+from fixtures.small_rounds import case, header
 with RunWriter.create({folder!r}, header(400)) as writer:
     print("ready", flush=True)
     for index in range(400):
-        writer.write_case(case(index, samples=200))
+        writer.write_round(case(index, samples=200))
 """
 
 
-def test_killed_at_any_moment_it_leaves_whole_groups(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_leaves_whole_rounds(tmp_path: Path) -> None:
     rng = random.Random(11)
     counts = []
     for attempt in range(12):
         folder = tmp_path / str(attempt)
-        places = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-        program = WRITER.format(places=places, folder=str(folder))
+        program = WRITER.format(suite=str(Path(__file__).parents[2]), folder=str(folder))
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
@@ -263,7 +238,7 @@ def test_killed_at_any_moment_it_leaves_whole_groups(tmp_path: Path) -> None:
         assert run.cases == tuple(case(index, samples=200) for index in range(len(run.cases)))
         counts.append(len(run.cases))
         with RunWriter.resume(folder) as writer:
-            writer.write_case(case(len(run.cases), samples=200))
+            writer.write_round(case(len(run.cases), samples=200))
         assert len(read_run(folder).cases) == len(run.cases) + 1
     # Else nothing was interrupted, or nothing was under way.
     assert any(0 < count < 400 for count in counts)
@@ -316,8 +291,8 @@ def test_a_file_of_the_first_format_is_read() -> None:
 
 
 def test_a_newer_format(tmp_path: Path) -> None:
-    file = edited(tmp_path, lambda lines: lines[0].update(format=3))
-    assert refused(file) == f"{file}:1: format 3 is newer than this allocmark reads (2): update allocmark"
+    file = edited(tmp_path, lambda lines: lines[0].update(format=4))
+    assert refused(file) == f"{file}:1: format 4 is newer than this allocmark reads (3): update allocmark"
 
 
 def test_members_that_are_not_known_are_left_alone(tmp_path: Path) -> None:
@@ -363,10 +338,10 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "damaged"),
     [
-        ([1], {3: "case 0 lacks null:default"}),
-        ([2], {3: "case 0 lacks glibc:default"}),
+        ([1], {3: "round 0 of case 0 lacks null:default"}),
+        ([2], {3: "round 0 of case 0 lacks glibc:default"}),
         ([4, 5, 6], {8: "the end of the run, but there is no usable record of burst burst=2"}),
-        ([4, 5], {5: "case 1 lacks null:default, glibc:default"}),
+        ([4, 5], {5: "round 0 of case 1 lacks null:default, glibc:default"}),
         ([3], {2: "null:default of case 0: the line of its case is missing"}),
         ([7, 8, 9, 10], {}),  # as after a kill
     ],
@@ -380,10 +355,10 @@ def test_what_was_deleted_is_missed_and_measured_again(
     found = told(file)
     assert {number: found.get(number) for number in damaged} == damaged
     with RunWriter.resume(tmp_path) as writer:
-        missing = sorted({0, 1, 2} - writer.done)
+        missing = sorted({0, 1, 2} - in_file(writer))
         assert missing == sorted({(number - 1) // 3 for number in gone if number < 10})
         for index in missing:
-            writer.write_case(case(index))
+            writer.write_round(case(index))
         writer.end(1.0, 1.0, interrupted=False)
     run = read_run(tmp_path)
     assert (run.cases, run.damage) == ((case(0), case(1), case(2)), {})
@@ -410,7 +385,7 @@ def test_what_was_deleted_is_missed_and_measured_again(
             "blocks[0].distance_ns: expected a number >= 0.001",
         ),
         (3, {"case": 7}, "case 7 is not in the plan of 3"),
-        (6, {"case": 0}, "case 0 is there for the second time"),
+        (6, {"case": 0}, "round 0 of case 0 is there for the second time"),
         (0, {"seed": "seven"}, "seed: expected a whole number, got a text"),
         (0, {"seed": True}, "seed: expected a whole number, got true or false"),
         (0, {"plan": [1]}, "plan[0]: expected an object, got a whole number"),
@@ -454,9 +429,9 @@ def test_a_missing_member(tmp_path: Path) -> None:
     assert told(file) == {3: 'missing required field "version"'}
 
 
-def test_a_group_twice_and_lines_after_the_end(tmp_path: Path) -> None:
+def test_a_round_twice_and_lines_after_the_end(tmp_path: Path) -> None:
     twice = edited(tmp_path / "twice", lambda lines: lines.extend(lines.pop() and lines[1:4]))
-    assert told(twice)[13] == "case 0 is there for the second time"
+    assert told(twice)[13] == "round 0 of case 0 is there for the second time"
     after = edited(tmp_path / "after", lambda lines: lines.append(lines[-1]))
     assert told(after) == {11: "the end of the run, but more lines follow"}
     early = edited(tmp_path / "early", lambda lines: lines.insert(3, lines.pop()))
@@ -477,7 +452,7 @@ def test_lines_of_older_files_have_no_checksum(tmp_path: Path) -> None:
     file.write_text("".join(bare))
     assert told(file) == {}
     with RunWriter.resume(tmp_path) as writer:
-        writer.write_case(case(2))
+        writer.write_round(case(2))
     assert (len(read_run(file).cases), told(file)) == (3, {})
     # Where the first line has one, all must.
     edited(tmp_path / "new", lambda lines: None)

@@ -5,20 +5,10 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import product
 
 import pytest
 
-from allocmark.stats import ERROR, LOOKS, Verdict, gate_verdict, look
-from allocmark.stats.sequential import _rank
-
-
-def test_the_rank_is_that_of_all_choices_of_signs():
-    sums = [sum(rank for rank, sign in enumerate(signs, 1) if sign) for signs in product((0, 1), repeat=8)]
-    for tail in (0.001, 0.004, 0.01, 0.025, 0.2):
-        rank = _rank(8, tail)
-        assert sum(s < rank for s in sums) / len(sums) <= tail < sum(s < rank + 1 for s in sums) / len(sums)
-    assert _rank(25, 0.025) == 90  # the published table has 89 as the largest sum that is still significant
+from allocmark.stats import ERROR, LOOKS, Verdict, final_look, gate_verdict, least_rounds, look
 
 
 def test_nothing_is_said_before_the_first_look():
@@ -83,3 +73,10 @@ def test_slowdowns_are_found_and_never_pass(ratio, noise, least):
     said = [gate(random.Random(seed), ratio, noise) for seed in range(300)]
     assert said.count(Verdict.SLOWER) >= least * 300
     assert said.count(Verdict.SAME) + said.count(Verdict.FASTER) <= 3
+
+
+@pytest.mark.parametrize("ratios", [1, 5, 40, 1000])
+def test_with_the_least_rounds_a_difference_can_be_told(ratios):
+    n = least_rounds(ratios)
+    assert final_look([1.0] * n, ratios).covered
+    assert not final_look([1.0] * (n - 1), ratios).covered

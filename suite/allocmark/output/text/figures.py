@@ -42,7 +42,7 @@ def figure(estimate: Estimate | None) -> str:
 
 def interval(estimate: Estimate | None) -> str:
     """``[low, high]`` to the decimals of the value, or ``(low, high)``: the range seen, not an interval."""
-    if estimate is None:
+    if estimate is None or estimate.n < 2:
         return ""
     places = decimals(estimate.value)
     ends = f"{estimate.low:.{places}f}, {estimate.high:.{places}f}"

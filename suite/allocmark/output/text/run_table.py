@@ -40,7 +40,7 @@ from allocmark.output.text.wording import (
 from allocmark.passes import registry
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import LEAST_ROUNDS, MARGIN, Distance
+from allocmark.stats import MARGIN, Distance, least_rounds
 
 # The columns of figures, in their order: a header, and what it shows of a cell.
 _FIGURES: Mapping[str, Callable[[CellSummary], str]] = {
@@ -200,14 +200,13 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
     rounds = sorted(case.measured.rounds for case in summaries)
     if rounds:
         taken = f"{rounds[0]}" if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
+        over = "from one process of each cell" if taken == "1" else f"the median over {taken} processes of each cell"
+        yield f"ns/object: nanoseconds per object, for all that the workload does with it, {over}."
+    least = least_rounds(summaries[0].ratios) if summaries else 0
+    if rounds and rounds[-1] < least and any(cell.ratio for case in summaries for cell in case.cells):
         yield (
-            "ns/object: nanoseconds per object, for all that the workload does with it: the median over "
-            f"{taken} processes of each cell, one in each round."
-        )
-    if rounds and rounds[-1] < LEAST_ROUNDS:
-        yield (
-            f"Fewer than {LEAST_ROUNDS} rounds give no verdict: the next process may cost twice as much for its whole "
-            "life."
+            f"No verdict: {'one process tells' if rounds[-1] == 1 else 'so few processes tell'} too little, as where a "
+            f"process lies in memory can double its cost. This run needs {least} rounds or more."
         )
     if floors:
         yield (
@@ -229,12 +228,13 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
     if any(cell.ratio for case in summaries for cell in case.cells):
         base = bases[0] if len(bases) == 1 else "the baseline"
         yield ratio_explained(base)
+    if any(cell.ratio and cell.ratio.covered for case in summaries for cell in case.cells):
         yield verdicts_explained("99 %", MARGIN)
         yield (
-            "99 %: in so many runs, all intervals contain the true ratios. tells: the smallest difference that these "
-            "rounds could have told."
+            "99 %: in so many runs of a hundred, the intervals of all ratios hold. tells: a difference smaller than "
+            "this could not have been told."
         )
-    if any(not e.covered for e in estimates):
+    if any(not e.covered and e.n > 1 for e in estimates):
         yield "(low, high): the lowest and the highest process, where there are too few rounds for an interval."
     if missing := len(run.header.plan) - len(run.cases):
         yield f"Not measured: {missing} of {counted(len(run.header.plan), 'case')} in the plan."

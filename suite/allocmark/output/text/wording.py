@@ -96,7 +96,7 @@ def medians_differ(case: CaseSummary, cell: CellSummary) -> float | None:
     medians may come from different rounds. Something else: outside the interval of the ratio, or across 1.
     """
     base = next((c.median for c in case.cells if c.cell.label == case.baseline), None)
-    if not (cell.ratio and cell.median and base and base.value):
+    if not (cell.ratio and cell.ratio.n > 1 and cell.median and base and base.value):
         return None
     quotient = cell.median.value / base.value
     ratio = cell.ratio
@@ -139,8 +139,8 @@ def machine_facts(environment: Mapping[str, Any]) -> str:
 def ratio_explained(base: str) -> str:
     """What ratios to ``base`` are."""
     return (
-        f"ratio: cost divided by that of {base} in the same round; below 1 is faster than {base}. net ratio: the same "
-        "for net costs, where these are certainly above 0."
+        f"ratio: cost divided by that of {base} in the same round; below 1 is faster. net ratio: the same for net "
+        "costs, where both are certainly above 0."
     )
 
 
