@@ -290,8 +290,8 @@ def _renamed(run: Run, old: str, new: str, folder: Path) -> Run:
 
 
 def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
-    before = simulate(blocks=24)
-    now = simulate(blocks=24, seed=8, scale={"turbomem:default": 1.4, "glibc:default": 0.5})
+    before = simulate(rounds=24)
+    now = simulate(rounds=24, seed=8, scale={"turbomem:default": 1.4, "glibc:default": 0.5})
     path = tmp_path / "report.html"
     write_report(now, path, before=before)
     opened = open_page(path)
@@ -313,9 +313,9 @@ def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Cal
 
 
 def test_two_runs_without_scripts(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
-    now = simulate(blocks=24, seed=8, scale={"turbomem:default": 1.4}, skip=1)
+    now = simulate(rounds=24, seed=8, scale={"turbomem:default": 1.4}, skip=1)
     path = tmp_path / "report.html"
-    write_report(now, path, before=simulate(blocks=24))
+    write_report(now, path, before=simulate(rounds=24))
     tables = []
     for scripts in (False, True):
         opened = open_page(path, scripts=scripts)

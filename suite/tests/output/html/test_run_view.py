@@ -26,7 +26,7 @@ def _link(kind: str, name: str) -> str:
 
 
 def test_the_fastest_alone(simulate: Simulate) -> None:
-    view = View.of(simulate(noise=0.001, blocks=40))
+    view = View.of(simulate(noise=0.001, rounds=40))
     found = [case.standing for case in view.cases]
     assert [standing.word for standing in found[:3]] == ["fastest"] * 3
     assert found[0].level == ("turbomem:default",)
@@ -35,14 +35,14 @@ def test_the_fastest_alone(simulate: Simulate) -> None:
 
 
 def test_who_is_level_with_the_fastest(simulate: Simulate) -> None:
-    view = View.of(simulate(noise=0.001, blocks=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
+    view = View.of(simulate(noise=0.001, rounds=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
     (case,) = view.cases
     assert case.standing.word == "same"
     assert set(case.standing.level) == {"turbomem:default", "dpdk_ring:ring_mp_mc"}
 
 
-def test_few_blocks_cannot_tell(simulate: Simulate) -> None:
-    view = View.of(simulate(blocks=5))
+def test_few_rounds_cannot_tell(simulate: Simulate) -> None:
+    view = View.of(simulate(rounds=5))
     assert {case.standing.word for case in view.cases} == {"cannot tell"}
     (count,) = (c for c in overview_page.counts(view) if c.label == "turbomem:default")
     assert (count.fastest, count.same, count.unsure, count.slower) == (0, 0, 7, 0)
@@ -79,7 +79,7 @@ def test_parameters_that_do_not_vary_are_said_once(simulate: Simulate) -> None:
 
 
 def test_a_backend_against_the_others(simulate: Simulate) -> None:
-    view = View.of(simulate(blocks=24))
+    view = View.of(simulate(rounds=24))
     backend = next(each for each in view.backends if each.name == "dpdk_ring")
     found = rivals(view, backend)
     assert len(found) == 2 * len(SHAPES)
@@ -139,8 +139,9 @@ def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> N
 
 
 def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> None:
-    for marked, told in ((15, []), (17, ["Most samples were disturbed: 714 of 1344 samples (steal)"])):
-        view = View.of(simulate(disturbed={index: ["steal"] for index in range(marked)}))
+    # Two samples in each of 16 rounds, of which the first may be marked.
+    for per_block, told in ((2, []), (1, ["Most samples were disturbed: 672 of 672 samples (steal)"])):
+        view = View.of(simulate(per_block=per_block, disturbed={number: ["steal"] for number in range(16)}))
         alerts = overview_page.overview(view, _link)["alerts"]
         assert [alert.partition(";")[0] for alert in alerts] == told
 

@@ -117,7 +117,9 @@ def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulat
 
 
 def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
-    text = render(simulate(rounds=20, changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]}))
+    text = render(
+        simulate(rounds=20, changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]})
+    )
     assert "core-to-core distance: 58 ns for" in text
     aside = "in 4 the core-to-core distance changed, in 2 it was not that of most blocks"
     assert f"Not used: 6 of 40 blocks; {aside}." in text
@@ -130,7 +132,9 @@ def test_mostly_disturbed_samples_give_no_verdict_and_a_headline(simulate: Simul
     text = render(simulate(per_block=1, disturbed={number: ["steal"] for number in range(15)}), "glibc", 120)
     assert "disturbed: 270 of 288 samples (steal)" in text
     assert rows(text, "turbomem")[0].endswith("cannot tell")
-    told = "turbomem at burst=1 keep=128 touch=0: no verdict, as 15 of 16 samples were disturbed: use a quieter machine."
+    told = (
+        "turbomem at burst=1 keep=128 touch=0: no verdict, as 15 of 16 samples were disturbed: use a quieter machine."
+    )
     assert told in " ".join(text.split())
 
 
@@ -181,7 +185,10 @@ def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None
     narrow, wide = render(run, width=80), render(run, width=200)
     assert f"  unavailable: {NO_PAGES}\n" in wide
     assert "Not shown" not in wide
-    assert "Not shown, to stay within 80 columns: net 95 % interval, net ratio, 95 % interval, tells, 99 % interval." in " ".join(narrow.split())
+    assert (
+        "Not shown, to stay within 80 columns: net 95 % interval, net ratio, 95 % interval, tells, 99 % interval."
+        in " ".join(narrow.split())
+    )
     assert re.search(r" unavailable: no free huge pages .*\.\.\.$", narrow, re.MULTILINE)
     assert max(map(len, narrow.splitlines())) <= 80
     for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):

@@ -12,6 +12,7 @@ from allocmark import stats
 from allocmark.output.html.page_tables import Column, Datum, Table, member, percent
 from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import plain
+from allocmark.results.summary import ratios_of
 
 _OUTPUTS = {"-o", "--output", "--json"}  # where a run was written is no part of repeating it
 _SEVERITY = {"missing": "bad", "warn": "warn", "note": "muted", "ok": "good"}  # the worst first, and how each is shown
@@ -22,7 +23,7 @@ def method_page(view: View) -> dict[str, Any]:
     environment = {k: v for k, v in view.run.header.environment.items() if k != "doctor"}
     return {
         "command": command(view),
-        "figures": figures(),
+        "figures": figures(ratios_of(view.run.header.plan)),
         "doctor": doctor(view),
         "environment": _facts("The machine and its system when the run began", environment),
         "settings": _facts("Settings of the run", view.run.header.settings),
@@ -86,13 +87,13 @@ def doctor(view: View) -> Table | None:
     )
 
 
-def figures() -> dict[str, str]:
-    """The constants of the method, as the text cites them."""
+def figures(ratios: int = 1) -> dict[str, str]:
+    """The constants of the method, as the text cites them, for a run with so many ``ratios``."""
     return {
         "median": percent(stats.MEDIAN_CONFIDENCE),
         "ratio": percent(stats.RATIO_CONFIDENCE),
         "margin": percent(stats.MARGIN),
         "unpaired": percent(stats.UNPAIRED_MARGIN),
         "distance": percent(stats.DISTANCE_TOLERANCE),
-        "least": str(stats.LEAST_ROUNDS),
+        "least": str(stats.least_rounds(ratios)),
     }
