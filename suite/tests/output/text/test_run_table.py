@@ -173,7 +173,10 @@ def test_too_few_rounds_show_a_range_and_no_verdict(simulate: Simulate) -> None:
 def test_a_baseline_without_figures_is_replaced_and_that_is_said(simulate: Simulate) -> None:
     text = render(simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc")
     table = text.split("mixed_sizes  (")[1].split("cross_core_free")[0]
-    told = "Ratios are to glibc:no-tcache at sizes=imix lifetime=random: the baseline glibc:default is failed: out of memory."
+    told = (
+        "Ratios are to glibc:no-tcache at sizes=imix lifetime=random: the baseline glibc:default is failed: "
+        "out of memory."
+    )
     assert told in " ".join(table.split())
     assert rows(table, "glibc:no-tcache")[0].endswith("baseline")
     with pytest.raises(UsageError, match="'tcmalloc' is not in"):
