@@ -79,19 +79,15 @@ template <uint32_t kN> void copy_ends(void **to, void *const *from, uint32_t n) 
     copy<kN>(to + n - kN, from + n - kN);
 }
 
-/** In this order: one branch more is most of what a pointer costs. A call of memcpy pays from 33 on. */
+/** In this order: at bulk 1 a branch costs a third of a nanosecond. A call of memcpy pays from 17 on. */
 inline void copy(void **to, void *const *from, uint32_t n) {
-    if (n == 1)
+    if (n == 1) [[likely]]
         *to = *from;
-    else if (n == 8)
+    else if (n == 8) [[likely]]
         copy<8>(to, from);
-    else if (n == 32)
-        copy<32>(to, from);
-    else if (n > 32)
+    else if (n > 16)
         std::memcpy(to, from, n * sizeof *to);
-    else if (n >= 16)
-        copy_ends<16>(to, from, n);
-    else if (n >= 8)
+    else if (n > 8)
         copy_ends<8>(to, from, n);
     else if (n >= 4)
         copy_ends<4>(to, from, n);
