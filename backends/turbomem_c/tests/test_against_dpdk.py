@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
+import against_dpdk
 import pytest
 
 from allocmark.stats import Estimate
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import against_dpdk
 
 RNG = random.Random(4)
 
