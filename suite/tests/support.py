@@ -41,6 +41,13 @@ def setting(**values: object) -> list[str]:
     return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
+def output(*command: str | Path, **options: Any) -> str:
+    """What a command prints, which has to succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def started(folder: Path, plugins: Path, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
     """``allocmark ARGUMENTS`` in a folder, running."""
     environment = {**os.environ, "PYTHONPATH": str(plugins), "TERM": "xterm", "COLUMNS": "140"}
