@@ -199,11 +199,6 @@ def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(
     assert len(cell["attestation"]["cpus"]) == 1  # three actors, all on one
 
 
-def test_the_same_seed_compiles_to_the_same_cases(allocmark_command, mutants):
-    arguments = ["workloads", "show", "mixed_sizes", "--short"]
-    assert allocmark_command(*arguments).stdout == allocmark_command(*arguments).stdout
-
-
 def test_a_torn_run_file_shows_what_is_whole_and_resumes(allocmark_command, mutants, tmp_path):
     arguments = ["run", *SMALL, "--set", "keep=64,128,256", *BRIEF, "-o", "here"]
     assert allocmark_command(*arguments, plugins=[mutants]).returncode == 0
