@@ -121,7 +121,7 @@ def _distribution(entry: EntryPoint) -> str:
 def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str, importer: Callable[[], Any]) -> None:
     plugin = None
     try:
-        plugin = _import(importer)
+        plugin = _guarded("failed to import", importer)
         _register(manager, name, plugin)
         others = [p for p in manager.get_plugins() if p is not plugin]
         backends = _backends(_call(manager, "allocmark_backends", others), host.backends)
@@ -159,13 +159,14 @@ def _refuse_unmarked(plugin: Any) -> None:
             raise _RefusedError(f"its function {name} is not marked as a hook: write @allocmark.hookimpl above it")
 
 
-def _import(importer: Callable[[], Any]) -> Any:
+def _guarded(failure: str, call: Callable[[], _T]) -> _T:
+    """The result of a plugin's code; whatever it raises is why the plugin cannot be used."""
     try:
-        return importer()
+        return call()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        raise _RefusedError(f"failed to import: {_brief(error)}") from error
+    except BaseException as error:  # a plugin may even call sys.exit
+        raise _RefusedError(f"{failure}: {_brief(error)}") from error
 
 
 def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
@@ -188,13 +189,8 @@ def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
 
 def _call(manager: pluggy.PluginManager, hook: str, others: Sequence[Any]) -> list[Any]:
     """The hook's result from the one plugin that is not in ``others``."""
-    try:
-        results = manager.subset_hook_caller(hook, others)()
-        return [item for result in results for item in result]
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # see _import
-        raise _RefusedError(f"its hook {hook} failed: {_brief(error)}") from error
+    caller = manager.subset_hook_caller(hook, others)
+    return _guarded(f"its hook {hook} failed", lambda: [item for result in caller() for item in result])
 
 
 def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:

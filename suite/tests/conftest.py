@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,16 +75,15 @@ Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def allocmark_command(tmp_path: Path) -> Runner:
-    """Runs ``allocmark ARGUMENTS`` in an empty folder; ``plugins`` are folders on the path."""
+    """Runs ``allocmark ARGUMENTS`` in an empty folder, or another; ``plugins`` are folders on the path."""
 
     def run(
-        *arguments: str | Path, plugins: list[Path] | None = None, timeout: float = 240
+        *arguments: str | Path, plugins: Sequence[Path] = (), cwd: Path = tmp_path, timeout: float = 240
     ) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join(map(str, plugins or []))
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, plugins))},
             capture_output=True,
             text=True,
             timeout=timeout,

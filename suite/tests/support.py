@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 _HEAD = """
 import allocmark
@@ -31,6 +34,24 @@ def make_plugin(folder: Path, name: str, code: str, value: str | None = None) ->
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: allocmark-test-{name}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[allocmark]\n{name} = {value or module}\n")
     return folder
+
+
+def setting(**values: object) -> list[str]:
+    """The options that give values to parameters of a workload."""
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+
+
+def output(*command: str | Path, **options: Any) -> str:
+    """What a command prints, which has to succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def started(folder: Path, plugins: Path, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+    """``allocmark ARGUMENTS`` in a folder, running."""
+    environment = {**os.environ, "PYTHONPATH": str(plugins), "TERM": "xterm", "COLUMNS": "140"}
+    return subprocess.Popen([sys.executable, "-m", "allocmark", *arguments], cwd=folder, env=environment, **options)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -4,23 +4,18 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import output
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "allocmark-freelist"
 
 
-def run(*command: str | Path, **environ: str) -> str:
-    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def allocmark(installed: Path, *arguments: str) -> str:
-    return run(Path(sys.executable).with_name("allocmark"), *arguments, PYTHONPATH=str(installed))
+    command = Path(sys.executable).with_name("allocmark")
+    return output(command, *arguments, env={**os.environ, "PYTHONPATH": str(installed)})
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +24,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("example")
     source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.so", "*.egg-info"))
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, source)
+    output(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, source)
     (wheel,) = folder.glob("*.whl")
-    run(*pip, "install", "--no-deps", "--target", folder / "site", wheel)
+    output(*pip, "install", "--no-deps", "--target", folder / "site", wheel)
     return folder / "site"
 
 

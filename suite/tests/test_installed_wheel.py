@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import sysconfig
 import venv
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support import output
 
 from asv_environment.harness import build_harness
 from fixtures import synthetic
@@ -47,21 +47,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def run(command: str | Path, *arguments: str | Path) -> str:
-        done = subprocess.run(
-            [folder / "venv" / "bin" / command, *arguments],
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return output(folder / "venv" / "bin" / command, *arguments, cwd=folder, env=environ)
 
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv" / "bin" / "python")]
     options = ["-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    subprocess.run([*pip, "install", *options, wheel], env=environ, check=True)
+    output(*pip, "install", *options, wheel, env=environ)
     run.folder, run.site = folder, site
     return run
 

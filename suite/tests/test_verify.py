@@ -7,23 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+from support import setting
 
-SMALL = ["--set", "pools.mbuf.objects=2000", "--set", "pools.mbuf.object_size=256", "--set", "pools.mbuf.alignment=64"]
-BURST = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", *SMALL]
-CROSS = [
-    "cross_core_free",
-    "--set",
-    "burst=8",
-    "--set",
-    "touch=64",
-    "--set",
-    "hold=0,64",
-    "--set",
-    "rx=1",
-    "--set",
-    "tx=1",
-    *SMALL,
-]
+SMALL = setting(**{"pools.mbuf.objects": 2000, "pools.mbuf.object_size": 256, "pools.mbuf.alignment": 64})
+BURST = ["burst", "--short", *setting(bulk=8, keep=128), *SMALL]
+CROSS = ["cross_core_free", *setting(burst=8, touch=64, hold="0,64", rx=1, tx=1), *SMALL]
+CROWD = ["cross_core_free", *setting(burst=8, touch=64, hold="0,64", rx=2, tx="1,2"), *SMALL, "--no-pin"]
 
 
 def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) -> list[dict]:
@@ -33,9 +22,6 @@ def verify(allocmark_command, mutants: Path, variant: str, workload: list[str]) 
     cells = json.loads(result.stdout)["cells"]
     assert result.returncode == (0 if all(cell["status"] == "ok" for cell in cells) else 1), result.stderr
     return cells
-
-
-CROWD = [*CROSS[: -len(SMALL) - 4], "--set", "rx=2", "--set", "tx=1,2", *SMALL, "--no-pin"]
 
 
 @pytest.mark.parametrize("workload", [BURST, CROSS, CROWD], ids=["burst", "cross_core_free", "more actors than cores"])

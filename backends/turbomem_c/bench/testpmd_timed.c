@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * The mempool handler `timed`: another one (TESTPMD_HANDLER names it), with a clock around its enqueue and
- * dequeue. What it read lies in a file (TESTPMD_CLOCK names it), shared with whoever maps it: cycles, calls
- * and objects, a line of cells for each lcore. A call moves hundreds of objects, so that the clock is not
- * felt.
+ * dequeue. What it read lies in a file (TESTPMD_CLOCK names it), shared with whoever maps it: the cycles of
+ * each lcore, a cache line each. A call moves hundreds of objects, so that the clock is not felt.
  */
 #include <rte_cycles.h>
 #include <rte_errno.h>
@@ -18,30 +17,27 @@
 #include <unistd.h>
 
 struct lcore_clock {
-    uint64_t cycles, calls, objects, hz;
+    uint64_t cycles, hz;
 } __rte_cache_aligned;
 
 static struct lcore_clock *clocks; /* RTE_MAX_LCORE and one for threads that are no lcore */
 static const struct rte_mempool_ops *handler;
 
-static void count(uint64_t since, unsigned objects) {
-    struct lcore_clock *clock = &clocks[RTE_MIN(rte_lcore_id(), (unsigned)RTE_MAX_LCORE)];
-    clock->cycles += rte_rdtsc() - since;
-    clock->calls++;
-    clock->objects += objects;
+static void count(uint64_t since) {
+    clocks[RTE_MIN(rte_lcore_id(), (unsigned)RTE_MAX_LCORE)].cycles += rte_rdtsc() - since;
 }
 
 static int enqueue(struct rte_mempool *pool, void *const *objects, unsigned n) {
     const uint64_t since = rte_rdtsc();
     const int result = handler->enqueue(pool, objects, n);
-    count(since, n);
+    count(since);
     return result;
 }
 
 static int dequeue(struct rte_mempool *pool, void **objects, unsigned n) {
     const uint64_t since = rte_rdtsc();
     const int result = handler->dequeue(pool, objects, n);
-    count(since, n);
+    count(since);
     return result;
 }
 

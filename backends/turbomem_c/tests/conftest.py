@@ -18,6 +18,11 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return Build.of("plain", tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
 def ffi() -> FFI:
     """The ABI as its header declares it."""
     ffi = FFI()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,3 +85,13 @@ def compiled_from_c(build: Build) -> Path:
     run(build.cxx, "-std=c++20", *flags, "-c", ROOT / "src" / "turbomem.cpp", "-o", objects[1])
     run(build.cxx, *flags, *objects, "-o", program)
     return program
+
+
+def assembly(source: Path | str, folder: Path, *flags: str) -> dict[str, str]:
+    """By symbol, the body of each function that the compiler makes of a file, or of a text."""
+    if isinstance(source, str):
+        text, source = source, folder / "source.cpp"
+        source.write_text(text)
+    out = folder / "assembly.s"
+    run(CXX, "-std=c++20", "-O2", *WARNINGS, *flags, "-S", source, "-o", out)
+    return dict(re.findall(r"^(\w+):\n(.*?)^\t\.size\t\1,", out.read_text(), re.M | re.S))

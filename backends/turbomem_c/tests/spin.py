@@ -43,17 +43,8 @@ def verify(model: str, folder: Path, *defines: str, progress: bool = False, larg
 
     said = run("spin", *(f"-D{d}" for d in defines), "-a", f"{model}.pml")
     assert "Error" not in said, said
-    run(
-        CC,
-        "-O1",
-        "-w",
-        "-DNP" if progress else "-DSAFETY",
-        *(["-DCOLLAPSE"] if large else []),
-        "-DVECTORSZ=2048",
-        "pan.c",
-        "-o",
-        "pan",
-    )
+    flags = ["-O1", "-w", "-DVECTORSZ=2048", "-DNP" if progress else "-DSAFETY", *(["-DCOLLAPSE"] if large else [])]
+    run(CC, *flags, "pan.c", "-o", "pan")
     out = run("./pan", DEPTH, "-w22", *(["-l"] if progress else []))
     assert "error: max search depth too small" not in out, out
     assert "out of memory" not in out, out

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
+import against_dpdk
+import dpdk_cells
+import dpdk_parts
 import pytest
 
 from allocmark import stats
@@ -20,11 +22,6 @@ from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, summarise
 from allocmark.stats import Estimate
 from fixtures.simulated import simulate  # noqa: F401
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import against_dpdk
-import dpdk_cells
-import dpdk_parts
 
 Simulate = Callable[..., Run]
 RNG = random.Random(4)

@@ -41,17 +41,10 @@ def test_address_sanitizer_is_silent_about_proper_use(asan: Path, name: str) -> 
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faults(plain: Build) -> Path:
     if shutil.which("valgrind") is None or not Path("/usr/include/valgrind/memcheck.h").exists():
         pytest.skip("Valgrind and its headers are not installed: apt install valgrind")
-    return compiled("faults", Build.of("plain", tmp_path_factory.mktemp("valgrind")))
-
-
-def valgrind(program: Path, fault: str) -> str:
-    command = ["valgrind", "--error-exitcode=9", program, fault]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == (0 if fault == "none" else 9), done.stderr
-    return done.stderr
+    return compiled("faults", plain)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +58,9 @@ def valgrind(program: Path, fault: str) -> str:
         ("read_uninitialised", ["depends on uninitialised value"]),
     ],
 )
-def test_valgrind_reports_the_access(plain: Path, fault: str, says: list[str]) -> None:
-    report = valgrind(plain, fault)
+def test_valgrind_reports_the_access(faults: Path, fault: str, says: list[str]) -> None:
+    command = ["valgrind", "--error-exitcode=9", faults, fault]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == (0 if fault == "none" else 9), done.stderr
     for text in says:
-        assert text in report
+        assert text in done.stderr

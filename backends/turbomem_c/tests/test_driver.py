@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
@@ -17,10 +16,12 @@ from pathlib import Path
 
 import allocmark_turbomem
 import pytest
+import testpmd
+
+import allocmark
 
 ROOT = Path(__file__).resolve().parents[1]
 DRIVER = Path(allocmark_turbomem.__file__).parent / "librte_mempool_turbomem.so"
-HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 NO_HUGE = ["--no-huge", "--no-shconf", "-m", "1024", "--iova-mode=va"]
 EAL = ["--no-pci", "--no-telemetry", "--log-level=pmd.mempool.turbomem:debug"]
 
@@ -50,10 +51,7 @@ def run(*command: str | Path, say: str = "") -> str:
 
 
 def compiled(source: Path, folder: Path) -> Path:
-    flags = [
-        shlex.split(subprocess.run(["pkg-config", what, "libdpdk"], check=True, capture_output=True, text=True).stdout)
-        for what in ("--cflags", "--libs")
-    ]
+    flags = [shlex.split(allocmark.pkg_config(what, "libdpdk") or "") for what in ("--cflags", "--libs")]
     program = folder / source.stem
     run(
         *(os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags[0]),
@@ -101,17 +99,11 @@ def test_transparent_huge_pages(handler: Path) -> None:
 @contextmanager
 def huge_pages(wanted: int) -> Iterator[None]:
     """So many pages of 2 MB can be mapped: surplus ones, which go when they are unmapped."""
-    limit = HUGE_PAGES / "nr_overcommit_hugepages"
-    if not os.access(limit, os.W_OK):
-        pytest.skip("huge pages may not be borrowed: needs root, and a writable /sys")
-    with limit.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        before = limit.read_text()
-        try:
-            limit.write_text(str(int((HUGE_PAGES / "surplus_hugepages").read_text()) + wanted))
+    try:
+        with testpmd.borrowed_huge_pages(wanted):
             yield
-        finally:
-            limit.write_text(before)
+    except testpmd.TestpmdError as error:
+        pytest.skip(str(error))
 
 
 def test_physical_addresses_are_refused(handler: Path) -> None:
@@ -167,18 +159,18 @@ def test_testpmd_forwards(mode: str, devices: list[str], plugin: Path, tmp_path:
     ]
     with (
         log.open("w") as output,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True) as testpmd,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True) as process,
     ):
-        assert testpmd.stdin is not None
-        print("start", file=testpmd.stdin, flush=True)
+        assert process.stdin is not None
+        print("start", file=process.stdin, flush=True)
         patience = time.monotonic() + 60
-        while "nb forwarding cores" not in log.read_text() and testpmd.poll() is None:
+        while "nb forwarding cores" not in log.read_text() and process.poll() is None:
             assert time.monotonic() < patience, log.read_text()
             time.sleep(0.05)
         time.sleep(1)
-        testpmd.communicate("stop\nquit\n", timeout=60)
+        process.communicate("stop\nquit\n", timeout=60)
     said = log.read_text()
-    assert testpmd.returncode == 0, said
+    assert process.returncode == 0, said
     assert "turbomem: mempool 'mb_pool_0': 8191 objects" in said
     sent = re.findall(r"Forward statistics for port \d +-+\s+RX.*\s+TX-packets: (\d+)", said)
     assert len(sent) == cores, said

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from native_programs import ROOT
@@ -20,7 +21,7 @@ HOLDS = {
     "depot, too few magazines": ("depot", ["OPERATIONS=4", "GUESTS=1", "MAGAZINES=3"]),
 }
 
-#: more threads; some minutes, some gigabytes
+#: some minutes, some gigabytes
 HOLDS_LONG = {
     "two threads on a stack, longer": ("tagged_stack", []),
     "three threads on a stack": ("tagged_stack", ["THREADS=3", "OPERATIONS=2"]),
@@ -62,21 +63,18 @@ WAITING_MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("case", HOLDS)
-def test_nothing_is_lost_or_handed_out_twice(case: str, tmp_path: Path) -> None:
-    model, defines = HOLDS[case]
-    found = verify(model, tmp_path, *defines)
-    print(f"{case}: {found}")
-    assert found.error == ""
+def with_long(cases: dict[str, Any], longer: dict[str, Any]) -> list[Any]:
+    marks = [pytest.mark.long, pytest.mark.timeout(1800)]
+    return [
+        *(pytest.param(*case, False, id=name) for name, case in cases.items()),
+        *(pytest.param(*case, True, id=name, marks=marks) for name, case in longer.items()),
+    ]
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("case", HOLDS_LONG)
-def test_nothing_is_lost_or_handed_out_twice_by_more_threads(case: str, tmp_path: Path) -> None:
-    model, defines = HOLDS_LONG[case]
-    found = verify(model, tmp_path, *defines, large=True)
-    print(f"{case}: {found}")
+@pytest.mark.parametrize(("model", "defines", "large"), with_long(HOLDS, HOLDS_LONG))
+def test_nothing_is_lost_or_handed_out_twice(model: str, defines: list[str], large: bool, tmp_path: Path) -> None:
+    found = verify(model, tmp_path, *defines, large=large)
+    print(found)
     assert found.error == ""
 
 
@@ -86,23 +84,11 @@ def test_nobody_waits_for_a_thread_that_stopped(case: str, tmp_path: Path) -> No
     assert verify(model, tmp_path, "KILL", *defines, progress=True).error == ""
 
 
-def caught(case: tuple[str, list[str], str], folder: Path, large: bool = False) -> None:
-    model, defines, says = case
-    found = verify(model, folder, *defines, large=large)
+@pytest.mark.parametrize(("model", "defines", "says", "large"), with_long(MUTANTS, MUTANTS_LONG))
+def test_mutant_is_caught(model: str, defines: list[str], says: str, large: bool, tmp_path: Path) -> None:
+    found = verify(model, tmp_path, *defines, large=large)
     assert "assertion violated" in found.error, found
     assert re.search(says, found.error), found
-
-
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_mutant_is_caught(mutant: str, tmp_path: Path) -> None:
-    caught(MUTANTS[mutant], tmp_path)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("mutant", MUTANTS_LONG)
-def test_mutant_that_needs_more_threads_is_caught(mutant: str, tmp_path: Path) -> None:
-    caught(MUTANTS_LONG[mutant], tmp_path, large=True)
 
 
 @pytest.mark.parametrize("mutant", WAITING_MUTANTS)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_programs import CXX, HEADERS, ROOT, WARNINGS, Build, compiled, compiled_from_c, run
+from native_programs import CXX, HEADERS, ROOT, WARNINGS, Build, assembly, compiled, compiled_from_c, run
 
 import allocmark
 
@@ -78,14 +78,12 @@ def test_each_header_stands_alone(header: str, tmp_path: Path) -> None:
 
 def test_a_thread_finds_its_cache_without_a_call(tmp_path: Path) -> None:
     """Thread-local storage is read in place, in a shared object too, and nothing is locked before the slow paths."""
-    source, assembly = tmp_path / "implicit.cpp", tmp_path / "implicit.s"
-    source.write_text(
+    source = (
         '#include "turbomem/per_thread.hpp"\n#include "turbomem/pool.hpp"\n'
         "using numbers = turbomem::pool<int, turbomem::threads::per_thread>;\n"
         'extern "C" int *get(numbers &p) { return p.try_allocate(); }\n'
     )
-    run(CXX, "-std=c++20", "-O2", "-fPIC", *WARNINGS, "-S", source, "-o", assembly)
-    body = assembly.read_text().split("\nget:\n", 1)[1].split(".size\tget,", 1)[0]
+    body = assembly(source, tmp_path, "-fPIC")["get"]
     assert "%fs:" in body
     assert "__tls" not in body
 
@@ -93,14 +91,11 @@ def test_a_thread_finds_its_cache_without_a_call(tmp_path: Path) -> None:
 def test_table_needs_no_look_up_on_the_measured_path(tmp_path: Path) -> None:
     """get_bulk and put_bulk call nothing but their own slow path, and lock nothing: no memcpy, no thread-local
     storage."""
-    assembly = tmp_path / "table.s"
-    flags = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fPIC", *WARNINGS, f"-I{allocmark.get_include()}"]
-    run(CXX, *flags, "-S", ROOT / "src" / "allocmark_table.cpp", "-o", assembly)
-    text = assembly.read_text()
+    flags = ["-O3", "-fvisibility=hidden", "-fPIC", f"-I{allocmark.get_include()}"]
+    functions = assembly(ROOT / "src" / "allocmark_table.cpp", tmp_path, *flags)
     for name in ("get", "put"):
         label = f"_ZN12_GLOBAL__N_113through_cache8{name}_bulkE"
-        (symbol,) = re.findall(rf"^({label}\w+):", text, re.M)
-        body = text.split(f"\n{symbol}:\n", 1)[1].split(f".size\t{symbol}", 1)[0]
+        (body,) = (body for symbol, body in functions.items() if symbol.startswith(label))
         assert "%fs:" not in body
         assert "\tlock" not in body
         assert "\txchg" not in body

@@ -186,18 +186,6 @@ def test_the_checked_table_keeps_its_word(table, ffi):
     table.native.fini()
 
 
-def test_alignment_is_honoured(table, ffi):
-    table.init(pages="base")
-    pool = table.pool(object_size=100, objects=50, alignment=4096, working_set=50, max_threads=1)
-    local = table.enter(pool, 0)
-    objects = ffi.new("void *[50]")
-    assert table.native.get_bulk(pool, local, objects, 50) == 0
-    assert all(int(ffi.cast("uintptr_t", o)) % 4096 == 0 for o in objects)
-    table.native.put_bulk(pool, local, objects, 50)
-    table.native.thread_leave(pool, local)
-    table.native.pool_destroy(pool)
-
-
 def test_unknown_options_and_slots_are_refused(table, ffi):
     assert table.init(pages="huge") == -errno.EINVAL
     assert "pages=huge is not known" in table.message()

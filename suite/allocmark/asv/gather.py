@@ -32,10 +32,7 @@ class Contents:
 
     def __add__(self, other: Contents) -> Contents:
         return Contents(
-            self.runs + other.runs,
-            self.history + other.history,
-            self.notes + other.notes,
-            self.conformance + other.conformance,
+            *(ours + theirs for ours, theirs in zip(vars(self).values(), vars(other).values(), strict=True))
         )
 
 

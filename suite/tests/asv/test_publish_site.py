@@ -21,8 +21,6 @@ from allocmark.errors import AllocmarkError, UsageError
 from allocmark.results.store import Run
 from fixtures import synthetic
 
-PLUGIN = ".allocmark.asv.publisher"
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -41,6 +39,11 @@ def with_run(project: Path, simulate: Callable[..., Run]) -> Path:
 def site_of(project: Path, *runs: str) -> tuple[Path, tuple[str, ...]]:
     done = publish(project / "asv.conf.json", None, runs)
     return done.folder, done.notes
+
+
+def configure(project: Path, **changes: object) -> None:
+    file = project / "asv.conf.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def references(page: Path) -> list[str]:
@@ -81,8 +84,7 @@ def test_plain_asv_publish_gives_the_same(with_run: Path) -> None:
     site, _ = site_of(with_run)
     ours = {str(path.relative_to(site)) for path in site.rglob("*")}
     shutil.rmtree(site)
-    config = json.loads((with_run / "asv.conf.json").read_text()) | {"plugins": [PLUGIN]}
-    (with_run / "asv.conf.json").write_text(json.dumps(config))
+    configure(with_run, plugins=[".allocmark.asv.publisher"])
     subprocess.run([sys.executable, "-m", "asv", "publish"], cwd=with_run, check=True, capture_output=True)
     assert {str(path.relative_to(site)) for path in site.rglob("*")} == ours
 
@@ -184,8 +186,7 @@ def test_nothing_yet_is_said_and_nothing_is_written(project: Path) -> None:
 def test_what_fails_leaves_the_old_site(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site, _ = site_of(project)
     before = (site / "index.html").read_bytes()
-    config = json.loads((project / "asv.conf.json").read_text())
-    (project / "asv.conf.json").write_text(json.dumps(config | {"repo": "file:///nowhere"}))
+    configure(project, repo="file:///nowhere")
     with pytest.raises(AllocmarkError, match="asv publish failed, nothing was changed: ") as caught:
         site_of(project)
     assert "\n" not in str(caught.value)
@@ -194,8 +195,7 @@ def test_what_fails_leaves_the_old_site(project: Path, monkeypatch: pytest.Monke
 
 
 def test_a_branch_that_is_not_there_is_refused(project: Path) -> None:
-    config = json.loads((project / "asv.conf.json").read_text())
-    (project / "asv.conf.json").write_text(json.dumps(config | {"branches": ["master"]}))
+    configure(project, branches=["master"])
     with pytest.raises(UsageError, match=r"asv\.conf\.json: .*has no branch 'master': it has main: "):
         site_of(project)
     assert not (project / ".asv/html").exists()

@@ -75,15 +75,6 @@ def test_a_link_is_followed_to_the_site_and_never_out_of_it(tmp_path: Path) -> N
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_folder_that_was_never_published_into_is_refused_by_the_name_of_a_file(tmp_path: Path) -> None:
-    fill(tmp_path, {"thesis.tex": "years"})
-    with pytest.raises(UsageError, match=r"holds thesis\.tex and no site"):
-        publish(tmp_path, NEW)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="is a file"):
-        publish(tmp_path / "file", NEW)
-
-
 def test_a_site_from_before_there_was_a_list_is_replaced(tmp_path: Path) -> None:
     fill(tmp_path, OLD | {MARKER: '{"allocmark": "0.1.0", "notes": []}'})
     publish(tmp_path, NEW)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -16,15 +17,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support import assert_refused
+from support import assert_refused, setting, started
 
 import allocmark
 from allocmark.cli import _parser
 from allocmark.measuring.request import Request
 from fixtures.simulated import edit_run
 
-SMALL = ["burst", "--short", "--set", "bulk=8", "--set", "pools.mbuf.objects=999"]
-TINY = [*SMALL, "--set", "keep=128"]
+SMALL = ["burst", "--short", *setting(bulk=8, **{"pools.mbuf.objects": 999})]
+TINY = [*SMALL, *setting(keep=128)]
 FIXED = ["gets", "pages_4k", "lines", "objects", "foreign_puts"]  # of reuse
 BRIEF = ["--blocks", "8", "--sample-ms", "1", "-b", "mutant"]
 
@@ -198,11 +199,6 @@ def test_one_workload_that_is_too_much_for_the_machine_costs_the_others_nothing(
     assert len(cell["attestation"]["cpus"]) == 1  # three actors, all on one
 
 
-def test_the_same_seed_compiles_to_the_same_cases(allocmark_command, mutants):
-    arguments = ["workloads", "show", "mixed_sizes", "--short"]
-    assert allocmark_command(*arguments).stdout == allocmark_command(*arguments).stdout
-
-
 def test_a_torn_run_file_shows_what_is_whole_and_resumes(allocmark_command, mutants, tmp_path):
     arguments = ["run", *SMALL, "--set", "keep=64,128,256", *BRIEF, "-o", "here"]
     assert allocmark_command(*arguments, plugins=[mutants]).returncode == 0
@@ -275,9 +271,7 @@ def test_odd_streams_are_no_traceback(redirection, status):
 
 def test_killed_in_the_middle_it_resumes(allocmark_command, mutants, tmp_path):
     arguments = ["run", *SMALL, "--set", "keep=64,128,192,256,320,384", *BRIEF, "-o", "here"]
-    command = [sys.executable, "-m", "allocmark", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(mutants)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    process = started(tmp_path, mutants, *arguments, stdout=subprocess.DEVNULL)
     file = tmp_path / "here" / "run.jsonl"
     while not file.exists() or file.read_bytes().count(b'"type":"case"') < 2:
         time.sleep(0.05)
@@ -294,14 +288,7 @@ def test_killed_in_the_middle_it_resumes(allocmark_command, mutants, tmp_path):
 
 def test_ctrl_c_keeps_what_is_measured(allocmark_command, mutants, tmp_path):
     arguments = ["run", *TINY, "--blocks", "100000", "--sample-ms", "1", "-b", "mutant", "-o", "here"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "allocmark", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(mutants)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = started(tmp_path, mutants, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(4)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -321,23 +308,12 @@ def test_ctrl_c_keeps_what_is_measured(allocmark_command, mutants, tmp_path):
 def test_progress_is_shown_on_a_terminal(mutants, tmp_path):
     ours, theirs = pty.openpty()
     arguments = ["run", *TINY, "--blocks", "200", "--sample-ms", "5", "-b", "mutant", "-o", "here"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "allocmark", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(mutants), "TERM": "xterm", "COLUMNS": "140"},
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
+    process = started(tmp_path, mutants, *arguments, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     seen = b""
-    while True:
-        try:
-            data = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not data:
-            break
-        seen += data
+    with contextlib.suppress(OSError):  # the other end is closed
+        while data := os.read(ours, 4096):
+            seen += data
     os.close(ours)
     assert process.wait() == 0
     assert b"burst bulk=8 keep=128" in seen

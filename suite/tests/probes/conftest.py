@@ -47,6 +47,13 @@ def touch(start, length, step=PAGE):
     for address in range(start, start + length, step):
         ctypes.memset(address, 1, 8)
 
+def mapped(length, advice, touched=None):
+    "A mapping of its own, of which the beginning was written, or all."
+    start = map_aligned(length)
+    advise(start, length, advice)
+    touch(start, length if touched is None else touched)
+    return start
+
 def read_each(start, length):
     for address in range(start, start + length, PAGE):
         ctypes.string_at(address, 1)

@@ -29,9 +29,7 @@ def test_numa_maps_is_parsed():
 def test_every_touched_object_has_a_node(child):
     """64 objects on pages of their own, of which the last eight were never touched."""
     script = """
-start = map_aligned(64 * PAGE)
-advise(start, 64 * PAGE, mmap.MADV_NOHUGEPAGE)
-touch(start, 56 * PAGE)
+start = mapped(64 * PAGE, mmap.MADV_NOHUGEPAGE, 56 * PAGE)
 show(look(numa.NUMA, pool([], [start + i * PAGE + 64 for i in range(64)])))
 """
     found = child(script)
@@ -50,9 +48,7 @@ import errno
 def forbidden(pid, addresses):
     raise OSError(errno.EPERM, "Operation not permitted")
 numa.move_pages = forbidden
-start = map_aligned(64 * PAGE)
-advise(start, 64 * PAGE, mmap.MADV_NOHUGEPAGE)
-touch(start, 40 * PAGE)
+start = mapped(64 * PAGE, mmap.MADV_NOHUGEPAGE, 40 * PAGE)
 show(look(numa.NUMA, pool([], [start, start + 3 * PAGE])))
 """)
     assert found["source"] == "numa_maps"

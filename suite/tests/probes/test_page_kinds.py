@@ -12,9 +12,7 @@ MIB = 1 << 20
 
 def test_base_pages(child):
     found = child("""
-start = map_aligned(8 * MIB)
-advise(start, 8 * MIB, mmap.MADV_NOHUGEPAGE)
-touch(start, 8 * MIB)
+start = mapped(8 * MIB, mmap.MADV_NOHUGEPAGE)
 show(look(pages.PAGES, pool([(start, 8 * MIB)])))
 """)
     assert found["resident"] == found["base"] == found["bytes"] == 8 * MIB
@@ -27,9 +25,7 @@ show(look(pages.PAGES, pool([(start, 8 * MIB)])))
 @pytest.mark.usefixtures("thp")
 def test_transparent_huge_pages(child):
     found = child("""
-start = map_aligned(16 * MIB)
-advise(start, 16 * MIB, mmap.MADV_HUGEPAGE)
-touch(start, 16 * MIB)
+start = mapped(16 * MIB, mmap.MADV_HUGEPAGE)
 show(look(pages.PAGES, pool([(start, 16 * MIB)])))
 """)
     assert found["resident"] == found["thp"] == found["thp_possible"] == 16 * MIB
@@ -122,9 +118,7 @@ show(look(pages.PAGES, pool([(start, length)])))
 
 def test_without_regions_the_sampled_objects_are_looked_at(child):
     found = child("""
-start = map_aligned(8 * MIB)
-advise(start, 8 * MIB, mmap.MADV_NOHUGEPAGE)
-touch(start, 8 * MIB)
+start = mapped(8 * MIB, mmap.MADV_NOHUGEPAGE)
 objects = [start + 100, start + 3 * PAGE, start + 5 * PAGE + 4000]
 show(look(pages.PAGES, pool([], objects, size=200)))
 """)

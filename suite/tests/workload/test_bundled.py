@@ -26,10 +26,6 @@ def template(request: pytest.FixtureRequest) -> Template:
     return find_workload(request.param)
 
 
-def test_the_three_that_the_comparison_needs_are_there() -> None:
-    assert {"burst", "mixed_sizes", "cross_core_free"} <= set(NAMES)
-
-
 def test_every_case_is_valid(template: Template) -> None:
     assert len(template.cases()) == prod(map(len, template.sweep.values()))
 

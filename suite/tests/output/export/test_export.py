@@ -10,7 +10,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
+from support import output
 
 from allocmark import stats
 from allocmark.cli import main
@@ -187,7 +187,7 @@ def test_pyperf_compares_two_runs(simulate: Simulate, tmp_path: Path) -> None:
     for name, scale in (("old", 1.0), ("new", 1.5)):
         run = simulate(shapes=SHAPES[:1], scale={"turbomem:default": scale})
         (tmp_path / f"{name}.json").write_text(export(run, "pyperf"))
-    told = _run("-m", "pyperf", "compare_to", "old.json", "new.json", cwd=tmp_path)
+    told = output(sys.executable, "-m", "pyperf", "compare_to", "old.json", "new.json", cwd=tmp_path)
     slower = [line for line in told.splitlines() if "1.50x slower" in line]
     assert len(slower) == 1
     assert "turbomem:default" in slower[0]
@@ -200,7 +200,7 @@ def test_google_benchmark_compares_two_runs(simulate: Simulate, tmp_path: Path) 
     for name, scale in (("old", 1.0), ("new", 1.5)):
         run = simulate(shapes=SHAPES[:1], scale={"turbomem:default": scale})
         (tmp_path / f"{name}.json").write_text(export(run, "googlebenchmark"))
-    _run(str(COMPARE), "--no-color", "-d", "told.json", "benchmarks", "old.json", "new.json", cwd=tmp_path)
+    output(sys.executable, COMPARE, "--no-color", "-d", "told.json", "benchmarks", "old.json", "new.json", cwd=tmp_path)
     told = {each["name"]: each for each in json.loads((tmp_path / "told.json").read_text())}
     medians = {name: each for name, each in told.items() if name.endswith("_median")}
     assert len(medians) == len(BACKENDS)
@@ -262,9 +262,3 @@ def _table(text: str) -> list[list[list[Any]]]:
         elif token.type == "inline" and rows:
             rows[-1].append(token.children or [])
     return [row[:9] for row in rows[1:]]
-
-
-def _run(*command: str, cwd: Path) -> str:
-    done = subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

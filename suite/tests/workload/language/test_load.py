@@ -4,6 +4,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,31 +189,28 @@ def test_files(tmp_path: Path) -> None:
 YAMLISH = st.text(st.sampled_from("ab01-.:,[]{}&*!|>'\"#%?@ \n\t~<$\\"), max_size=60)
 
 
-@given(st.one_of(st.text(max_size=80), YAMLISH))
-def test_any_text_is_a_tree_or_a_workload_error(text: str) -> None:
+def tree_or_error(read: Callable[[], Map], where: object) -> None:
     try:
-        tree = parse(text, "f")
+        tree = read()
     except WorkloadError as error:
         message = str(error)
     else:
         assert isinstance(tree, Map)
         return
-    assert message.startswith("f:")
+    assert message.startswith(f"{where}:")
     assert "\n" not in message
+
+
+@given(st.one_of(st.text(max_size=80), YAMLISH))
+def test_any_text_is_a_tree_or_a_workload_error(text: str) -> None:
+    tree_or_error(lambda: parse(text, "f"), "f")
 
 
 @given(st.one_of(st.binary(max_size=80), YAMLISH.map(str.encode)))
 def test_any_file_is_a_tree_or_a_workload_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(content)
-    try:
-        tree = load(path)
-    except WorkloadError as error:
-        message = str(error)
-    else:
-        assert isinstance(tree, Map)
-        return
-    assert message.startswith(f"{path}:")
+    tree_or_error(lambda: load(path), path)
 
 
 def test_the_parser_in_python_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
