@@ -47,7 +47,7 @@ from mutants_native import ffi, lib
 
 TABLE = int(ffi.cast("uintptr_t", lib.mutant_table(b"good")))
 MUTATIONS = [
-    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "partial", "exhausted",
+    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "overrun", "null_fact", "many_regions", "partial", "exhausted",
     "no_memory", "init_fails", "enter_fails", "crash", "killed", "abort", "hang", "exit",
     "fork_crash", "fork_hang",
 ]
