@@ -112,7 +112,7 @@ def test_150_damaged_workloads(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(7200)
 def test_1000_damaged_workloads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every case, as ``allocmark workloads check`` does it."""
     good = 0
