@@ -131,7 +131,7 @@ def test_what_cannot_run_a_workload_is_unavailable(allocmark_command, mutants):
     assert result.returncode == 0, result.stderr
     cells = by_variant(result)
     assert cells["alone"]["status"] == "unavailable"
-    assert cells["alone"]["reason"] == "for at most 1 actor per pool, and 2 use 'mbuf'"
+    assert cells["alone"]["reason"] == "for at most 1 actor per pool, and 2 use 'mbuf': choose fewer actors with --set"
     assert cells["none"]["status"] == "ok"
 
 

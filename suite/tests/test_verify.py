@@ -40,6 +40,7 @@ def test_a_correct_pool_passes(allocmark_command, mutants, workload):
         ("null", "handed out a null pointer"),
         ("overwrite", "was overwritten at byte 17 while worker[0]"),
         ("outside", "lies outside the regions"),
+        ("overrun", "is held, but was never handed out: a get of the backend wrote outside the objects"),
         ("lose", "of its 2,000 objects"),
         ("exhausted", "had no 8 objects for 2 s"),
     ],
@@ -50,6 +51,20 @@ def test_a_broken_pool_is_caught(allocmark_command, mutants, variant, words):
     assert words in cell["reason"]
     assert cell["reason"].startswith("burst: ")
     assert "worker" in cell["reason"] or "pool 'mbuf' lost" in cell["reason"]
+
+
+def test_a_fact_that_is_null_is_said(allocmark_command, mutants):
+    (cell,) = verify(allocmark_command, mutants, "null_fact", BURST)
+    assert cell["status"] == "failed"
+    assert cell["reason"] == "the backend's function facts told of NULL as a key or a value; expected two texts"
+
+
+def test_a_million_regions_are_not_all_looked_at(allocmark_command, mutants):
+    (cell,) = verify(allocmark_command, mutants, "many_regions", BURST)
+    assert cell["status"] == "ok", cell["reason"]
+    note = cell["attestation"]["notes"]["mbuf"]
+    assert "reports 1,000,000 regions of memory; the first 10,000 are looked at" in note
+    assert "over_size" not in cell["probes"]["after"]["memory"]["pools"]["mbuf"]
 
 
 @pytest.mark.parametrize("variant", ["twice", "overwrite", "lose"])

@@ -20,7 +20,7 @@ def add_list(commands: Any) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     from allocmark.discovery import discover
-    from allocmark.output.text import listing
+    from allocmark.output.text import listing, terminal_width
 
     if options.what == "workloads":
         from importlib import import_module
@@ -30,5 +30,5 @@ def _list(options: argparse.Namespace) -> int:
         Thread(target=import_module, args=("allocmark.workload.language.schema",)).start()
     host = discover()
     rows = {"backends": listing.backends, "workloads": listing.workloads, "probes": listing.probes}[options.what](host)
-    print(json.dumps(rows, indent=1) if options.json else listing.render(rows))
+    print(json.dumps(rows, indent=1) if options.json else listing.render(rows, terminal_width()))
     return OK

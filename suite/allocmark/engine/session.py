@@ -210,15 +210,21 @@ class Engine:
         """What the backend reads back about a pool, or about the process."""
         text = ffi.new("char[]", 1 << 16)
         n = lib.am_engine_facts(self._engine, -1 if pool is None else pool, text, 1 << 16)
+        if n > 1 << 16:
+            raise EngineError("the backend's function facts told of NULL as a key or a value; expected two texts")
         lines = ffi.unpack(text, n).decode(errors="replace").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
-    def regions(self, pool: int) -> list[tuple[int, int]]:
-        """(address, bytes) of the pool's object memory; empty when the backend does not know."""
-        count = lib.am_engine_regions(self._engine, pool, ffi.NULL, 0)
-        regions = ffi.new("allocmark_region[]", max(count, 1))
-        count = min(count, lib.am_engine_regions(self._engine, pool, regions, count))
+    def regions(self, pool: int, most: int) -> list[tuple[int, int]]:
+        """(address, bytes) of the pool's object memory, ``most`` of them; empty when the backend does not know."""
+        most = min(self.region_count(pool), most)
+        regions = ffi.new("allocmark_region[]", max(most, 1))
+        count = min(most, lib.am_engine_regions(self._engine, pool, regions, most))
         return [(regions[i].address, regions[i].length) for i in range(count)]
+
+    def region_count(self, pool: int) -> int:
+        """How many regions the backend says the pool has."""
+        return int(lib.am_engine_regions(self._engine, pool, ffi.NULL, 0))
 
     def objects(self, pool: int, most: int = 256) -> list[int]:
         """Addresses of some objects of the pool that were held lately."""

@@ -39,6 +39,11 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             return f"{at}{thing} was overwritten at byte {trouble.figure} while {other} held it"
         case lib.AM_LOST:
             return f"{at}pool {pool.name!r} lost {trouble.figure:,} of its {pool.objects:,} objects"
+        case lib.AM_FOREIGN:
+            return (
+                f"{at}{thing} is held, but was never handed out: a get of the backend wrote outside the objects that "
+                "it was to fill in"
+            )
         case lib.AM_NULL:
             return f"{at}pool {pool.name!r} handed out a null pointer as if the get had succeeded"
         case lib.AM_CLOSED:

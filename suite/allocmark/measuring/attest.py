@@ -24,6 +24,7 @@ FAILED_SHARE = 0.01
 # objects in use, may grow without bound.
 GROWTH_SHARE = 0.05
 LEAST_GROWTH = 4 << 20  # bytes
+MOST_REGIONS = 10_000  #: of a pool that are looked at: the kernel is asked about each
 
 _LOOK = "see `allocmark doctor`"
 
@@ -85,6 +86,13 @@ def check_cache(asked: int, facts: Mapping[str, str]) -> str | None:
     if effective is None or effective == str(asked):
         return None
     return f"per-thread cache of {effective} objects, not the {asked} asked for"
+
+
+def check_regions(reported: int) -> str | None:
+    """None when every region that a pool reports was looked at, else a line for the notes of a table."""
+    if reported <= MOST_REGIONS:
+        return None
+    return f"reports {reported:,} regions of memory; the first {MOST_REGIONS:,} are looked at"
 
 
 def check_cpus(planned: Sequence[int], samples: Sequence[Sequence[int]]) -> str | None:

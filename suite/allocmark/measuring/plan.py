@@ -21,6 +21,8 @@ from allocmark.workload.tape.program import Program
 
 MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may take together
 
+_FEWER = "choose fewer actors with --set"
+
 
 @dataclass(frozen=True)
 class CasePlan:
@@ -164,15 +166,17 @@ def _obstacle(backend: Backend, program: Program) -> Unavailable | None:
             if missing := memory_unavailable(pool.object_size * pool.objects, pool.node):
                 return replace(missing, reason=f"pool {pool.name!r}: {missing.reason}")
             if not has.numa and len(machine.numa_nodes()) > 1:
-                return Unavailable(f"honours no NUMA node, and pool {pool.name!r} asks for node {pool.node}")
+                return Unavailable(
+                    f"honours no NUMA node, and pool {pool.name!r} asks for node {pool.node}: leave out node"
+                )
     for index, pool in enumerate(program.pools):
         users = sum(actor.ring_capacity[index] > 0 for actor in program.actors)
         if users > 1 and not has.thread_safe:
-            return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}")
+            return Unavailable(f"not thread-safe, and {users} actors use pool {pool.name!r}: {_FEWER}")
         if has.max_actors is not None and users > has.max_actors:
-            return Unavailable(f"for at most {has.max_actors} actor per pool, and {users} use {pool.name!r}")
+            return Unavailable(f"for at most {has.max_actors} actor per pool, and {users} use {pool.name!r}: {_FEWER}")
     if program.queues and not has.cross_thread_free:
-        return Unavailable("cannot free on another thread, which this workload does")
+        return Unavailable("cannot free on another thread, which this workload does: choose one without queues")
     return None
 
 

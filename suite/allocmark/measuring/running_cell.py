@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth
+from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth, check_regions
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
@@ -159,7 +159,13 @@ class RunningCell:
         """What was really on. Takes what belongs here out of ``probes``."""
         pools = self._closing["pools"]
         program = self._case.program
-        notes = {pool.name: check_cache(pool.cache, pools.get(pool.name, {})) for pool in program.pools}
+        notes: dict[str, str] = {}
+        for pool in program.pools:
+            found = (
+                check_cache(pool.cache, pools.get(pool.name, {})),
+                check_regions(self._closing["regions"][pool.name]),
+            )
+            notes[pool.name] = "; ".join(filter(None, found))
         taken = [reply for each, by in self._replies.items() if each.gives_samples for reply in by.values()]
         gets = sum(reply["objects"] for reply in taken) / program.bulk if program.bulk else 0.0
         of_all = (

@@ -27,7 +27,7 @@ from allocmark.backend import Backend
 from allocmark.engine import end_with_parent
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.measuring.attest import attest
+from allocmark.measuring.attest import MOST_REGIONS, attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -95,6 +95,7 @@ def _finish(
 ) -> None:
     facts = engine.facts()
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
+    regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
     wrong = attest(backend, phases)
     engine.drain()
@@ -104,14 +105,8 @@ def _finish(
     if wrong:
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
-    _reply(
-        replies,
-        version=backend.version,
-        facts=facts,
-        pools=pool_facts,
-        stranded=stranded,
-        probes=whole | phases,
-    )
+    told = {"facts": facts, "pools": pool_facts, "regions": regions}
+    _reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
@@ -121,7 +116,8 @@ def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> 
             name=pool.name,
             object_size=pool.object_size,
             objects_asked=pool.objects,
-            regions=engine.regions(i),
+            regions=engine.regions(i, MOST_REGIONS),
+            complete=engine.region_count(i) <= MOST_REGIONS,
             objects=engine.objects(i),
         )
         for i, pool in enumerate(program.pools)

@@ -17,8 +17,8 @@ from allocmark.backend import text_problem
 class PoolMemory:
     """Where one pool's objects lie.
 
-    ``regions`` are (address, length in bytes); empty when the backend does not know them. ``objects`` are
-    the addresses of some live objects, taken while the workload held them.
+    ``regions`` are (address, length in bytes); empty when the backend does not know them, and not ``complete`` when it
+    has too many to look at. ``objects`` are the addresses of some live objects, taken while the workload held them.
     """
 
     name: str
@@ -26,6 +26,7 @@ class PoolMemory:
     objects_asked: int
     regions: Sequence[tuple[int, int]]
     objects: Sequence[int]
+    complete: bool = True
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def of_pool(pid: int, pool: PoolMemory) -> dict[str, Any]:
     """Bytes of the regions, how many of them are resident, and resident bytes per object beyond its size.
 
     ``over_size`` is resident bytes divided by the objects asked for, less the size of an object: below zero while part
-    of a pool was never touched. It is left out where only whole mappings can be counted (``of`` = "mappings").
+    of a pool was never touched. It is left out where only whole mappings can be counted (``of`` = "mappings"), and
+    where not all regions are looked at.
     """
     if not pool.regions:
         return {"unknown": "the backend does not report where its objects lie"}
@@ -44,7 +45,7 @@ def of_pool(pid: int, pool: PoolMemory) -> dict[str, Any]:
         "of": "regions" if found.exact else "mappings",
         "source": found.source,
     }
-    if found.exact and pool.objects_asked:
+    if found.exact and pool.objects_asked and pool.complete:
         result["over_size"] = found.resident / pool.objects_asked - pool.object_size
     return result
 

@@ -77,7 +77,9 @@ def test_what_every_backend_must_serve_cannot_be_refused(mutant, variant):
 
 def test_what_a_backend_declares_it_cannot_do_is_not_asked_of_it(mutant):
     result = mutant("alone")["handover senders=1 receivers=1 cache=0"].run()
-    assert result == KitResult("unavailable", "for at most 1 actor per pool, and 2 use 'objects'")
+    assert result == KitResult(
+        "unavailable", "for at most 1 actor per pool, and 2 use 'objects': choose fewer actors with --set"
+    )
 
 
 def test_check_is_for_test_suites(mutant):

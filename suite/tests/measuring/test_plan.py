@@ -57,7 +57,7 @@ def test_an_unknown_backend_is_refused():
     [
         ("0", "1", "pool 'mbuf': this machine has no NUMA node 1"),
         ("0", "0", None),
-        ("0-1", "1", "honours no NUMA node, and pool 'mbuf' asks for node 1"),
+        ("0-1", "1", "honours no NUMA node, and pool 'mbuf' asks for node 1: leave out node"),
     ],
 )
 def test_a_pool_on_a_numa_node(online, node, reason, monkeypatch):

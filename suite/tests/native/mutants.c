@@ -86,6 +86,7 @@ static void misbehave(struct pool *pool, void **objects) {
     if (is("overlap")) objects[0] = first - 64 * (first > pool->memory);
     if (is("misaligned")) objects[0] = first + 8;
     if (is("null")) objects[0] = NULL;
+    if (is("overrun")) objects[-1] = pool; /* what was handed out before */
     if (is("overwrite") && pool->held) ((char *)pool->held)[17] ^= 1;
     if ((is("fork_crash") || is("fork_hang")) && fork() == 0) {
         fprintf(stderr, "mutants: child %d\n", (int)getpid());
@@ -133,6 +134,13 @@ static void put_bulk(void *handle, void *local, void *const *objects, uint32_t n
 
 static uint32_t regions(void *handle, allocmark_region *out, uint32_t capacity) {
     struct pool *pool = handle;
+    if (is("many_regions")) {
+        for (uint32_t i = 0; i < capacity; ++i) {
+            out[i].address = (uint64_t)(uintptr_t)pool->memory + i % pool->objects * pool->stride;
+            out[i].length = pool->stride;
+        }
+        return 1000000;
+    }
     if (capacity > 0) {
         out[0].address = (uint64_t)(uintptr_t)pool->memory;
         out[0].length = pool->stride * pool->objects;
@@ -142,6 +150,7 @@ static uint32_t regions(void *handle, allocmark_region *out, uint32_t capacity) 
 }
 
 static void facts(void *pool, allocmark_fact_fn emit, void *context) {
+    if (is("null_fact")) emit(context, "handler", NULL);
     emit(context, pool ? "cache" : "mutation", pool ? "0" : mutation);
 }
 

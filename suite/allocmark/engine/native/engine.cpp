@@ -316,17 +316,24 @@ int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64
 
 size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capacity) {
     if (!engine->backend.facts) return 0;
-    std::string lines;
+    struct Told {
+        std::string lines;
+        bool null = false;
+    } told;
     engine->backend.facts(
         pool < 0 ? nullptr : engine->pools[size_t(pool)].handle,
         [](void *context, const char *key, const char *value) {
+            auto &told = *static_cast<Told *>(context);
+            told.null |= !key || !value;
+            if (told.null) return; // an exception must not pass through the backend
             std::string line = std::string(key) + "=" + value;
             std::replace(line.begin(), line.end(), '\n', ' ');
-            *static_cast<std::string *>(context) += line + "\n";
+            told.lines += line + "\n";
         },
-        &lines);
-    const size_t written = std::min(lines.size(), capacity);
-    std::memcpy(text, lines.data(), written);
+        &told);
+    if (told.null) return capacity + 1;
+    const size_t written = std::min(told.lines.size(), capacity);
+    std::memcpy(text, told.lines.data(), written);
     return written;
 }
 

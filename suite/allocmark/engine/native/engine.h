@@ -89,7 +89,8 @@ typedef enum am_trouble_kind {
     AM_OVERWRITTEN, /* its stamp changed while it was held */
     AM_LOST,        /* fewer objects in the pool than at the start */
     AM_NULL,        /* a null pointer was handed out */
-    AM_CLOSED       /* thread_enter failed when the objects were to be counted */
+    AM_CLOSED,      /* thread_enter failed when the objects were to be counted */
+    AM_FOREIGN      /* an actor holds what was never handed out */
 } am_trouble_kind;
 
 /** The first thing that went wrong. Figures that do not apply are 0, actors -1. */
@@ -169,7 +170,8 @@ double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep
 int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64_t *stranded,
                              am_trouble *trouble);
 
-/** Writes "key=value\n" lines about a pool, or about the process for pool -1; returns the bytes written. */
+/** Writes "key=value\n" lines about a pool, or about the process for pool -1; returns the bytes written;
+ *  more than `capacity` when the backend gave NULL for a text. */
 size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capacity);
 
 /** As allocmark_backend.regions; 0 when the backend does not tell. */

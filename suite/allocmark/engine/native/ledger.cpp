@@ -45,6 +45,31 @@ uint64_t first_difference(const unsigned char *bytes, uint64_t size, uint64_t st
 
 } // namespace
 
+Ledger::Ledger(std::vector<Book> pools) : pools_(std::move(pools)) {
+    for (Book &pool : pools_) {
+        std::vector<allocmark_region> apart;
+        std::sort(pool.regions.begin(), pool.regions.end(),
+                  [](const auto &a, const auto &b) { return a.address < b.address; });
+        for (const allocmark_region &region : pool.regions) {
+            if (!apart.empty() && region.address - apart.back().address < apart.back().length)
+                apart.back().length =
+                    std::max(apart.back().length, region.address - apart.back().address + region.length);
+            else
+                apart.push_back(region);
+        }
+        pool.regions = std::move(apart);
+    }
+}
+
+bool Ledger::inside(const Book &pool, uintptr_t object) {
+    const auto next = std::upper_bound(pool.regions.begin(), pool.regions.end(), object,
+                                       [](uintptr_t at, const auto &region) { return at < region.address; });
+    if (next == pool.regions.begin()) return false;
+    const allocmark_region &region = *std::prev(next);
+    const uint64_t offset = object - region.address;
+    return offset <= region.length && pool.object_size <= region.length - offset;
+}
+
 bool Ledger::out(const Where &where, void *const *objects, uint32_t n, am_trouble &trouble) {
     const Book &pool = pools_[where.pool];
     for (uint32_t i = 0; i < n; ++i) {
@@ -55,11 +80,7 @@ bool Ledger::out(const Where &where, void *const *objects, uint32_t n, am_troubl
         };
         if (object == 0) return wrong(AM_NULL);
         if (pool.alignment > 1 && object % pool.alignment != 0) return wrong(AM_MISALIGNED);
-        const bool inside = std::any_of(pool.regions.begin(), pool.regions.end(), [&](const auto &region) {
-            return object >= region.address && object - region.address <= region.length &&
-                   pool.object_size <= region.length - (object - region.address);
-        });
-        if (!pool.regions.empty() && !inside) return wrong(AM_OUTSIDE);
+        if (!pool.regions.empty() && !inside(pool, object)) return wrong(AM_OUTSIDE);
 
         uint64_t stamp;
         {
@@ -104,8 +125,13 @@ bool Ledger::check(const Where &where, void *const *objects, uint32_t n, am_trou
         Entry entry;
         {
             const std::lock_guard lock(mutex_);
-            entry = out_.at(object); // what an actor holds came through `out`
-            out_.at(object).holder = where;
+            const auto found = out_.find(object);
+            if (found == out_.end()) { // what an actor holds came through `out`, unless it was written over
+                trouble = trouble_of(AM_FOREIGN, where, object);
+                return false;
+            }
+            entry = found->second;
+            found->second.holder = where;
         }
         if (!stamp_is_whole(object, entry, where, trouble)) return false;
     }

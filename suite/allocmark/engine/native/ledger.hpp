@@ -33,7 +33,8 @@ class Ledger {
         std::vector<allocmark_region> regions;
     };
 
-    explicit Ledger(std::vector<Book> pools) : pools_(std::move(pools)) {}
+    /** The regions may be many, in any order, and overlap. */
+    explicit Ledger(std::vector<Book> pools);
 
     /** Just handed out: checks all there is to check, and stamps. False with `trouble` filled when wrong. */
     bool out(const Where &where, void *const *objects, uint32_t n, am_trouble &trouble);
@@ -49,12 +50,14 @@ class Ledger {
         uint64_t stamp;
         Where holder;
     };
+    /** Whether a whole object lies inside one of the regions. */
+    static bool inside(const Book &pool, uintptr_t object);
     bool stamp_is_whole(uintptr_t object, const Entry &entry, const Where &where, am_trouble &trouble) const;
 
     std::mutex mutex_;
     std::map<uintptr_t, Entry> out_; // ordered: neighbours tell overlaps
     uint64_t stamps_ = 0;
-    const std::vector<Book> pools_;
+    std::vector<Book> pools_; // their regions in order, none overlaps another
 };
 
 } // namespace allocmark

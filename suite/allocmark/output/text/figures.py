@@ -21,7 +21,7 @@ Names = dict[str, str]  # how a cell's label is shown
 _MOST_DECIMALS = 4  # of nanoseconds per object and of ratios: nothing smaller is ever resolved
 
 _SHORTEST = 24  # a text is not cut below this, however narrow the terminal
-_GAP = 2  # blanks that `tabulate` puts between columns
+GAP = 2  #: blanks that `tabulate` puts between columns
 
 
 def decimals(value: float) -> int:
@@ -117,7 +117,7 @@ def layout(
     shown = {column[0]: max(map(len, column)) for column in columns if any(column[1:])}
     left_out = []
     for name in spare:
-        if sum(shown.values()) + _GAP * (len(shown) - 1) <= width:
+        if sum(shown.values()) + GAP * (len(shown) - 1) <= width:
             break
         if shown.pop(name, None):
             left_out.append(name)
@@ -132,7 +132,7 @@ def layout(
     ).splitlines()
     for row, text in instead.items():
         taken = max((i + 1 for i, cell in enumerate(texts[row]) if cell), default=0)
-        start = sum(widths[:taken]) + _GAP * taken
+        start = sum(widths[:taken]) + GAP * taken
         lines[row + 2] = lines[row + 2][:start].ljust(start) + shorten(printable(text), max(width - start, _SHORTEST))
     if left_out:
         lines += wrapped(f"Not shown, to stay within {width} columns: {', '.join(left_out)}.", width)

@@ -129,6 +129,8 @@ void ledger_names_what_is_wrong() {
     CHECK(!book.out(1, 0, book.at(32)) && book.says(AM_MISALIGNED, 1, 0, book.at(32)));
     CHECK(!book.out(1, 0, book.at(512)) && book.says(AM_OUTSIDE, 1, 0, book.at(512)));
     CHECK(!book.out(1, 0, book.at(960)) && book.says(AM_OUTSIDE, 1, 0, book.at(960)));
+    CHECK(!book.check(1, 0, object) && book.says(AM_FOREIGN, 1, 0, object));
+    CHECK(!book.back(1, 0, object) && book.says(AM_FOREIGN, 1, 0, object));
     CHECK(book.out(0, 0, object));
     CHECK(!book.out(1, 0, object) && book.says(AM_TWICE, 1, 0, object) && book.names(0, 10, object));
 
