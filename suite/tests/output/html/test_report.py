@@ -231,8 +231,8 @@ def _renamed(run: Run, old: str, new: str, folder: Path) -> Run:
 
 
 def test_two_runs_worst_first(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
-    before = simulate(blocks=24)
-    now = simulate(blocks=24, seed=8, scale={"turbomem:default": 1.4, "glibc:default": 0.5})
+    before = simulate(rounds=24)
+    now = simulate(rounds=24, seed=8, scale={"turbomem:default": 1.4, "glibc:default": 0.5})
     path = tmp_path / "report.html"
     write_report(now, path, before=before)
     opened = open_page(path)

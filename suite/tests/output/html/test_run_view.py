@@ -42,7 +42,7 @@ def test_who_is_level_with_the_fastest(simulate: Simulate) -> None:
 
 
 def test_few_blocks_cannot_tell(simulate: Simulate) -> None:
-    view = View.of(simulate(blocks=5))
+    view = View.of(simulate(rounds=5))
     assert {case.standing.word for case in view.cases} == {"cannot tell"}
     (count,) = (c for c in overview_page.counts(view) if c.label == "turbomem:default")
     assert (count.fastest, count.same, count.unsure, count.slower) == (0, 0, 7, 0)
@@ -79,7 +79,7 @@ def test_parameters_that_do_not_vary_are_said_once(simulate: Simulate) -> None:
 
 
 def test_a_backend_against_the_others(simulate: Simulate) -> None:
-    view = View.of(simulate(blocks=24))
+    view = View.of(simulate(rounds=24))
     backend = next(each for each in view.backends if each.name == "dpdk_ring")
     found = rivals(view, backend)
     assert len(found) == 2 * len(SHAPES)

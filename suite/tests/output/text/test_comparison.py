@@ -55,7 +55,7 @@ def test_differing_baselines_are_shown(simulate: Simulate) -> None:
 
 
 def test_a_run_and_itself_are_the_same(simulate: Simulate) -> None:
-    run = simulate(blocks=40)
+    run = simulate(rounds=40)
     table = body(compare([run, run], "glibc"))
     assert len(table) == 7 * 4
     assert {float(row[0]) for row in table} == {1.0}

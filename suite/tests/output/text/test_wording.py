@@ -14,16 +14,17 @@ from fixtures.simulated import SHAPES
 
 
 def test_where_ratio_and_medians_disagree_the_row_says_so(simulate: Callable[..., Run]) -> None:
-    run = simulate(shapes=SHAPES[:1], blocks=41, per_block=1, noise=0, baseline="glibc:default")
-    (case,) = run.cases
-    # The machine is ten times slower from block 21 on. In all blocks but two, the ratio is 0.85.
-    base = [10.0 if block < 21 else 100.0 for block in range(41)]
-    own = [(2 if block in (3, 12) else 0.85) * ns for block, ns in enumerate(base)]
-    samples = {"glibc:default": base, "turbomem:default": own}
-    cells = tuple(replace(cell, samples=samples.get(cell.label, cell.samples)) for cell in case.cells)
-    changed = replace(run, cases=(replace(case, cells=cells),))
+    run = simulate(shapes=SHAPES[:1], rounds=41, per_block=1, noise=0, baseline="glibc:default")
+    # The machine is ten times slower from round 21 on. In all rounds but two, the ratio is 0.85.
+    rounds = []
+    for number, each in enumerate(run.rounds[0]):
+        base = 10.0 if number < 21 else 100.0
+        costs_of = {"glibc:default": base, "turbomem:default": (2 if number in (3, 12) else 0.85) * base}
+        cells = (replace(cell, samples=[costs_of.get(cell.label, cell.samples[0])]) for cell in each.cells)
+        rounds.append(replace(each, cells=tuple(cells)))
+    changed = replace(run, rounds={0: tuple(rounds)})
     text = " ".join(render(changed).split())
-    assert "turbomem: the ratio is 0.850, but the medians give 2.00: costs changed between blocks" in text
+    assert "turbomem: the ratio is 0.850, but the medians give 2.00: costs changed between rounds" in text
     view = View.of(changed)
     table = costs(view, view.workloads[0]).table
     assert table
