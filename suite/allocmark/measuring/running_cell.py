@@ -146,7 +146,9 @@ class RunningCell:
             "blocks": (),
             "attestation": {},
             "setup_seconds": self._setup_seconds,
-            "layouts": [] if self._layout is None else [{"round": self._draw.round, **self._draw.drawn(), **self._layout}],
+            "layouts": []
+            if self._layout is None
+            else [{"round": self._draw.round, **self._draw.drawn(), **self._layout}],
         }
         for each, taken in blocks.items():
             members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)

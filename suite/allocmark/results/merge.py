@@ -53,7 +53,7 @@ def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
         reason = last.reason
         if last.status == "failed" and len(bad) < len(found):
             reason = f"{len(bad)} of {len(found)} processes failed, the last one: {reason}"
-        return replace(last, reason=reason, samples=(), blocks=(), disturbed={}, passes={})
+        return replace(last, reason=reason, samples=[], blocks=[], disturbed={}, passes={})
     cells = [cell for *_, cell in good]
     offsets = [0, *accumulate(len(cell.samples) for cell in cells)]
     return replace(
