@@ -26,7 +26,7 @@ def _link(kind: str, name: str) -> str:
 
 
 def test_the_fastest_alone(simulate: Simulate) -> None:
-    view = View.of(simulate(noise=0.001, blocks=40))
+    view = View.of(simulate(noise=0.001, rounds=40))
     found = [case.standing for case in view.cases]
     assert [standing.word for standing in found[:3]] == ["fastest"] * 3
     assert found[0].level == ("turbomem:default",)
@@ -35,7 +35,7 @@ def test_the_fastest_alone(simulate: Simulate) -> None:
 
 
 def test_who_is_level_with_the_fastest(simulate: Simulate) -> None:
-    view = View.of(simulate(noise=0.001, blocks=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
+    view = View.of(simulate(noise=0.001, rounds=40, scale={"turbomem:default": 4.4 / 4.38}, skip=6))
     (case,) = view.cases
     assert case.standing.word == "same"
     assert set(case.standing.level) == {"turbomem:default", "dpdk_ring:ring_mp_mc"}
