@@ -42,7 +42,7 @@ class RunningCell:
         self._registered = registered
         self._process: CellProcess | None = None
         self._draw = draw
-        self._layout: Mapping[str, Any] = {}
+        self._layout: Mapping[str, Any] | None = None
         self._replies: dict[Pass, dict[int, Reply]] = {}
         self._setup_seconds = 0.0
         self._closing: Mapping[str, Any] = {}
@@ -146,7 +146,9 @@ class RunningCell:
             "blocks": (),
             "attestation": {},
             "setup_seconds": self._setup_seconds,
-            "layouts": [{"round": self._draw.round, **self._draw.drawn(), **self._layout}] if self._layout else [],
+            "layouts": []
+            if self._layout is None
+            else [{"round": self._draw.round, **self._draw.drawn(), **self._layout}],
         }
         for each, taken in blocks.items():
             members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)

@@ -30,7 +30,7 @@ Buckets = Sequence[tuple[float, int]]  #: (ns, calls), ascending; ns is the buck
 
 @dataclass(frozen=True)
 class Calls(Figures):
-    """Timed calls of one kind: one in ``every`` on average.
+    """Timed calls of one kind: one in ``every`` on average, in the first process.
 
     ``blocks`` maps a percentile to its figure in ns in each block of this pass, None where there is none.
     """
@@ -63,10 +63,6 @@ class Calls(Figures):
     def percentiles(self) -> dict[str, float | None]:
         """ns by percentile; None where too few calls lie beyond it."""
         return {name: percentile(self.buckets, name) for name in PERCENTILES}
-
-    def by_block(self, name: str) -> dict[int, float]:
-        """A percentile in ns by block, for those that have it."""
-        return {block: ns for block, ns in enumerate(self.blocks[name]) if ns is not None}
 
 
 @dataclass(frozen=True)

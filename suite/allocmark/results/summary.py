@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -59,9 +59,8 @@ class CaseSummary:
     """The cells of one workload with one set of parameters.
 
     ``baseline`` and ``floor`` are labels, None when the case has none; ``no_baseline`` says why it is not the one that
-    was asked for. ``no_net`` says
-    why nothing is subtracted although there is a floor. ``ratios`` are compared in the whole run, and share the error
-    that is allowed.
+    was asked for, ``no_net`` why nothing is subtracted although there is a floor. ``ratios`` are compared in the whole
+    run, and share the error that is allowed.
     """
 
     planned: PlannedCase
@@ -152,8 +151,9 @@ def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None,
         cell.label: {} if floor is None or no_net or cell.floor else _parts(cell, values[cell.label], values[floor])
         for cell in case.cells
     }
+    noisy = {cell.label: _noise(cell, blocks[cell.label]) for cell in case.cells}
     cells = tuple(
-        _cell(cell, values, blocks, parts, base, no_baseline, distance, rounds, ratios) for cell in case.cells
+        _cell(cell, values, blocks, parts, noisy, base, no_baseline, distance, rounds, ratios) for cell in case.cells
     )
     return CaseSummary(planned, case, cells, distance, base, no_baseline, floor, no_net, ratios)
 
@@ -173,6 +173,7 @@ def _cell(
     values: Mapping[str, Mapping[int, float]],
     blocks: Mapping[str, Mapping[int, float]],
     parts: Mapping[str, Mapping[str, Mapping[int, float]]],
+    noisy: Mapping[str, str | None],
     base: str | None,
     why: str | None,
     distance: Distance,
@@ -182,10 +183,9 @@ def _cell(
     own, own_blocks = values[cell.label], blocks[cell.label]
     medians = {name: _median(found) for name, found in parts[cell.label].items()}
     used = [index for index, block in enumerate(cell.blocks) if block in own_blocks]
-    disturbed = sum(index in cell.disturbed for index in used)
-    no_verdict = None
-    if disturbed > MOST_DISTURBED * len(used):
-        no_verdict = f"{disturbed} of {len(used)} samples were disturbed"
+    no_verdict = noisy[cell.label]
+    if base is not None and not no_verdict and noisy[base]:
+        no_verdict = f"of the baseline {noisy[base]}"
     ratio = net_ratio = verdict = None
     if not own:
         why = cell.reason if cell.status != "ok" else "no sample was taken, or all were set aside"
@@ -214,9 +214,16 @@ def _cell(
         no_ratio=why,
         no_verdict=no_verdict,
         used=len(used),
-        disturbed=disturbed,
+        disturbed=sum(index in cell.disturbed for index in used),
         set_aside=sum(block not in distance.kept for block in cell.blocks),
     )
+
+
+def _noise(cell: MeasuredCell, blocks: Collection[int]) -> str | None:
+    """Why nothing can be concluded from the samples in ``blocks``; None when it can."""
+    used = [index for index, block in enumerate(cell.blocks) if block in blocks]
+    disturbed = sum(index in cell.disturbed for index in used)
+    return f"{disturbed} of {len(used)} samples were disturbed" if disturbed > MOST_DISTURBED * len(used) else None
 
 
 def _median(values: Mapping[int, float]) -> Estimate | None:
@@ -254,8 +261,8 @@ def _baseline(
     if cell is None:
         return first, f"the baseline {label} was not measured"
     if not values[label]:
-        what = cell.status if cell.status != "ok" else "without a usable sample"
-        return first, f"the baseline {label} is {what}" + (f": {cell.reason}" if cell.reason else "")
+        what = {"failed": "failed", "unavailable": "is unavailable"}.get(cell.status, "has no usable sample")
+        return first, f"the baseline {label} {what}" + (f": {cell.reason}" if cell.reason else "")
     return label, None
 
 

@@ -52,10 +52,9 @@ def test_blocks_are_merged_without_those_set_aside():
     assert latency.get.buckets == [(10.0, 1900), (30.0, 200)]
     assert (latency.get.count, latency.get.max_ns, latency.get.every) == (2100, 30.0, 7)
     assert latency.get.percentiles == {"50": 10.0, "99": 30.0, "99.9": None, "99.99": None}
-    assert latency.get.by_block("99") == {0: 30.0, 2: 10.0}
+    assert latency.get.blocks["99"] == [30.0, None, 10.0]
     assert latency.put.buckets == [(5.0, 40), (8.0, 5)]
-    assert latency.put.by_block("50") == {0: 5.0}  # 15 calls are too few
-    assert record["put"]["blocks"]["50"] == [5.0, None, None]
+    assert latency.put.blocks["50"] == [5.0, None, None]  # 15 calls are too few
     assert latency.ns_per_object == [1.5, 2.5]
 
 
@@ -79,3 +78,18 @@ def test_a_damaged_record_is_refused(spoil, said):
     spoil(record)
     with pytest.raises(RecordError, match=said):
         typed(Latency, record)
+
+
+def test_the_histograms_of_rounds_are_added_up():
+    def record(get, put, ns):
+        return typed(Latency, LatencyPass().merge({0: reply(get, put, ns)}, {0})["latency"])
+
+    rounds = {2: record([[10.0, 900]], [[5.0, 30]], 1.5), 5: record([[10.0, 100], [30.0, 200]], [[4.0, 1]], 2.5)}
+    found = LatencyPass().combine(rounds)
+    assert found.get.buckets == [(10.0, 1000), (30.0, 200)]
+    assert found.put.buckets == [(4.0, 1), (5.0, 30)]
+    assert found.get.percentiles["99"] == 30.0
+    assert found.get.blocks["50"] == [10.0, 30.0]
+    assert found.put.blocks["50"] == [5.0, None]
+    assert found.ns_per_object == [1.5, 2.5]
+    assert typed(Latency, json.loads(json.dumps(LatencyPass().document(found)))) == found

@@ -17,7 +17,7 @@ from allocmark.passes import registry
 from fixtures.simulated import edit_run
 
 TINY = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=999", "-b", "glibc"]
-BRIEF = ["--blocks", "3", "--sample-ms", "1", "--no-latency", "--no-reuse"]
+BRIEF = ["--rounds", "1", "--blocks", "3", "--sample-ms", "1", "--no-latency", "--no-reuse"]
 TOY = """
 from dataclasses import dataclass
 

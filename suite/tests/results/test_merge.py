@@ -56,7 +56,7 @@ def test_a_cell_fails_when_more_than_a_quarter_of_its_processes_do(lost: int, pr
     cell = merged(rounds).cells[-1]
     assert cell.status == ("failed" if fails else "ok")
     if fails:
-        assert (cell.samples, cell.blocks) == ((), ())
+        assert (cell.samples, cell.blocks) == ([], [])
         assert cell.reason == f"{lost} of {processes} processes failed, the last one: killed by SIGSEGV"
 
 
@@ -65,7 +65,7 @@ def test_a_cell_that_never_ran_keeps_its_reason() -> None:
     assert (cell.status, cell.reason) == ("failed", "killed by SIGSEGV")
     away = [with_last(case(0, number=n), status="unavailable", reason="too old", fix="upgrade") for n in range(3)]
     cell = merged(away).cells[-1]
-    assert (cell.status, cell.reason, cell.fix, cell.samples) == ("unavailable", "too old", "upgrade", ())
+    assert (cell.status, cell.reason, cell.fix, cell.samples) == ("unavailable", "too old", "upgrade", [])
 
 
 def test_notes_of_all_processes_and_the_sum_of_failed_gets() -> None:

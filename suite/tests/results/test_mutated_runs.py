@@ -18,10 +18,11 @@ import pytest
 from allocmark.asv.gather import runs as published_runs
 from allocmark.cli import main
 from allocmark.output.html import build_site
-from allocmark.results.records import sealed
-from allocmark.results.store import read_run
+from allocmark.results.records import MeasuredCell, sealed
+from allocmark.results.store import Run, RunWriter, read_run
 from fixtures.mutations import damaged_bytes, damaged_value
 from fixtures.simulated import edit_run
+from fixtures.small_rounds import case, header
 
 COMMANDS = (
     *(["show"], ["show", "--json"], ["show", "--baseline", "glibc"], ["compare"]),
@@ -29,11 +30,17 @@ COMMANDS = (
 )
 
 
-@pytest.fixture(params=["measured", "verified"])
+@pytest.fixture(params=["rounds", "measured", "verified"])
 def whole(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A real run, with checksums; or as if it had only verified."""
-    lines = (Path(__file__).with_name("data") / "format1.jsonl").read_bytes().splitlines()
+    """A run of several rounds; or a real one from before rounds, with checksums; or as if that had only verified."""
     file = tmp_path / "whole" / "run.jsonl"
+    if request.param == "rounds":
+        with RunWriter.create(file.parent, header()) as writer:
+            for each in (case(index, number=number) for number in (0, 1, 3) for index in range(3)):
+                writer.write_round(each)
+            writer.end(9.0, 8.0, interrupted=False)
+        return file
+    lines = (Path(__file__).with_name("data") / "format1.jsonl").read_bytes().splitlines()
     file.parent.mkdir()
     file.write_bytes(b"".join(map(sealed, lines)))
     if request.param == "verified":
@@ -51,10 +58,15 @@ def _verified(lines: list[Any]) -> None:
             line["blocks"] = []
 
 
+def _cells(run: Run) -> list[MeasuredCell]:
+    """Those of all rounds, as they are in the file."""
+    return [cell for rounds in run.rounds.values() for each in rounds for cell in each.cells]
+
+
 def endure(whole: Path, seed: int, count: int, capsys: pytest.CaptureFixture[str]) -> int:
     """Damage the file ``count`` times, and read it with a command. How often something of it was used."""
     good = read_run(whole)
-    cells = [cell for case in good.cases for cell in case.cells]
+    cells = _cells(good)
     file = whole.parent.with_name("damaged") / whole.name
     file.parent.mkdir()
     used = 0
@@ -85,7 +97,7 @@ def endure(whole: Path, seed: int, count: int, capsys: pytest.CaptureFixture[str
             build_site(shown, whole.parent.with_name(f"site{number}"))
         if checked and out:
             run = read_run(file)
-            found = [cell for case in run.cases for cell in case.cells]
+            found = _cells(run)
             assert all(cell in cells for cell in found), number
             lost = len(found) < len(cells)
             # A run that ends between two cases may have been killed there.

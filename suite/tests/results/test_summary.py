@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from allocmark.errors import UsageError
-from allocmark.results.store import Run
+from allocmark.results.store import Run, read_run
 from allocmark.results.summary import CaseSummary, CellSummary, document, summarise
-from allocmark.stats import Verdict
+from allocmark.stats import Verdict, least_rounds
+from fixtures.simulated import SHAPES, edit_run
 
 Simulate = Callable[..., Run]
 
@@ -45,7 +46,7 @@ def test_figures_are_near_the_truth(simulate: Simulate) -> None:
 
 def test_identical_backends_are_not_told_apart(simulate: Simulate) -> None:
     # ring_mp_mc and lf_stack cost the same in the first two cases but for 0.4 %.
-    for case in summarise(simulate(blocks=40), "dpdk_ring:ring_mp_mc")[:2]:
+    for case in summarise(simulate(rounds=60, shapes=SHAPES[:2], noise=0.005), "dpdk_ring:ring_mp_mc"):
         assert cell(case, "dpdk_ring:lf_stack").verdict is Verdict.SAME
 
 
@@ -86,12 +87,78 @@ def test_the_run_knows_its_baseline(simulate: Simulate) -> None:
     assert {g.baseline for g in summarise(run, "dpdk_ring:lf_stack")} == {"dpdk_ring:lf_stack"}
 
 
-def test_a_baseline_that_failed_is_not_replaced(simulate: Simulate) -> None:
-    case = summarise(simulate(status={("burst", "glibc:default"): FAILED}), "glibc")[0]
-    why = "the baseline glibc:default is failed: killed by SIGSEGV"
-    assert (case.baseline, case.no_baseline) == (None, why)
-    assert all(c.ratio is None and c.verdict is None for c in case.cells)
-    assert cell(case, "turbomem:default").median is not None
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (FAILED, "the baseline glibc:default failed: killed by SIGSEGV"),
+        (("unavailable", "too old", None), "the baseline glibc:default is unavailable: too old"),
+    ],
+)
+def test_where_the_baseline_gave_nothing_the_first_that_did_takes_its_place(
+    simulate: Simulate, status: tuple[str, str, str | None], why: str
+) -> None:
+    cases = summarise(simulate(status={("burst", "glibc:default"): status}), "glibc")
+    assert (cases[0].baseline, cases[0].no_baseline) == ("glibc:no-tcache", why)
+    assert (cases[3].baseline, cases[3].no_baseline) == ("glibc:default", None)
+    lost, turbomem = cell(cases[0], "glibc:default"), cell(cases[0], "turbomem:default")
+    assert (lost.ratio, lost.verdict, lost.no_ratio) == (None, None, status[1])
+    assert turbomem.ratio
+    assert turbomem.ratio.value == pytest.approx(1.51 / 21.5, rel=0.02)
+
+
+def test_a_verdict_takes_as_many_rounds_as_the_number_of_ratios_asks_for(simulate: Simulate) -> None:
+    least = least_rounds(4)
+    for rounds, said in ((least - 1, Verdict.CANNOT_TELL), (least, Verdict.FASTER)):
+        (case,) = summarise(simulate(shapes=SHAPES[:1], rounds=rounds), "glibc")
+        assert case.ratios == 4
+        assert cell(case, "turbomem:default").verdict is said
+
+
+def test_slow_processes_are_told_and_leave_the_median_alone(simulate: Simulate) -> None:
+    (case,) = summarise(simulate(shapes=SHAPES[:1], rounds=40, slow={"turbomem:default": 20}), "glibc")
+    turbomem = cell(case, "turbomem:default")
+    assert turbomem.modes
+    assert turbomem.median
+    assert (turbomem.modes.n, turbomem.modes.factor) == (40, pytest.approx(2, rel=0.05))
+    assert turbomem.modes.slow == sum(ns > 2 for ns in turbomem.values.values()) > 0
+    assert turbomem.median.value == pytest.approx(1.51, rel=0.05)
+    assert cell(case, "glibc:default").modes is None
+
+
+def test_nothing_is_subtracted_where_a_backend_undercuts_the_floor(simulate: Simulate) -> None:
+    (case,) = summarise(simulate(shapes=SHAPES[:1], scale={"turbomem:default": 0.3}), "glibc")
+    assert case.no_net == "turbomem:default costs less than the floor here, so nothing can be subtracted"
+    assert case.floor == "null:default"
+    assert all(c.net is None and c.net_ratio is None and not c.nets for c in case.cells)
+    assert cell(case, "turbomem:default").verdict is Verdict.FASTER
+
+
+def test_mostly_disturbed_samples_give_no_verdict(simulate: Simulate) -> None:
+    def disturbed(n: int) -> CaseSummary:
+        run = simulate(shapes=SHAPES[:1], per_block=1, disturbed={i: ["steal"] for i in range(n)})
+        return summarise(run, "glibc")[0]
+
+    half, more = (cell(disturbed(n), "turbomem:default") for n in (8, 9))
+    assert (half.verdict, half.no_verdict) == (Verdict.FASTER, None)
+    assert (more.verdict, more.no_verdict) == (Verdict.CANNOT_TELL, "9 of 16 samples were disturbed")
+    assert more.ratio is not None
+
+
+def test_a_mostly_disturbed_baseline_gives_no_verdict(simulate: Simulate) -> None:
+    run = simulate(shapes=SHAPES[:1], per_block=1, disturbed={i: ["steal"] for i in range(9)})
+    edit_run(run.path, _only_the_baseline_disturbed)
+    (case,) = summarise(read_run(run.path), "glibc")
+    turbomem = cell(case, "turbomem:default")
+    assert (turbomem.verdict, turbomem.no_verdict) == (
+        Verdict.CANNOT_TELL,
+        "of the baseline 9 of 16 samples were disturbed",
+    )
+
+
+def _only_the_baseline_disturbed(lines: list[Any]) -> None:
+    for line in lines:
+        if line["type"] == "cell" and (line["backend"], line["variant"]) != ("glibc", "default"):
+            line["disturbed"] = {}
 
 
 def test_an_unknown_baseline_is_refused_with_what_is_possible(simulate: Simulate) -> None:
@@ -110,7 +177,7 @@ def test_every_block_set_aside_gives_no_figure(simulate: Simulate) -> None:
 def test_the_document_is_strict_json_with_the_raw_samples(simulate: Simulate) -> None:
     run = simulate(status={("burst", "glibc:no-tcache"): ("unavailable", "too old", "upgrade")})
     found: dict[str, Any] = json.loads(json.dumps(document(run, "glibc"), allow_nan=False))
-    assert (found["format"], found["seed"], found["baseline"], found["complete"]) == (2, 7, "glibc", True)
+    assert (found["format"], found["seed"], found["baseline"], found["complete"]) == (3, 7, "glibc", True)
     assert found["environment"]["machine"]["cpus"] == 2
     assert len(found["cells"]) == 7 * 6
     absent = next(c for c in found["cells"] if c["status"] == "unavailable")
@@ -131,7 +198,7 @@ def test_the_document_is_strict_json_with_the_raw_samples(simulate: Simulate) ->
 
 
 def test_the_document_gives_no_interval_that_is_none(simulate: Simulate) -> None:
-    last = document(simulate(blocks=4))["cells"][-1]
+    last = document(simulate(rounds=4))["cells"][-1]
     assert last["median"] > 0
     assert (last["ci95"], last["ratio_ci99"], last["verdict"]) == (None, None, "cannot tell")
 
@@ -144,7 +211,7 @@ def test_a_run_that_was_stopped_is_not_complete(simulate: Simulate) -> None:
 
 def test_a_family_gives_each_group_its_cheapest(simulate: Simulate) -> None:
     # lf_stack is the cheaper one in the second case only, by 0.3 %; nothing else of the family is near.
-    cases = summarise(simulate(blocks=100, noise=0.001), "dpdk_ring:*")
+    cases = summarise(simulate(rounds=100, noise=0.001), "dpdk_ring:*")
     assert [case.baseline for case in cases] == [
         "dpdk_ring:ring_mp_mc",
         "dpdk_ring:lf_stack",
@@ -166,7 +233,8 @@ def test_a_family_is_of_those_that_completed(simulate: Simulate) -> None:
     assert {case.baseline for case in cases[3:]} == {"dpdk_ring:ring_mp_mc"}
     lost = {("burst", label): FAILED for label in ("dpdk_ring:ring_mp_mc", "dpdk_ring:lf_stack")}
     case = summarise(simulate(status=lost), "dpdk_ring:*")[0]
-    assert (case.baseline, case.no_baseline) == (None, "none of the baseline's family dpdk_ring:* gave figures here")
+    why = "none of the baseline's family dpdk_ring:* gave figures here"
+    assert (case.baseline, case.no_baseline) == ("glibc:default", why)
 
 
 def test_the_floor_is_never_of_the_family(simulate: Simulate) -> None:

@@ -125,12 +125,7 @@ def _notes(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterator[s
             lines.append(f"    to change that: {fix}")
     texts = [f"{_instead(case, names)}{_where(case, cases)}: {case.no_baseline}." for case in cases if case.no_baseline]
     texts += [f"No net{_where(case, cases)}: {case.no_net}." for case in cases if case.no_net]
-    texts += [
-        f"{names[cell.cell.label]}{_where(case, cases)}: no verdict, as {cell.no_verdict}: use a quieter machine."
-        for case in cases
-        for cell in case.cells
-        if cell.no_verdict and cell.verdict
-    ]
+    texts += [text for case in cases for text in _too_noisy(case, cases, names)]
     texts += [*_attested(cases, names), *_differing(cases, names)]
     distances = [case.distance for case in cases]
     texts += filter(None, (_distances(distances), _aside(distances)))
@@ -162,6 +157,20 @@ def _differing(cases: Sequence[CaseSummary], names: Names) -> Iterator[str]:
                     f"medians give {significant(quotient)}: costs changed between rounds. The ratio compares within "
                     "each round, and the verdict rests on it."
                 )
+
+
+def _too_noisy(case: CaseSummary, cases: Sequence[CaseSummary], names: Names) -> Iterator[str]:
+    """Which cells have no verdict as the machine was too busy, those with one reason together."""
+    found: dict[str, list[str]] = {}
+    for cell in case.cells:
+        if cell.no_verdict and cell.verdict:
+            found.setdefault(cell.no_verdict, []).append(names[cell.cell.label])
+    for why, labels in found.items():
+        yield f"No verdict on {', '.join(labels)}{_where(case, cases)}: {why}. Use a quieter machine."
+
+
+def _has_net(case: CaseSummary) -> bool:
+    return any(cell.net for cell in case.cells)
 
 
 def _instead(case: CaseSummary, names: Names) -> str:
@@ -209,10 +218,8 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
             f"process lies in memory can double its cost. This run needs {least} rounds or more."
         )
     if floors:
-        yield (
-            f"net: ns/object less that of the floor in the same round. The floor is {' or '.join(floors)}, a backend "
-            "that does next to nothing."
-        )
+        net = "net: ns/object less that of the floor in the same round. " if any(map(_has_net, summaries)) else ""
+        yield f"{net}The floor is {' or '.join(floors)}, a backend that does next to nothing."
     if any(cell.own for case in summaries for cell in case.cells):
         yield (
             "net is own work (the allocator's instructions and its shared cache lines) and placement (what touching "
@@ -231,8 +238,8 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
     if any(cell.ratio and cell.ratio.covered for case in summaries for cell in case.cells):
         yield verdicts_explained("99 %", MARGIN)
         yield (
-            "99 %: in so many runs of a hundred, the intervals of all ratios hold. tells: a difference smaller than "
-            "this could not have been told."
+            "99 %: in so many runs of a hundred, the intervals of all ratios hold. tells: the smallest difference from "
+            "the baseline that these rounds could have told."
         )
     if any(not e.covered and e.n > 1 for e in estimates):
         yield "(low, high): the lowest and the highest process, where there are too few rounds for an interval."

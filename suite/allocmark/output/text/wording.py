@@ -139,8 +139,8 @@ def machine_facts(environment: Mapping[str, Any]) -> str:
 def ratio_explained(base: str) -> str:
     """What ratios to ``base`` are."""
     return (
-        f"ratio: cost divided by that of {base} in the same round; below 1 is faster. net ratio: the same for net "
-        "costs, where both are certainly above 0."
+        f"ratio: cost divided by that of {base} in the same round; below 1 is faster than {base}. net ratio: the same "
+        "for net costs, where both are certainly above 0."
     )
 
 

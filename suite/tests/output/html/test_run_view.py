@@ -41,7 +41,7 @@ def test_who_is_level_with_the_fastest(simulate: Simulate) -> None:
     assert set(case.standing.level) == {"turbomem:default", "dpdk_ring:ring_mp_mc"}
 
 
-def test_few_rounds_cannot_tell(simulate: Simulate) -> None:
+def test_few_blocks_cannot_tell(simulate: Simulate) -> None:
     view = View.of(simulate(rounds=5))
     assert {case.standing.word for case in view.cases} == {"cannot tell"}
     (count,) = (c for c in overview_page.counts(view) if c.label == "turbomem:default")
@@ -139,9 +139,8 @@ def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> N
 
 
 def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> None:
-    # Two samples in each of 16 rounds, of which the first may be marked.
-    for per_block, told in ((2, []), (1, ["Most samples were disturbed: 672 of 672 samples (steal)"])):
-        view = View.of(simulate(per_block=per_block, disturbed={number: ["steal"] for number in range(16)}))
+    for marked, told in ((15, []), (17, ["Most samples were disturbed: 714 of 1344 samples (steal)"])):
+        view = View.of(simulate(disturbed={index: ["steal"] for index in range(marked)}))
         alerts = overview_page.overview(view, _link)["alerts"]
         assert [alert.partition(";")[0] for alert in alerts] == told
 

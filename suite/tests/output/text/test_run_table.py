@@ -13,6 +13,7 @@ from allocmark.output.text.figures import decimals, figure, interval, plain, sho
 from allocmark.output.text.run_table import render
 from allocmark.results.store import Run
 from allocmark.stats import Estimate
+from fixtures.simulated import SHAPES
 
 Simulate = Callable[..., Run]
 
@@ -83,12 +84,12 @@ def test_the_head_says_which_run_of_what_where(simulate: Simulate) -> None:
 def test_a_row_reads_as_its_figures(simulate: Simulate) -> None:
     text = render(simulate(noise=1e-6))
     row = rows(text, "turbomem")[0].split()
-    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, told, verdict = row[-12:]
+    gross, low, high, net, net_low, net_high, ratio, ratio_low, ratio_high, net_ratio, tells, verdict = row[-12:]
     assert float(low.strip("[,")) < float(gross) < float(high.strip("]"))
     assert float(net_low.strip("[,")) <= float(net) <= float(net_high.strip("]"))
     assert float(net) / float(gross) == pytest.approx((1.51 - 0.61) / 1.51, rel=0.01)
     assert (ratio, ratio_low, ratio_high) == ("0.184", "[0.184,", "0.184]")
-    assert (net_ratio, told, verdict) == ("0.119", "2%", "faster")
+    assert (net_ratio, tells, verdict) == ("0.119", "2%", "faster")
     assert rows(text, "glibc:default")[0].endswith("baseline")
     assert rows(text, "null")[0].endswith("floor")
 
@@ -118,13 +119,13 @@ def test_what_did_not_run_says_why_in_its_row_and_once_in_full(simulate: Simulat
 
 def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
     text = render(
-        simulate(rounds=20, changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]})
+        simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]}), width=120
     )
     assert "core-to-core distance: 58 ns for" in text
     aside = "in 4 the core-to-core distance changed, in 2 it was not that of most blocks"
-    assert f"Not used: 6 of 40 blocks; {aside}." in text
+    assert f"Not used: 6 of 32 blocks; {aside}." in text
     # Three cases of six cells with two marked samples in each.
-    head = "burst  (touch=0)\ndisturbed: 36 of 720 samples (descheduled, steal); they count like the others, but"
+    head = "burst  (touch=0)\ndisturbed: 36 of 576 samples (descheduled, steal); they count like the others, but a cell"
     assert head in text
 
 
@@ -163,22 +164,23 @@ def test_a_quiet_run_has_no_such_notes(simulate: Simulate) -> None:
 
 
 def test_too_few_rounds_show_a_range_and_no_verdict(simulate: Simulate) -> None:
-    text = render(simulate(rounds=4, finished=2))
-    assert re.search(r"turbomem .*\(\d\.\d+, \d\.\d+\).*cannot tell$", text, re.MULTILINE)
+    text = " ".join((table := render(simulate(rounds=4, finished=2), width=120)).split())
+    assert re.search(r"turbomem .*\(\d\.\d+, \d\.\d+\).*cannot tell$", table, re.MULTILINE)
     assert "(low, high): the lowest and the highest process" in text
-    assert "Fewer than 8 rounds give no verdict" in text
+    assert "the median over 4 processes of each cell" in text
+    assert "No verdict: so few processes tell too little" in text
+    assert "This run needs 16 rounds or more." in text
+    assert "faster or slower" not in text
     assert "Not measured: 5 of 7 cases in the plan." in text
 
 
 def test_a_baseline_without_figures_is_replaced_and_that_is_said(simulate: Simulate) -> None:
     text = render(simulate(status={("mixed_sizes", "glibc:default"): ("failed", "out of memory", None)}), "glibc")
     table = text.split("mixed_sizes  (")[1].split("cross_core_free")[0]
-    told = (
-        "Ratios are to glibc:no-tcache at sizes=imix lifetime=random: the baseline glibc:default is failed: "
-        "out of memory."
-    )
-    assert told in " ".join(table.split())
-    assert rows(table, "glibc:no-tcache")[0].endswith("baseline")
+    where, why = "sizes=imix lifetime=random", "the baseline glibc:default failed: out of memory."
+    assert f"Ratios are to glibc:no-tcache at {where}: {why}" in " ".join(table.split())
+    assert [row.split()[-1] for row in rows(table, "glibc:no-tcache")] == ["baseline"] * 2
+    assert [row.split()[-1] for row in rows(table, "turbomem")] == ["faster"] * 2
     with pytest.raises(UsageError, match="'tcmalloc' is not in"):
         render(simulate(), "tcmalloc")
 
@@ -188,10 +190,8 @@ def test_a_narrow_terminal_loses_columns_and_is_told(simulate: Simulate) -> None
     narrow, wide = render(run, width=80), render(run, width=200)
     assert f"  unavailable: {NO_PAGES}\n" in wide
     assert "Not shown" not in wide
-    assert (
-        "Not shown, to stay within 80 columns: net 95 % interval, net ratio, 95 % interval, tells, 99 % interval."
-        in " ".join(narrow.split())
-    )
+    left_out = "net 95 % interval, net ratio, 95 % interval, tells, 99 % interval."
+    assert f"Not shown, to stay within 80 columns: {left_out}" in " ".join(narrow.split())
     assert re.search(r" unavailable: no free huge pages .*\.\.\.$", narrow, re.MULTILINE)
     assert max(map(len, narrow.splitlines())) <= 80
     for row, full in zip(rows(narrow, "turbomem"), rows(wide, "turbomem"), strict=True):
@@ -217,11 +217,51 @@ def test_in_a_narrow_terminal_the_new_tables_fit(simulate: Simulate) -> None:
 
 
 def test_where_baselines_differ_each_row_names_its_own(simulate: Simulate) -> None:
-    text = render(simulate(rounds=40, noise=0.001), "dpdk_ring:*")
+    text = render(simulate(rounds=100, noise=0.001), "dpdk_ring:*")
     burst = text.split("\n\n")[2]
     assert [row.split()[-1] for row in rows(burst, "turbomem")] == [
         "dpdk_ring:ring_mp_mc",
         "dpdk_ring:lf_stack",
         "dpdk_ring:ring_mp_mc",
     ]
-    assert "below 1 is faster than the baseline" in text
+    assert "below 1 is faster than the baseline" in " ".join(text.split())
+
+
+def in_80(run: Run, baseline: str | None = None) -> tuple[str, str]:
+    """The table for a narrow terminal, and the same without line breaks."""
+    text = render(run, baseline, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    return text, " ".join(text.split())
+
+
+def test_slow_processes_have_a_column(simulate: Simulate) -> None:
+    text, said = in_80(simulate(shapes=SHAPES[:2], rounds=18, slow={"turbomem:default": 30}))
+    assert "slow processes" in text.splitlines()[7]
+    assert [bool(re.search(r"\d+ of 18 cost [\d.]+x$", row)) for row in rows(text, "turbomem")] == [True, True]
+    assert not any("cost" in row for row in rows(text, "glibc:default"))
+    assert "slow processes: so many of a cell's processes cost that many times as much" in said
+    assert "slow processes" not in in_80(simulate(shapes=SHAPES[:2]))[1]
+
+
+def test_no_net_says_why_and_is_not_explained(simulate: Simulate) -> None:
+    text, said = in_80(simulate(shapes=SHAPES[:1], scale={"turbomem:default": 0.3}))
+    assert "No net: turbomem:default costs less than the floor here, so nothing can be subtracted." in said
+    assert " net " not in text.splitlines()[7]
+    assert "net: ns/object" not in said
+    assert "The floor is null" in said
+
+
+def test_mostly_disturbed_samples_give_no_verdict_and_say_so_once(simulate: Simulate) -> None:
+    text, said = in_80(simulate(shapes=SHAPES[:1], per_block=1, disturbed={i: ["steal"] for i in range(10)}))
+    assert said.count("10 of 16 samples were disturbed. Use a quieter machine.") == 1
+    assert "No verdict on glibc:no-tcache, dpdk_ring:ring_mp_mc, dpdk_ring:lf_stack, turbomem:" in said
+    assert rows(text, "turbomem")[0].endswith("cannot tell")
+
+
+def test_one_round_has_figures_without_intervals(simulate: Simulate) -> None:
+    text, said = in_80(simulate(shapes=SHAPES[:1], rounds=1))
+    assert "interval" not in text.splitlines()[7]
+    assert "from one process of each cell" in said
+    assert "No verdict: one process tells too little" in said
+    assert "(low, high)" not in said
+    assert rows(text, "turbomem")[0].endswith("cannot tell")

@@ -9,7 +9,7 @@ from allocmark.output.text.verified import verified
 
 
 def test_a_cell_says_its_verdict_and_what_its_pool_keeps_back(simulate) -> None:
-    run = simulate()
+    run = simulate(rounds=1)
     first = run.cases[0]
     cells = [
         replace(first.cells[0], status="failed", reason="lost 3 objects", attestation={}),
