@@ -8,12 +8,13 @@ from typing import Any
 
 from allocmark.passes.base import Pass, TablePass
 from allocmark.passes.latency import LatencyPass
+from allocmark.passes.placement import PlacementPass
 from allocmark.passes.reuse import ReusePass
 from allocmark.passes.throughput import Throughput
 from allocmark.passes.verify import Verify
 
 #: What is measured beside the samples, in the order of the tables.
-PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass())
+PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass(), PlacementPass())
 
 
 def counting() -> tuple[str, ...]:
