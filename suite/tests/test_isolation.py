@@ -152,7 +152,7 @@ def test_a_pool_that_runs_empty_and_variables_that_change_malloc_are_told(allocm
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     result = allocmark_command(
         *["run", "cross_core_free", "--short", "--set", "hold=0", "--set", "touch=0", "--set", "pools.mbuf.objects=64"],
-        *[*QUICK, "--no-latency", "--no-reuse", "-b", "mutant:none"],
+        *[*QUICK, "--no-latency", "--no-reuse", "--no-placement", "-b", "mutant:none"],
         plugins=[mutants],
     )
     assert result.returncode == 0, result.stderr
@@ -177,7 +177,7 @@ def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
             "--set",
             "cores=2",
         ],
-        *["--short", "--blocks", "400", "--sample-ms", "5", "--no-latency", "--no-reuse", "-b", "mutant:none"],
+        *["--short", "--blocks", "400", "--sample-ms", "5", "--no-latency", "--no-reuse", "--no-placement", "-b", "mutant:none"],
     ]
     environment = {**os.environ, "PYTHONPATH": str(mutants)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:

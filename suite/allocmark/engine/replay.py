@@ -12,11 +12,13 @@ from allocmark.engine._engine import ffi, lib
 from allocmark.engine.session import EVENT, Engine
 from allocmark.errors import RefusedError
 from allocmark.system.mappings import Range, backing
+from allocmark.workload.tape.instructions import LAYOUT, Op
 from allocmark.workload.tape.program import Program
 
 SHARE = 0.05  #: of what is resident: page kinds with less are not named
 _KINDS = {"base": lib.AM_BASE, "thp": lib.AM_THP, "hugetlb": lib.AM_HUGETLB}
 _BLOCK = 1 << 21
+_GETS = (Op.GET, Op.GET_READ, Op.GET_WRITE)
 
 
 class Replay(Engine):
@@ -36,6 +38,8 @@ class Replay(Engine):
         **limits: float,
     ) -> None:
         """``events`` is a buffer of ``am_event``; ``regions`` has for each pool those that the backend reports."""
+        if unknown := _only_held(program):
+            raise RefusedError(unknown)
         wanted = [
             next(iter(_kinds([(address, address + length) for address, length in found] or _blocks(events, pool))), "base")
             for pool, found in enumerate(regions)
@@ -78,6 +82,15 @@ class Replay(Engine):
 def _give_back(engine: Any, mirror: Any) -> None:
     lib.am_engine_free(engine)
     lib.am_replay_free(mirror)
+
+
+def _only_held(program: Program) -> str:
+    """What of the workload cannot be replayed because it comes only from before the samples, or ""."""
+    for actor in program.actors:
+        held, got = ({target for op, target, *_ in LAYOUT.iter_unpack(tape) if op in _GETS} for tape in (actor.prologue, actor.body))
+        for pool in held - got:
+            return f"{actor.name} gets from pool {program.pools[pool].name!r} only before the samples, where nothing is recorded"
+    return ""
 
 
 def _blocks(events: Any, pool: int) -> list[Range]:

@@ -50,8 +50,9 @@ Mirror::Mirror(std::vector<Original> originals) {
     check_size(originals);
     for (const am_pages pages : {AM_HUGETLB, AM_THP, AM_BASE}) map_runs(pages);
     for (const Run &run : runs_) place_like(run.original, run.memory, run.bytes());
-    each_page(originals, [](const Run &run, uint64_t page) {
-        *const_cast<volatile char *>(run.memory + ((page << kPageBits) - (run.first << kBlockBits))) = 0;
+    each_stretch(originals, [](const Run &run, uint64_t page, uint64_t behind) {
+        for (; page < behind; ++page) // a write: to be read, all pages could be one of zeros
+            *const_cast<volatile char *>(run.memory + ((page << kPageBits) - (run.first << kBlockBits))) = 0;
     });
 }
 
@@ -85,13 +86,15 @@ const Mirror::Run &Mirror::run_of(uint64_t address) const {
     return *std::prev(behind);
 }
 
-/** Does `what(run, page)` for each page of 4 KB that holds a byte of an object, once. */
-template <class What> void Mirror::each_page(const std::vector<Original> &originals, What what) const {
-    uint64_t next = 0;
+/** Does `what(run, first, behind)` for stretches of the pages of 4 KB that hold objects, each page once. */
+template <class What> void Mirror::each_stretch(const std::vector<Original> &originals, What what) const {
+    uint64_t done = 0;
     for (const Original &object : originals) {
-        const Run &run = run_of(object.address);
-        for (next = std::max(next, object.address >> kPageBits); next <= last_byte(object) >> kPageBits; ++next)
-            what(run, next);
+        const uint64_t first = std::max(done, object.address >> kPageBits);
+        const uint64_t behind = (last_byte(object) >> kPageBits) + 1;
+        if (first >= behind) continue;
+        what(run_of(object.address), first, behind);
+        done = behind;
     }
 }
 
@@ -99,8 +102,8 @@ void Mirror::check_size(const std::vector<Original> &originals) const {
     uint64_t bytes = 0;
     for (const Run &run : runs_)
         if (run.pages != AM_BASE) bytes += run.bytes();
-    each_page(originals, [&](const Run &run, uint64_t) {
-        if (run.pages == AM_BASE) bytes += uint64_t(1) << kPageBits;
+    each_stretch(originals, [&](const Run &run, uint64_t first, uint64_t behind) {
+        if (run.pages == AM_BASE) bytes += (behind - first) << kPageBits;
     });
     const uint64_t available = allocmark_available_memory();
     if (available != 0 && bytes > available / kShare)

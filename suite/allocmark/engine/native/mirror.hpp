@@ -59,7 +59,7 @@ class Mirror {
     void map_runs(am_pages pages);
     Mapping map(am_pages pages, uint64_t bytes);
     const Run &run_of(uint64_t address) const;
-    template <class What> void each_page(const std::vector<Original> &originals, What what) const;
+    template <class What> void each_stretch(const std::vector<Original> &originals, What what) const;
 
     std::vector<Run> runs_; // ascending
     std::vector<Mapping> mappings_;

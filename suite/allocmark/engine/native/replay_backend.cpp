@@ -22,8 +22,6 @@ namespace {
 
 using List = std::vector<void *>;
 
-constexpr size_t kMostAtOnce = 128; // larger gets are split
-
 std::vector<Original> originals(const am_event *events, uint64_t n, const uint64_t *object_sizes,
                                 const am_pages *pages) {
     std::vector<Original> found;
@@ -72,16 +70,7 @@ uint32_t created;  // pools so far: an engine creates them in their order
 
 /** An actor's list of a pool, and where it is there. In a line of its own: `next` is written in every get. */
 struct alignas(128) Place {
-    explicit Place(const List &list) {
-        if (list.empty()) return;
-        most = kMostAtOnce;
-        // Whole turns, at least as long as a get; then so much of the next turn that no get has to be split.
-        turn = uint32_t((kMostAtOnce + list.size() - 1) / list.size() * list.size());
-        objects.resize(turn + kMostAtOnce);
-        for (size_t i = 0; i < objects.size(); ++i) objects[i] = list[i % list.size()];
-    }
-    uint32_t next = 0, turn = 0;
-    uint32_t most = 0; // objects in one go
+    uint32_t next, length;
     List objects;
 };
 
@@ -98,7 +87,8 @@ int pool_create(const allocmark_pool_spec *, void **pool, allocmark_error *) {
 void pool_destroy(void *) {}
 
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *) {
-    *local = new Place(static_cast<const List *>(pool)[thread->slot]);
+    const List &list = static_cast<const List *>(pool)[thread->slot];
+    *local = new Place{0, uint32_t(list.size()), list};
     return 0;
 }
 
@@ -106,29 +96,32 @@ void thread_leave(void *, void *local) {
     delete static_cast<Place *>(local);
 }
 
-int get_bulk(void *pool, void *local, void **objects, uint32_t n) {
+/** A get over the end of the list. */
+[[gnu::noinline]] int split(Place &mine, void **objects, uint32_t n) {
+    if (mine.length == 0) return -ENOENT; // nothing was recorded
+    for (uint32_t done = 0; done < n;) {
+        if (mine.next == mine.length) mine.next = 0;
+        const uint32_t part = std::min(n - done, mine.length - mine.next);
+        std::memcpy(objects + done, &mine.objects[mine.next], part * sizeof *objects);
+        mine.next += part;
+        done += part;
+    }
+    return 0;
+}
+
+// As the floor does it: the two are compared.
+int get_bulk(void *, void *local, void **objects, uint32_t n) {
     Place &mine = *static_cast<Place *>(local);
-    if (n > mine.most) [[unlikely]] {
-        if (mine.most == 0) return -ENOENT; // no object was recorded
-        get_bulk(pool, local, objects, mine.most);
-        return get_bulk(pool, local, objects + mine.most, n - mine.most);
+    if (mine.next + n > mine.length) {
+        if (mine.next < mine.length || n > mine.length) return split(mine, objects, n);
+        mine.next = 0;
     }
-    void *const *from = mine.objects.data() + mine.next;
-    switch (n) { // a copy of known size is a few moves
-    case 1:
-        *objects = *from;
-        break;
-    case 8:
-        std::memcpy(objects, from, 8 * sizeof *objects);
-        break;
-    case 32:
-        std::memcpy(objects, from, 32 * sizeof *objects);
-        break;
-    default:
-        std::memcpy(objects, from, n * sizeof *objects);
-    }
+    void *const *next = mine.objects.data() + mine.next;
     mine.next += n;
-    if (mine.next >= mine.turn) mine.next -= mine.turn;
+    if (n == 1)
+        *objects = *next;
+    else
+        std::memcpy(objects, next, n * sizeof *objects);
     return 0;
 }
 
