@@ -177,7 +177,8 @@ def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
             "--set",
             "cores=2",
         ],
-        *["--short", "--blocks", "400", "--sample-ms", "5", "--no-latency", "--no-reuse", "--no-placement", "-b", "mutant:none"],
+        *["--short", "--blocks", "400", "--sample-ms", "5", "--no-latency", "--no-reuse", "--no-placement"],
+        *["-b", "mutant:none"],
     ]
     environment = {**os.environ, "PYTHONPATH": str(mutants)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:

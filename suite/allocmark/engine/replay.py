@@ -25,7 +25,7 @@ class Replay(Engine):
     """Hands out recorded objects in the same order to the same actors; put does nothing.
 
     They lie in the *mirror*, which is memory of its own, laid out like the backend's: a backend may keep links in
-    objects that were put back. ``objects`` counts those in it, ``pages`` are the kinds of pages that the kernel reports
+    objects that were put back. ``distinct`` counts them, ``pages`` are the kinds of pages that the kernel reports
     under it, and ``note`` says why they are not those of the pools ("" when they are).
     """
 
@@ -35,15 +35,13 @@ class Replay(Engine):
         regions: Sequence[Sequence[tuple[int, int]]],
         program: Program,
         cpus: Sequence[tuple[int, int]],
-        **limits: float,
+        **options: Any,
     ) -> None:
         """``events`` is a buffer of ``am_event``; ``regions`` has for each pool those that the backend reports."""
         if unknown := _only_held(program):
             raise RefusedError(unknown)
-        wanted = [
-            next(iter(_kinds([(address, address + length) for address, length in found] or _blocks(events, pool))), "base")
-            for pool, found in enumerate(regions)
-        ]
+        ranges = [_ranges(found) or _blocks(events, pool) for pool, found in enumerate(regions)]
+        wanted = [(_kinds(each) or ["base"])[0] for each in ranges]
         error = ffi.new("allocmark_error *")
         mirror = lib.am_replay_new(
             ffi.cast("am_event *", ffi.from_buffer(events)),
@@ -59,19 +57,20 @@ class Replay(Engine):
             raise RefusedError(told)
         undo = weakref.finalize(self, lib.am_replay_free, mirror)
         try:
-            super().__init__(int(ffi.cast("uintptr_t", lib.am_replay_table(mirror))), {}, program, cpus, **limits)
+            super().__init__(int(ffi.cast("uintptr_t", lib.am_replay_table(mirror))), {}, program, cpus, **options)
         except BaseException:
             undo()
             raise
         undo.detach()
         self._undo = weakref.finalize(self, _give_back, self._engine, mirror)
-        self.objects = int(lib.am_replay_objects(mirror))
-        found = _kinds([(address, address + length) for address, length in self.regions(0)])
+        self.distinct = int(lib.am_replay_objects(mirror))
+        found = _kinds(_ranges(self.regions(0)))
         self.pages = ", ".join(found) or "unknown"
         self.note = ""
-        if set(found) != set(wanted):
+        asked = {kind for kind, each in zip(wanted, ranges, strict=True) if each}
+        if set(found) != asked:
             self.note = f"the objects were laid out again on {self.pages} pages, and the backend's lie on "
-            self.note += ", ".join(sorted(set(wanted))) + (f": {told}" if told else "")
+            self.note += ", ".join(sorted(asked)) + (f": {told}" if told else "")
 
     def close(self) -> None:
         """End threads and give the mirror back. Nothing has to be drained."""
@@ -87,10 +86,15 @@ def _give_back(engine: Any, mirror: Any) -> None:
 def _only_held(program: Program) -> str:
     """What of the workload cannot be replayed because it comes only from before the samples, or ""."""
     for actor in program.actors:
-        held, got = ({target for op, target, *_ in LAYOUT.iter_unpack(tape) if op in _GETS} for tape in (actor.prologue, actor.body))
-        for pool in held - got:
-            return f"{actor.name} gets from pool {program.pools[pool].name!r} only before the samples, where nothing is recorded"
+        tapes = [LAYOUT.iter_unpack(tape) for tape in (actor.prologue, actor.body)]
+        before, during = ({target for op, target, *_ in tape if op in _GETS} for tape in tapes)
+        for pool in before - during:
+            return f"{actor.name} gets from pool {program.pools[pool].name!r} only before the samples: none is recorded"
     return ""
+
+
+def _ranges(regions: Sequence[tuple[int, int]]) -> list[Range]:
+    return [(address, address + length) for address, length in regions]
 
 
 def _blocks(events: Any, pool: int) -> list[Range]:

@@ -188,8 +188,8 @@ class Engine:
         self._check(lib.am_engine_record(self._engine, units, room, gets, recorded, self._trouble))
         events = ffi.buffer(room, recorded[0] * EVENT.size)
         regions = [self.regions(pool) for pool in range(len(self._program.pools))]
-        limits = {"stall_seconds": self._stall_seconds, "limit_seconds": self._limit_seconds}
-        return Replay(events, regions, self._program, self._cpus, **limits)
+        options = {"stall_seconds": self._stall_seconds, "limit_seconds": self._limit_seconds}
+        return Replay(events, regions, self._program, self._cpus, **options)
 
     def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
         """ns per object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``

@@ -58,8 +58,8 @@ class PlacementPass(TablePass[Placement]):
     record = Placement
     title = "the same addresses without the backend"
     columns = (
-        PassColumn("ns/object", Placement.median_ns, "{:.3g}".format, "–", "placement_ns"),
-        PassColumn("objects", lambda record: record.objects or None, "{:,}".format, "–"),
+        PassColumn("ns/object", Placement.median_ns, "{:.3g}".format, "-", "placement_ns"),
+        PassColumn("objects", lambda record: record.objects or None, "{:,}".format, "-"),
     )
 
     def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:
@@ -122,5 +122,5 @@ def _replaying(engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]
     replay.settle()
     take = sampler(replay, cpus)
     own = units_for(take, units, engine.sample(units).elapsed_ns)
-    found = {"pages": replay.pages, "objects": replay.objects, "reason": replay.note}
+    found = {"pages": replay.pages, "objects": replay.distinct, "reason": replay.note}
     return lambda _: {"ns": take(own)["ns"], **found}

@@ -86,7 +86,7 @@ def test_objects_come_from_where_they_came_from(floor):
     engine = floor(program)
     replay = engine.replay(1000, 2000)
     replay.settle()
-    assert replay.objects == 40 + 30
+    assert replay.distinct == 40 + 30
     for pool, n in enumerate((40, 30)):
         first, again = (
             [address % BLOCK for address, _, of, put in each.trace(10, 0, 10_000) if of == pool and not put]
@@ -100,7 +100,7 @@ def test_objects_come_from_where_they_came_from(floor):
 def test_base_pages_stay_base_pages():
     mapped, start = memory(mmap.MADV_NOHUGEPAGE)
     replay = replayed([start + 4096 * i for i in range(0, 64, 2)], [(start, BLOCK)])
-    assert (replay.pages, replay.note, replay.objects) == ("base", "", 32)
+    assert (replay.pages, replay.note, replay.distinct) == ("base", "", 32)
     vma = under(replay)
     assert "nh" in vma.flags
     assert vma.resident == 32 * 4096  # of what holds no object nothing is there
@@ -112,7 +112,7 @@ def test_base_pages_stay_base_pages():
 def test_transparent_huge_pages_stay_huge(thp, reports_regions):
     mapped, start = memory(mmap.MADV_HUGEPAGE)
     replay = replayed([start + 256 * i for i in range(8)], [(start, BLOCK)] if reports_regions else [])
-    assert (replay.pages, replay.note, replay.objects) == ("thp", "", 8)
+    assert (replay.pages, replay.note, replay.distinct) == ("thp", "", 8)
     assert under(replay).thp == BLOCK
     replay.close()
     del mapped
@@ -144,7 +144,8 @@ replay = replayed([start + 256 * i for i in range(8)], [(start, len(mapped))])
 print(replay.pages, replay.note, sep=": ")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("thp: the objects were laid out again on thp pages, and the backend's lie on hugetlb: ")
+    said = "thp: the objects were laid out again on thp pages, and the backend's lie on hugetlb: "
+    assert done.stdout.startswith(said)
     assert "huge pages of 2 MB are needed and 0 are free" in done.stdout
 
 

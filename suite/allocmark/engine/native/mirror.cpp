@@ -80,9 +80,8 @@ void Mirror::find_runs(const std::vector<Original> &originals) {
 }
 
 const Mirror::Run &Mirror::run_of(uint64_t address) const {
-    const auto behind =
-        std::upper_bound(runs_.begin(), runs_.end(), address >> kBlockBits,
-                         [](uint64_t block, const Run &run) { return block < run.first; });
+    const auto behind = std::upper_bound(runs_.begin(), runs_.end(), address >> kBlockBits,
+                                         [](uint64_t block, const Run &run) { return block < run.first; });
     return *std::prev(behind);
 }
 
@@ -107,9 +106,10 @@ void Mirror::check_size(const std::vector<Original> &originals) const {
     });
     const uint64_t available = allocmark_available_memory();
     if (available != 0 && bytes > available / kShare)
-        throw std::runtime_error(
-            std::to_string(bytes >> 20) + " MB are needed to lay the objects out again, more than a third of the " +
-            std::to_string(available >> 20) + " MB of memory that are available: ask for a smaller pool");
+        throw std::runtime_error(std::to_string(bytes >> 20) +
+                                 " MB are needed to lay the objects out again, more than a third of the " +
+                                 std::to_string(available >> 20) +
+                                 " MB of memory that are available: ask for a smaller pool");
 }
 
 /** All runs of one kind in one mapping, in the order of their originals. */

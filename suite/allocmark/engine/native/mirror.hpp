@@ -20,10 +20,10 @@ struct Original {
 };
 
 /**
- * Each block of 2 MB that holds an object has one block in the mirror, on the same page kind and from the same
- * NUMA node. Inside it the object has the same place, and neighbouring blocks stay neighbours. Blocks that
- * hold none are left out, and of those on base pages only the pages with objects are populated. So the mirror
- * takes no more memory than what lies under the originals.
+ * Each block of 2 MB that holds an object has one block in the mirror, on the same page kind and from the
+ * same NUMA node. Inside it the object has the same place, and neighbouring blocks stay neighbours. Blocks
+ * that hold none are left out, and of those on base pages only the pages with objects are populated. So the
+ * mirror takes no more memory than what lies under the originals.
  */
 class Mirror {
   public:

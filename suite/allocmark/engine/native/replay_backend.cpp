@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * The backend `replay`: hands out the addresses that another backend handed out, in the same order to the same
- * actors, and ignores what comes back. What a workload costs on it beyond the floor is what these addresses
- * cost: caches, pages, NUMA nodes. They lie in a mirror of the backend's memory.
+ * The backend `replay`: hands out the addresses that another backend handed out, in the same order to the
+ * same actors, and ignores what comes back. What a workload costs on it beyond the floor is what these
+ * addresses cost: caches, pages, NUMA nodes. They lie in a mirror of the backend's memory.
  */
 #include <algorithm>
 #include <cerrno>

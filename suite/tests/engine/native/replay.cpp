@@ -29,8 +29,8 @@ class Toy {
     Toy(const std::vector<am_event> &events, std::vector<uint64_t> sizes = {256}, am_pages pages = AM_BASE) {
         const std::vector<am_pages> kinds(sizes.size(), pages);
         allocmark_error error{};
-        replay = am_replay_new(events.data(), events.size(), sizes.data(), kinds.data(), uint32_t(sizes.size()),
-                               2, &error);
+        replay = am_replay_new(events.data(), events.size(), sizes.data(), kinds.data(),
+                               uint32_t(sizes.size()), 2, &error);
         message = error.message;
         if (!replay) return;
         table = static_cast<const allocmark_backend *>(am_replay_table(replay));
@@ -118,7 +118,8 @@ void objects_come_in_their_order() {
     Toy toy(got(list));
     CHECK(am_replay_objects(toy.replay) == 500);
     const uint64_t start = toy.regions()[0].address;
-    for (size_t first = 0; const auto &bulks : std::vector<std::vector<uint32_t>>{
+    for (size_t first = 0;
+         const auto &bulks : std::vector<std::vector<uint32_t>>{
              {1, 1, 1}, {8, 32, 7}, {128, 100}, {322}, {499, 1}, {500}, {1300}, {32, 32, 32, 32, 32}}) {
         size_t n = 0;
         for (const uint32_t bulk : bulks) n += bulk;
@@ -153,7 +154,8 @@ void what_repeats_itself_is_kept_once() {
 }
 
 void objects_keep_their_places() {
-    // Three runs of blocks: one object alone, two blocks with an object across their border, and one far away.
+    // Three runs of blocks: one object alone, two blocks with an object across their border, and one far
+    // away.
     const List list = {kFar + 4711 * 64, kFar + 10 * kBlock - 64, kFar + 11 * kBlock - 64, kFar * kFar};
     for (const am_pages pages : {AM_BASE, AM_THP}) {
         Toy toy(got(list), {256}, pages);
@@ -186,7 +188,8 @@ void too_much_is_refused() {
     for (const am_pages pages : {AM_BASE, AM_THP, AM_HUGETLB}) {
         const Toy toy(got({kFar}), {uint64_t(1) << 44}, pages);
         CHECK(!toy.replay);
-        CHECK(toy.message.find("16777216 MB are needed") == 0 || toy.message.find("16777218 MB are needed") == 0);
+        CHECK(toy.message.find("16777216 MB are needed") == 0 ||
+              toy.message.find("16777218 MB are needed") == 0);
         CHECK(toy.message.find("more than a third of the ") != std::string::npos);
     }
 }
