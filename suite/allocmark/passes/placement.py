@@ -108,9 +108,9 @@ class PlacementPass(TablePass[Placement]):
     def note(self, records: Sequence[Placement]) -> str:
         reasons = sorted({record.reason for record in records if record.reason})
         text = (
-            "The workload on a pool that hands out the addresses that the backend did, in the same order and on the same "
-            "kind of pages, and does nothing else. What is above the floor is what these addresses cost; the rest of "
-            "the backend's ns/object is its own work."
+            "The workload on a pool that hands out the addresses that the backend did, in the same order and on the "
+            "same kind of pages, and does nothing else. What is above the floor is what these addresses cost; the rest "
+            "of the backend's ns/object is its own work."
         )
         return " ".join([text, *(f"Not everywhere: {reason}." for reason in reasons)])
 
