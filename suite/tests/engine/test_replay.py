@@ -127,26 +127,38 @@ def test_hugetlb_pages_stay_hugetlb(hugetlb):
     del mapped
 
 
+def in_a_process(script: str) -> str:
+    """What a script prints that begins with the names of this file."""
+    head = f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_replay import *\n"
+    done = subprocess.run([sys.executable, "-c", head + script], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+def test_other_pages_are_said(thp):
+    said = in_a_process(
+        "import ctypes\n"
+        "mapped, start = memory(mmap.MADV_HUGEPAGE)\n"
+        "assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0  # no more transparent huge pages for this process\n"
+        "replay = replayed([start], [(start, BLOCK)])\n"
+        "print(replay.pages, replay.note, sep='; ')\n"
+    )
+    assert said == "base; the objects were laid out again on base pages, and the backend's lie on thp\n"
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="takes rights away, which it must have")
-def test_other_pages_are_said(hugetlb, thp):
-    """For a user who may not have more huge pages than those that the backend has already."""
+def test_why_there_are_no_hugetlb_pages_is_said(hugetlb, thp):
+    """A user may not have more than those that the backend has."""
     if int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text()):
         pytest.skip("there are free huge pages of 2 MB")
-    script = f"""
-import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_replay import *
-mapped = mmap.mmap(-1, 8 * BLOCK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | HUGETLB)
-mapped[:] = bytes(len(mapped))
-os.setuid(65534)
-start = addressof(c_char.from_buffer(mapped))
-replay = replayed([start + 256 * i for i in range(8)], [(start, len(mapped))])
-print(replay.pages, replay.note, sep=": ")
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    said = "thp: the objects were laid out again on thp pages, and the backend's lie on hugetlb: "
-    assert done.stdout.startswith(said)
-    assert "huge pages of 2 MB are needed and 0 are free" in done.stdout
+    said = in_a_process(
+        "mapped = mmap.mmap(-1, 8 * BLOCK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | HUGETLB)\n"
+        "mapped[:] = bytes(len(mapped))\n"
+        "os.setuid(65534)\n"
+        "start = addressof(c_char.from_buffer(mapped))\n"
+        "print(replayed([start], [(start, len(mapped))]).note)\n"
+    )
+    assert said.startswith("the objects were laid out again on thp pages, and the backend's lie on hugetlb: ")
+    assert "huge pages of 2 MB are needed and 0 are free" in said
 
 
 def test_threads_that_do_not_sample_sleep(floor):
