@@ -324,7 +324,12 @@ void traces_are_the_same_every_time() {
 }
 
 void gets_are_recorded_and_replayed() {
-    const Plan plan = coupled(2, 1, false);
+    Plan plan = coupled(2, 1, false);
+    for (Actor &actor : plan.actors) // touches nothing: in a replay, an object may be in two hands at once
+        for (am_insn &insn : actor.body) {
+            if (insn.op == AM_GET_WRITE) insn.op = AM_GET;
+            if (insn.op == AM_READ) insn = {AM_IDLE, 0, 0, 0, 0, 4};
+        }
     am_engine *engine = plan.start();
     run(engine, AM_SETTLE, 3);
     std::vector<am_event> events(3 * 100);
