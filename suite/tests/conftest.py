@@ -16,6 +16,7 @@ import allocmark
 
 # Fixtures of several folders.
 from fixtures.browser import browser, open_page, scripts, small_run  # noqa: F401
+from fixtures.huge_pages import hugetlb, thp  # noqa: F401
 from fixtures.simulated import simulate  # noqa: F401
 from fixtures.tracked import history, track  # noqa: F401
 

@@ -138,7 +138,8 @@ def test_what_cannot_run_a_workload_is_unavailable(allocmark_command, mutants):
 def test_a_pool_that_runs_empty_and_variables_that_change_malloc_are_told(allocmark_command, mutants, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     result = allocmark_command(
-        *["run", *CROSS, "--set", "pools.mbuf.objects=64", *QUICK, "--no-latency", "--no-reuse", "-b", "mutant:none"],
+        *["run", *CROSS, "--set", "pools.mbuf.objects=64", *QUICK, "--no-latency", "--no-reuse", "--no-placement"],
+        *["-b", "mutant:none"],
         plugins=[mutants],
     )
     assert result.returncode == 0, result.stderr
@@ -150,7 +151,7 @@ def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one CPU")
     arguments = ["run", "burst", "--short", *setting(bulk=8, keep=128, cores=2), "--blocks", "400", "--sample-ms", "5"]
-    arguments += ["--no-latency", "--no-reuse", "-b", "mutant:none"]
+    arguments += ["--no-latency", "--no-reuse", "--no-placement", "-b", "mutant:none"]
     with started(tmp_path, mutants, *arguments, stdout=subprocess.PIPE, text=True) as run:
         try:
             wait_until(lambda: len(children(run.pid)) == 2)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allocmark.engine._engine import ffi, lib
 from allocmark.engine.trouble import describe
@@ -14,11 +14,15 @@ from allocmark.errors import EngineError, RefusedError
 from allocmark.workload.tape.instructions import LAYOUT
 from allocmark.workload.tape.program import Program, ProgramActor
 
-_EVENT = struct.Struct("=QHHI")  # am_event
+if TYPE_CHECKING:
+    from allocmark.engine.replay import Replay
+
+EVENT = struct.Struct("=QHHI")  #: ``am_event``
 
 Histogram = list[tuple[float, int]]  #: (ns, calls), ascending: the upper ends of buckets that hold any
 
 PAGE = 4096
+MOST_REGIONS = 10_000  #: of a pool that are looked at: the kernel is asked about each
 STALL_SECONDS = 5.0  #: without progress for this long, a get or a queue is given up
 
 
@@ -105,9 +109,12 @@ class Engine:
         the engine's own memory begins and which pool is created first; 0: always the same.
         """
         self._program = program
+        self._cpus = cpus
         self._verifies = verify
         self._stall_seconds = stall_seconds
         self._layout_seed = layout_seed
+        self._limit_seconds = limit_seconds
+        self.floor = table == int(ffi.cast("uintptr_t", lib.am_null_table()))  #: whether the backend is the floor
         self._keep: list[Any] = []  # cffi frees what Python no longer refers to
         plan = ffi.new("am_plan *")
         plan.table = ffi.cast("void *", table)
@@ -182,7 +189,24 @@ class Engine:
         events = ffi.new("am_event[]", most)
         recorded = ffi.new("uint64_t *")
         self._check(lib.am_engine_trace(self._engine, units, skip, events, most, recorded, self._trouble))
-        return list(_EVENT.iter_unpack(ffi.buffer(events, recorded[0] * _EVENT.size)))
+        return list(EVENT.iter_unpack(ffi.buffer(events, recorded[0] * EVENT.size)))
+
+    def replay(self, units: int, gets: int) -> Replay:
+        """Another engine for the same program, which hands out again what the actors now get in ``units``: of each the
+        first ``gets`` objects. Not for an engine that verifies. RefusedError when it cannot be had."""
+        from allocmark.engine.replay import Replay  # which is an Engine itself
+
+        room = ffi.new("am_event[]", gets * len(self._program.actors))
+        recorded = ffi.new("uint64_t *")
+        self._check(lib.am_engine_record(self._engine, units, room, gets, recorded, self._trouble))
+        events = ffi.buffer(room, recorded[0] * EVENT.size)
+        regions = [self.regions(pool, MOST_REGIONS) for pool in range(len(self._program.pools))]
+        options = {
+            "stall_seconds": self._stall_seconds,
+            "limit_seconds": self._limit_seconds,
+            "layout_seed": self._layout_seed,
+        }
+        return Replay(events, regions, self._program, self._cpus, **options)
 
     def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
         """ns per object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``

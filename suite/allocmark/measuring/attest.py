@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from allocmark.backend import Backend, Pages
+from allocmark.engine.session import MOST_REGIONS
 
 # Of the memory that could be on transparent huge pages, the share that must be. The kernel promises none: one
 # fault that found no free block leaves 2 MB on base pages. Five in a hundred do not show in a time (a pool
@@ -24,7 +25,6 @@ FAILED_SHARE = 0.01
 # objects in use, may grow without bound.
 GROWTH_SHARE = 0.05
 LEAST_GROWTH = 4 << 20  # bytes
-MOST_REGIONS = 10_000  #: of a pool that are looked at: the kernel is asked about each
 
 _LOOK = "see `allocmark doctor`"
 

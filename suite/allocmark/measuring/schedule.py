@@ -64,7 +64,7 @@ class CaseRun:
     ) -> None:
         """The round with this ``number``.
 
-        ``counts``: also what only counts, by default in round 0. ``stopping`` is asked between samples: true ends the
+        ``counts`` as in `registry.scheduled`. ``stopping`` is asked between samples: true ends the
         round, of which then nothing is kept.
         """
         self.plan = plan
@@ -72,9 +72,7 @@ class CaseRun:
         self._round = number
         self._known = known or Known()
         self._probe_plugins = probe_plugins
-        self._passes = registry.scheduled(
-            request.passes, request.verify, counts=number == 0 if counts is None else counts
-        )
+        self._passes = registry.scheduled(request.passes, request.verify, number, counts)
         self._stopping = stopping
         self._stopped = False
         self._cells = [self._cell(registered.backend.label, index) for index, registered in enumerate(plan.cells)]

@@ -74,6 +74,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
+                passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, replies)
                 return True
             _reply(replies, **passes[request["do"]](request["units"]))

@@ -8,12 +8,13 @@ from typing import Any
 
 from allocmark.passes.base import Pass, TablePass
 from allocmark.passes.latency import LatencyPass
+from allocmark.passes.placement import PlacementPass
 from allocmark.passes.reuse import ReusePass
 from allocmark.passes.throughput import Throughput
 from allocmark.passes.verify import Verify
 
 #: What is measured beside the samples, in the order of the tables.
-PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass())
+PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass(), PlacementPass())
 
 
 def counting() -> tuple[str, ...]:
@@ -21,12 +22,19 @@ def counting() -> tuple[str, ...]:
     return tuple(each.name for each in PASSES if not each.timed)
 
 
-def scheduled(names: Collection[str], verify: bool, counts: bool = True) -> tuple[Pass, ...]:
-    """What is done in a round, in order. Counting comes first, so that it finds the pools the same in every run.
+def scheduled(names: Collection[str], verify: bool, number: int = 0, counts: bool | None = None) -> tuple[Pass, ...]:
+    """What is done in the round with this ``number``, in order. Counting comes first, so that it finds the pools the
+    same in every run.
 
-    ``counts``: what only counts is done as well.
+    ``counts`` says whether what only counts is done; None: as each pass has it.
     """
     if verify:
         return (Verify(),)
-    beside = [each for each in PASSES if each.name in names and (counts or each.timed)]
+
+    def is_due(each: Pass) -> bool:
+        if not each.timed and counts is not None:
+            return counts
+        return each.most_rounds is None or number < each.most_rounds
+
+    beside = [each for each in PASSES if each.name in names and is_due(each)]
     return (*(p for p in beside if not p.timed), Throughput(), *(p for p in beside if p.timed))

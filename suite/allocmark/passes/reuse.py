@@ -65,6 +65,7 @@ class ReusePass(TablePass[Reuse]):
     name = "reuse"
     help = "do not count the pages, cache lines and objects that are reused"
     timed = False
+    most_rounds = 1
     record = Reuse
     title = "memory reused, distinct per 1,000 objects got by one actor"
     columns = (

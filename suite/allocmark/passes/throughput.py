@@ -31,18 +31,7 @@ class Throughput(Pass):
         return sampler(engine, cpus)
 
     def warm_up(self, sample: Sampler, units: int, sample_ms: float, stopping: Callable[[], bool]) -> int:
-        """Finds how many units last as long as a sample should."""
-        target = sample_ms * 1e6
-        elapsed = 0.0
-        while elapsed < target / 2 and units < MOST_UNITS and not stopping():
-            elapsed = max(1.0, sample(units)["wall_ns"])
-            if elapsed < target / 2:
-                # A first sample is slow: grow in steps, so that it is not taken for the truth.
-                units = max(units + 1, int(units * min(16.0, target / elapsed)))
-        for _ in range(2):
-            elapsed = max(1.0, sample(units)["wall_ns"])
-            units = max(1, round(units * target / elapsed))
-        return units
+        return units_for(sample, units, sample_ms * 1e6, stopping)
 
     def blocks(self, wanted: int) -> int:
         return wanted
@@ -61,6 +50,20 @@ class Throughput(Pass):
             "disturbed": {i: reply["disturbed"] for i, reply in enumerate(replies.values()) if reply["disturbed"]},
             "attestation": conditions(replies.values()),
         }
+
+
+def units_for(sample: Sampler, units: int, ns: float, stopping: Callable[[], bool] = lambda: False) -> int:
+    """How many units last for ``ns``: found by samples, beginning with ``units``."""
+    elapsed = 0.0
+    while elapsed < ns / 2 and units < MOST_UNITS and not stopping():
+        elapsed = max(1.0, sample(units)["wall_ns"])
+        if elapsed < ns / 2:
+            # A first sample is slow: grow in steps, so that it is not taken for the truth.
+            units = max(units + 1, int(units * min(16.0, ns / elapsed)))
+    for _ in range(2):
+        elapsed = max(1.0, sample(units)["wall_ns"])
+        units = max(1, round(units * ns / elapsed))
+    return units
 
 
 def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:

@@ -24,7 +24,7 @@ BUILDS = {
     "address": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
 QUEUE_ROUNDS = {"plain": 10, "thread": 1, "address": 4}
-PROGRAMS = ("parts", "layout", "queue", "whole_engine")
+PROGRAMS = ("parts", "layout", "queue", "replay", "whole_engine")
 
 pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
@@ -68,6 +68,10 @@ def test_layout(build: tuple[str, Path]) -> None:
 
 def test_queues_lose_nothing(build: tuple[str, Path]) -> None:
     run(build[1] / "queue", str(QUEUE_ROUNDS[build[0]]))
+
+
+def test_replay(build: tuple[str, Path]) -> None:
+    run(build[1] / "replay")
 
 
 def test_whole_engine(build: tuple[str, Path]) -> None:

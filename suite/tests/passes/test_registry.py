@@ -17,7 +17,7 @@ from allocmark.passes import registry
 from fixtures.simulated import edit_run
 
 TINY = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=999", "-b", "glibc"]
-BRIEF = ["--rounds", "1", "--blocks", "3", "--sample-ms", "1", "--no-latency", "--no-reuse"]
+BRIEF = ["--rounds", "1", "--blocks", "3", "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"]
 TOY = """
 from dataclasses import dataclass
 
@@ -117,6 +117,6 @@ def test_names_are_a_pass_its_own():
 
 
 def test_counting_comes_before_all_samples():
-    names = [each.name for each in registry.scheduled(("latency", "reuse"), False)]
-    assert names == ["reuse", "sample", "latency"]
+    names = [each.name for each in registry.scheduled(("latency", "reuse", "placement"), False)]
+    assert names == ["reuse", "sample", "latency", "placement"]
     assert registry.counting() == ("reuse",)

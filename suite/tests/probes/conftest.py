@@ -4,13 +4,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from allocmark.system.machine import THP, chosen, read
 
 PRELUDE = """
 import ctypes, dataclasses, json, mmap, os
@@ -80,34 +77,3 @@ def child() -> Callable[[str], Any]:
         return json.loads(done.stdout)
 
     return run
-
-
-@pytest.fixture
-def thp() -> None:
-    """Transparent huge pages can be had by asking."""
-    mode = chosen(read(f"{THP}/enabled"))
-    if mode not in ("madvise", "always"):
-        pytest.skip(f"transparent huge pages are {mode or 'not in this kernel'}")
-
-
-@pytest.fixture
-def hugetlb() -> Iterator[None]:
-    """Eight hugetlb pages of 2 MB can be taken: free ones, or surplus ones that are allowed for the test."""
-    folder = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
-    try:
-        free = int((folder / "free_hugepages").read_text()) - int((folder / "resv_hugepages").read_text())
-        overcommit = folder / "nr_overcommit_hugepages"
-        before = int(overcommit.read_text())
-    except FileNotFoundError:
-        pytest.skip("this kernel has no huge pages of 2 MB")
-    if free >= 8:
-        yield
-        return
-    try:
-        overcommit.write_text(str(before + 8))
-    except OSError as error:
-        pytest.skip(f"no free huge pages of 2 MB, and none may be allowed: {error.strerror}")
-    try:
-        yield
-    finally:
-        overcommit.write_text(str(max(0, int(overcommit.read_text()) - 8)))

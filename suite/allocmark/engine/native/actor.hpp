@@ -57,6 +57,7 @@ class Actor {
     bool check_complete(uint32_t pool, uint64_t &stranded);
 
     CallTimer &timer(am_call call) { return interpreter_.timer(call); }
+    Recorder &recorder() { return interpreter_.recorder(); }
     const Ring &held(uint32_t pool) { return interpreter_.pools()[pool].held; }
 
     const uint32_t index;

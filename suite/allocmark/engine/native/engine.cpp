@@ -292,6 +292,21 @@ int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *
     return engine->outcome(trouble);
 }
 
+int am_engine_record(am_engine *engine, uint64_t units, am_event *events, uint64_t capacity,
+                     uint64_t *recorded, am_trouble *trouble) {
+    for (const auto &actor : engine->actors)
+        actor->recorder().start(events + actor->index * capacity, capacity);
+    engine->sample(Watch::kRecord, units, nullptr);
+    *recorded = 0;
+    for (const auto &actor : engine->actors) { // closes the gaps
+        const am_event *own = events + actor->index * capacity;
+        const auto n = size_t(actor->recorder().end() - own);
+        std::memmove(events + *recorded, own, n * sizeof *own);
+        *recorded += n;
+    }
+    return engine->outcome(trouble);
+}
+
 double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,
                                  uint64_t bursts) {
     double ns = -1;

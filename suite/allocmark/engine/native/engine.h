@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * The engine's interface to Python. A process has one engine: one backend variant, its pools, and one native
- * thread per actor. Calls come from one thread, one at a time. Functions that can fail return 0 or -1 and
- * write one line into `error`.
+ * thread per actor; beside it there may be a second one, over the replay of what the first one's backend
+ * handed out. Calls come from one thread, one at a time. Functions that can fail return 0 or -1 and write one
+ * line into `error`.
  */
 #ifndef ALLOCMARK_ENGINE_H
 #define ALLOCMARK_ENGINE_H
@@ -142,6 +143,14 @@ int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *ever
 int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *events, uint64_t capacity,
                     uint64_t *recorded, am_trouble *trouble);
 
+/**
+ * One AM_SAMPLE in which each actor writes down the objects that it gets, the first `capacity` of them.
+ * `events` has room for `capacity` per actor; they go there actor by actor, `*recorded` in all. For engines
+ * that do not verify. Returns as am_engine_run.
+ */
+int am_engine_record(am_engine *engine, uint64_t units, am_event *events, uint64_t capacity,
+                     uint64_t *recorded, am_trouble *trouble);
+
 /** The largest number of ticks in a bucket; none in it is more than 1/64 below. */
 uint64_t am_bucket_top(uint32_t bucket);
 
@@ -196,6 +205,32 @@ void am_engine_abandon(am_engine *engine);
 
 /** The floor: an allocmark_backend that hands out preallocated objects in turn. */
 const void *am_null_table(void);
+
+/** What memory lies on. */
+typedef enum am_pages { AM_BASE, AM_THP, AM_HUGETLB } am_pages;
+
+typedef struct am_replay am_replay;
+
+/**
+ * Lays the objects in `events` out again in memory of its own, the mirror: see Mirror. `object_sizes` and
+ * `pages` have an entry per pool. NULL on failure. Else `error` says why the mirror lies on other pages than
+ * those asked for, or is empty.
+ */
+am_replay *am_replay_new(const am_event *events, uint64_t n, const uint64_t *object_sizes,
+                         const am_pages *pages, uint32_t n_pools, uint32_t n_actors, allocmark_error *error);
+
+/** Distinct objects in the mirror. */
+uint64_t am_replay_objects(const am_replay *replay);
+
+/**
+ * An allocmark_backend that hands out the objects in the mirror: to each actor, from each pool, those in its
+ * events, in their order, over and over. Its regions are the whole mirror. For one engine with the same pools
+ * and actors; `replay` outlives it.
+ */
+const void *am_replay_table(am_replay *replay);
+
+/** Gives the mirror back. */
+void am_replay_free(am_replay *replay);
 
 /**
  * Round trip of one cache line between two CPUs, in ns: the median of `rounds` batches. Takes well under a

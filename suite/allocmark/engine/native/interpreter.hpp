@@ -14,6 +14,7 @@
 #include "half_wait.hpp"
 #include "ledger.hpp"
 #include "queue.hpp"
+#include "recorder.hpp"
 #include "ring.hpp"
 #include "touch.hpp"
 #include "trace.hpp"
@@ -32,7 +33,8 @@ enum class Watch {
     kNothing, // the measured loop
     kVerify,  // every object is stamped and checked; touches nothing else
     kCalls,   // some gets and puts are timed
-    kTrace    // actors take turns, gets and puts are written down
+    kTrace,   // actors take turns, gets and puts are written down
+    kRecord   // gets are written down, and nothing else is different
 };
 
 /** What all actors of an engine share. The flags are read once per iteration, or while waiting. */
@@ -77,6 +79,8 @@ class alignas(Arena::kLine) Interpreter {
             return run_as<Watch::kCalls>(tape);
         case Watch::kTrace:
             return run_as<Watch::kTrace>(tape);
+        case Watch::kRecord:
+            return run_as<Watch::kRecord>(tape);
         }
         __builtin_unreachable();
     }
@@ -98,6 +102,7 @@ class alignas(Arena::kLine) Interpreter {
     uint64_t failed_gets() const { return failed_gets_; }
     void clear_counters() { idle_ns_ = failed_gets_ = 0; }
     CallTimer &timer(am_call call) const { return *timers_[call]; }
+    Recorder &recorder() { return recorder_; }
 
   private:
     enum class Touch { kNone, kRead, kWrite };
@@ -121,6 +126,7 @@ class alignas(Arena::kLine) Interpreter {
             if (!get_again<kWatch>(view, objects, insn)) return false;
         if (timed) timer(AM_CALL_GET).add(begin, ticks());
         if constexpr (kWatch == Watch::kTrace) shared_.trace->got(uint32_t(actor_), insn.target, objects, n);
+        if constexpr (kWatch == Watch::kRecord) recorder_.got(uint32_t(actor_), insn.target, objects, n);
         if constexpr (kWatch == Watch::kVerify) {
             am_trouble trouble;
             if (!shared_.ledger->out({actor_, insn.target, insn.step}, objects, n, trouble))
@@ -304,6 +310,7 @@ class alignas(Arena::kLine) Interpreter {
     const uint32_t *const indices_;
     uint64_t idle_ns_ = 0, failed_gets_ = 0;
     CallTimer *timers_[AM_CALLS];
+    Recorder recorder_;
 };
 
 template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * The backend `replay`: hands out the addresses that another backend handed out, in the same order to the
+ * same actors, and ignores what comes back. What a workload costs on it beyond the floor is what these
+ * addresses cost: caches, pages, NUMA nodes. They lie in a mirror of the backend's memory.
+ */
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <allocmark/say.h>
+
+#include "mirror.hpp"
+
+using allocmark::Mirror;
+using allocmark::Original;
+
+namespace {
+
+using List = std::vector<void *>;
+
+std::vector<Original> originals(const am_event *events, uint64_t n, const uint64_t *object_sizes,
+                                const am_pages *pages) {
+    std::vector<Original> found;
+    found.reserve(n);
+    for (uint64_t i = 0; i < n; ++i)
+        found.push_back({events[i].object, object_sizes[events[i].pool], pages[events[i].pool]});
+    return found;
+}
+
+/**
+ * How many entries of the list are enough, when they are used over and over: those before it repeats itself,
+ * if it does so from its beginning to its end and at least twice. Else all. (Knuth, Morris, Pratt.)
+ */
+size_t period(const List &list) {
+    std::vector<uint32_t> border(list.size() + 1); // of the first i entries: how many also end them
+    for (size_t i = 1, length = 0; i < list.size(); border[++i] = uint32_t(length)) {
+        while (length > 0 && list[i] != list[length]) length = border[length];
+        length += list[i] == list[length];
+    }
+    const size_t shortest = list.size() - border[list.size()];
+    return 2 * shortest <= list.size() ? shortest : list.size();
+}
+
+} // namespace
+
+struct am_replay {
+    Mirror mirror;
+    uint32_t n_actors;
+    std::vector<List> lists; // by pool and actor
+
+    am_replay(const am_event *events, uint64_t n, const uint64_t *object_sizes, const am_pages *pages,
+              uint32_t n_pools, uint32_t actors)
+        : mirror(originals(events, n, object_sizes, pages)), n_actors(actors),
+          lists(size_t(n_pools) * actors) {
+        for (uint64_t i = 0; i < n; ++i)
+            list(events[i].pool, events[i].actor).push_back(mirror.at(events[i].object));
+        for (List &each : lists) each.resize(period(each));
+    }
+    List &list(uint32_t pool, uint32_t actor) { return lists[size_t(pool) * n_actors + actor]; }
+};
+
+namespace {
+
+am_replay *chosen; // what the table replays
+uint32_t created;  // pools so far: an engine creates them in their order
+
+/** An actor's list of a pool, and where it is there. In a line of its own: `next` is written in every get. */
+struct alignas(128) Place {
+    uint32_t next, length;
+    List objects;
+};
+
+int init(const allocmark_init *, allocmark_error *) {
+    created = 0;
+    return 0;
+}
+
+int pool_create(const allocmark_pool_spec *, void **pool, allocmark_error *) {
+    *pool = &chosen->list(created++, 0);
+    return 0;
+}
+
+void pool_destroy(void *) {}
+
+int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *) {
+    const List &list = static_cast<const List *>(pool)[thread->slot];
+    *local = new Place{0, uint32_t(list.size()), list};
+    return 0;
+}
+
+void thread_leave(void *, void *local) {
+    delete static_cast<Place *>(local);
+}
+
+/** A get over the end of the list. */
+[[gnu::noinline]] int split(Place &mine, void **objects, uint32_t n) {
+    if (mine.length == 0) return -ENOENT; // nothing was recorded
+    for (uint32_t done = 0; done < n;) {
+        if (mine.next == mine.length) mine.next = 0;
+        const uint32_t part = std::min(n - done, mine.length - mine.next);
+        std::memcpy(objects + done, &mine.objects[mine.next], part * sizeof *objects);
+        mine.next += part;
+        done += part;
+    }
+    return 0;
+}
+
+// As the floor does it: the two are compared.
+int get_bulk(void *, void *local, void **objects, uint32_t n) {
+    Place &mine = *static_cast<Place *>(local);
+    if (mine.next + n > mine.length) {
+        if (mine.next < mine.length || n > mine.length) return split(mine, objects, n);
+        mine.next = 0;
+    }
+    void *const *next = mine.objects.data() + mine.next;
+    mine.next += n;
+    if (n == 1)
+        *objects = *next;
+    else
+        std::memcpy(objects, next, n * sizeof *objects);
+    return 0;
+}
+
+void put_bulk(void *, void *, void *const *, uint32_t) {}
+
+uint32_t regions(void *, allocmark_region *out, uint32_t capacity) {
+    const std::vector<allocmark_region> all = chosen->mirror.regions();
+    std::copy_n(all.begin(), std::min<size_t>(all.size(), capacity), out);
+    return uint32_t(all.size());
+}
+
+const allocmark_backend kTable = {
+    .abi = ALLOCMARK_ABI_VERSION,
+    .size = sizeof(allocmark_backend),
+    .init = init,
+    .pool_create = pool_create,
+    .pool_destroy = pool_destroy,
+    .thread_enter = thread_enter,
+    .thread_leave = thread_leave,
+    .get_bulk = get_bulk,
+    .put_bulk = put_bulk,
+    .fini = nullptr,
+    .available = nullptr,
+    .regions = regions,
+    .facts = nullptr,
+};
+
+} // namespace
+
+extern "C" {
+
+am_replay *am_replay_new(const am_event *events, uint64_t n, const uint64_t *object_sizes,
+                         const am_pages *pages, uint32_t n_pools, uint32_t n_actors,
+                         allocmark_error *error) try {
+    auto replay = std::make_unique<am_replay>(events, n, object_sizes, pages, n_pools, n_actors);
+    allocmark_say(error, "%s", replay->mirror.note().c_str());
+    return replay.release();
+} catch (const std::exception &problem) {
+    allocmark_say(error, "%s", problem.what());
+    return nullptr;
+}
+
+const void *am_replay_table(am_replay *replay) {
+    chosen = replay;
+    return &kTable;
+}
+
+uint64_t am_replay_objects(const am_replay *replay) {
+    return replay->mirror.objects();
+}
+
+void am_replay_free(am_replay *replay) {
+    delete replay;
+}
+
+} // extern "C"
