@@ -25,9 +25,9 @@ from typing import Any, TextIO
 from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.engine import end_with_parent
-from allocmark.engine.session import Engine
+from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.measuring.attest import MOST_REGIONS, attest
+from allocmark.measuring.attest import attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
