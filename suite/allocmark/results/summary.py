@@ -148,9 +148,12 @@ def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None,
         if below:
             no_net = f"{', '.join(below)} costs less than the floor here, so nothing can be subtracted"
     parts = {
-        cell.label: {} if floor is None or no_net or cell.floor else _parts(cell, values[cell.label], values[floor])
+        cell.label: {} if cell.floor else _parts(cell, values[cell.label], values[floor] if floor else {})
         for cell in case.cells
     }
+    if no_net:
+        for each in parts.values():
+            each.pop("net", None)
     noisy = {cell.label: _noise(cell, blocks[cell.label]) for cell in case.cells}
     cells = tuple(
         _cell(cell, values, blocks, parts, noisy, base, no_baseline, distance, rounds, ratios) for cell in case.cells
@@ -161,6 +164,7 @@ def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None,
 def _parts(cell: MeasuredCell, gross: Mapping[int, float], floor: Mapping[int, float]) -> dict[str, dict[int, float]]:
     """By round: what a cell costs beyond the floor, and how much of that is placement and its own work."""
     net = {"net": stats.difference(gross, floor)}
+    # Own work needs no floor.
     placement = cell.passes.get("placement")
     replayed = {r: ns for r, ns in placement.rounds.items() if r in gross} if placement else {}
     if not replayed:
