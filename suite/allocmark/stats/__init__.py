@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, core-to-core distances."""
 
+from allocmark.stats.by_round import block_medians, difference, log_ratio, log_ratios, round_medians
 from allocmark.stats.distances import DISTANCE_TOLERANCE, Distance, dominant_distance, near
 from allocmark.stats.estimates import (
     MEDIAN_CONFIDENCE,
@@ -14,7 +15,6 @@ from allocmark.stats.estimates import (
     unpaired_ratio,
 )
 from allocmark.stats.modes import Modes, modes
-from allocmark.stats.rounds import block_medians, difference, log_ratio, log_ratios, round_medians
 from allocmark.stats.sequential import ERROR, LOOKS, final_look, least_rounds, look
 from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, smallest_seen, verdict
 

@@ -147,6 +147,16 @@ def test_two_runs_do_not_share_a_folder(allocmark_command: Command, mutants: Pat
         process.communicate()
 
 
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_run_from_before_rounds_is_not_resumed(allocmark_command: Command, tmp_path: Path, form: int) -> None:
+    older = Path(__file__).parents[1] / "results" / "data" / f"format{form}.jsonl"
+    (tmp_path / "old").mkdir()
+    file = tmp_path / "old" / "run.jsonl"
+    file.write_bytes(older.read_bytes())
+    assert_refused(allocmark_command("run", "--resume", "old"), "an older allocmark, which knew no rounds")
+    assert file.read_bytes() == older.read_bytes()
+
+
 # A backend of which single processes crash
 
 TOY = """

@@ -30,18 +30,15 @@ def test_the_floor_is_in_every_case_unless_it_is_not_wanted():
 
 
 def test_a_request_is_read_back():
-    request = Request(["burst"], ["glibc"], overrides={"bulk": ["1", "2"]}, passes=["reuse"], sample_ms=2.5)
+    request = Request(
+        ["burst"], ["glibc"], overrides={"bulk": ["1", "2"]}, passes=["reuse"], sample_ms=2.5, budget=90.0
+    )
     assert Request.from_json(request.to_json()) == request
 
 
-@pytest.mark.parametrize(("flags", "passes"), [((True, True), ["latency", "reuse"]), ((False, True), ["reuse"])])
-def test_a_request_of_an_older_run_file_names_its_passes(flags, passes):
-    older = Request([], ["glibc"]).to_json() | {"latency": flags[0], "reuse": flags[1], "left_out": []}
-    del older["passes"]
-    assert Request.from_json(older) == Request([], ["glibc"], passes=passes)
-
-
-@pytest.mark.parametrize("spoil", [{"blocks": "x"}, {"blocks": True}, {"verify": 0}, {"workloads": "burst"}])
+@pytest.mark.parametrize(
+    "spoil", [{"blocks": "x"}, {"rounds": 1.5}, {"blocks": True}, {"verify": 0}, {"workloads": "burst"}]
+)
 def test_settings_of_another_type_are_refused(spoil):
     with pytest.raises(RecordError, match=f"^{next(iter(spoil))}: expected "):
         Request.from_json(Request().to_json() | spoil)
