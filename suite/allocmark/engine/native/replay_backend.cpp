@@ -22,6 +22,8 @@ namespace {
 
 using List = std::vector<void *>;
 
+constexpr size_t kTurns = 4; // of every object on average, when their order never repeats itself
+
 std::vector<Original> originals(const am_event *events, uint64_t n, const uint64_t *object_sizes,
                                 const am_pages *pages) {
     std::vector<Original> found;
@@ -45,6 +47,16 @@ size_t period(const List &list) {
     return 2 * shortest <= list.size() ? shortest : list.size();
 }
 
+size_t distinct(List list) {
+    std::sort(list.begin(), list.end());
+    return size_t(std::unique(list.begin(), list.end()) - list.begin());
+}
+
+/** How much of the list is used. It is read all the time, and must not be what fills the caches. */
+size_t enough(const List &list) {
+    return std::min(period(list), kTurns * distinct(list));
+}
+
 } // namespace
 
 struct am_replay {
@@ -58,7 +70,7 @@ struct am_replay {
           lists(size_t(n_pools) * actors) {
         for (uint64_t i = 0; i < n; ++i)
             list(events[i].pool, events[i].actor).push_back(mirror.at(events[i].object));
-        for (List &each : lists) each.resize(period(each));
+        for (List &each : lists) each.resize(enough(each));
     }
     List &list(uint32_t pool, uint32_t actor) { return lists[size_t(pool) * n_actors + actor]; }
 };

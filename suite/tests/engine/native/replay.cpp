@@ -153,6 +153,15 @@ void what_repeats_itself_is_kept_once() {
     CHECK(toy.get(0, {300}) == moved(turned(once, 0, 300), toy.regions()[0].address));
 }
 
+void few_objects_have_a_short_list() {
+    List list;
+    for (uint64_t i = 0, draw = 1; i < 5000; ++i, draw = draw * 6364136223846793005 + 1442695040888963407)
+        list.push_back(kFar + (draw >> 33) % 10 * 512);
+    Toy toy(got(list));
+    CHECK(toy.get(0, {32, 500}) ==
+          moved(turned(List(list.begin(), list.begin() + 40), 0, 532), toy.regions()[0].address));
+}
+
 void objects_keep_their_places() {
     // Three runs of blocks: one object alone, two blocks with an object across their border, and one far
     // away.
@@ -200,6 +209,7 @@ int main() {
     objects_come_in_their_order();
     each_actor_and_pool_has_its_own();
     what_repeats_itself_is_kept_once();
+    few_objects_have_a_short_list();
     objects_keep_their_places();
     memory_is_given_back();
     too_much_is_refused();
