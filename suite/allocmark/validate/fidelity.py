@@ -15,7 +15,7 @@ from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan, make_plan
 from allocmark.measuring.running_cell import RunningCell
 from allocmark.results.records import Block, MeasuredCell
-from allocmark.stats import median
+from allocmark.stats import Estimate, median
 from allocmark.system import machine
 from allocmark.validate import dpdk_test
 from allocmark.validate.by_hand import KEEP, ByHand
@@ -34,6 +34,9 @@ def fidelity(bench: Workbench) -> Finding:
     """Pools at bulks that a loop by hand is compared at, and DPDK's own measurement where that is installed."""
     form = bench.form
     backends = [r.backend.label for r in bench.backends(form.backends) if not r.backend.capabilities.any_size]
+    if not backends:
+        nothing = Figure("pools", None, "none runs here", f"{100 * LIMIT:.0f} %", Holds.CANNOT_TELL)
+        return Finding([nothing], {"backends": backends})
     request = replace(
         bench.request(["burst"], SHORT | {"bulk": [str(bulk) for bulk in form.bulks]}, backends), short=False
     )
@@ -119,12 +122,14 @@ def _own(bottom: Pairs) -> float:
 
 
 def judged_by_dpdk(ns: float, pairs: Pairs, bottom: Pairs) -> Figure:
-    """DPDK's program says that an object costs ``ns``; the engine said so in ``pairs``, and on the floor in ``bottom``."""
+    """DPDK's program says that an object costs ``ns``, the engine what ``pairs`` say; ``bottom`` is of the floor."""
     own = _own(bottom)
     logs = [math.log((engine - own) / ns) for engine, _ in pairs if engine > own]
     ratio = ratio_of(logs, 1) if len(logs) == len(pairs) else None
     what = f"{DPDK_BACKEND} by {dpdk_test.PROGRAM}"
-    return Figure(what, ratio and ratio.value, beyond(ratio), f"{100 * DPDK_LIMIT:.0f} %", within(ratio, DPDK_LIMIT))
+    return Figure(
+        what, ratio.value if ratio else None, beyond(ratio), f"{100 * DPDK_LIMIT:.0f} %", within(ratio, DPDK_LIMIT)
+    )
 
 
 def judged(pairs: Mapping[tuple[int, str], Pairs], floor: str) -> list[Figure]:
@@ -138,15 +143,9 @@ def judged(pairs: Mapping[tuple[int, str], Pairs], floor: str) -> list[Figure]:
         own = _own(bottom)
         logs = [math.log((engine - own) / by_hand) for engine, by_hand in found if engine > own]
         ratio = ratio_of(logs, compared) if len(logs) == len(found) else None
-        figures.append(
-            Figure(
-                f"{label.partition(':')[0]} bulk {bulk}",
-                ratio and ratio.value,
-                beyond(ratio),
-                f"{100 * LIMIT:.0f} %",
-                within(ratio, LIMIT),
-            )
-        )
-    return figures or [
-        Figure("engine, loop by hand", None, "no pool runs here", f"{100 * LIMIT:.0f} %", Holds.CANNOT_TELL)
-    ]
+        figures.append(_figure(f"{label.partition(':')[0]} bulk {bulk}", ratio, LIMIT))
+    return figures
+
+
+def _figure(what: str, ratio: Estimate | None, limit: float) -> Figure:
+    return Figure(what, ratio.value if ratio else None, beyond(ratio), f"{100 * limit:.0f} %", within(ratio, limit))

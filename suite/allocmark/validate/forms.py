@@ -10,7 +10,7 @@ from allocmark.stats import LOOKS
 
 @dataclass(frozen=True)
 class Form:
-    """Numbers of what is measured; ``backends`` at most, of those that are installed.
+    """Numbers of what is measured; of ``backends``, as of other things, at most so many.
 
     ``rounds``, ``blocks`` and ``sample_ms`` as in `allocmark.measuring.request.Request`: of every run.
     """
@@ -23,15 +23,16 @@ class Form:
     repeated_cases: int
     repeats: int
     silent_cells: int  #: of each kind of sameness
+    siblings: int  #: cells of one run that are compared with one other
     rebuilt: bool  #: also builds of one source whose functions lie elsewhere
     planted: tuple[float, ...]  #: slowdowns, as shares
     tries: int  #: at finding each
-    carriers: int  #: backends that are slowed down
-    bulks: tuple[int, ...]  #: that are compared with a loop written by hand
+    bulks: tuple[int, ...]  #: that are compared with a loop by hand
     processes: int  #: of each such comparison
     dpdk_test: bool  #: compare with DPDK's own measurement as well, which takes minutes
-    all_cases: bool  #: of the default workloads, not only their short forms
-    pairs: int  #: backends that are measured beside one another, at most
+    floor: tuple[str, ...]  #: workloads on which the floor is to be below all; none: the default ones
+    all_cases: bool  #: of these, not only their short forms
+    pairs: int  #: backends that are measured beside one another
     meetings: int  #: rounds of each of these
 
 
@@ -43,17 +44,18 @@ QUICK = Form(
     backends=2,
     repeated_cases=2,
     repeats=3,
-    silent_cells=8,
+    silent_cells=4,
+    siblings=4,
     rebuilt=False,
-    planted=(0.05, 0.1),
-    tries=4,
-    carriers=1,
+    planted=(0.05,),
+    tries=10,
     bulks=(32,),
     processes=9,
     dpdk_test=False,
+    floor=("burst",),
     all_cases=False,
     pairs=2,
-    meetings=12,
+    meetings=10,
 )
 DEFAULT = Form(
     name="default",
@@ -63,14 +65,15 @@ DEFAULT = Form(
     backends=3,
     repeated_cases=6,
     repeats=5,
-    silent_cells=40,
+    silent_cells=16,
+    siblings=4,
     rebuilt=True,
     planted=(0.01, 0.02, 0.05, 0.1),
     tries=10,
-    carriers=1,
     bulks=(8, 32, 128),
     processes=18,
     dpdk_test=False,
+    floor=(),
     all_cases=False,
     pairs=3,
     meetings=18,
@@ -84,13 +87,14 @@ FULL = Form(
     repeated_cases=6,
     repeats=20,
     silent_cells=400,
+    siblings=4,
     rebuilt=True,
     planted=(0.01, 0.02, 0.05, 0.1),
     tries=100,
-    carriers=2,
     bulks=(8, 32, 128),
     processes=40,
     dpdk_test=True,
+    floor=(),
     all_cases=True,
     pairs=99,
     meetings=40,

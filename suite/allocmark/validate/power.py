@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from allocmark.errors import AllocmarkError
-from allocmark.plugins import Registered
+from allocmark.plugins import Host, Registered
 from allocmark.results.summary import CaseSummary
 from allocmark.stats import Estimate, Verdict, median
 from allocmark.validate.proof import Figure, Finding, at_least
@@ -18,6 +17,8 @@ from allocmark.validate.workbench import SHORT, Workbench, losses
 FOUND = 0.95  #: of the tries, for a slowdown to count as found
 GOAL = 0.02  #: the slowdown that should be found, within the caches
 ENOUGH = 100  #: tries that tell so large a share
+
+CALIBRATION = 0.1  #: share of the time
 
 _BULK = 32
 _CALLS = 64  #: of `am_twin_table`: one of so many is lengthened
@@ -40,33 +41,26 @@ class Try:
 def power(bench: Workbench) -> Finding:
     """Each size is tried in every run, on one case within the caches."""
     form = bench.form
-    carriers = bench.backends(form.carriers)
-    if not carriers:
-        raise AllocmarkError("no backend can run here: see `allocmark list backends`")
+    (carrier,) = bench.backends(1)
+    per_unit = _calibrated(bench, carrier)
+    works = {size: max(1, round(size / per_unit)) for size in form.planted}
+    twins = [Twin.of(carrier, "base"), *(Twin.of(carrier, _variant(size), work) for size, work in works.items())]
+    host = host_of(twins, bench.folder / "planted")
     tries: dict[float, list[Try]] = {size: [] for size in form.planted}
-    planted: dict[str, dict[str, int]] = {}
     notes: list[str] = []
-    for index, carrier in enumerate(carriers):
-        label = carrier.backend.label
-        begun, length = index / len(carriers), 1 / len(carriers)
-        per_unit = _calibrated(bench, carrier, bench.folder / f"calibrating{index}", (begun, begun + 0.05 * length))
-        works = {size: max(1, round(size / per_unit)) for size in form.planted}
-        planted[label] = {f"{size:g}": work for size, work in works.items()}
-        twins = [Twin.of(carrier, "base"), *(Twin.of(carrier, _variant(size), work) for size, work in works.items())]
-        host = host_of(twins, bench.folder / f"planted{index}")
-        for number in range(form.tries):
-            done = [begun + length * (0.05 + 0.95 * each / form.tries) for each in (number, number + 1)]
-            case = _run(bench, host, twins, (done[0], done[1]))
-            notes += losses([case])
-            cells = {cell.cell.variant: cell for cell in case.cells}
-            for size in form.planted:
-                cell = cells[_variant(size)]
-                if cell.verdict is not None:
-                    tries[size].append(Try(cell.ratio, cell.verdict))
+    for number in range(form.tries):
+        begun, done = (CALIBRATION + (1 - CALIBRATION) * each / form.tries for each in (number, number + 1))
+        case = _run(bench, host, twins, (begun, done))
+        notes += losses([case])
+        cells = {cell.cell.variant: cell for cell in case.cells}
+        for size in form.planted:
+            cell = cells[_variant(size)]
+            if cell.verdict is not None:
+                tries[size].append(Try(cell.ratio, cell.verdict))
     measured = {
-        "backends": [carrier.backend.label for carrier in carriers],
+        "backend": carrier.backend.label,
         "case": f"burst bulk={_BULK} keep=128",
-        "planted multiplications": planted,
+        "multiplications": {f"{size:g}": work for size, work in works.items()},
         **bench.numbers(),
         "ratios": {f"{size:g}": [each.ratio and each.ratio.value for each in done] for size, done in tries.items()},
     }
@@ -77,26 +71,26 @@ def _variant(size: float) -> str:
     return f"plus{round(1000 * size)}"
 
 
-def _run(bench: Workbench, host, twins: Sequence[Twin], share: tuple[float, float]) -> CaseSummary:
+def _run(bench: Workbench, host: Host, twins: Sequence[Twin], share: tuple[float, float]) -> CaseSummary:
     request = bench.request(["burst"], SHORT | {"bulk": [str(_BULK)]}, [each.name for each in twins])
     (case,) = bench.compare(request, host, twins[0].name, share)
     return case
 
 
-def _calibrated(bench: Workbench, carrier: Registered, folder: Path, share: tuple[float, float]) -> float:
+def _calibrated(bench: Workbench, carrier: Registered) -> float:
     """By which share the cost rises with each multiplication that is planted."""
-    first, last = share
-    middle = (first + last) / 2
-    twins = [Twin.of(carrier, "base"), Twin.of(carrier, "little", 1)]
-    case = _run(bench, host_of(twins, folder / "cost"), twins, (first, middle))
-    cost = _median(case, "base")
-    work = max(1, round(_DOUBLING * cost * _BULK / 2 * _CALLS))
-    twins = [Twin.of(carrier, "base"), Twin.of(carrier, "much", work)]
-    case = _run(bench, host_of(twins, folder / "slope"), twins, (middle, last))
-    rise = _median(case, "much") / _median(case, "base") - 1
+    half = CALIBRATION / 2
+    base = Twin.of(carrier, "base")
+    twins = [base, Twin.of(carrier, "little", 1)]
+    case = _run(bench, host_of(twins, bench.folder / "cost"), twins, (0.0, half))
+    work = max(1, round(_DOUBLING * _median(case, "base") * _BULK / 2 * _CALLS))
+    twins = [base, Twin.of(carrier, "much", work)]
+    case = _run(bench, host_of(twins, bench.folder / "slope"), twins, (half, CALIBRATION))
+    rise = next((cell.ratio.value - 1 for cell in case.cells if cell.cell.variant == "much" and cell.ratio), 0.0)
     if rise <= 0:
         raise AllocmarkError(
-            f"{carrier.backend.label} did not get slower by {work} multiplications: the machine is too busy to validate"
+            f"{work} multiplications more made {carrier.backend.label} no slower: something else takes this "
+            "machine's time, so validate it when it is idle"
         )
     return rise / work
 
@@ -109,7 +103,7 @@ def _median(case: CaseSummary, variant: str) -> float:
 
 
 def judged(tries: Mapping[float, Sequence[Try]]) -> list[Figure]:
-    """The figures, of the ``tries`` by the size that was planted: how often it was found, and how often called slower."""
+    """The figures, of the ``tries`` by the size that was planted: how often it was found, and called slower."""
     figures = []
     smallest = None
     for size, done in sorted(tries.items()):

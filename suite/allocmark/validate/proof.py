@@ -11,6 +11,8 @@ from typing import Any
 
 from allocmark.stats import ERROR, Estimate, estimate, share_bounds
 
+_ROUNDING = 1e-9  #: of a bound
+
 
 class Holds(enum.StrEnum):
     """Whether a figure keeps its limit."""
@@ -67,7 +69,7 @@ def at_least(found: int, n: int, limit: float, enough: int) -> Holds:
     low, high = share_bounds(found, n)
     if low >= limit:
         return Holds.YES
-    if high < limit:
+    if high < limit - _ROUNDING:
         return Holds.NO
     if n < enough:
         return Holds.CANNOT_TELL
@@ -80,7 +82,7 @@ def at_most(found: int, n: int, limit: float, enough: int) -> Holds:
 
 
 def ratio_of(logs: Sequence[float], figures: int) -> Estimate | None:
-    """The median ratio of ``logs``, each of a process; ``figures`` share the error that is allowed. None without any."""
+    """The median ratio of ``logs``, each of a process; ``figures`` share the error allowed. None without any."""
     if not logs:
         return None
     found = estimate(logs, 1 - ERROR / figures)

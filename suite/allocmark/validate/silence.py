@@ -17,9 +17,8 @@ from allocmark.validate.workbench import SHORT, Workbench, losses
 
 ALARMS = 0.01  #: of the cells that may get a verdict
 ENOUGH = 400  #: cells that tell so small a share
-SIDE_BY_SIDE = 4  #: cells of one case that are compared with one other
 
-_BULKS = ["8", "32"]
+_BULKS = (32, 8)  #: in turns
 
 
 def silence(bench: Workbench) -> Finding:
@@ -27,14 +26,14 @@ def silence(bench: Workbench) -> Finding:
     carriers = bench.backends(bench.form.backends)
     families = {
         "identical": [
-            [Twin.of(registered, f"t{number}") for number in range(SIDE_BY_SIDE + 1)] for registered in carriers
+            [Twin.of(registered, f"t{number}") for number in range(bench.form.siblings + 1)] for registered in carriers
         ]
     }
     notes = []
     if bench.form.rebuilt and compiler() is None:
         notes.append("no C compiler is installed here, so nothing was built again: `apt-get install gcc`")
     elif bench.form.rebuilt:
-        families["built anew"] = [build(bench.folder / "built", SIDE_BY_SIDE + 1)]
+        families["built anew"] = [build(bench.folder / "built", bench.form.siblings + 1)]
     figures = []
     for index, (what, groups) in enumerate(families.items()):
         verdicts = []
@@ -44,7 +43,7 @@ def silence(bench: Workbench) -> Finding:
         figures.append(judged(what, verdicts))
     measured = {
         "backends": [registered.backend.label for registered in carriers],
-        "bulk": _BULKS,
+        "bulk": list(_BULKS),
         "cells": bench.form.silent_cells,
         **bench.numbers(),
     }
@@ -60,8 +59,9 @@ def _measured(
     wanted, found, turn = bench.form.silent_cells, 0, 0
     while found < wanted and turn <= wanted:
         group, host = groups[turn % len(groups)], hosts[turn % len(groups)]
-        request = bench.request(["burst"], SHORT | {"bulk": _BULKS}, [each.name for each in group])
-        done = [first + (last - first) * min(1.0, cells / wanted) for cells in (found, found + 2 * SIDE_BY_SIDE)]
+        bulk = _BULKS[turn // len(groups) % len(_BULKS)]
+        request = bench.request(["burst"], SHORT | {"bulk": [str(bulk)]}, [each.name for each in group])
+        done = [first + (last - first) * min(1.0, cells / wanted) for cells in (found, found + len(group) - 1)]
         cases = bench.compare(request, host, share=(done[0], done[1]))
         verdicts = [cell.verdict for case in cases for cell in case.cells if cell.verdict is not None]
         found += len(verdicts)

@@ -35,7 +35,7 @@ def allocmark_backends():
 
 @dataclass(frozen=True)
 class Twin:
-    """``twin:VARIANT``. It is that of the backend ``label``, which ``plugin`` brings, or, where ``library`` is not "", of the
+    """``twin:VARIANT``: that of the backend ``label``, which ``plugin`` brings, or, where ``library`` is not "", of the
     table that the function ``label`` of this shared object returns. ``planted``: see ``am_twin_table``."""
 
     variant: str

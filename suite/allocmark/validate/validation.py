@@ -40,15 +40,13 @@ PROOFS: tuple[tuple[str, Callable[[Workbench], Finding], float], ...] = (
 
 
 def validate(form: Form, host: Host, report: Callable[[Progress], None]) -> list[Proof]:
-    """Do every proof. AllocmarkError when none can be done; one that cannot is a proof without figures and a note."""
+    """Do every proof. AllocmarkError when that is not possible here."""
     proofs = []
     begun = 0.0
     with tempfile.TemporaryDirectory(prefix="allocmark-validate-") as folder:
         bench = Workbench(form, host, Path(folder), report)
         if not bench.backends(1):
-            raise AllocmarkError(
-                "no backend can run here, so there is nothing to validate: see `allocmark list backends`"
-            )
+            raise AllocmarkError("nothing to validate: no backend can run here, see `allocmark list backends`")
         for name, prove, part in PROOFS:
             bench.begin(name, (begun, part))
             start = time.monotonic()

@@ -50,7 +50,7 @@ class Workbench:
     def request(
         self, workloads: Sequence[str], overrides: Mapping[str, Sequence[str]], backends: Sequence[str]
     ) -> Request:
-        """What a person would ask for, with the numbers of this form. Each has a seed, so a place in memory, of its own."""
+        """What a person would ask for, with the numbers of this form. Each has a seed of its own: other layouts."""
         form = self.form
         return Request(
             workloads,
@@ -68,9 +68,9 @@ class Workbench:
         request: Request,
         host: Host | None = None,
         baseline: str | None = None,
-        share: tuple[float, float] = (0, 1),
+        share: tuple[float, float] = (0.0, 1.0),
     ) -> list[CaseSummary]:
-        """Run it as `allocmark run` does, into a file of its own. ``share``: what is done of the proof before and after."""
+        """Run it as `allocmark run` does, into a file of its own. ``share`` of the proof is done before and after."""
         directory = self.folder / f"run{request.seed}"
         plan, writer = runner.start(request, host or self.host, directory, [], baseline)
 
