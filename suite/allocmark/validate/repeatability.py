@@ -94,7 +94,7 @@ def judged(told: Mapping[tuple[str, str], Sequence[Told]], runs: int) -> list[Fi
             Holds.NO if against else Holds.YES if enough else Holds.CANNOT_TELL,
         ),
         Figure(
-            "intervals with the median",
+            "intervals with median",
             contained / intervals if intervals else None,
             f"{contained} of {intervals}",
             f"{100 * CONTAINED:.0f} %",

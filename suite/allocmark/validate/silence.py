@@ -74,7 +74,7 @@ def judged(what: str, verdicts: Sequence[Verdict]) -> Figure:
     alarms = sum(verdict in (Verdict.FASTER, Verdict.SLOWER) for verdict in verdicts)
     most = share_bounds(alarms, len(verdicts))[1] if verdicts else 1.0
     return Figure(
-        f"{what}, yet told apart",
+        f"{what}, told apart",
         alarms / len(verdicts) if verdicts else None,
         f"{alarms} of {len(verdicts)}, < {100 * most:.1f} %",
         f"{100 * ALARMS:.0f} %",

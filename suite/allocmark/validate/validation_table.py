@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from allocmark.output.text.figures import layout, plain, wrapped
+from allocmark.output.text.figures import layout, plain, shorten, wrapped
 from allocmark.validate.proof import Holds, Proof
 
 WIDTH = 80
+_WHAT, _TEXT = 22, 21  #: widths of these columns, so that a row stays within it
 _HEADERS = ("proof", "what", "figure", "limit", "holds")
 
 
@@ -19,7 +20,13 @@ def render_validation(proofs: Sequence[Proof]) -> str:
 
 def _lines(proofs: Sequence[Proof]) -> Iterator[str]:
     rows = [
-        ["" if index else proof.name, plain(figure.what), plain(figure.text), figure.limit, figure.holds or ""]
+        [
+            "" if index else proof.name,
+            shorten(plain(figure.what), _WHAT),
+            shorten(plain(figure.text), _TEXT),
+            figure.limit,
+            figure.holds or "",
+        ]
         for proof in proofs
         for index, figure in enumerate(proof.figures)
     ]

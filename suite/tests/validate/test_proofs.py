@@ -97,7 +97,7 @@ def test_what_agrees_is_repeatable():
     figures = repeatability.judged(told, 20)
     assert holds(figures) == {
         "contradictions": Holds.YES,
-        "intervals with the median": Holds.YES,
+        "intervals with median": Holds.YES,
         "verdicts told": None,
         "spread between runs": None,
     }
@@ -121,7 +121,7 @@ def test_intervals_that_miss_the_median_are_counted():
 
 def test_few_runs_cannot_tell_99_in_100():
     told = {("case", "a"): [Told(ratio(1.1), SLOWER)] * 3}
-    assert holds(repeatability.judged(told, 3))["intervals with the median"] is Holds.CANNOT_TELL
+    assert holds(repeatability.judged(told, 3))["intervals with median"] is Holds.CANNOT_TELL
     assert repeatability.judged({}, 3)[0].holds is Holds.CANNOT_TELL
     uncovered = {("case", "a"): [Told(ratio(1.1, covered=False), CANNOT_TELL)] * 3}
     assert repeatability.judged(uncovered, 3)[1].text == "0 of 0"

@@ -95,6 +95,13 @@ def test_what_is_no_validation_is_not_cited(tmp_path, monkeypatch, text):
     assert newest_validation({"cpu": "this"}) is None
 
 
+def test_a_row_stays_within_80_columns():
+    figure = Figure("a backend with a long name bulk 128", 1.0, "+1234 % [+1200, +1234567]", "99 %", Holds.CANNOT_TELL)
+    lines = render_validation([Proof("repeatability", [figure], 1.0, {})]).splitlines()
+    assert max(map(len, lines[:3])) <= 80
+    assert lines[2].split()[-2:] == ["cannot", "tell"]
+
+
 @pytest.mark.parametrize(
     ("said", "end"),
     [
