@@ -13,13 +13,8 @@ from allocmark.errors import AllocmarkError
 from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products, short_digest, toolchain
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
-_BESIDE = {
-    "asv",
-    "cli",
-    "conformance",
-    "output",
-    "validate",
-}  # no figure depends on these: an edit there needs no other harness
+# No figure depends on these: an edit there needs no other harness.
+_BESIDE = {"asv", "cli", "conformance", "output", "validate"}
 
 
 def fingerprint(repository: Path) -> str:
