@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from allocmark.cli.arguments import FAILED, OK, note
+from allocmark.cli.arguments import FAILED, OK, USAGE, note
 from allocmark.errors import UsageError
 
 
@@ -45,7 +45,8 @@ _EPILOG = """\
 The newest result of each machine is kept, and reports of its runs cite it.
 docs/how-are-the-numbers-made.md explains the figures and their limits.
 
-exit status: 0 no figure is beyond its limit; 1 one is; 2 not possible as asked
+exit status: 0 no figure is beyond its limit; 1 one is; 2 not possible as asked,
+or one of the proofs could not be done
 """
 
 
@@ -79,4 +80,6 @@ def _validate(options: argparse.Namespace) -> int:
         write_whole(kept, text)
     except (OSError, RuntimeError) as error:
         note(f"not kept for reports: {error}")
-    return FAILED if any(proof.holds is Holds.NO for proof in proofs) else OK
+    if any(proof.holds is Holds.NO for proof in proofs):
+        return FAILED
+    return OK if all(proof.figures for proof in proofs) else USAGE

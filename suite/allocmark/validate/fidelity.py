@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
 from allocmark.results.records import Block, MeasuredCell
 from allocmark.stats import Estimate, median
@@ -37,9 +37,7 @@ def fidelity(bench: Workbench) -> Finding:
     if not backends:
         nothing = Figure("pools", None, "none runs here", f"{100 * LIMIT:.0f} %", Holds.CANNOT_TELL)
         return Finding([nothing], {"backends": backends})
-    request = replace(
-        bench.request(["burst"], SHORT | {"bulk": [str(bulk) for bulk in form.bulks]}, backends), short=False
-    )
+    request = bench.request(["burst"], SHORT | {"bulk": [str(bulk) for bulk in form.bulks]}, backends)
     plans = make_plan(request, bench.host).cases
     pairs: dict[tuple[int, str], list[tuple[float, float]]] = {}
     notes: dict[str, None] = {}
@@ -47,7 +45,7 @@ def fidelity(bench: Workbench) -> Finding:
     for number in range(form.processes):
         for index, plan in enumerate(plans):
             bench.tell(share * (number + index / len(plans)) / form.processes, plan.record.title)
-            for cell in _round(bench, plan, number):
+            for cell in _round(plan, request, number):
                 bulk = int(plan.record.parameters["bulk"])
                 if cell.status == "ok":
                     by_hand = median(cell.attestation["by_hand"])
@@ -84,9 +82,8 @@ def _by_dpdk(bench: Workbench, pairs: Mapping[tuple[int, str], Pairs], floor: st
     return [judged_by_dpdk(ns, found[0], pairs.get((_BULK, floor), []))], []
 
 
-def _round(bench: Workbench, plan: CasePlan, number: int) -> list[MeasuredCell]:
+def _round(plan: CasePlan, request: Request, number: int) -> list[MeasuredCell]:
     """A fresh process of every cell, side by side, and their samples in turns."""
-    request = bench.request([], {}, [])
     by_hand = ByHand()
     cells = [
         RunningCell(plan, registered, Draw.of(request.seed, plan.record.title, registered.backend.label, number))

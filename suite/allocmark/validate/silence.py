@@ -55,7 +55,7 @@ def _measured(
 ) -> Iterator[tuple[list[Verdict], list[str]]]:
     """The verdicts of one run after another, of the groups in turn, until there are as many cells as asked for."""
     first, last = share
-    hosts = [host_of(group, bench.folder / f"{group[0].label}-{index}") for index, group in enumerate(groups)]
+    hosts = [host_of(group, bench.folder / f"silent-{group[0].variant}-{index}") for index, group in enumerate(groups)]
     wanted, found, turn = bench.form.silent_cells, 0, 0
     while found < wanted and turn <= wanted:
         group, host = groups[turn % len(groups)], hosts[turn % len(groups)]

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from allocmark.output.text.figures import layout, plain, shorten, wrapped
-from allocmark.validate.proof import Holds, Proof
+from allocmark.validate.proof import Figure, Holds, Proof
 
 WIDTH = 80
 _WHAT, _TEXT = 22, 21  #: widths of these columns, so that a row stays within it
+_NOTHING = Figure("could not be done", None, "", "", Holds.CANNOT_TELL)
 _HEADERS = ("proof", "what", "figure", "limit", "holds")
 
 
@@ -28,7 +29,7 @@ def _lines(proofs: Sequence[Proof]) -> Iterator[str]:
             figure.holds or "",
         ]
         for proof in proofs
-        for index, figure in enumerate(proof.figures)
+        for index, figure in enumerate(proof.figures or [_NOTHING])
     ]
     yield layout(_HEADERS, rows, (), WIDTH)
     yield ""

@@ -7,14 +7,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import assert_refused
 
+from allocmark.discovery import discover
 from allocmark.output.html.pages import method_page
 from allocmark.output.html.run_view import View
 from allocmark.results.kept_validation import newest_validation, validation_file
+from allocmark.validate import validation
+from allocmark.validate.forms import QUICK
 from allocmark.validate.proof import Figure, Holds, Proof
 from allocmark.validate.validation_table import render_validation
 
@@ -77,6 +81,15 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(tmp_p
     assert_refused(validate(tmp_path, "--full"), "not allowed with argument")
 
 
+def test_a_proof_that_cannot_be_done_costs_no_other():
+    form = replace(QUICK, rounds=1, blocks=1, sample_ms=1, silent_cells=1, siblings=1, planted=(0.5,), tries=1)
+    host = replace(discover(), workload_dirs=[])  # only twins find their workloads
+    found = {proof.name: proof for proof in validation.validate(form, host, lambda _: None)}
+    assert [name for name, proof in found.items() if proof.figures] == ["silence", "power"]
+    assert found["floor"].holds is Holds.CANNOT_TELL
+    assert "could not be done: " in found["floor"].notes[0]
+
+
 def test_without_backends_there_is_nothing_to_validate(tmp_path):
     hide = "from allocmark import discovery\ndiscovery.discover = discovery.Host\n" + TINY
     done = subprocess.run(
@@ -108,12 +121,14 @@ def test_a_row_stays_within_80_columns():
         ([Holds.YES], "Every figure keeps its limit."),
         ([Holds.YES, Holds.CANNOT_TELL], "No figure is beyond its limit; where it cannot tell, a longer form may."),
         ([Holds.NO, Holds.YES], "Beyond a limit: first."),
+        ([Holds.YES, None], "No figure is beyond its limit; where it cannot tell, a longer form may."),
     ],
 )
 def test_the_table_ends_with_what_it_comes_to(said, end):
     proofs = [
-        Proof(name, [Figure("what", 1.0, "1 %", "2 %", holds)], 1.0, {}, ["a note"])
+        Proof(name, [Figure("what", 1.0, "1 %", "2 %", holds)] if holds else [], 1.0, {}, ["a note"])
         for name, holds in zip(("first", "second"), said, strict=False)
     ]
     text = render_validation(proofs)
+    assert ("could not be done" in text) == (None in said)
     assert text.endswith(f"first: a note\n{''.join(f'{p.name}: a note' + chr(10) for p in proofs[1:])}{end}\n")
