@@ -24,7 +24,7 @@ def add_validate(commands: Any) -> None:
     )
     parser.set_defaults(command=_validate)
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="a first look, in about two minutes")
+    form.add_argument("--quick", action="store_true", help="a first look, in two to three minutes")
     form.add_argument("--full", action="store_true", help="as much as the figures need, which takes hours")
     parser.add_argument("--json", metavar="FILE", help="also write it all as one JSON document; -: print that")
 

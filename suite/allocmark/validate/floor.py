@@ -13,8 +13,8 @@ from allocmark.validate.workbench import Workbench, losses
 
 
 def floor(bench: Workbench) -> Finding:
-    """Every backend on the default workloads, or on some of them."""
-    backends = [registered.backend.label for registered in bench.backends(99)]
+    """The backends on the default workloads, or on some of them."""
+    backends = [registered.backend.label for registered in bench.backends(bench.form.backends)]
     cases = bench.compare(bench.request(bench.form.floor, {}, backends))
     verdicts = {key: verdict for case in cases for key, verdict in _against_floor(case).items()}
     below = [f"below the floor: {label} in {title}" for (title, label), said in verdicts.items() if said is _BELOW]

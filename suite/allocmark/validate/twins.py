@@ -66,7 +66,8 @@ def host_of(twins: Sequence[Twin], folder: Path) -> Host:
     host = discover(prefix=str(folder))
     for broken in host.broken:
         raise AllocmarkError(f"no twins of {twins[0].label} can be made: their plugin {broken.cause}")
-    return host
+    # No floor: nothing is subtracted from twins, and each process takes time.
+    return replace(host, backends=[registered for registered in host.backends if not registered.backend.floor])
 
 
 def installed(file: str) -> list[Backend]:
