@@ -83,7 +83,7 @@ def judged(told: Mapping[tuple[str, str], Sequence[Told]], runs: int) -> list[Fi
         intervals += len(usable)
         contained += sum(ratio.low <= middle <= ratio.high for ratio in usable)
     certain = sum(verdict is not Verdict.CANNOT_TELL for verdict in verdicts)
-    spread = 100 * median(spreads) if spreads else None
+    spread = median(spreads) if spreads else None
     enough = runs > 1 and len(told) > 0
     return [
         Figure(
@@ -104,6 +104,6 @@ def judged(told: Mapping[tuple[str, str], Sequence[Told]], runs: int) -> list[Fi
         Figure(
             "spread between runs",
             spread,
-            f"{spread:.1f} %, most {100 * max(spreads):.1f} %" if spread is not None else "not known",
+            f"{100 * spread:.1f} %, most {100 * max(spreads):.1f} %" if spread is not None else "not known",
         ),
     ]
