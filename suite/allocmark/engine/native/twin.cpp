@@ -17,14 +17,14 @@
 
 namespace {
 
-constexpr uint32_t kCalls =
-    64; // one of so many is lengthened: a hundredth of a short call is less than an instruction
+// One of so many calls is lengthened: a hundredth of a short call is less than an instruction.
+constexpr uint32_t kCalls = 64;
 
 // Of the one engine in this process; written before any other thread calls.
 allocmark_backend original;
 uint32_t planted = 0;
 
-// The usual model calls a function for it.
+// With the usual model each access would call a function.
 thread_local uint32_t calls [[gnu::tls_model("initial-exec")]] = 0;
 
 /** Zero, after what is planted. What depends on it has to wait: the processor could overlap anything else. */
