@@ -13,7 +13,8 @@ from allocmark.errors import AllocmarkError
 from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products, short_digest, toolchain
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
-_BESIDE = {"asv", "cli", "conformance", "output"}  # no figure depends on these: an edit there needs no other harness
+# No figure depends on these: an edit there needs no other harness.
+_BESIDE = {"asv", "cli", "conformance", "output", "validate"}
 
 
 def fingerprint(repository: Path) -> str:
@@ -56,8 +57,9 @@ def is_current(distribution: Distribution, repository: Path) -> bool:
 def _layout(repository: Path) -> Callable[[Path], None]:
     def lay_out(target: Path) -> None:
         package = Path("suite", "allocmark")
-        # The package's `bundled` is a link to the workloads, so these are copied, too.
-        for folder in (package, Path("workloads")):
+        # To these the package has links.
+        linked = Path("workloads"), Path("docs", "examples", "allocmark-freelist", "src")
+        for folder in (package, *linked):
             shutil.copytree(repository / folder, target / folder, symlinks=True, ignore=ignore_products)
         for name in _FILES:
             shutil.copy(repository / name, target / name)

@@ -62,6 +62,7 @@ def test_every_module_is_there_and_can_be_imported(installed: Run) -> None:
     sources = {file.relative_to(ROOT / "suite") for file in (ROOT / "suite" / "allocmark").rglob("*.py")}
     names = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in sources}
     assert names - set(found) == {"allocmark", *SCRIPTS}
+    assert (installed.site / "allocmark" / "validate" / "example" / "freelist.c").is_file()
 
 
 def test_a_run_from_the_first_command_to_the_report(installed: Run) -> None:

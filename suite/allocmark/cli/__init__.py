@@ -21,6 +21,7 @@ from allocmark.cli.report import add_report
 from allocmark.cli.run import add_run
 from allocmark.cli.show import add_show
 from allocmark.cli.track import add_track
+from allocmark.cli.validate import add_validate
 from allocmark.cli.workloads import add_workloads
 from allocmark.errors import AllocmarkError
 
@@ -37,6 +38,7 @@ COMMANDS = (
     add_export,
     add_publish,
     add_doctor,
+    add_validate,
 )
 
 

@@ -17,6 +17,13 @@ def null_table() -> int:
     return int(ffi.cast("uintptr_t", lib.am_null_table()))
 
 
+def twin(address: int) -> tuple[int, dict[str, str]]:
+    """Address of a table that does the same as the one at ``address`` behind one more call, and the options that it
+    needs beside the original's own. With the option ``twin.planted`` it takes longer."""
+    table = int(ffi.cast("uintptr_t", lib.am_twin_table(ffi.cast("void *", address))))
+    return table, {"twin.table": str(address)}
+
+
 def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
     """Round trip of one cache line between two CPUs, in ns: the median of ``rounds`` batches of 100 trips.
 

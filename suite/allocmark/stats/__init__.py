@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, core-to-core distances."""
+"""All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, distances, shares."""
 
 from allocmark.stats.by_round import block_medians, difference, log_ratio, log_ratios, round_medians
 from allocmark.stats.distances import DISTANCE_TOLERANCE, Distance, dominant_distance, near
@@ -15,6 +15,7 @@ from allocmark.stats.estimates import (
     unpaired_ratio,
 )
 from allocmark.stats.modes import Modes, modes
+from allocmark.stats.proportions import share_bounds
 from allocmark.stats.sequential import ERROR, LOOKS, final_look, least_rounds, look
 from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, smallest_seen, verdict
 
@@ -47,6 +48,7 @@ __all__ = [
     "order_rank",
     "rank_autocorrelation",
     "round_medians",
+    "share_bounds",
     "smallest_seen",
     "unpaired_ratio",
     "verdict",

@@ -14,19 +14,12 @@
 #include <vector>
 
 #include "actor.hpp"
+#include "backend_table.hpp"
 #include "crew.hpp"
 
 using namespace allocmark;
 
 namespace {
-
-/** A copy of a backend's table in which members that it does not know are NULL. */
-allocmark_backend table_of(const void *address) {
-    allocmark_backend table{};
-    const auto *given = static_cast<const allocmark_backend *>(address);
-    std::memcpy(&table, given, std::min<size_t>(given->size, sizeof table));
-    return table;
-}
 
 /** Thrown where an engine cannot be set up, once the reason is written. */
 struct NotSetUp {};

@@ -233,6 +233,14 @@ const void *am_replay_table(am_replay *replay);
 void am_replay_free(am_replay *replay);
 
 /**
+ * A table with the functions of the one at `original`, get and put behind one more call each, which takes
+ * longer where something is planted. Its init needs the option twin.table, the address of `original`, and
+ * knows twin.planted: dependent multiplications in one call of 64. All others go to the original. Lives as
+ * long as the process, which can start one twin.
+ */
+const void *am_twin_table(const void *original);
+
+/**
  * Round trip of one cache line between two CPUs, in ns: the median of `rounds` batches. Takes well under a
  * millisecond for 8 rounds on a near pair. Negative: -errno (a CPU that may not be used).
  */

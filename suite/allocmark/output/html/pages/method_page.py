@@ -12,6 +12,7 @@ from allocmark import stats
 from allocmark.output.html.page_tables import Column, Datum, Table, member, percent
 from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import plain
+from allocmark.results.kept_validation import newest_validation
 from allocmark.results.summary import ratios_of
 
 _OUTPUTS = {"-o", "--output", "--json"}  # where a run was written is no part of repeating it
@@ -25,6 +26,7 @@ def method_page(view: View) -> dict[str, Any]:
         "command": command(view),
         "figures": figures(ratios_of(view.run.header.plan)),
         "doctor": doctor(view),
+        "validation": validation(view),
         "environment": _facts("The machine and its system when the run began", environment),
         "settings": _facts("Settings of the run", view.run.header.settings),
     }
@@ -85,6 +87,22 @@ def doctor(view: View) -> Table | None:
         [(check,) for check in sorted((check for check in found if isinstance(check, Mapping)), key=rank)],
         key="what",
     )
+
+
+def validation(view: View) -> str | None:
+    """What `allocmark validate` found last on the run's machine; None where there is nothing of it here."""
+    found = newest_validation(view.run.header.environment.get("machine", {}))
+    if found is None:
+        return None
+    repeated = "; ".join(
+        f"{figure.what} {figure.text}"
+        for proof in found.proofs
+        if proof.name == "repeatability"
+        for figure in proof.figures
+    )
+    beyond = [proof.name for proof in found.proofs if proof.holds == "no"]
+    limits = f"beyond a limit: {', '.join(beyond)}" if beyond else "no figure beyond its limit"
+    return plain(f"validated {found.created[:10]} (form {found.form}), {limits}; repeatability: {repeated}")
 
 
 def figures(ratios: int = 1) -> dict[str, str]:
