@@ -15,6 +15,7 @@
 #include "log.hpp"
 
 #include "turbomem/exchange/exchange.hpp"
+#include "turbomem/exchange/records.hpp"
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -61,6 +62,10 @@ std::uint32_t magazine_for(const rte_mempool &mp) noexcept {
     constexpr std::uint32_t least = 64, usual = 256, share = 16;
     const std::uint32_t flush = mp.cache_size + mp.cache_size / 2;
     return std::max(least, std::min(std::max(usual, flush), mp.size / share));
+}
+
+std::uint64_t object_bytes(const rte_mempool &mp) noexcept {
+    return std::uint64_t{mp.header_size} + mp.elt_size + mp.trailer_size;
 }
 
 [[gnu::cold, gnu::noinline]] void refuse_process(const rte_mempool &mp) noexcept {
@@ -111,7 +116,10 @@ int alloc(rte_mempool *mp) noexcept {
     if (memory == nullptr) return refuse(*mp, ENOMEM, "DPDK has no memory left for the handler");
     try {
         auto objects = std::make_unique<exchange>(turbomem::exchange_options{
-            .objects = mp->size, .magazine = magazine_for(*mp), .max_threads = RTE_MAX_LCORE});
+            .objects = mp->size,
+            .magazine = magazine_for(*mp),
+            .max_threads = RTE_MAX_LCORE,
+            .populated = turbomem::records::populated(std::uint64_t{mp->size} * object_bytes(*mp))});
         const exchange &e = *objects;
         TURBOMEM_LOG(DEBUG, "mempool '%s': %u objects, %u magazines of %u%s", mp->name, mp->size,
                      e.magazines(), e.options().magazine,

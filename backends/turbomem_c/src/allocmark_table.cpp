@@ -86,7 +86,7 @@ turbomem::pool_options options_of(const allocmark_pool_spec &spec) {
     options.node = spec.node;
     // hugetlb or nothing: a comparison of pages must not become one of others. Transparent ones are a request
     // by nature; the report tells what came of it.
-    options.pages = {.kind = pages, .require = pages == turbomem::page_kind::hugetlb_2m};
+    options.pages = {.kind = pages, .require = pages == turbomem::page_kind::hugetlb_2m, .huge_from = 0};
     return options;
 }
 

@@ -111,7 +111,7 @@ turbomem::pool_options options_of(const turbomem_options &o) {
     p.objects = o.objects;
     p.object_size = o.object_size;
     if (o.alignment != 0) p.alignment = o.alignment;
-    if (o.magazine != 0) p.magazine = o.magazine;
+    p.magazine = o.magazine;
     p.caching = o.uncached == 0;
     p.max_threads = o.max_threads;
     p.pages.kind = page_kind_of(o.pages);

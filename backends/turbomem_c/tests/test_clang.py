@@ -11,8 +11,8 @@ from native_programs import CXX, HEADERS, NATIVE, PROGRAMS, ROOT, WARNINGS, Buil
 
 #: what programs may well ask of the headers that they include
 STRICT = ["-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wnon-virtual-dtor"]
-#: programs that need arguments of their own, or are only compiled
-OTHERS = {"faults", "fast_path"}
+#: programs that need arguments of their own, are only compiled, or only run plain
+OTHERS = {"faults", "fast_path", "footprint"}
 EXAMPLES = sorted((ROOT / "examples").glob("*.cpp"))
 
 

@@ -23,7 +23,7 @@ struct pool_options {
     std::uint64_t object_size = 0; ///< pool<void>: at least 1. pool<T>: 0, it is sizeof(T)
     std::uint64_t objects = 0;     ///< at least 1
     std::uint64_t alignment = 64;  ///< a power of two, at most 2 MB; raised to what T needs
-    std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1; a thread caches up to two
+    std::uint32_t magazine = 0;    ///< objects in a magazine; a thread caches up to two. 0: see records
     bool caching = true;           ///< else nothing stays with a thread between two calls
     std::uint32_t max_threads = 0; ///< threads that may have a cache at once; 0: see the threading policy
     page_options pages = {};       ///< what the objects lie on

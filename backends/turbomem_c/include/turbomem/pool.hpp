@@ -4,6 +4,7 @@
 
 #include "turbomem/checking.hpp"
 #include "turbomem/exchange/cache_session.hpp"
+#include "turbomem/exchange/records.hpp"
 #include "turbomem/memory/mapping.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
@@ -305,13 +306,16 @@ class pool : public operations<pool<T, Policies...>, T,
 
     pool(const pool_options &options, prepared)
         : options_(options), layout_(options, checking_policy::spare),
-          memory_(numa_policy::memory(layout_, options, of_exchange(options))), root_(memory_),
+          memory_(numa_policy::memory(layout_, options, of_exchange(options, layout_))), root_(memory_),
           checker_(memory_, layout_, options),
-          route_(of_exchange(options), memory_, layout_.stride, options) {}
+          route_(of_exchange(options, layout_), memory_, layout_.stride, options) {}
 
-    static exchange_options of_exchange(const pool_options &o) noexcept {
-        return {
-            .objects = o.objects, .magazine = o.magazine, .max_threads = o.max_threads, .caching = o.caching};
+    static exchange_options of_exchange(const pool_options &o, const object_layout &layout) noexcept {
+        return {.objects = o.objects,
+                .magazine = o.magazine,
+                .max_threads = o.max_threads,
+                .caching = o.caching,
+                .populated = records::populated(layout.bytes)};
     }
 
     static pool_options fit(pool_options o) {
@@ -325,6 +329,8 @@ class pool : public operations<pool<T, Policies...>, T,
         }
         if (o.alignment != 0) o.alignment = std::max(o.alignment, checking_policy::alignment);
         if (o.max_threads == 0) o.max_threads = threading_policy::default_threads();
+        if (o.magazine == 0)
+            o.magazine = records::magazine(object_layout(o, checking_policy::spare).bytes, o.max_threads);
         numa_policy::check(o);
         return o;
     }

@@ -39,7 +39,8 @@ typedef struct turbomem_error {
 } turbomem_error;
 
 enum turbomem_pages {
-    TURBOMEM_PAGES_THP = 0,        /* transparent huge pages of 2 MB as far as they are to be had */
+    TURBOMEM_PAGES_THP = 0,        /* transparent huge pages of 2 MB as far as they are to be had; base pages
+                                      for less than 1 MB, unless `require` */
     TURBOMEM_PAGES_BASE = 1,       /* pages of the base size */
     TURBOMEM_PAGES_HUGETLB_2M = 2, /* reserved huge pages; the next best where too few are free */
     TURBOMEM_PAGES_HUGETLB_1G = 3,
@@ -64,14 +65,14 @@ typedef struct turbomem_options {
     uint64_t object_size; /* bytes, at least 1 */
     uint64_t objects;     /* at least 1 */
     uint64_t alignment;   /* power of two up to 2 MB; 0: 64 */
-    uint32_t magazine;    /* objects in a magazine; a thread caches up to two. 0: 256 */
-    uint32_t uncached;    /* not 0: nothing stays with a thread between its calls */
-    uint32_t pages;       /* enum turbomem_pages */
-    uint32_t require;     /* not 0: -E... rather than any other pages */
-    uint32_t numa;        /* enum turbomem_numa */
-    uint32_t one_node;    /* not 0: all of it on `node`; as far as it has room for TURBOMEM_NUMA_ANY */
-    int32_t node;         /* the kernel's number of a NUMA node, see one_node */
-    uint32_t checks;      /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
+    uint32_t magazine; /* objects in a magazine; a thread caches up to two. 0: 256, fewer in a small pool */
+    uint32_t uncached; /* not 0: nothing stays with a thread between its calls */
+    uint32_t pages;    /* enum turbomem_pages */
+    uint32_t require;  /* not 0: -E... rather than any other pages */
+    uint32_t numa;     /* enum turbomem_numa */
+    uint32_t one_node; /* not 0: all of it on `node`; as far as it has room for TURBOMEM_NUMA_ANY */
+    int32_t node;      /* the kernel's number of a NUMA node, see one_node */
+    uint32_t checks;   /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
     turbomem_misuse_fn on_misuse; /* told what is found, beside the code that is returned; or NULL */
     void *context;                /* handed to on_misuse */
 } turbomem_options;

@@ -384,7 +384,6 @@ void impossible_options_are_refused() {
     CHECK(refused([](auto &o) { o.alignment = 0; }, EINVAL, "alignment is 0"));
     CHECK(refused([](auto &o) { o.alignment = 48; }, EINVAL, "alignment is 48"));
     CHECK(refused([](auto &o) { o.alignment = huge_page * 2; }, EINVAL, "alignment"));
-    CHECK(refused([](auto &o) { o.magazine = 0; }, EINVAL, "magazine is 0"));
     CHECK(refused([](auto &o) { o.max_threads = 65537; }, EINVAL, "max_threads is 65537"));
     CHECK(refused([](auto &o) { o.node = 4711; }, ENODEV, "4711"));
     // An emulator keeps books of addresses, page by page.

@@ -76,14 +76,14 @@ class depot {
     static constexpr std::uint32_t most_shards = 64;
 
   public:
-    /// Throws out_of_memory, std::bad_alloc. All magazines start empty, in the shards in turn.
-    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots)
+    /// Throws out_of_memory, std::bad_alloc. All magazines start fresh; `populated` bytes of them are backed
+    /// by memory at once.
+    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots,
+          std::uint64_t populated = UINT64_MAX)
         : capacity_(capacity), shards_n_(shards_for(slots)),
-          magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity),
-          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {
-        for (std::uint32_t i = magazines_.size(); i != 0; --i)
-            shards_[i % shards_n_].empty.push(magazines_, i);
-    }
+          magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity,
+                     populated),
+          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {}
 
     /// Bytes it takes, without the address space of loose objects.
     static std::uint64_t bytes_for(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots) {
@@ -126,7 +126,10 @@ class depot {
     /// was an instant during the call at which the depot had none: that takes more guests or deaths than
     /// magazines_needed() provides for.
     std::size_t pop_empty(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
-        std::size_t n = pop(v, &shard::empty, out);
+        if (const std::size_t n = pop(v, &shard::empty, out, v.shard)) return n;
+        // Fresh ones first, so that each shard keeps its own. From here on there are none.
+        std::size_t n = magazines_.take_fresh(out);
+        v.counters.exchanges += n;
         for (std::uint64_t before = 0, now = 1; n == 0 && before != now;) {
             before = changes(&shard::empty);
             n = pop(v, &shard::empty, out);
@@ -211,6 +214,7 @@ class depot {
             c.empty += empty;
         }
         walk(partial_, c.partial);
+        c.empty += magazines_.fresh();
         c.loose = loose_.count();
         c.objects += c.loose;
         return c;

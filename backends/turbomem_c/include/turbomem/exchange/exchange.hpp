@@ -6,14 +6,15 @@
 #include "turbomem/exchange/cache.hpp"
 #include "turbomem/exchange/cache_session.hpp"
 #include "turbomem/exchange/depot.hpp"
+#include "turbomem/memory/metadata.hpp"
 #include "turbomem/memory/room.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <type_traits>
 
 namespace turbomem {
 
@@ -23,6 +24,8 @@ struct exchange_options {
     std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1
     std::uint32_t max_threads = 1; ///< slots: threads that may be entered at once, 1 to 65,536
     bool caching = true;           ///< else nothing stays with a thread between two calls
+    /// Bytes of magazines that are backed by memory at once; the others when they are first used.
+    std::uint64_t populated = UINT64_MAX;
 };
 
 /// Create and destroy with no other thread about. Everything else runs concurrently, without a lock and
@@ -35,15 +38,17 @@ struct exchange_options {
 /// Cache is what a thread works through: `cache`, or a class derived from it.
 template <class Cache = cache> class basic_exchange {
   public:
+    static_assert(std::is_trivially_destructible_v<Cache>);
+
     using cache_type = Cache;
     static constexpr std::uint32_t max_slots = 1u << 16;
 
     /// Throws invalid_options, out_of_memory.
     explicit basic_exchange(const exchange_options &options)
-        : options_(affordable(options)),
-          depot_(static_cast<std::uint32_t>(options_.objects), options_.magazine, options_.max_threads),
-          caches_(std::make_unique<Cache[]>(options_.max_threads)),
-          group_{depot_, caches_.get(), sizeof(Cache)} {}
+        : options_(affordable(options)), depot_(static_cast<std::uint32_t>(options_.objects),
+                                                options_.magazine, options_.max_threads, options_.populated),
+          memory_(options_.max_threads * sizeof(Cache), 0),
+          caches_(reinterpret_cast<Cache *>(memory_.data())), group_{depot_, caches_, sizeof(Cache)} {}
 
     basic_exchange(const basic_exchange &) = delete;
     basic_exchange &operator=(const basic_exchange &) = delete;
@@ -78,9 +83,7 @@ template <class Cache = cache> class basic_exchange {
     }
 
     /// The slot that a cache of this exchange is in, and the cache in a slot.
-    std::uint32_t slot_of(const Cache &c) const noexcept {
-        return static_cast<std::uint32_t>(&c - caches_.get());
-    }
+    std::uint32_t slot_of(const Cache &c) const noexcept { return static_cast<std::uint32_t>(&c - caches_); }
     Cache &in_slot(std::uint32_t slot) const noexcept { return caches_[slot]; }
 
     /// Give a slot up; what was cached goes to the depot. Lock-free. By the thread that entered, or, once
@@ -113,8 +116,13 @@ template <class Cache = cache> class basic_exchange {
     /// Of these, those in caches.
     std::uint64_t cached() const noexcept {
         std::uint64_t n = 0;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) n += at(s).objects();
+        for (std::uint32_t s = 0; s < reached(); ++s) n += at(s).objects();
         return n;
+    }
+
+    /// No slot from here on was ever entered.
+    std::uint32_t reached() const noexcept {
+        return group_.reached.load(std::memory_order_acquire); // acquire: the caches below it are in use
     }
 
     const exchange_options &options() const noexcept { return options_; }
@@ -132,7 +140,7 @@ template <class Cache = cache> class basic_exchange {
     /// Since it was made, of all threads. Exact while no thread is in a call.
     depot_counters counters() const noexcept {
         depot_counters sum;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
+        for (std::uint32_t s = 0; s < reached(); ++s) {
             sum.exchanges += at(s).counters().exchanges;
             sum.steals += at(s).counters().steals;
             sum.reclaims += at(s).counters().reclaims;
@@ -191,7 +199,8 @@ template <class Cache = cache> class basic_exchange {
 
     exchange_options options_;
     depot depot_;
-    std::unique_ptr<Cache[]> caches_;
+    metadata memory_; ///< of the caches: a cache that nobody entered is all zeros, and takes none
+    Cache *caches_;
     cache_group group_;
 };
 

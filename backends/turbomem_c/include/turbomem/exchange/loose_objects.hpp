@@ -28,8 +28,7 @@ class loose_objects {
     /// Cells by indices from 1.
     class cell_array {
       public:
-        explicit cell_array(std::uint32_t cells)
-            : memory_(std::size_t{cells} * sizeof(cell), metadata::when::touched) {}
+        explicit cell_array(std::uint32_t cells) : memory_(std::size_t{cells} * sizeof(cell), 0) {}
         cell &operator[](std::uint32_t index) const noexcept {
             return reinterpret_cast<cell *>(memory_.data())[index - 1];
         }

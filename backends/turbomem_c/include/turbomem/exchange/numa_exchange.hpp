@@ -284,7 +284,7 @@ class numa_exchange {
     numa_counters counters() const noexcept {
         numa_counters sum;
         for (const one &e : exchanges_) {
-            for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
+            for (std::uint32_t s = 0; s < e.reached(); ++s) {
                 sum.fallback_gets += e.in_slot(s).counters().fallback_gets;
                 sum.foreign_puts += e.in_slot(s).counters().foreign_puts;
             }
@@ -296,6 +296,7 @@ class numa_exchange {
     static exchange_options share(exchange_options o, std::uint32_t i, std::uint32_t nodes) noexcept {
         // A node without objects has an exchange all the same: a thread may be there.
         if (o.objects != 0) o.objects = std::max<std::uint64_t>(1, objects_on_node(o.objects, i, nodes));
+        o.populated /= nodes;
         return o;
     }
 

@@ -32,6 +32,9 @@ struct page_options {
     /// unmet_requirement. Else the next best is taken, hugetlb_1g, hugetlb_2m, thp, base, and fallback() says
     /// so.
     bool require = false;
+    /// thp: regions of fewer bytes lie on base pages, which fallback() says. With `require` there is no such
+    /// bound.
+    std::size_t huge_from = worth_a_huge_page;
     /// A child of fork gets a copy of the memory, as of any other. Copying on write splits transparent huge
     /// pages in whichever process writes first (remerge() mends it), and needs as many hugetlb pages again:
     /// the kernel kills a child for whose write there is none. false: the child has nothing at these
@@ -77,6 +80,11 @@ class mapping {
             throw invalid_options("a mapping of " + std::to_string(nodes.size()) + " x " +
                                   std::to_string(bytes) + " bytes");
         regions_ = mode == numa_mode::any_node ? 1 : nodes.size();
+        if (kind_ == page_kind::thp && !options.require && bytes < options.huge_from) {
+            kind_ = page_kind::base;
+            note("thp: " + std::to_string(bytes) + " bytes are less than pages.huge_from, " +
+                 std::to_string(options.huge_from) + ": base");
+        }
         for (reserve(); !attempt(nodes, mode); reserve()) kind_ = next_best(kind_);
     }
 
