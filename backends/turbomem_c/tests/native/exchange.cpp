@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <barrier>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -339,6 +340,31 @@ void one_way_flow_keeps_magazines_at_the_putting_end() {
     s.check_at_rest();
 }
 
+/// Each shard gets its share of the threads without a slot that are there at the same time.
+void guests_spread_over_all_shards() {
+    constexpr std::uint32_t guests = 32;
+    stocked s(guests, 1, 64);
+    CHECK(s.ex.get_bulk(s.all.data(), guests));
+    std::barrier together(guests);
+    std::vector<std::thread> threads;
+    for (std::uint32_t t = 0; t < guests; ++t)
+        threads.emplace_back([&, t] {
+            together.arrive_and_wait();
+            s.ex.put_bulk(&s.all[t], 1);
+            together.arrive_and_wait();
+        });
+    for (std::thread &t : threads) t.join();
+
+    depot &d = s.ex.shared();
+    std::vector<std::uint32_t> in_shard(d.shards());
+    depot_visitor v;
+    while (magazine *m = d.pop_filled(v)) {
+        ++in_shard[v.source];
+        d.push_empty(v, *m);
+    }
+    for (std::uint32_t n : in_shard) CHECK(n == guests / d.shards());
+}
+
 } // namespace
 
 int main() {
@@ -356,4 +382,5 @@ int main() {
     a_session_is_a_long_call();
     a_dead_thread_strands_nothing();
     threads_without_a_slot_are_served();
+    guests_spread_over_all_shards();
 }

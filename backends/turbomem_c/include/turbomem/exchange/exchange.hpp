@@ -8,6 +8,7 @@
 #include "turbomem/exchange/depot.hpp"
 #include "turbomem/memory/metadata.hpp"
 #include "turbomem/memory/room.hpp"
+#include "turbomem/system/threads.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -192,9 +193,7 @@ template <class Cache = cache> class basic_exchange {
     }
 
     void attach(cache &guest) noexcept {
-        // Any number that differs from thread to thread spreads guests over the shards; their stacks do.
-        guest.attach(group_, static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&guest) >> 20),
-                     false);
+        guest.attach(group_, detail::thread_number(), false);
     }
 
     exchange_options options_;
