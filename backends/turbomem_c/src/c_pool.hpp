@@ -28,6 +28,7 @@ class any_pool {
 
     virtual ~any_pool() = default;
     virtual std::unique_ptr<any_local> enter(std::uint32_t slot) = 0; ///< throws invalid_slot
+    virtual std::unique_ptr<any_local> enter_as_guest() = 0;
     virtual std::int64_t get(any_local *local, void **objects, std::uint32_t n, bool all) = 0;
     virtual int put(any_local *local, void *const *objects, std::uint32_t n) = 0;
     /// -EBUSY and a report when the pool is checked and objects are out.
@@ -46,6 +47,9 @@ template <class Pool> class c_pool final : public any_pool {
 
     std::unique_ptr<any_local> enter(std::uint32_t slot) override {
         return std::make_unique<entered>(pool_.enter(slot));
+    }
+    std::unique_ptr<any_local> enter_as_guest() override {
+        return std::make_unique<entered>(pool_.enter_as_guest());
     }
 
     std::int64_t get(any_local *local, void **objects, std::uint32_t n, bool all) override {

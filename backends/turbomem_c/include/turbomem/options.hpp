@@ -25,8 +25,9 @@ struct pool_options {
     std::uint64_t alignment = 64;  ///< a power of two, at most 2 MB; raised to what T needs
     std::uint32_t magazine = 0;    ///< objects in a magazine; a thread caches up to two. 0: see records
     bool caching = true;           ///< else nothing stays with a thread between two calls
-    std::uint32_t max_threads = 0; ///< threads that may have a cache at once; 0: see the threading policy
-    page_options pages = {};       ///< what the objects lie on
+    /// Threads that may have a cache at once; others work without one. 0: see the threading policy.
+    std::uint32_t max_threads = 0;
+    page_options pages = {}; ///< what the objects lie on
     int node = -1; ///< NUMA node for all of the pool, by the kernel's number; -1: see the NUMA policy
     numa_mode numa = numa_mode::preferred; ///< for numa::by_node: preferred or strict
     /// The nodes there are; null: the system's.

@@ -174,10 +174,15 @@ class pool : public operations<pool<T, Policies...>, T,
         cache_session session_;
     };
 
-    /// The calling thread takes a slot, 0 <= slot < max_threads, or any that is free. Lock-free. Throws
-    /// invalid_slot: EINVAL (no such slot), EBUSY (in use).
+    /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot: EINVAL (no
+    /// such slot), EBUSY (in use).
     [[nodiscard]] local enter(std::uint32_t slot) { return local(*this, exchange().enter(slot)); }
+    /// Any slot that is free; when none is, as enter_as_guest(). Lock-free but for memory. Throws
+    /// std::bad_alloc.
     [[nodiscard]] local enter() { return local(*this, exchange().enter()); }
+    /// A handle that takes no slot and keeps nothing between two calls, so each goes by the depot: slower,
+    /// and never refused. Any number of them. Throws std::bad_alloc.
+    [[nodiscard]] local enter_as_guest() { return local(*this, exchange().enter_as_guest()); }
     /// The handle of a slot that was entered, and released from its handle.
     [[nodiscard]] local resume(cache_type &entered) noexcept { return local(*this, entered); }
 

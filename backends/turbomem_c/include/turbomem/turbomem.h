@@ -126,8 +126,9 @@ TURBOMEM_API int turbomem_destroy(turbomem_pool *pool);
 #define TURBOMEM_ANY_SLOT UINT32_MAX
 
 /**
- * Take a slot, 0 to max_threads - 1 or any. -EINVAL: no such slot; -EBUSY: in use, or with TURBOMEM_ANY_SLOT
- * all are; -ESTALE. Lock-free.
+ * Take a slot, 0 to max_threads - 1 or any. -EINVAL: no such slot; -EBUSY: it is in use; -ESTALE. With
+ * TURBOMEM_ANY_SLOT, when all are in use, the cache takes none and keeps nothing between two calls: slower,
+ * and never refused but for memory (-ENOMEM). Lock-free but for memory.
  */
 TURBOMEM_API int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache,
                                 turbomem_error *error);

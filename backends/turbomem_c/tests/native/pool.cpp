@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -207,13 +208,57 @@ void handles_move_and_leave() {
     b = std::move(a); // leaves slot 1
     auto again = p.enter(1);
     auto three = p.enter(), four = p.enter();
-    const auto [code, text] = refusal([&] { (void)p.enter(); });
-    CHECK(code == EBUSY && has(text, "all 4 slots"));
+    auto guest = p.enter(); // all four slots are in use
+    object = guest.allocate();
+    guest.deallocate(object);
+    CHECK(p.statistics().cached == 0);
+    {
+        auto moved = std::move(guest);
+        object = moved.allocate();
+    }
+    guest = p.enter();
+    guest.deallocate(object);
 
     auto &bare = three.release();
     auto resumed = p.resume(bare);
     object = resumed.allocate();
     resumed.deallocate(object);
+}
+
+/// Four times as many threads as CPUs, in the pool at the same time, take all there is and give it back.
+template <class... Policies> void any_number_of_threads_enters(const pool_options &options) {
+    pool<plain, Policies...> p(options);
+    const std::uint32_t threads_n = 4 * detail::cpus();
+    std::barrier together(threads_n);
+    std::atomic<std::uint64_t> taken{0};
+    std::vector<std::thread> threads;
+    for (std::uint32_t t = 0; t < threads_n; ++t)
+        threads.emplace_back([&] {
+            auto mine = p.enter();
+            together.arrive_and_wait();
+            for (int round = 0; round < 20; ++round) {
+                std::vector<plain *> held;
+                std::array<plain *, 7> some{};
+                while (mine.try_allocate(some)) {
+                    for (plain *o : some) *o = {round, round};
+                    held.insert(held.end(), some.begin(), some.end());
+                }
+                while (plain *const one = mine.try_allocate()) held.push_back(one);
+                taken += held.size();
+                together.arrive_and_wait(); // nobody gives back before all have what they can get
+                CHECK(taken == options.objects * (round + std::uint64_t{1}));
+                together.arrive_and_wait();
+                mine.deallocate(held);
+                together.arrive_and_wait();
+            }
+        });
+    for (std::thread &t : threads) t.join();
+    CHECK(p.available() == options.objects && p.statistics().cached == 0);
+    auto mine = p.enter();
+    std::vector<plain *> all(options.objects);
+    CHECK(mine.try_allocate(all));
+    CHECK((std::set<plain *>(all.begin(), all.end()).size() == all.size()));
+    mine.deallocate(all);
 }
 
 void threads_find_their_caches() {
@@ -341,12 +386,16 @@ void statistics_add_up() {
     mine.deallocate(one);
 }
 
-void objects_go_home(numa_mode mode) {
-    pool_options o = small;
-    o.numa = mode;
-    // Two nodes of which this machine knows nothing: CPU 0 is the first's.
+/// Of which this machine knows nothing: CPU 0 is the first's.
+pool_options two_nodes(pool_options o) {
     o.nodes =
         std::make_shared<const topology>(topology::pretend({{.id = 0, .cpus = {0}}, {.id = 1, .cpus = {1}}}));
+    return o;
+}
+
+void objects_go_home(numa_mode mode) {
+    pool_options o = two_nodes(small);
+    o.numa = mode;
     pool<plain, numa::by_node> p(o);
     CHECK(p.memory().regions() == 2 && p.statistics().nodes == 2 && p.available() == 600);
     const pin here(0);
@@ -417,6 +466,11 @@ int main() {
     objects_live_and_die();
     an_owner_of_a_global_pool_is_one_pointer();
     handles_move_and_leave();
+    pool_options few = small;
+    few.max_threads = 0; // one per CPU
+    any_number_of_threads_enters<>(few);
+    any_number_of_threads_enters<numa::by_node>(two_nodes(few));
+    any_number_of_threads_enters<checking::checked<>>(few);
     threads_find_their_caches();
     threads_and_pools_end_in_any_order();
     a_thread_that_ends_is_still_served();

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <type_traits>
 
@@ -75,23 +76,44 @@ template <class Cache = cache> class basic_exchange {
         return caches_[slot];
     }
 
-    /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
-    [[nodiscard]] Cache &enter() {
+    /// The first slot that is free; null: none is. Lock-free.
+    [[nodiscard]] Cache *try_enter() noexcept {
         for (std::uint32_t slot = 0; slot < options_.max_threads; ++slot) {
-            if (enter_if_free(slot)) return caches_[slot];
+            if (enter_if_free(slot)) return &caches_[slot];
         }
-        throw invalid_slot(EBUSY, "all " + std::to_string(options_.max_threads) + " slots are in use");
+        return nullptr;
+    }
+    /// The first slot that is free; when none is, as a guest. Lock-free but for memory. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] Cache &enter() {
+        Cache *const c = try_enter();
+        return c != nullptr ? *c : enter_as_guest();
+    }
+    /// Without a slot: the cache keeps nothing between two calls, so each goes by the depot. It is the
+    /// thread's own until it leaves, as any other. Throws std::bad_alloc.
+    [[nodiscard]] Cache &enter_as_guest() {
+        auto c = std::make_unique<Cache>();
+        attach(*c);
+        return *c.release();
     }
 
     /// The slot that a cache of this exchange is in, and the cache in a slot.
     std::uint32_t slot_of(const Cache &c) const noexcept { return static_cast<std::uint32_t>(&c - caches_); }
     Cache &in_slot(std::uint32_t slot) const noexcept { return caches_[slot]; }
+    /// Whether a cache is that of a guest, who entered without a slot.
+    bool is_guest(const Cache &c) const noexcept {
+        const auto first = reinterpret_cast<std::uintptr_t>(caches_);
+        return reinterpret_cast<std::uintptr_t>(&c) - first >= options_.max_threads * sizeof(Cache);
+    }
 
     /// Give a slot up; what was cached goes to the depot. Lock-free. By the thread that entered, or, once
     /// that thread is gone, by one that knows so; what it had in the middle of a call is then lost.
-    void leave(Cache &c) noexcept { static_cast<cache &>(c).leave(); }
+    void leave(Cache &c) noexcept {
+        static_cast<cache &>(c).leave();
+        if (is_guest(c)) delete &c;
+    }
 
-    /// For threads without a slot, any number of them: as the cache's, with nothing kept. Lock-free.
+    /// For threads that have not entered, any number of them: as the cache's, with nothing kept. Lock-free.
     [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         cache guest;
         attach(guest);
@@ -192,9 +214,7 @@ template <class Cache = cache> class basic_exchange {
         return true;
     }
 
-    void attach(cache &guest) noexcept {
-        guest.attach(group_, detail::thread_number(), false);
-    }
+    void attach(cache &guest) noexcept { guest.attach(group_, detail::thread_number(), false); }
 
     exchange_options options_;
     depot depot_;
