@@ -21,6 +21,8 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mempool.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include <algorithm>
 #include <array>
@@ -28,10 +30,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <pthread.h>
 #include <unistd.h>
+#include <utility>
 
 int turbomem::dpdk::log_type = RTE_LOGTYPE_MEMPOOL;
 
@@ -172,7 +176,39 @@ unsigned get_count(const rte_mempool *mp) noexcept {
                         : static_cast<unsigned>(std::min<std::uint64_t>(p->objects->available(), mp->size));
 }
 
+/// `/turbomem/info,NAME` in DPDK's telemetry: what happens below rte_mempool's own caches.
+int tell(const char *, const char *name, rte_tel_data *to) noexcept {
+    rte_mempool *const mp = name == nullptr ? nullptr : rte_mempool_lookup(name);
+    if (mp == nullptr || rte_mempool_get_ops(mp->ops_index)->enqueue != enqueue) return -EINVAL;
+    const pool *const p = own(*mp);
+    if (p == nullptr) return -ENOTSUP;
+    const exchange &e = *p->objects;
+    const turbomem::depot_counters c = e.counters();
+    rte_tel_data_start_dict(to);
+    for (const auto &[key, value] : std::initializer_list<std::pair<const char *, std::uint64_t>>{
+             {"size", mp->size},
+             {"available", e.available()},
+             {"cached", e.cached()},
+             {"least_available", e.least_available()},
+             {"magazine", e.options().magazine},
+             {"get_misses", c.get_misses},
+             {"put_misses", c.put_misses},
+             {"failed_gets", c.failed_gets},
+             {"guest_calls", c.guest_calls},
+             {"exchanges", c.exchanges},
+             {"steals", c.steals},
+             {"reclaims", c.reclaims}})
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+        rte_tel_data_add_dict_uint(to, key, value);
+#else
+        rte_tel_data_add_dict_u64(to, key, value);
+#endif
+    return 0;
+}
+
 RTE_INIT(turbomem_register) {
+    rte_telemetry_register_cmd("/turbomem/info", tell,
+                               "What the handler turbomem did for a mempool. Parameter: its name");
     pthread_atfork(nullptr, nullptr, forget_parent); // without memory for it, a child is merely not refused
     turbomem::dpdk::log_type =
         std::max(rte_log_register_type_and_pick_level("pmd.mempool.turbomem", RTE_LOG_NOTICE), 0);

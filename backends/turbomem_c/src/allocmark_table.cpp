@@ -145,6 +145,11 @@ template <class Pool> void facts(void *p, allocmark_fact_fn emit, void *context)
     say("depot_exchanges", std::to_string(s.exchanges));
     say("depot_steals", std::to_string(s.steals));
     say("reclaims", std::to_string(s.reclaims));
+    say("least_available", std::to_string(s.least_available));
+    say("get_misses", std::to_string(s.get_misses));
+    say("put_misses", std::to_string(s.put_misses));
+    say("failed_gets", std::to_string(s.failed_gets));
+    say("guest_calls", std::to_string(s.guest_calls));
     if constexpr (Pool::by_cpu) {
         say("caches", pool.threading_fallback() == nullptr ? "per CPU" : "per thread");
         if (pool.threading_fallback() != nullptr) say("caches_fallback", pool.threading_fallback());

@@ -97,7 +97,8 @@ template <class Pool> class c_pool final : public any_pool {
     struct entered final : any_local {
         explicit entered(typename Pool::local &&l) : handle(std::move(l)) {}
         cache *direct() noexcept override {
-            if constexpr (!Pool::checked && std::is_same_v<typename Pool::cache_type, cache>)
+            if constexpr (!Pool::checked && !Pool::counted &&
+                          std::is_same_v<typename Pool::cache_type, cache>)
                 return &handle.cache();
             else
                 return nullptr;
@@ -113,9 +114,11 @@ template <class Pool> class c_pool final : public any_pool {
 };
 
 /// Throws as pool does.
-inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, bool checked) {
-    auto make = [&]<class... P>(std::type_identity<pool<void, P...>>) {
-        return std::unique_ptr<any_pool>(std::make_unique<c_pool<pool<void, P...>>>(options));
+inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, bool checked,
+                                             bool counted) {
+    auto make = [&]<class... P>(std::type_identity<pool<void, P...>>) -> std::unique_ptr<any_pool> {
+        if (counted) return std::make_unique<c_pool<pool<void, metering::calls, P...>>>(options);
+        return std::make_unique<c_pool<pool<void, P...>>>(options);
     };
     using check = checking::checked<>;
     if (by_node)

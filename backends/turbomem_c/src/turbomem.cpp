@@ -220,7 +220,8 @@ int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbo
         turbomem::pool_options wanted = options_of(o);
         if (wanted.max_threads == 0) wanted.max_threads = turbomem::threads::slots::default_threads();
         auto shell = std::make_unique<turbomem_pool>();
-        shell->body = turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks != 0);
+        shell->body =
+            turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks != 0, o.count_calls != 0);
         shell->slots = wanted.max_threads;
         shell->caches = std::make_unique<turbomem_cache[]>(shell->slots);
         for (std::uint32_t i = 0; i < shell->slots; ++i) shell->caches[i].pool = shell.get();
@@ -324,7 +325,17 @@ int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
                       .depot_steals = s.steals,
                       .reclaims = s.reclaims,
                       .fallback_gets = s.fallback_gets,
-                      .foreign_puts = s.foreign_puts},
+                      .foreign_puts = s.foreign_puts,
+                      .in_use = s.in_use,
+                      .least_available = s.least_available,
+                      .get_misses = s.get_misses,
+                      .put_misses = s.put_misses,
+                      .failed_gets = s.failed_gets,
+                      .guest_calls = s.guest_calls,
+                      .gets = s.gets,
+                      .got = s.got,
+                      .puts = s.puts,
+                      .put = s.put},
                      stats);
     }));
 }

@@ -22,6 +22,7 @@ class exhausted : public std::bad_alloc {
 ///
 ///     auto &source()      has get_bulk, get_up_to, put_bulk: a cache, an exchange, a session
 ///     auto checks()       if `Checked`: the pool's checks, see checking::checked
+///     bool counted        whether calls are counted, see metering::calls
 ///
 /// `Checked`: functions that are noexcept below may throw misuse. Progress and cost are the source's, for
 /// each function those of one get or put. A length known when compiling saves the loop of the copy.
@@ -52,11 +53,16 @@ template <class Door, class T, bool Checked> class operations {
     /// Best effort: fill the span from its start as far as objects are found; how many. At most 2^32 - 1.
     [[nodiscard]] std::size_t allocate_up_to(std::span<T *> objects) noexcept(!Checked) {
         const std::size_t most = objects.size() < UINT32_MAX ? objects.size() : UINT32_MAX;
+        std::uint32_t got;
         if constexpr (Checked)
-            return door().checks().get_up_to(door().source(), bare(objects.data()),
-                                             static_cast<std::uint32_t>(most));
+            got = door().checks().get_up_to(door().source(), bare(objects.data()),
+                                            static_cast<std::uint32_t>(most));
         else
-            return door().source().get_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
+            got = door().source().get_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
+        if constexpr (Door::counted) {
+            if (got != 0) door().source().count_get(got);
+        }
+        return got;
     }
 
     /// Every object of the span. At most 2^32 - 1.
@@ -110,12 +116,18 @@ template <class Door, class T, bool Checked> class operations {
     Door &door() noexcept { return static_cast<Door &>(*this); }
 
     bool take(void **objects, std::uint32_t n) noexcept(!Checked) {
+        bool got;
         if constexpr (Checked)
-            return door().checks().get_bulk(door().source(), objects, n);
+            got = door().checks().get_bulk(door().source(), objects, n);
         else
-            return door().source().get_bulk(objects, n);
+            got = door().source().get_bulk(objects, n);
+        if constexpr (Door::counted) {
+            if (got) door().source().count_get(n);
+        }
+        return got;
     }
     void give(void *const *objects, std::uint32_t n) noexcept(!Checked) {
+        if constexpr (Door::counted) door().source().count_put(n);
         if constexpr (Checked)
             door().checks().put_bulk(door().source(), objects, n);
         else

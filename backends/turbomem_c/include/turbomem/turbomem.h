@@ -75,6 +75,7 @@ typedef struct turbomem_options {
     uint32_t checks;   /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
     turbomem_misuse_fn on_misuse; /* told what is found, beside the code that is returned; or NULL */
     void *context;                /* handed to on_misuse */
+    uint32_t count_calls;         /* not 0: statistics have gets and puts. Slower */
 } turbomem_options;
 
 typedef struct turbomem_stats {
@@ -93,6 +94,16 @@ typedef struct turbomem_stats {
     uint64_t reclaims;        /* caches that a get emptied because the depot had too few */
     uint64_t fallback_gets;   /* objects got from another node than the thread's */
     uint64_t foreign_puts;    /* objects sent home to another node than the thread's */
+    uint64_t in_use;          /* objects that are not in the pool */
+    uint64_t least_available; /* the fewest seen available: about once in a tick of the kernel's clock */
+    uint64_t get_misses;      /* gets for which the cache had too few: the depot served them */
+    uint64_t put_misses;      /* puts for which the cache had no room: a magazine went to the depot */
+    uint64_t failed_gets;     /* bulks that found too few objects anywhere */
+    uint64_t guest_calls;     /* calls without a slot: more of max_threads would make them faster */
+    uint64_t gets; /* with count_calls: gets that took something; less get_misses, the cache's hits */
+    uint64_t got;  /* objects in these */
+    uint64_t puts; /* with count_calls */
+    uint64_t put;
 } turbomem_stats;
 
 /** Memory that objects lie in, and what the kernel says it lies on. In bytes. */

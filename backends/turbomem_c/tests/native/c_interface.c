@@ -82,6 +82,8 @@ static void two_threads_share_a_pool(void) {
     CHECK(stats.region_bytes == region.length && stats.magazine == 16 && stats.cache_limit == 32 &&
           stats.nodes == 1);
     CHECK(stats.depot_exchanges != 0 && stats.depot_steals != 0); /* the other slot's objects, too */
+    CHECK(stats.in_use == 1000 && stats.least_available == 0 && stats.failed_gets == 3);
+    CHECK(stats.get_misses != 0 && stats.guest_calls == 3 && stats.gets == 0 && stats.put == 0);
     CHECK(region.thp + region.hugetlb_2m + region.hugetlb_1g == 0);
     CHECK(emulated || region.base == region.length);
 
@@ -94,6 +96,21 @@ static void two_threads_share_a_pool(void) {
     CHECK(turbomem_remerge(pool, NULL, NULL) == 0);
     CHECK(turbomem_audit(pool) == -ENOTSUP);
     CHECK(turbomem_destroy(pool) == 0 && turbomem_destroy(NULL) == 0);
+}
+
+static void calls_are_counted(void) {
+    turbomem_options options = usual;
+    options.count_calls = 1;
+    turbomem_pool *pool = made(&options);
+    turbomem_cache *cache = NULL;
+    void *objects[8];
+    CHECK(turbomem_enter(pool, 0, &cache, NULL) == 0);
+    for (int i = 0; i < 10; ++i)
+        CHECK(turbomem_get_bulk(cache, objects, 8) == 0 && turbomem_put_bulk(cache, objects, 8) == 0);
+    const turbomem_stats stats = stats_of(pool);
+    CHECK(stats.gets == 10 && stats.got == 80 && stats.puts == 10 && stats.put == 80);
+    CHECK(stats.get_misses == 1 && stats.put_misses == 0);
+    CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
 }
 
 static void what_is_gone_is_known(void) {
@@ -257,6 +274,7 @@ static void other_kinds_of_pool_work_alike(void) {
 int main(void) {
     CHECK(strcmp(turbomem_version(), TURBOMEM_VERSION) == 0);
     two_threads_share_a_pool();
+    calls_are_counted();
     what_is_gone_is_known();
     impossible_options_are_refused();
     older_and_newer_callers_are_served();

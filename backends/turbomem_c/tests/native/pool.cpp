@@ -393,6 +393,77 @@ pool_options two_nodes(pool_options o) {
     return o;
 }
 
+/// What each kind of caller does is counted once.
+template <class Pool> void calls_are_counted(Pool &p, auto &door, bool caches) {
+    std::vector<plain *> held(600), too_many(601);
+    for (int i = 0; i < 100; ++i) {
+        CHECK(door.try_allocate(std::span(held).first(4)));
+        door.deallocate(std::span(held).first(4));
+    }
+    pool_statistics s = p.statistics();
+    CHECK(s.gets == 100 && s.got == 400 && s.puts == 100 && s.put == 400);
+    CHECK(s.get_burst() == 4 && s.put_burst() == 4);
+    CHECK(caches ? s.get_hits() == 99 && s.put_hits() == 100 && s.guest_calls == 0
+                 : s.get_hits() == 0 && s.put_hits() == 0 && s.guest_calls == 200);
+    CHECK(s.in_use == 0 && s.failed_gets == 0 && s.least_available >= 600 - 2 * 16);
+    CHECK(!door.try_allocate(too_many) && door.allocate_up_to(held) == 600);
+    CHECK(door.try_allocate() == nullptr);
+    s = p.statistics();
+    CHECK(s.gets == 101 && s.got == 1000 && s.failed_gets == 2 && s.in_use == 600 && s.least_available == 0);
+    door.deallocate(held);
+    s = p.statistics();
+    CHECK(s.in_use == 0 && s.least_available == 0 && s.put_misses != 0);
+}
+
+void every_kind_of_caller_is_counted() {
+    {
+        pool<plain, metering::calls> p(small);
+        auto mine = p.enter();
+        calls_are_counted(p, mine, true);
+    }
+    {
+        pool<plain, metering::calls> p(small);
+        auto mine = p.enter();
+        decltype(p)::session burst(mine);
+        for (int i = 0; i < 100; ++i) burst.deallocate(burst.allocate());
+        CHECK(p.statistics().gets == 100 && p.statistics().put == 100);
+    }
+    {
+        pool<plain, metering::calls> p(small);
+        calls_are_counted(p, p, false);
+    }
+    {
+        pool<plain, metering::calls, threads::per_thread> p(small);
+        calls_are_counted(p, p, true);
+    }
+    {
+        pool<plain, metering::calls, threads::single, checking::checked<>> p(small);
+        calls_are_counted(p, p, true);
+    }
+    pool_options o = two_nodes(small);
+    o.node = 0;
+    pool<plain, metering::calls, numa::by_node> p(o);
+    auto mine = p.enter();
+    calls_are_counted(p, mine, true);
+    // Without the policy, what the slow paths saw.
+    pool<plain> q(small);
+    auto guest = q.enter_as_guest();
+    guest.deallocate(guest.allocate());
+    q.deallocate(q.allocate());
+    const pool_statistics s = q.statistics();
+    CHECK(s.guest_calls == 4 && s.gets == 0 && s.get_hits() == 0 && s.get_burst() == 0);
+}
+
+/// A low that nobody asked about.
+void lows_are_seen() {
+    pool<plain> p(small);
+    auto mine = p.enter();
+    std::vector<plain *> held(200);
+    CHECK(mine.try_allocate(held)); // the first look of all
+    mine.deallocate(held);
+    CHECK(p.statistics().least_available == 400);
+}
+
 void objects_go_home(numa_mode mode) {
     pool_options o = two_nodes(small);
     o.numa = mode;
@@ -476,6 +547,8 @@ int main() {
     a_thread_that_ends_is_still_served();
     a_child_of_fork_has_every_slot();
     statistics_add_up();
+    every_kind_of_caller_is_counted();
+    lows_are_seen();
     objects_go_home(numa_mode::preferred);
     objects_go_home(numa_mode::strict);
     impossible_options_are_refused();

@@ -130,18 +130,15 @@ template <class Cache = cache> class basic_exchange {
         guest.put_bulk(objects, n);
     }
 
-    /// Objects in it, those in caches included; walks the depot. Exact while no thread is in a call, else an
-    /// estimate, at any time.
-    std::uint64_t available() const noexcept {
-        return std::min(depot_.count().objects + cached(), options_.objects);
-    }
+    /// Objects in it, those in caches included. Exact while no thread is in a call, else an estimate. Reads a
+    /// line of each shard and each slot that was ever entered; wait-free.
+    std::uint64_t available() const noexcept { return std::min(group_.available(), options_.objects); }
 
     /// Of these, those in caches.
-    std::uint64_t cached() const noexcept {
-        std::uint64_t n = 0;
-        for (std::uint32_t s = 0; s < reached(); ++s) n += at(s).objects();
-        return n;
-    }
+    std::uint64_t cached() const noexcept { return group_.cached(); }
+
+    /// The fewest that were seen available, see low_water; looks itself. Wait-free.
+    std::uint64_t least_available() const noexcept { return depot_.lowest().note(available()); }
 
     /// No slot from here on was ever entered.
     std::uint32_t reached() const noexcept {
@@ -162,13 +159,23 @@ template <class Cache = cache> class basic_exchange {
     depot::census census() const noexcept { return depot_.count(); }
     /// Since it was made, of all threads. Exact while no thread is in a call.
     depot_counters counters() const noexcept {
-        depot_counters sum;
-        for (std::uint32_t s = 0; s < reached(); ++s) {
-            sum.exchanges += at(s).counters().exchanges;
-            sum.steals += at(s).counters().steals;
-            sum.reclaims += at(s).counters().reclaims;
-        }
+        depot_counters sum = depot_.guests();
+        for (std::uint32_t s = 0; s < reached(); ++s) sum += at(s).counters();
         return sum;
+    }
+
+    /// metering::calls, of a thread that has not entered. Wait-free.
+    void count_get(std::uint32_t n) noexcept {
+        depot_counters did;
+        did.gets = 1;
+        did.got = n;
+        depot_.count_guest(depot_.visitor(detail::thread_number()), did);
+    }
+    void count_put(std::uint32_t n) noexcept {
+        depot_counters did;
+        did.puts = 1;
+        did.put = n;
+        depot_.count_guest(depot_.visitor(detail::thread_number()), did);
     }
 
   private:
@@ -214,7 +221,7 @@ template <class Cache = cache> class basic_exchange {
         return true;
     }
 
-    void attach(cache &guest) noexcept { guest.attach(group_, detail::thread_number(), false); }
+    void attach(cache &guest) noexcept { guest.attach_guest(group_, detail::thread_number()); }
 
     exchange_options options_;
     depot depot_;

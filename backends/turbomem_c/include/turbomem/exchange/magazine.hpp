@@ -47,6 +47,8 @@ template <class T> class relaxed {
     }
     relaxed &operator+=(T more) noexcept { return *this = static_cast<T>(*this + more); }
     relaxed &operator-=(T less) noexcept { return *this = static_cast<T>(*this - less); }
+    /// Where several write it.
+    void add(T more) noexcept { value_.fetch_add(more, std::memory_order_relaxed); }
     operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
 
   private:
@@ -59,7 +61,8 @@ struct alignas(cache_line) magazine {
     /// The magazine below in a stack (an index; 0: none). Atomic because a thread that lost the race for the
     /// head may still read it while the winner, who now owns the magazine, writes it.
     std::atomic<std::uint32_t> next{0};
-    std::uint32_t index = 0;      ///< this magazine's own, from 1
+    std::atomic<std::uint32_t> depth{0}; ///< magazines in the stack from this one down, while it is in one
+    std::uint32_t index = 0;             ///< this magazine's own, from 1
     relaxed<std::uint32_t> count; ///< objects in slots()[0 .. count); stale while a cache has it loaded
     std::uint32_t user = 0;       ///< the thread that had it last
 

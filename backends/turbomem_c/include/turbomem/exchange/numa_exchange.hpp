@@ -84,6 +84,8 @@ class numa_cache : private cache {
         return n;
     }
 
+    using cache::count_get, cache::count_put;
+
     std::uint32_t node() const noexcept { return node_; }
     /// The thread runs on another node from now on and goes on with what this returns. What it has cached
     /// stays where it is and is found there.
@@ -130,6 +132,7 @@ class numa_cache : private cache {
         const std::uint32_t got = here + take_from_others(objects + here, n - here);
         if (got == n) {
             count(fallback_gets_, got - here);
+            found_elsewhere();
             return true;
         }
         detail::for_each_node(
@@ -283,6 +286,10 @@ class numa_exchange {
                                   exchanges_[node].put_bulk(some, k);
                               });
     }
+
+    /// metering::calls, of a thread that has not entered. Wait-free.
+    void count_get(std::uint32_t n) noexcept { exchanges_[current_node()].count_get(n); }
+    void count_put(std::uint32_t n) noexcept { exchanges_[current_node()].count_put(n); }
 
     /// Objects in it, of all nodes, those in caches included. Exact while no thread is in a call.
     std::uint64_t available() const noexcept {
