@@ -78,6 +78,7 @@ turbomem::pool_options options_of(const allocmark_pool_spec &spec) {
     // 0 means a default there, and nothing here.
     if (spec.max_threads == 0) throw turbomem::invalid_options("max_threads is 0, not 1 to 65536");
     turbomem::pool_options options;
+    if (spec.name != nullptr && turbomem::pool_name::allowed(spec.name)) options.name = spec.name;
     options.object_size = spec.object_size;
     options.objects = spec.objects;
     if (spec.alignment != 0) options.alignment = spec.alignment;

@@ -147,6 +147,7 @@ turbomem::page_kind page_kind_of(std::uint32_t pages) {
 
 turbomem::pool_options options_of(const turbomem_options &o) {
     turbomem::pool_options p;
+    if (o.name != nullptr) p.name = o.name;
     p.objects = o.objects;
     p.object_size = o.object_size;
     if (o.alignment != 0) p.alignment = o.alignment;
@@ -311,32 +312,34 @@ int turbomem_pool_put_bulk(turbomem_pool *pool, void *const *objects, uint32_t n
 int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
     return static_cast<int>(on(pool, nullptr, [&](const any_pool &p) {
         const turbomem::pool_statistics s = p.statistics();
-        return write({.size = 0,
-                      .nodes = static_cast<std::uint32_t>(s.nodes),
-                      .objects = s.objects,
-                      .available = s.available,
-                      .cached = s.cached,
-                      .object_stride = s.object_stride,
-                      .region_bytes = s.region_bytes,
-                      .magazine = s.magazine,
-                      .magazines = s.magazines,
-                      .cache_limit = s.cache_limit,
-                      .depot_exchanges = s.exchanges,
-                      .depot_steals = s.steals,
-                      .reclaims = s.reclaims,
-                      .fallback_gets = s.fallback_gets,
-                      .foreign_puts = s.foreign_puts,
-                      .in_use = s.in_use,
-                      .least_available = s.least_available,
-                      .get_misses = s.get_misses,
-                      .put_misses = s.put_misses,
-                      .failed_gets = s.failed_gets,
-                      .guest_calls = s.guest_calls,
-                      .gets = s.gets,
-                      .got = s.got,
-                      .puts = s.puts,
-                      .put = s.put},
-                     stats);
+        turbomem_stats copy{.size = 0,
+                            .nodes = static_cast<std::uint32_t>(s.nodes),
+                            .objects = s.objects,
+                            .available = s.available,
+                            .cached = s.cached,
+                            .object_stride = s.object_stride,
+                            .region_bytes = s.region_bytes,
+                            .magazine = s.magazine,
+                            .magazines = s.magazines,
+                            .cache_limit = s.cache_limit,
+                            .depot_exchanges = s.exchanges,
+                            .depot_steals = s.steals,
+                            .reclaims = s.reclaims,
+                            .fallback_gets = s.fallback_gets,
+                            .foreign_puts = s.foreign_puts,
+                            .in_use = s.in_use,
+                            .least_available = s.least_available,
+                            .get_misses = s.get_misses,
+                            .put_misses = s.put_misses,
+                            .failed_gets = s.failed_gets,
+                            .guest_calls = s.guest_calls,
+                            .gets = s.gets,
+                            .got = s.got,
+                            .puts = s.puts,
+                            .put = s.put,
+                            .name = {}};
+        std::memcpy(copy.name, s.name.text(), sizeof copy.name);
+        return write(copy, stats);
     }));
 }
 

@@ -2,8 +2,11 @@
 /// What can be done with objects, the same through a pool and through a thread's handle.
 #pragma once
 
+#include "turbomem/name.hpp"
+
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <new>
 #include <span>
@@ -15,13 +18,23 @@ namespace turbomem {
 /// No object is left (allocate, create, make).
 class exhausted : public std::bad_alloc {
   public:
-    const char *what() const noexcept override { return "the pool has no object left"; }
+    explicit exhausted(const pool_name &of = {}) noexcept {
+        if (of.empty())
+            std::snprintf(text_, sizeof text_, "the pool has no object left");
+        else
+            std::snprintf(text_, sizeof text_, "pool '%s' has no object left", of.text());
+    }
+    const char *what() const noexcept override { return text_; }
+
+  private:
+    char text_[pool_name::most + 32];
 };
 
 /// Gives objects of `T` out and takes them back. `Door`, which derives from it, says through what:
 ///
 ///     auto &source()      has get_bulk, get_up_to, put_bulk: a cache, an exchange, a session
 ///     auto checks()       if `Checked`: the pool's checks, see checking::checked
+///     auto &name()        the pool's pool_name
 ///     bool counted        whether calls are counted, see metering::calls
 ///
 /// `Checked`: functions that are noexcept below may throw misuse. Progress and cost are the source's, for
@@ -37,7 +50,7 @@ template <class Door, class T, bool Checked> class operations {
     [[nodiscard]] T *allocate() {
         if (T *const storage = try_allocate()) [[likely]]
             return storage;
-        throw exhausted();
+        throw exhausted(door().name());
     }
     /// The storage of one T, destroyed or never constructed. Not null; of this pool; once.
     void deallocate(T *object) noexcept(!Checked) {
@@ -99,7 +112,7 @@ template <class Door, class T, bool Checked> class operations {
     [[nodiscard]] T *create(Args &&...args) {
         if (T *const object = try_create(std::forward<Args>(args)...)) [[likely]]
             return object;
-        throw exhausted();
+        throw exhausted(door().name());
     }
     /// End a T that create made; by any thread. Not null.
     void destroy(T *object) noexcept(!Checked)

@@ -20,6 +20,7 @@ class misuse;
 
 /// What a pool is to be. Sizes in bytes. Everything but `objects` has a default that is right for most.
 struct pool_options {
+    std::string name = {};         ///< for errors, reports, statistics and /proc/PID/maps; see pool_name
     std::uint64_t object_size = 0; ///< pool<void>: at least 1. pool<T>: 0, it is sizeof(T)
     std::uint64_t objects = 0;     ///< at least 1
     std::uint64_t alignment = 64;  ///< a power of two, at most 2 MB; raised to what T needs

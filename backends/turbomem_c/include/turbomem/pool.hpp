@@ -7,6 +7,7 @@
 #include "turbomem/exchange/records.hpp"
 #include "turbomem/memory/mapping.hpp"
 #include "turbomem/metering.hpp"
+#include "turbomem/name.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
 #include "turbomem/options.hpp"
@@ -29,6 +30,7 @@ namespace turbomem {
 /// A look at a pool, in plain numbers. Exact while no thread is in a call, else an estimate. What is counted
 /// is since the pool was made, of all threads.
 struct pool_statistics {
+    pool_name name;              ///< as its options have it
     std::uint64_t objects = 0;   ///< that the pool has
     std::uint64_t available = 0; ///< of these, in the pool: in depots or in caches
     std::uint64_t in_use = 0;    ///< of these, not in the pool
@@ -119,7 +121,7 @@ class pool : public operations<pool<T, Policies...>, T,
 
     /// Throws invalid_options, out_of_memory, unmet_requirement, or error with the kernel's errno; nothing
     /// stays behind.
-    explicit pool(const pool_options &options) : pool(fit(options), prepared{}) {}
+    explicit pool(const pool_options &options) : pool(options, pool_name(options.name)) {}
 
     pool(const pool &) = delete;
     pool &operator=(const pool &) = delete;
@@ -154,6 +156,7 @@ class pool : public operations<pool<T, Policies...>, T,
         /// The slot stays entered, for an interface that carries a bare pointer: see resume().
         cache_type &release() noexcept { return *std::exchange(cache_, nullptr); }
 
+        const pool_name &name() const noexcept { return pool_->name(); }
         /// What the operations of an unchecked pool go to.
         cache_type &cache() const noexcept { return *cache_; }
         pool &from() const noexcept { return *pool_; }
@@ -197,18 +200,23 @@ class pool : public operations<pool<T, Policies...>, T,
 
         explicit session(local &through) noexcept
             requires has_sessions
-            : session_(through.cache()) {}
+            : session_(through.cache()), name_(&through.name()) {}
+
+        const pool_name &name() const noexcept { return *name_; }
 
       private:
         friend operations<session, T, false>;
         cache_session &source() noexcept { return session_; }
 
         cache_session session_;
+        const pool_name *name_;
     };
 
     /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot: EINVAL (no
     /// such slot), EBUSY (in use).
-    [[nodiscard]] local enter(std::uint32_t slot) { return local(*this, exchange().enter(slot)); }
+    [[nodiscard]] local enter(std::uint32_t slot) {
+        return name_.in_errors([&] { return local(*this, exchange().enter(slot)); });
+    }
     /// Any slot that is free; when none is, as enter_as_guest(). Lock-free but for memory. Throws
     /// std::bad_alloc.
     [[nodiscard]] local enter() { return local(*this, exchange().enter()); }
@@ -274,6 +282,8 @@ class pool : public operations<pool<T, Policies...>, T,
     }
     /// Whether the address lies in the memory of the objects. Wait-free.
     bool owns(const void *address) const noexcept { return memory_.contains(address); }
+    /// Empty unless the options have one.
+    const pool_name &name() const noexcept { return name_; }
     /// What the pool was asked to be, with what it settled itself filled in.
     const pool_options &options() const noexcept { return options_; }
     const object_layout &layout() const noexcept { return layout_; }
@@ -285,7 +295,8 @@ class pool : public operations<pool<T, Policies...>, T,
     pool_statistics statistics() const noexcept {
         const auto &e = exchange();
         const numa_counters crossings = e.crossings();
-        pool_statistics s{.objects = options_.objects,
+        pool_statistics s{.name = name_,
+                          .objects = options_.objects,
                           .object_stride = layout_.stride,
                           .region_bytes = memory_.size() * memory_.regions(),
                           .nodes = e.nodes(),
@@ -352,13 +363,16 @@ class pool : public operations<pool<T, Policies...>, T,
 
   private:
     friend operations<pool, T, checked>;
-    struct prepared {};
 
-    pool(const pool_options &options, prepared)
-        : options_(options), layout_(options, checking_policy::spare),
-          memory_(numa_policy::memory(layout_, options, of_exchange(options, layout_))), root_(memory_),
-          checker_(memory_, layout_, options),
-          route_(of_exchange(options, layout_), memory_, layout_.stride, options) {}
+    pool(const pool_options &options, const pool_name &name) try
+        : name_(name), options_(fit(options)), layout_(options_, checking_policy::spare),
+          memory_(numa_policy::memory(layout_, options_, of_exchange(options_, layout_))), root_(memory_),
+          checker_(memory_, layout_, options_),
+          route_(of_exchange(options_, layout_), memory_, layout_.stride, options_) {
+        if (!name.empty()) memory_.name(("turbomem:" + options_.name).c_str());
+    } catch (...) {
+        name.in_errors([]() { throw; });
+    }
 
     static exchange_options of_exchange(const pool_options &o, const object_layout &layout) noexcept {
         return {.objects = o.objects,
@@ -403,6 +417,7 @@ class pool : public operations<pool<T, Policies...>, T,
             return {};
     }
 
+    pool_name name_;
     pool_options options_;
     object_layout layout_;
     mapping memory_;

@@ -75,7 +75,9 @@ typedef struct turbomem_options {
     uint32_t checks;   /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
     turbomem_misuse_fn on_misuse; /* told what is found, beside the code that is returned; or NULL */
     void *context;                /* handed to on_misuse */
-    uint32_t count_calls;         /* not 0: statistics have gets and puts. Slower */
+    const char *name; /* for errors, reports, statistics and /proc/PID/maps: at most 63 printable characters
+                         of ASCII without []\`$; or NULL */
+    uint32_t count_calls; /* not 0: statistics have gets and puts. Slower */
 } turbomem_options;
 
 typedef struct turbomem_stats {
@@ -104,6 +106,7 @@ typedef struct turbomem_stats {
     uint64_t got;  /* objects in these */
     uint64_t puts; /* with count_calls */
     uint64_t put;
+    char name[64]; /* as the options had it */
 } turbomem_stats;
 
 /** Memory that objects lie in, and what the kernel says it lies on. In bytes. */

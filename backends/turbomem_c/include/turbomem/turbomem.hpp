@@ -26,6 +26,7 @@
 #include "turbomem/checking.hpp"
 #include "turbomem/error.hpp"
 #include "turbomem/metering.hpp"
+#include "turbomem/name.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
 #include "turbomem/options.hpp"

@@ -101,6 +101,7 @@ static void two_threads_share_a_pool(void) {
 static void calls_are_counted(void) {
     turbomem_options options = usual;
     options.count_calls = 1;
+    options.name = "buffers";
     turbomem_pool *pool = made(&options);
     turbomem_cache *cache = NULL;
     void *objects[8];
@@ -109,7 +110,12 @@ static void calls_are_counted(void) {
         CHECK(turbomem_get_bulk(cache, objects, 8) == 0 && turbomem_put_bulk(cache, objects, 8) == 0);
     const turbomem_stats stats = stats_of(pool);
     CHECK(stats.gets == 10 && stats.got == 80 && stats.puts == 10 && stats.put == 80);
-    CHECK(stats.get_misses == 1 && stats.put_misses == 0);
+    CHECK(stats.get_misses == 1 && stats.put_misses == 0 && strcmp(stats.name, "buffers") == 0);
+    turbomem_error error = {""};
+    turbomem_pool *none = NULL;
+    options.objects = 0;
+    CHECK(turbomem_create(&options, &none, &error) == -EINVAL);
+    CHECK(strcmp(error.message, "pool 'buffers': objects is 0, not at least 1") == 0);
     CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
 }
 

@@ -6,6 +6,8 @@
 #include "refusals.hpp"
 #include "turbomem/per_thread.hpp"
 
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include <atomic>
 #include <barrier>
 #include <cerrno>
+#include <cstdarg>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -24,6 +27,20 @@
 #include <vector>
 
 using namespace turbomem;
+
+/// Sees how memory is named, on kernels without names, too.
+namespace {
+std::vector<std::string> names_of_memory;
+}
+extern "C" int prctl(int option, ...) {
+    std::va_list rest;
+    va_start(rest, option);
+    std::array<unsigned long, 4> a{};
+    for (unsigned long &each : a) each = va_arg(rest, unsigned long);
+    va_end(rest);
+    if (option == 0x53564d41) names_of_memory.emplace_back(reinterpret_cast<const char *>(a[3]));
+    return static_cast<int>(::syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]));
+}
 
 // A pool can be compiled once, with all of its functions, for others that declare it extern. Not by clang,
 // which (14) compiles even those whose constraints do not hold.
@@ -518,6 +535,45 @@ void impossible_options_are_refused() {
     CHECK(refusal([&] { pool<plain, numa::by_node> p(o); }).first == EINVAL);
 }
 
+void a_name_is_told() {
+    pool_options o = small;
+    o.name = "rx packets";
+    names_of_memory.clear();
+    pool<plain, checking::checked<>> p([&] {
+        pool_options checked = o;
+        checked.on_misuse = [](const misuse &found) { throw found; };
+        return checked;
+    }());
+    CHECK(names_of_memory == std::vector<std::string>{"turbomem:rx packets"});
+    CHECK(p.statistics().name.text() == o.name && p.options().name == o.name);
+    auto told = [](auto body) {
+        try {
+            body();
+        } catch (const std::exception &e) {
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    auto mine = p.enter(0);
+    CHECK(told([&] { (void)p.enter(0); }) == "pool 'rx packets': slot 0 is in use by another thread");
+    plain *const one = mine.allocate();
+    CHECK(has(told([&] { p.report_leaks(); }), "pool 'rx packets' ends while 1 of its objects"));
+    mine.deallocate(one);
+    CHECK(has(told([&] { mine.deallocate(one); }), "was put twice (pool 'rx packets' of 600"));
+    std::vector<plain *> all(600);
+    CHECK(mine.allocate_up_to(all) == 600);
+    CHECK(told([&] { (void)mine.allocate(); }) == "pool 'rx packets' has no object left");
+    mine.deallocate(all);
+
+    o.alignment = 48;
+    CHECK(has(told([&] { pool<plain> q(o); }), "pool 'rx packets': alignment is 48"));
+    o.alignment = 64;
+    for (const std::string &bad : {std::string(64, 'x'), std::string("a[b"), std::string("a\nb")}) {
+        o.name = bad;
+        CHECK(has(told([&] { pool<plain> q(o); }), "not at most 63 printable ones"));
+    }
+}
+
 void what_fails_leaves_nothing() {
     const std::size_t before = mappings();
     for (int i = 0; i < 50; ++i) {
@@ -552,5 +608,6 @@ int main() {
     objects_go_home(numa_mode::preferred);
     objects_go_home(numa_mode::strict);
     impossible_options_are_refused();
+    a_name_is_told();
     what_fails_leaves_nothing();
 }
