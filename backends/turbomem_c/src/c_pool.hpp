@@ -2,6 +2,7 @@
 /// What stands behind a `turbomem_pool`: pools of different policies behind one interface.
 #pragma once
 
+#include "turbomem/hardened.hpp"
 #include "turbomem/pool.hpp"
 #include "turbomem/turbomem.h"
 
@@ -97,7 +98,7 @@ template <class Pool> class c_pool final : public any_pool {
     struct entered final : any_local {
         explicit entered(typename Pool::local &&l) : handle(std::move(l)) {}
         cache *direct() noexcept override {
-            if constexpr (!Pool::checked && !Pool::counted &&
+            if constexpr (!Pool::checked && !Pool::hardened && !Pool::counted &&
                           std::is_same_v<typename Pool::cache_type, cache>)
                 return &handle.cache();
             else
@@ -113,18 +114,30 @@ template <class Pool> class c_pool final : public any_pool {
     Pool pool_;
 };
 
-/// Throws as pool does.
-inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, bool checked,
+/// `checks` is an enum turbomem_checks. Throws as pool does.
+inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, std::uint32_t checks,
                                              bool counted) {
-    auto make = [&]<class... P>(std::type_identity<pool<void, P...>>) -> std::unique_ptr<any_pool> {
-        if (counted) return std::make_unique<c_pool<pool<void, metering::calls, P...>>>(options);
-        return std::make_unique<c_pool<pool<void, P...>>>(options);
+    const auto with =
+        [&]<class Checking, class Placement>(std::type_identity<Checking>,
+                                             std::type_identity<Placement>) -> std::unique_ptr<any_pool> {
+        if (counted)
+            return std::make_unique<c_pool<pool<void, Placement, Checking, metering::calls>>>(options);
+        return std::make_unique<c_pool<pool<void, Placement, Checking>>>(options);
     };
-    using check = checking::checked<>;
-    if (by_node)
-        return checked ? make(std::type_identity<pool<void, numa::by_node, check>>{})
-                       : make(std::type_identity<pool<void, numa::by_node>>{});
-    return checked ? make(std::type_identity<pool<void, check>>{}) : make(std::type_identity<pool<void>>{});
+    const auto with_checks = [&]<class Placement>(std::type_identity<Placement> placement) {
+        switch (checks) {
+        case TURBOMEM_CHECKS_NONE:
+            return with(std::type_identity<checking::none>{}, placement);
+        case TURBOMEM_CHECKS_ALL:
+            return with(std::type_identity<checking::checked<>>{}, placement);
+        case TURBOMEM_CHECKS_HARDENED:
+            return with(std::type_identity<checking::hardened>{}, placement);
+        }
+        throw invalid_options("checks is " + std::to_string(checks) +
+                              ", not 0 (none), 1 (all) or 2 (hardened)");
+    };
+    return by_node ? with_checks(std::type_identity<numa::by_node>{})
+                   : with_checks(std::type_identity<numa::any_node>{});
 }
 
 } // namespace turbomem

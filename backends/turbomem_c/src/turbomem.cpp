@@ -165,7 +165,8 @@ turbomem::pool_options options_of(const turbomem_options &o) {
             throw turbomem::invalid_options("node is " + std::to_string(o.node) + ", not 0 or more");
         p.node = o.node;
     }
-    if (o.checks != 0)
+    // A hardened pool aborts when nobody is to be told.
+    if (o.checks != TURBOMEM_CHECKS_NONE && (o.checks != TURBOMEM_CHECKS_HARDENED || o.on_misuse != nullptr))
         p.on_misuse = [call = o.on_misuse, context = o.context](const turbomem::misuse &found) {
             if (turbomem::misuse_met == 0) turbomem::misuse_met = found.code();
             if (call != nullptr) call(context, -found.code(), found.object(), found.what());
@@ -222,7 +223,7 @@ int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbo
         if (wanted.max_threads == 0) wanted.max_threads = turbomem::threads::slots::default_threads();
         auto shell = std::make_unique<turbomem_pool>();
         shell->body =
-            turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks != 0, o.count_calls != 0);
+            turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks, o.count_calls != 0);
         shell->slots = wanted.max_threads;
         shell->caches = std::make_unique<turbomem_cache[]>(shell->slots);
         for (std::uint32_t i = 0; i < shell->slots; ++i) shell->caches[i].pool = shell.get();

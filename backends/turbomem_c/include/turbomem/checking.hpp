@@ -143,6 +143,7 @@ constexpr kinds operator|(kinds a, kinds b) noexcept {
 struct none {
     using family = policy::checking;
     static constexpr bool enabled = false;
+    static constexpr bool hardens = false;
     static constexpr std::uint64_t spare = 0;
     static constexpr std::uint64_t alignment = 1;
 
@@ -162,6 +163,7 @@ struct none {
 template <kinds Kinds = all> struct checked {
     using family = policy::checking;
     static constexpr bool enabled = true;
+    static constexpr bool hardens = false;
     /// Bytes of a guard: there is one behind each object, and one right before the next.
     static constexpr std::uint64_t guard = Kinds & overwrite ? 8 : 0;
     static constexpr std::uint64_t spare = 2 * guard;

@@ -34,6 +34,7 @@ class exhausted : public std::bad_alloc {
 ///
 ///     auto &source()      has get_bulk, get_up_to, put_bulk: a cache, an exchange, a session
 ///     auto checks()       if `Checked`: the pool's checks, see checking::checked
+///     bool hardened       whether puts go through hardening(), see checking::hardened
 ///     auto &name()        the pool's pool_name
 ///     bool counted        whether calls are counted, see metering::calls
 ///
@@ -120,6 +121,8 @@ template <class Door, class T, bool Checked> class operations {
     {
         if constexpr (Checked) {
             if (!door().checks().is_out(object)) return;
+        } else if constexpr (Door::hardened) {
+            if (!door().hardening().is_object(object)) return;
         }
         std::destroy_at(object);
         deallocate(object);
@@ -143,6 +146,8 @@ template <class Door, class T, bool Checked> class operations {
         if constexpr (Door::counted) door().source().count_put(n);
         if constexpr (Checked)
             door().checks().put_bulk(door().source(), objects, n);
+        else if constexpr (Door::hardened)
+            door().hardening().put_bulk(door().source(), objects, n);
         else
             door().source().put_bulk(objects, n);
     }

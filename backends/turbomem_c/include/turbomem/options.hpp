@@ -33,9 +33,9 @@ struct pool_options {
     numa_mode numa = numa_mode::preferred; ///< for numa::by_node: preferred or strict
     /// The nodes there are; null: the system's.
     std::shared_ptr<const topology> nodes = nullptr;
-    /// For checked pools: told what was found before the call goes on without the object concerned. Without
-    /// one the call throws what was found; in a destructor that ends the program. May throw itself. Called by
-    /// whichever thread met it, several at once.
+    /// For hardened pools see checking::hardened. For checked pools: told what was found before the call goes
+    /// on without the object concerned. Without one the call throws what was found; in a destructor that ends
+    /// the program. May throw itself. Called by whichever thread met it, several at once.
     std::function<void(const misuse &)> on_misuse = {};
 };
 

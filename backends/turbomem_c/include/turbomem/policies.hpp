@@ -13,7 +13,7 @@ namespace policy {
 struct threading {}; ///< how a thread finds its cache: threads::slots, per_thread, per_cpu, single
 struct placement {}; ///< whether each NUMA node has a share of the objects: numa::any_node, by_node
 struct metering {};  ///< whether calls are counted: metering::none, calls
-struct checking {};  ///< which misuse is found: checking::none, checked<>
+struct checking {};  ///< which misuse is found: checking::none, hardened, checked<>
 } // namespace policy
 
 namespace detail {
@@ -43,7 +43,7 @@ template <class... Policies> consteval bool sound() {
     static_assert(how_many<policy::metering, Policies...> <= 1,
                   "two metering policies: take one of metering::none, calls");
     static_assert(how_many<policy::checking, Policies...> <= 1,
-                  "two checking policies: take one, checking::checked<a | b>");
+                  "two checking policies: take one of checking::none, hardened, checked<a | b>");
     return true;
 }
 

@@ -106,6 +106,7 @@ class pool : public operations<pool<T, Policies...>, T,
     using checking_policy = policy_of<policy::checking, checking::none, Policies...>;
     using metering_policy = policy_of<policy::metering, metering::none, Policies...>;
     static constexpr bool checked = checking_policy::enabled;
+    static constexpr bool hardened = checking_policy::hardens;
     static constexpr bool counted = metering_policy::enabled;
     /// What a thread that entered works through.
     using cache_type = typename numa_policy::exchange_type::cache_type;
@@ -138,7 +139,7 @@ class pool : public operations<pool<T, Policies...>, T,
     /// gone, which checked pools find.
     class local : public operations<local, T, checked> {
       public:
-        static constexpr bool counted = pool::counted;
+        static constexpr bool hardened = pool::hardened, counted = pool::counted;
 
         local(local &&other) noexcept
             : pool_(other.pool_), cache_(std::exchange(other.cache_, nullptr)), lease_(other.lease_) {}
@@ -179,6 +180,7 @@ class pool : public operations<pool<T, Policies...>, T,
         }
 
         cache_type &source() const noexcept { return *cache_; }
+        const auto &hardening() const noexcept { return pool_->checker_; }
         auto &checks() const
             requires checked
         {
@@ -196,20 +198,22 @@ class pool : public operations<pool<T, Policies...>, T,
     /// Only where has_sessions.
     class session : public operations<session, T, false> {
       public:
-        static constexpr bool counted = pool::counted;
+        static constexpr bool hardened = pool::hardened, counted = pool::counted;
 
         explicit session(local &through) noexcept
             requires has_sessions
-            : session_(through.cache()), name_(&through.name()) {}
+            : session_(through.cache()), pool_(&through.from()) {}
 
-        const pool_name &name() const noexcept { return *name_; }
+        const pool_name &name() const noexcept { return pool_->name(); }
 
       private:
         friend operations<session, T, false>;
         cache_session &source() noexcept { return session_; }
 
+        const auto &hardening() const noexcept { return pool_->checker_; }
+
         cache_session session_;
-        const pool_name *name_;
+        pool *pool_;
     };
 
     /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot: EINVAL (no
@@ -404,6 +408,7 @@ class pool : public operations<pool<T, Policies...>, T,
 
     // What `operations` of a thread without a handle go through.
     auto &source() noexcept { return route_.source(); }
+    const auto &hardening() const noexcept { return checker_; }
     auto &checks() noexcept
         requires checked
     {

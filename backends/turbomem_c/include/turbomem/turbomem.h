@@ -3,8 +3,9 @@
  * TurboMem in C: pools of fixed-size objects with lock-free sharing between threads.
  *
  * Functions that can fail return 0 or a negative errno value. Those that take a `turbomem_error` put one line
- * for a person into it (it may be NULL). Nothing here prints, aborts, or, once a pool stands, locks or waits
- * for another thread; turbomem_create and turbomem_destroy take a lock.
+ * for a person into it (it may be NULL). Nothing here prints or aborts, but for hardened pools that
+ * nobody is told of, or, once a pool stands, locks or waits for another thread; turbomem_create and
+ * turbomem_destroy take a lock.
  *
  * A pool is shared by threads. A cache is one thread's, from turbomem_enter to turbomem_leave. Handles of
  * pools that were destroyed lately, and their caches, are known as such: calls return -ESTALE. Not found, and
@@ -52,6 +53,14 @@ enum turbomem_numa {
     TURBOMEM_NUMA_STRICT = 2,    /* a share per node; creation and gets fail rather than cross nodes */
 };
 
+enum turbomem_checks {
+    TURBOMEM_CHECKS_NONE = 0,
+    TURBOMEM_CHECKS_ALL = 1, /* find misuse, see turbomem_misuse_fn. Slower, for tests */
+    TURBOMEM_CHECKS_HARDENED =
+        2, /* a put of what is no object of the pool is found, and left out: -EFAULT. Cheap.
+              Without on_misuse it is reported on stderr, and the process aborts */
+};
+
 /**
  * What a pool with checks found: the code that the call returns (-EFAULT no object of this pool, -EXDEV one
  * of another checked pool, -EALREADY put twice, -EOVERFLOW written past an end, -EUCLEAN written while in the
@@ -72,7 +81,7 @@ typedef struct turbomem_options {
     uint32_t numa;     /* enum turbomem_numa */
     uint32_t one_node; /* not 0: all of it on `node`; as far as it has room for TURBOMEM_NUMA_ANY */
     int32_t node;      /* the kernel's number of a NUMA node, see one_node */
-    uint32_t checks;   /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
+    uint32_t checks;   /* enum turbomem_checks */
     turbomem_misuse_fn on_misuse; /* told what is found, beside the code that is returned; or NULL */
     void *context;                /* handed to on_misuse */
     const char *name; /* for errors, reports, statistics and /proc/PID/maps: at most 63 printable characters

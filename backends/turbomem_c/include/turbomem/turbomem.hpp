@@ -25,6 +25,7 @@
 #include "turbomem/allocator.hpp"
 #include "turbomem/checking.hpp"
 #include "turbomem/error.hpp"
+#include "turbomem/hardened.hpp"
 #include "turbomem/metering.hpp"
 #include "turbomem/name.hpp"
 #include "turbomem/numa.hpp"

@@ -119,6 +119,29 @@ static void calls_are_counted(void) {
     CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
 }
 
+static void note_misuse(void *context, int code, const void *object, const char *message) {
+    CHECK(code == -EFAULT && object == context && strstr(message, "pool 'hard'") != NULL);
+}
+
+static void a_hardened_pool_takes_its_objects_only(void) {
+    char foreign = 0;
+    turbomem_options options = usual;
+    options.checks = TURBOMEM_CHECKS_HARDENED;
+    options.name = "hard";
+    options.on_misuse = note_misuse;
+    options.context = &foreign;
+    turbomem_pool *pool = made(&options);
+    turbomem_cache *cache = NULL;
+    void *objects[2] = {NULL, &foreign};
+    CHECK(turbomem_enter(pool, 0, &cache, NULL) == 0 && turbomem_get_bulk(cache, objects, 1) == 0);
+    CHECK(turbomem_put_bulk(cache, objects, 2) == -EFAULT && stats_of(pool).available == 1000);
+    CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
+    options.checks = 3;
+    turbomem_error error = {""};
+    CHECK(turbomem_create(&options, &pool, &error) == -EINVAL &&
+          strstr(error.message, "checks is 3") != NULL);
+}
+
 static void what_is_gone_is_known(void) {
     turbomem_pool *pool = made(&usual);
     turbomem_cache *cache = NULL;
@@ -281,6 +304,7 @@ int main(void) {
     CHECK(strcmp(turbomem_version(), TURBOMEM_VERSION) == 0);
     two_threads_share_a_pool();
     calls_are_counted();
+    a_hardened_pool_takes_its_objects_only();
     what_is_gone_is_known();
     impossible_options_are_refused();
     older_and_newer_callers_are_served();
