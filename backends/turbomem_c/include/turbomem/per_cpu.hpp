@@ -116,13 +116,13 @@ struct per_cpu {
             if (!caches_) return threads_.get_bulk(objects, n);
             if (caches_->get_again(s, objects, n)) return true;
             if (n > exchange().options().objects) {
-                caches_->count_failure();
+                caches_->count_failure(n);
                 return false;
             }
             const std::uint32_t got = gather(objects, n);
             if (got == n) return true;
             caches_->put_slowly(objects, got);
-            caches_->count_failure();
+            caches_->count_failure(n);
             return false;
         }
         [[gnu::noinline]] void put_otherwise(sequence s, void *const *objects, std::uint32_t n) noexcept {

@@ -14,6 +14,7 @@
 #include "turbomem/policies.hpp"
 #include "turbomem/slots.hpp"
 #include "turbomem/system/instrument.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -129,6 +130,7 @@ class pool : public operations<pool<T, Policies...>, T,
 
     /// checking::leaks: reports objects that are out, unless the stack is being unwound.
     ~pool() {
+        TURBOMEM_PROBE(pool_destroy, name_.text(), options_.objects);
         if constexpr (checked) {
             if (std::uncaught_exceptions() == 0) report_leaks();
         }
@@ -373,6 +375,7 @@ class pool : public operations<pool<T, Policies...>, T,
           memory_(numa_policy::memory(layout_, options_, of_exchange(options_, layout_))), root_(memory_),
           checker_(memory_, layout_, options_),
           route_(of_exchange(options_, layout_), memory_, layout_.stride, options_) {
+        TURBOMEM_PROBE(pool_create, name_.text(), options_.objects);
         if (!name.empty()) memory_.name(("turbomem:" + options_.name).c_str());
     } catch (...) {
         name.in_errors([]() { throw; });

@@ -7,6 +7,7 @@
 #include "turbomem/exchange/depot.hpp"
 #include "turbomem/exchange/tagged_stack.hpp"
 #include "turbomem/system/barriers.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <array>
@@ -75,8 +76,11 @@ class cpu_caches {
         return n;
     }
 
-    /// A get of the calling thread found too few. Wait-free.
-    void count_failure() noexcept { cells_[cpu()].counters.failed_gets.add(1); }
+    /// A get of n of the calling thread found too few. Wait-free.
+    void count_failure(std::uint32_t n) noexcept {
+        TURBOMEM_PROBE(exhausted, &depot_, n);
+        cells_[cpu()].counters.failed_gets.add(1);
+    }
     /// metering::calls: a get took, a put gave n objects. Wait-free.
     void count_get(std::uint32_t n) noexcept {
         depot_counters &to = cells_[cpu()].counters;
@@ -147,6 +151,7 @@ class cpu_caches {
                 take(objects, n);
             }
             if (n == 0) return static_cast<std::uint32_t>(objects - first);
+            TURBOMEM_PROBE(refill, &depot_, n);
             take_from_depot(objects, n);
             // Not enough: look everywhere, until nothing moved meanwhile.
             for (std::uint64_t before = 0, now = 1; n != 0 && before != now; now = depot_.changes()) {
@@ -215,7 +220,10 @@ class cpu_caches {
             if (empty == nullptr) empty = depot_.pop_empty(visitor_);
             if (empty == nullptr) return false;
             if (empty->user != visitor_.thread) expect_writes(*empty, depot_.capacity());
-            if (full_behind) depot_.push_full(visitor_, *previous_);
+            if (full_behind) {
+                TURBOMEM_PROBE(flush, &depot_, depot_.capacity());
+                depot_.push_full(visitor_, *previous_);
+            }
             previous_ = loaded_;
             empty->count = 0;
             loaded_ = empty;

@@ -6,6 +6,7 @@
 #include "turbomem/exchange/depot.hpp"
 #include "turbomem/exchange/spares.hpp"
 #include "turbomem/system/barriers.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <array>
@@ -232,7 +233,10 @@ class alignas(no_sharing) cache {
 
     void close() noexcept {
         if (!caching_) unload();
-        if (guest_) account(1);
+        if (guest_) {
+            TURBOMEM_PROBE(guest_call, depot_, std::uint64_t{visitor_.thread});
+            account(1);
+        }
         TURBOMEM_POINT(close);
         // release: a reclaimer that reads the count finds the magazines as this thread left them.
         count_.store(here_, std::memory_order_release);
@@ -272,6 +276,7 @@ class alignas(no_sharing) cache {
             }
             put_open(objects, got);
         }
+        TURBOMEM_PROBE(exhausted, depot_, n);
         visitor_.counters.failed_gets += 1;
         return false;
     }
@@ -285,6 +290,7 @@ class alignas(no_sharing) cache {
         }
         if (n == 0) return static_cast<std::uint32_t>(objects - first);
         missed = true;
+        TURBOMEM_PROBE(refill, depot_, n);
         take_from_depot(objects, n);
         // Not enough: look everywhere, until nothing moved meanwhile.
         for (std::uint64_t before = 0, now = 1; n != 0 && before != now; now = depot_->changes()) {
@@ -337,7 +343,10 @@ class alignas(no_sharing) cache {
         magazine *empty = full_behind() ? nullptr : previous();
         if (empty == nullptr) empty = spares_.take(*depot_, visitor_);
         if (empty == nullptr) return false;
-        if (full_behind()) depot_->push_full(visitor_, *previous());
+        if (full_behind()) {
+            TURBOMEM_PROBE(flush, depot_, room_);
+            depot_->push_full(visitor_, *previous());
+        }
         set_previous(loaded(), room_); // full, or there was none
         load(*empty, 0);
         return true;
