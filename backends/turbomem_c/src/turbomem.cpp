@@ -50,9 +50,9 @@ struct turbomem_pool {
         }
     }
 
-    template <class Body> void for_each_cache(Body body) {
-        for (std::uint32_t i = 0; i < slots; ++i) body(caches[i]);
-        for (turbomem_cache *c = guests; c != nullptr; c = c->next) body(*c);
+    template <class Visit> void for_each_cache(Visit visit) {
+        for (std::uint32_t i = 0; i < slots; ++i) visit(caches[i]);
+        for (turbomem_cache *guest = guests; guest != nullptr; guest = guest->next) visit(*guest);
     }
 
     /// Taken for a thread that finds no slot. Lock-free but for memory. Throws std::bad_alloc.

@@ -181,8 +181,8 @@ class depot {
 
     /// The thread of that number.
     depot_visitor visitor(std::uint32_t number) const noexcept {
-        const std::uint32_t shard = number % shards_n_;
-        return {.thread = number, .shard = shard, .victim = shard, .source = shard, .counters = {}};
+        const std::uint32_t own = number % shards_n_;
+        return {.thread = number, .shard = own, .victim = own, .source = own, .counters = {}};
     }
     /// A guest did that. Wait-free.
     void count_guest(const depot_visitor &v, const depot_counters &did) noexcept {
