@@ -15,11 +15,14 @@
 #include "log.hpp"
 
 #include "turbomem/exchange/exchange.hpp"
+#include "turbomem/exchange/records.hpp"
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mempool.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include <algorithm>
 #include <array>
@@ -27,10 +30,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <pthread.h>
 #include <unistd.h>
+#include <utility>
 
 int turbomem::dpdk::log_type = RTE_LOGTYPE_MEMPOOL;
 
@@ -61,6 +66,10 @@ std::uint32_t magazine_for(const rte_mempool &mp) noexcept {
     constexpr std::uint32_t least = 64, usual = 256, share = 16;
     const std::uint32_t flush = mp.cache_size + mp.cache_size / 2;
     return std::max(least, std::min(std::max(usual, flush), mp.size / share));
+}
+
+std::uint64_t object_bytes(const rte_mempool &mp) noexcept {
+    return std::uint64_t{mp.header_size} + mp.elt_size + mp.trailer_size;
 }
 
 [[gnu::cold, gnu::noinline]] void refuse_process(const rte_mempool &mp) noexcept {
@@ -111,7 +120,10 @@ int alloc(rte_mempool *mp) noexcept {
     if (memory == nullptr) return refuse(*mp, ENOMEM, "DPDK has no memory left for the handler");
     try {
         auto objects = std::make_unique<exchange>(turbomem::exchange_options{
-            .objects = mp->size, .magazine = magazine_for(*mp), .max_threads = RTE_MAX_LCORE});
+            .objects = mp->size,
+            .magazine = magazine_for(*mp),
+            .max_threads = RTE_MAX_LCORE,
+            .populated = turbomem::records::populated(std::uint64_t{mp->size} * object_bytes(*mp))});
         const exchange &e = *objects;
         TURBOMEM_LOG(DEBUG, "mempool '%s': %u objects, %u magazines of %u%s", mp->name, mp->size,
                      e.magazines(), e.options().magazine,
@@ -164,7 +176,39 @@ unsigned get_count(const rte_mempool *mp) noexcept {
                         : static_cast<unsigned>(std::min<std::uint64_t>(p->objects->available(), mp->size));
 }
 
+/// `/turbomem/info,NAME` in DPDK's telemetry: what happens below rte_mempool's own caches.
+int tell(const char *, const char *name, rte_tel_data *to) noexcept {
+    rte_mempool *const mp = name == nullptr ? nullptr : rte_mempool_lookup(name);
+    if (mp == nullptr || rte_mempool_get_ops(mp->ops_index)->enqueue != enqueue) return -EINVAL;
+    const pool *const p = own(*mp);
+    if (p == nullptr) return -ENOTSUP;
+    const exchange &e = *p->objects;
+    const turbomem::depot_counters c = e.counters();
+    rte_tel_data_start_dict(to);
+    for (const auto &[key, value] : std::initializer_list<std::pair<const char *, std::uint64_t>>{
+             {"size", mp->size},
+             {"available", e.available()},
+             {"cached", e.cached()},
+             {"least_available", e.least_available()},
+             {"magazine", e.options().magazine},
+             {"get_misses", c.get_misses},
+             {"put_misses", c.put_misses},
+             {"failed_gets", c.failed_gets},
+             {"guest_calls", c.guest_calls},
+             {"exchanges", c.exchanges},
+             {"steals", c.steals},
+             {"reclaims", c.reclaims}})
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+        rte_tel_data_add_dict_uint(to, key, value);
+#else
+        rte_tel_data_add_dict_u64(to, key, value);
+#endif
+    return 0;
+}
+
 RTE_INIT(turbomem_register) {
+    rte_telemetry_register_cmd("/turbomem/info", tell,
+                               "What the handler turbomem did for a mempool. Parameter: its name");
     pthread_atfork(nullptr, nullptr, forget_parent); // without memory for it, a child is merely not refused
     turbomem::dpdk::log_type =
         std::max(rte_log_register_type_and_pick_level("pmd.mempool.turbomem", RTE_LOG_NOTICE), 0);

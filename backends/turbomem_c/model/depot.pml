@@ -37,6 +37,7 @@
 #define NONE 3 /* no magazine */
 
 byte fulls[SHARDS], empties[SHARDS];
+byte fresh; /* magazines that were never used */
 byte partial = 0, loose = 0;
 byte out = 0;   /* objects with threads, not counting magazines in hand */
 byte ended = 0;
@@ -56,7 +57,7 @@ inline note(stack) { /* in the step that changed a stack */
     do
     :: t < THREADS ->
         changed[t] = changed[t] | stack;
-        no_empty[t] = no_empty[t] || empties[0] + empties[1] == 0;
+        no_empty[t] = no_empty[t] || empties[0] + empties[1] + fresh == 0;
         no_object[t] = no_object[t] || fulls[0] + fulls[1] + partial + loose == 0;
         t++
     :: else -> break
@@ -65,7 +66,7 @@ inline note(stack) { /* in the step that changed a stack */
 }
 inline begin() {
     d_step {
-        no_empty[me] = (empties[0] + empties[1] == 0);
+        no_empty[me] = (empties[0] + empties[1] + fresh == 0);
         no_object[me] = (fulls[0] + fulls[1] + partial + loose == 0)
     }
 }
@@ -90,10 +91,23 @@ inline pop_empty_of(s) { /* up to SPARES_MOVED */
     }
 }
 
+inline take_fresh() { /* up to SPARES_MOVED */
+    d_step {
+        got = fresh > 0;
+        if
+        :: fresh > SPARES_MOVED -> spares = SPARES_MOVED
+        :: else -> spares = fresh
+        fi;
+        fresh = fresh - spares;
+        if :: got -> note(0) :: else fi
+    }
+}
+
 inline pop_empty() {
     POINT(pop_empty);
     pop_empty_of(own);
-    if :: !got -> pop_empty_of(1 - own) :: else fi;
+    if :: !got -> take_fresh() :: else fi;
+    if :: !got -> pop_empty_of(own); if :: !got -> pop_empty_of(1 - own) :: else fi :: else fi;
 #ifndef ONE_PASS
     moved = true;
     do
@@ -282,12 +296,11 @@ stopped:
 active proctype census() {
     d_step {
         fulls[0] = 1; fulls[1] = OBJECTS / M - 1;
-        empties[0] = (MAGAZINES - OBJECTS / M) / 2;
-        empties[1] = MAGAZINES - OBJECTS / M - empties[0];
+        fresh = MAGAZINES - OBJECTS / M;
         stocked = true
     }
 end:
     ended == THREADS;
-    assert(fulls[0] + fulls[1] + partial + empties[0] + empties[1] == MAGAZINES);
+    assert(fulls[0] + fulls[1] + partial + fresh + empties[0] + empties[1] == MAGAZINES);
     assert(M * (fulls[0] + fulls[1]) + partial + loose + out == OBJECTS)
 }

@@ -78,6 +78,7 @@ turbomem::pool_options options_of(const allocmark_pool_spec &spec) {
     // 0 means a default there, and nothing here.
     if (spec.max_threads == 0) throw turbomem::invalid_options("max_threads is 0, not 1 to 65536");
     turbomem::pool_options options;
+    if (spec.name != nullptr && turbomem::pool_name::allowed(spec.name)) options.name = spec.name;
     options.object_size = spec.object_size;
     options.objects = spec.objects;
     if (spec.alignment != 0) options.alignment = spec.alignment;
@@ -86,7 +87,7 @@ turbomem::pool_options options_of(const allocmark_pool_spec &spec) {
     options.node = spec.node;
     // hugetlb or nothing: a comparison of pages must not become one of others. Transparent ones are a request
     // by nature; the report tells what came of it.
-    options.pages = {.kind = pages, .require = pages == turbomem::page_kind::hugetlb_2m};
+    options.pages = {.kind = pages, .require = pages == turbomem::page_kind::hugetlb_2m, .huge_from = 0};
     return options;
 }
 
@@ -145,6 +146,11 @@ template <class Pool> void facts(void *p, allocmark_fact_fn emit, void *context)
     say("depot_exchanges", std::to_string(s.exchanges));
     say("depot_steals", std::to_string(s.steals));
     say("reclaims", std::to_string(s.reclaims));
+    say("least_available", std::to_string(s.least_available));
+    say("get_misses", std::to_string(s.get_misses));
+    say("put_misses", std::to_string(s.put_misses));
+    say("failed_gets", std::to_string(s.failed_gets));
+    say("guest_calls", std::to_string(s.guest_calls));
     if constexpr (Pool::by_cpu) {
         say("caches", pool.threading_fallback() == nullptr ? "per CPU" : "per thread");
         if (pool.threading_fallback() != nullptr) say("caches_fallback", pool.threading_fallback());

@@ -2,6 +2,7 @@
 /// What stands behind a `turbomem_pool`: pools of different policies behind one interface.
 #pragma once
 
+#include "turbomem/hardened.hpp"
 #include "turbomem/pool.hpp"
 #include "turbomem/turbomem.h"
 
@@ -28,6 +29,7 @@ class any_pool {
 
     virtual ~any_pool() = default;
     virtual std::unique_ptr<any_local> enter(std::uint32_t slot) = 0; ///< throws invalid_slot
+    virtual std::unique_ptr<any_local> enter_as_guest() = 0;
     virtual std::int64_t get(any_local *local, void **objects, std::uint32_t n, bool all) = 0;
     virtual int put(any_local *local, void *const *objects, std::uint32_t n) = 0;
     /// -EBUSY and a report when the pool is checked and objects are out.
@@ -46,6 +48,9 @@ template <class Pool> class c_pool final : public any_pool {
 
     std::unique_ptr<any_local> enter(std::uint32_t slot) override {
         return std::make_unique<entered>(pool_.enter(slot));
+    }
+    std::unique_ptr<any_local> enter_as_guest() override {
+        return std::make_unique<entered>(pool_.enter_as_guest());
     }
 
     std::int64_t get(any_local *local, void **objects, std::uint32_t n, bool all) override {
@@ -93,7 +98,8 @@ template <class Pool> class c_pool final : public any_pool {
     struct entered final : any_local {
         explicit entered(typename Pool::local &&l) : handle(std::move(l)) {}
         cache *direct() noexcept override {
-            if constexpr (!Pool::checked && std::is_same_v<typename Pool::cache_type, cache>)
+            if constexpr (!Pool::checked && !Pool::hardened && !Pool::counted &&
+                          std::is_same_v<typename Pool::cache_type, cache>)
                 return &handle.cache();
             else
                 return nullptr;
@@ -108,16 +114,30 @@ template <class Pool> class c_pool final : public any_pool {
     Pool pool_;
 };
 
-/// Throws as pool does.
-inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, bool checked) {
-    auto make = [&]<class... P>(std::type_identity<pool<void, P...>>) {
-        return std::unique_ptr<any_pool>(std::make_unique<c_pool<pool<void, P...>>>(options));
+/// `checks` is an enum turbomem_checks. Throws as pool does.
+inline std::unique_ptr<any_pool> make_c_pool(const pool_options &options, bool by_node, std::uint32_t checks,
+                                             bool counted) {
+    const auto with =
+        [&]<class Checking, class Placement>(std::type_identity<Checking>,
+                                             std::type_identity<Placement>) -> std::unique_ptr<any_pool> {
+        if (counted)
+            return std::make_unique<c_pool<pool<void, Placement, Checking, metering::calls>>>(options);
+        return std::make_unique<c_pool<pool<void, Placement, Checking>>>(options);
     };
-    using check = checking::checked<>;
-    if (by_node)
-        return checked ? make(std::type_identity<pool<void, numa::by_node, check>>{})
-                       : make(std::type_identity<pool<void, numa::by_node>>{});
-    return checked ? make(std::type_identity<pool<void, check>>{}) : make(std::type_identity<pool<void>>{});
+    const auto with_checks = [&]<class Placement>(std::type_identity<Placement> placement) {
+        switch (checks) {
+        case TURBOMEM_CHECKS_NONE:
+            return with(std::type_identity<checking::none>{}, placement);
+        case TURBOMEM_CHECKS_ALL:
+            return with(std::type_identity<checking::checked<>>{}, placement);
+        case TURBOMEM_CHECKS_HARDENED:
+            return with(std::type_identity<checking::hardened>{}, placement);
+        }
+        throw invalid_options("checks is " + std::to_string(checks) +
+                              ", not 0 (none), 1 (all) or 2 (hardened)");
+    };
+    return by_node ? with_checks(std::type_identity<numa::by_node>{})
+                   : with_checks(std::type_identity<numa::any_node>{});
 }
 
 } // namespace turbomem

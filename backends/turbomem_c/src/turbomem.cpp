@@ -20,12 +20,17 @@
 #include <utility>
 #include <vector>
 
-/// A slot of a pool. Lives as long as the pool's shell.
+/// What a thread entered: a slot of a pool, or a guest's. Lives as long as the pool's shell.
 struct turbomem_cache {
     turbomem::cache *direct = nullptr; ///< set while entered, on pools whose calls need no more
     std::unique_ptr<turbomem::any_pool::any_local> local;
     turbomem_pool *pool = nullptr;
     std::atomic<bool> taken{false};
+    turbomem_cache *next = nullptr; ///< of the pool's guests
+
+    /// Whether it was free. acquire: as the thread that left it wrote it.
+    bool take() noexcept { return !taken.exchange(true, std::memory_order_acquire); }
+    void free() noexcept { taken.store(false, std::memory_order_release); } // release: see take()
 };
 
 /// The shell outlives what is in it, so that a handle of a pool that is gone can be told.
@@ -33,6 +38,40 @@ struct turbomem_pool {
     std::unique_ptr<turbomem::any_pool> body; ///< null: destroyed
     std::uint32_t slots = 0;
     std::unique_ptr<turbomem_cache[]> caches;
+    std::atomic<turbomem_cache *> guests{nullptr}; ///< as many as there ever were at once, newest first
+
+    turbomem_pool() = default;
+    turbomem_pool(const turbomem_pool &) = delete;
+    turbomem_pool &operator=(const turbomem_pool &) = delete;
+    ~turbomem_pool() {
+        for (turbomem_cache *c = guests, *next; c != nullptr; c = next) {
+            next = c->next;
+            delete c;
+        }
+    }
+
+    template <class Visit> void for_each_cache(Visit visit) {
+        for (std::uint32_t i = 0; i < slots; ++i) visit(caches[i]);
+        for (turbomem_cache *guest = guests; guest != nullptr; guest = guest->next) visit(*guest);
+    }
+
+    /// Taken for a thread that finds no slot. Lock-free but for memory. Throws std::bad_alloc.
+    turbomem_cache &take_guest() {
+        // acquire: the links of those that other threads added.
+        turbomem_cache *first = guests.load(std::memory_order_acquire);
+        for (turbomem_cache *c = first; c != nullptr; c = c->next) {
+            if (c->take()) return *c;
+        }
+        auto *const c = new turbomem_cache;
+        c->pool = this;
+        c->taken = true;
+        c->next = first;
+        // release: whoever finds it finds what is in it. relaxed on failure: nothing is read through it.
+        while (
+            !guests.compare_exchange_weak(c->next, c, std::memory_order_release, std::memory_order_relaxed)) {
+        }
+        return *c;
+    }
 };
 
 namespace {
@@ -108,10 +147,11 @@ turbomem::page_kind page_kind_of(std::uint32_t pages) {
 
 turbomem::pool_options options_of(const turbomem_options &o) {
     turbomem::pool_options p;
+    if (o.name != nullptr) p.name = o.name;
     p.objects = o.objects;
     p.object_size = o.object_size;
     if (o.alignment != 0) p.alignment = o.alignment;
-    if (o.magazine != 0) p.magazine = o.magazine;
+    p.magazine = o.magazine;
     p.caching = o.uncached == 0;
     p.max_threads = o.max_threads;
     p.pages.kind = page_kind_of(o.pages);
@@ -125,7 +165,8 @@ turbomem::pool_options options_of(const turbomem_options &o) {
             throw turbomem::invalid_options("node is " + std::to_string(o.node) + ", not 0 or more");
         p.node = o.node;
     }
-    if (o.checks != 0)
+    // A hardened pool aborts when nobody is to be told.
+    if (o.checks != TURBOMEM_CHECKS_NONE && (o.checks != TURBOMEM_CHECKS_HARDENED || o.on_misuse != nullptr))
         p.on_misuse = [call = o.on_misuse, context = o.context](const turbomem::misuse &found) {
             if (turbomem::misuse_met == 0) turbomem::misuse_met = found.code();
             if (call != nullptr) call(context, -found.code(), found.object(), found.what());
@@ -181,7 +222,8 @@ int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbo
         turbomem::pool_options wanted = options_of(o);
         if (wanted.max_threads == 0) wanted.max_threads = turbomem::threads::slots::default_threads();
         auto shell = std::make_unique<turbomem_pool>();
-        shell->body = turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks != 0);
+        shell->body =
+            turbomem::make_c_pool(wanted, o.numa != TURBOMEM_NUMA_ANY, o.checks, o.count_calls != 0);
         shell->slots = wanted.max_threads;
         shell->caches = std::make_unique<turbomem_cache[]>(shell->slots);
         for (std::uint32_t i = 0; i < shell->slots; ++i) shell->caches[i].pool = shell.get();
@@ -193,10 +235,10 @@ int turbomem_destroy(turbomem_pool *pool) {
     if (pool == nullptr) return 0;
     if (pool->body == nullptr) return -ESTALE;
     if (const int code = pool->body->may_end(); code != 0) return code;
-    for (std::uint32_t i = 0; i < pool->slots; ++i) {
-        pool->caches[i].direct = nullptr;
-        pool->caches[i].local.reset();
-    }
+    pool->for_each_cache([](turbomem_cache &c) {
+        c.direct = nullptr;
+        c.local.reset();
+    });
     pool->body.reset();
     bury(pool);
     return 0;
@@ -208,23 +250,22 @@ int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache, t
         if (!any && slot >= pool->slots)
             throw turbomem::invalid_slot(EINVAL, "slot " + std::to_string(slot) + " of a pool made for " +
                                                      std::to_string(pool->slots) + " threads");
-        for (std::uint32_t i = any ? 0 : slot; i < (any ? pool->slots : slot + 1); ++i) {
-            turbomem_cache &c = pool->caches[i];
-            // acquire: the slot as the thread that left it wrote it.
-            if (c.taken.exchange(true, std::memory_order_acquire)) continue;
+        const auto entered = [&](turbomem_cache &c, auto &&enter) {
             try {
-                c.local = p.enter(i);
+                c.local = enter();
             } catch (...) {
-                c.taken.store(false, std::memory_order_release); // release: as in turbomem_leave
+                c.free();
                 throw;
             }
             c.direct = c.local->direct();
             *cache = &c;
             return 0;
+        };
+        for (std::uint32_t i = any ? 0 : slot; i < (any ? pool->slots : slot + 1); ++i) {
+            if (pool->caches[i].take()) return entered(pool->caches[i], [&] { return p.enter(i); });
         }
-        throw turbomem::invalid_slot(EBUSY,
-                                     any ? "all " + std::to_string(pool->slots) + " slots are in use"
-                                         : "slot " + std::to_string(slot) + " is in use by another thread");
+        if (any) return entered(pool->take_guest(), [&] { return p.enter_as_guest(); });
+        throw turbomem::invalid_slot(EBUSY, "slot " + std::to_string(slot) + " is in use by another thread");
     }));
 }
 
@@ -232,7 +273,7 @@ int turbomem_leave(turbomem_cache *cache) {
     return static_cast<int>(on(cache, nullptr, [&](any_pool &) {
         cache->direct = nullptr;
         cache->local.reset();
-        cache->taken.store(false, std::memory_order_release); // release: pairs with the next thread's acquire
+        cache->free();
         return 0;
     }));
 }
@@ -272,22 +313,34 @@ int turbomem_pool_put_bulk(turbomem_pool *pool, void *const *objects, uint32_t n
 int turbomem_get_stats(const turbomem_pool *pool, turbomem_stats *stats) {
     return static_cast<int>(on(pool, nullptr, [&](const any_pool &p) {
         const turbomem::pool_statistics s = p.statistics();
-        return write({.size = 0,
-                      .nodes = static_cast<std::uint32_t>(s.nodes),
-                      .objects = s.objects,
-                      .available = s.available,
-                      .cached = s.cached,
-                      .object_stride = s.object_stride,
-                      .region_bytes = s.region_bytes,
-                      .magazine = s.magazine,
-                      .magazines = s.magazines,
-                      .cache_limit = s.cache_limit,
-                      .depot_exchanges = s.exchanges,
-                      .depot_steals = s.steals,
-                      .reclaims = s.reclaims,
-                      .fallback_gets = s.fallback_gets,
-                      .foreign_puts = s.foreign_puts},
-                     stats);
+        turbomem_stats copy{.size = 0,
+                            .nodes = static_cast<std::uint32_t>(s.nodes),
+                            .objects = s.objects,
+                            .available = s.available,
+                            .cached = s.cached,
+                            .object_stride = s.object_stride,
+                            .region_bytes = s.region_bytes,
+                            .magazine = s.magazine,
+                            .magazines = s.magazines,
+                            .cache_limit = s.cache_limit,
+                            .depot_exchanges = s.exchanges,
+                            .depot_steals = s.steals,
+                            .reclaims = s.reclaims,
+                            .fallback_gets = s.fallback_gets,
+                            .foreign_puts = s.foreign_puts,
+                            .in_use = s.in_use,
+                            .least_available = s.least_available,
+                            .get_misses = s.get_misses,
+                            .put_misses = s.put_misses,
+                            .failed_gets = s.failed_gets,
+                            .guest_calls = s.guest_calls,
+                            .gets = s.gets,
+                            .got = s.got,
+                            .puts = s.puts,
+                            .put = s.put,
+                            .name = {}};
+        std::memcpy(copy.name, s.name.text(), sizeof copy.name);
+        return write(copy, stats);
     }));
 }
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -81,6 +83,32 @@ def test_promises(handler: Path, case: str) -> None:
 def test_a_refusal_says_why(handler: Path) -> None:
     said = run(handler, "no_memory", *EAL, *NO_HUGE, "--lcores", lcores(2))
     assert re.search(r"turbomem: mempool 'none': .*bytes of metadata: Cannot allocate memory", said)
+
+
+def test_telemetry_tells_what_the_handler_did(handler: Path) -> None:
+    prefix = f"turbomem{os.getpid()}"
+    folder = Path("/var/run/dpdk") / prefix
+    command = [handler, "asked", "--no-pci", *NO_HUGE, f"--file-prefix={prefix}", "--lcores", lcores(1)]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asked:
+            assert asked.stdout is not None
+            assert "asked\n" in iter(asked.stdout.readline, "")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+                peer.connect(str(folder / "dpdk_telemetry.v2"))
+                peer.recv(16384)
+                peer.send(b"/turbomem/info,packets")
+                found = json.loads(peer.recv(16384))["/turbomem/info"]
+                peer.send(b"/turbomem/info,others")
+                assert json.loads(peer.recv(16384))["/turbomem/info"] is None
+            asked.communicate("", timeout=60)
+        assert asked.returncode == 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert found["size"] == 1000
+    assert found["available"] == 700
+    assert found["least_available"] == 0
+    assert found["failed_gets"] == 1
+    assert found["get_misses"] >= 1
 
 
 def transparent_huge_pages() -> None:

@@ -115,6 +115,9 @@ def test_checks_that_are_off_leave_no_trace() -> None:
     checked = bare(compiler.code("-DPOLICIES=, turbomem::checking::checked<>"))
     assert checked["pool_put_1"] != plain["pool_put_1"]
     assert checked["cache_put_1"] == plain["cache_put_1"]
+    hardened = bare(compiler.code("-DPOLICIES=, turbomem::checking::hardened"))
+    assert hardened["pool_put_1"] != plain["pool_put_1"]
+    assert hardened["pool_get_1"] == plain["pool_get_1"]
 
 
 def bare(code: dict[str, list[Instruction]]) -> dict[str, list[str]]:

@@ -16,6 +16,10 @@ def test_memory_lies_where_it_was_asked_for(build: Build) -> None:
     run(compiled("memory", build))
 
 
+def test_small_pools_take_little(tmp_path: Path) -> None:
+    run(compiled("footprint", Build.of("plain", tmp_path)))
+
+
 def test_objects_come_from_their_node_and_go_home(build: Build) -> None:
     run(compiled("numa", build), str(STEPS[build.name]))
 

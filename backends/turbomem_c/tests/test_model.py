@@ -117,7 +117,7 @@ def test_models_name_what_the_code_has() -> None:
         "claim": ["settle", "abandon", "request", "surrender", "move_out", "open", "close", "leave", "set_previous"],
         "depot": [
             *("pop_empty", "push_full", "push_empty", "take_from_depot", "retire", "unload", "magazines_needed"),
-            *("take", "keep", "give_back"),
+            *("take", "take_fresh", "keep", "give_back"),
         ],
         "tagged_stack": ["push", "pop"],
     }.items():

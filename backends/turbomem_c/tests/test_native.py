@@ -32,6 +32,7 @@ REFUSALS = {
     "threads::slots, threads::per_thread": "two threading policies: take one of threads::slots",
     "numa::by_node, numa::any_node": "two NUMA policies: take one of numa::any_node",
     "checking::none, checking::checked<>": "two checking policies",
+    "metering::none, metering::calls": "two metering policies",
     "int": "what follows the object type must be policies",
 }
 

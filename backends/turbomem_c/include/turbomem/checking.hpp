@@ -5,6 +5,7 @@
 #include "turbomem/error.hpp"
 #include "turbomem/exchange/numa_exchange.hpp"
 #include "turbomem/memory/mapping.hpp"
+#include "turbomem/name.hpp"
 #include "turbomem/options.hpp"
 #include "turbomem/policies.hpp"
 #include "turbomem/system/here.hpp"
@@ -142,6 +143,7 @@ constexpr kinds operator|(kinds a, kinds b) noexcept {
 struct none {
     using family = policy::checking;
     static constexpr bool enabled = false;
+    static constexpr bool hardens = false;
     static constexpr std::uint64_t spare = 0;
     static constexpr std::uint64_t alignment = 1;
 
@@ -161,6 +163,7 @@ struct none {
 template <kinds Kinds = all> struct checked {
     using family = policy::checking;
     static constexpr bool enabled = true;
+    static constexpr bool hardens = false;
     /// Bytes of a guard: there is one behind each object, and one right before the next.
     static constexpr std::uint64_t guard = Kinds & overwrite ? 8 : 0;
     static constexpr std::uint64_t spare = 2 * guard;
@@ -187,7 +190,7 @@ template <kinds Kinds = all> struct checked {
       public:
         /// Throws std::bad_alloc. The memory outlives it.
         checker(const mapping &memory, const object_layout &layout, const pool_options &options)
-            : memory_(memory), layout_(layout), report_(options.on_misuse),
+            : name_(options.name), memory_(memory), layout_(layout), report_(options.on_misuse),
               per_region_(objects_on_node(layout.objects, 0, memory.regions())) {
             if constexpr (Kinds & double_free)
                 out_ = std::make_unique<std::atomic<bool>[]>(per_region_ * memory.regions());
@@ -249,8 +252,9 @@ template <kinds Kinds = all> struct checked {
             if constexpr (Kinds & leaks) {
                 if (out != 0)
                     report(misuse(misuse_kind::still_out, nullptr,
-                                  "the pool ends while " + std::to_string(out) + " of its objects of " +
-                                      std::to_string(layout_.object_size) + " bytes are out"));
+                                  name_.subject() + " ends while " + std::to_string(out) +
+                                      " of its objects of " + std::to_string(layout_.object_size) +
+                                      " bytes are out"));
             }
         }
 
@@ -365,7 +369,7 @@ template <kinds Kinds = all> struct checked {
 
         void fault(misuse_kind kind, const void *object, const std::string &what) {
             report(misuse(kind, object,
-                          detail::hexadecimal(object) + " " + what + " (pool of " +
+                          detail::hexadecimal(object) + " " + what + " (" + name_.subject() + " of " +
                               std::to_string(layout_.objects) + " objects of " +
                               std::to_string(layout_.object_size) + " bytes at " +
                               detail::hexadecimal(memory_.data()) + ")"));
@@ -415,6 +419,7 @@ template <kinds Kinds = all> struct checked {
             return intact;
         }
 
+        pool_name name_;
         const mapping &memory_;
         object_layout layout_;
         std::function<void(const misuse &)> report_;

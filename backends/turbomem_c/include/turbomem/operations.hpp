@@ -2,8 +2,11 @@
 /// What can be done with objects, the same through a pool and through a thread's handle.
 #pragma once
 
+#include "turbomem/name.hpp"
+
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <new>
 #include <span>
@@ -15,13 +18,25 @@ namespace turbomem {
 /// No object is left (allocate, create, make).
 class exhausted : public std::bad_alloc {
   public:
-    const char *what() const noexcept override { return "the pool has no object left"; }
+    explicit exhausted(const pool_name &of = {}) noexcept {
+        if (of.empty())
+            std::snprintf(text_, sizeof text_, "the pool has no object left");
+        else
+            std::snprintf(text_, sizeof text_, "pool '%s' has no object left", of.text());
+    }
+    const char *what() const noexcept override { return text_; }
+
+  private:
+    char text_[pool_name::most + 32];
 };
 
 /// Gives objects of `T` out and takes them back. `Door`, which derives from it, says through what:
 ///
 ///     auto &source()      has get_bulk, get_up_to, put_bulk: a cache, an exchange, a session
 ///     auto checks()       if `Checked`: the pool's checks, see checking::checked
+///     bool hardened       whether puts go through hardening(), see checking::hardened
+///     auto &name()        the pool's pool_name
+///     bool counted        whether calls are counted, see metering::calls
 ///
 /// `Checked`: functions that are noexcept below may throw misuse. Progress and cost are the source's, for
 /// each function those of one get or put. A length known when compiling saves the loop of the copy.
@@ -36,7 +51,7 @@ template <class Door, class T, bool Checked> class operations {
     [[nodiscard]] T *allocate() {
         if (T *const storage = try_allocate()) [[likely]]
             return storage;
-        throw exhausted();
+        throw exhausted(door().name());
     }
     /// The storage of one T, destroyed or never constructed. Not null; of this pool; once.
     void deallocate(T *object) noexcept(!Checked) {
@@ -52,11 +67,16 @@ template <class Door, class T, bool Checked> class operations {
     /// Best effort: fill the span from its start as far as objects are found; how many. At most 2^32 - 1.
     [[nodiscard]] std::size_t allocate_up_to(std::span<T *> objects) noexcept(!Checked) {
         const std::size_t most = objects.size() < UINT32_MAX ? objects.size() : UINT32_MAX;
+        std::uint32_t got;
         if constexpr (Checked)
-            return door().checks().get_up_to(door().source(), bare(objects.data()),
-                                             static_cast<std::uint32_t>(most));
+            got = door().checks().get_up_to(door().source(), bare(objects.data()),
+                                            static_cast<std::uint32_t>(most));
         else
-            return door().source().get_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
+            got = door().source().get_up_to(bare(objects.data()), static_cast<std::uint32_t>(most));
+        if constexpr (Door::counted) {
+            if (got != 0) door().source().count_get(got);
+        }
+        return got;
     }
 
     /// Every object of the span. At most 2^32 - 1.
@@ -93,7 +113,7 @@ template <class Door, class T, bool Checked> class operations {
     [[nodiscard]] T *create(Args &&...args) {
         if (T *const object = try_create(std::forward<Args>(args)...)) [[likely]]
             return object;
-        throw exhausted();
+        throw exhausted(door().name());
     }
     /// End a T that create made; by any thread. Not null.
     void destroy(T *object) noexcept(!Checked)
@@ -101,6 +121,8 @@ template <class Door, class T, bool Checked> class operations {
     {
         if constexpr (Checked) {
             if (!door().checks().is_out(object)) return;
+        } else if constexpr (Door::hardened) {
+            if (!door().hardening().is_object(object)) return;
         }
         std::destroy_at(object);
         deallocate(object);
@@ -110,14 +132,22 @@ template <class Door, class T, bool Checked> class operations {
     Door &door() noexcept { return static_cast<Door &>(*this); }
 
     bool take(void **objects, std::uint32_t n) noexcept(!Checked) {
+        bool got;
         if constexpr (Checked)
-            return door().checks().get_bulk(door().source(), objects, n);
+            got = door().checks().get_bulk(door().source(), objects, n);
         else
-            return door().source().get_bulk(objects, n);
+            got = door().source().get_bulk(objects, n);
+        if constexpr (Door::counted) {
+            if (got) door().source().count_get(n);
+        }
+        return got;
     }
     void give(void *const *objects, std::uint32_t n) noexcept(!Checked) {
+        if constexpr (Door::counted) door().source().count_put(n);
         if constexpr (Checked)
             door().checks().put_bulk(door().source(), objects, n);
+        else if constexpr (Door::hardened)
+            door().hardening().put_bulk(door().source(), objects, n);
         else
             door().source().put_bulk(objects, n);
     }

@@ -20,20 +20,22 @@ class misuse;
 
 /// What a pool is to be. Sizes in bytes. Everything but `objects` has a default that is right for most.
 struct pool_options {
+    std::string name = {};         ///< for errors, reports, statistics and /proc/PID/maps; see pool_name
     std::uint64_t object_size = 0; ///< pool<void>: at least 1. pool<T>: 0, it is sizeof(T)
     std::uint64_t objects = 0;     ///< at least 1
     std::uint64_t alignment = 64;  ///< a power of two, at most 2 MB; raised to what T needs
-    std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1; a thread caches up to two
+    std::uint32_t magazine = 0;    ///< objects in a magazine; a thread caches up to two. 0: see records
     bool caching = true;           ///< else nothing stays with a thread between two calls
-    std::uint32_t max_threads = 0; ///< threads that may have a cache at once; 0: see the threading policy
-    page_options pages = {};       ///< what the objects lie on
+    /// Threads that may have a cache at once; others work without one. 0: see the threading policy.
+    std::uint32_t max_threads = 0;
+    page_options pages = {}; ///< what the objects lie on
     int node = -1; ///< NUMA node for all of the pool, by the kernel's number; -1: see the NUMA policy
     numa_mode numa = numa_mode::preferred; ///< for numa::by_node: preferred or strict
     /// The nodes there are; null: the system's.
     std::shared_ptr<const topology> nodes = nullptr;
-    /// For checked pools: told what was found before the call goes on without the object concerned. Without
-    /// one the call throws what was found; in a destructor that ends the program. May throw itself. Called by
-    /// whichever thread met it, several at once.
+    /// For hardened pools see checking::hardened. For checked pools: told what was found before the call goes
+    /// on without the object concerned. Without one the call throws what was found; in a destructor that ends
+    /// the program. May throw itself. Called by whichever thread met it, several at once.
     std::function<void(const misuse &)> on_misuse = {};
 };
 

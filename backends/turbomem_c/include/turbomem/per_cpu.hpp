@@ -72,6 +72,10 @@ struct per_cpu {
             return caches_->get_again(s, objects, n) ? n : gather(objects, n);
         }
 
+        /// metering::calls: a get took, a put gave n objects.
+        void count_get(std::uint32_t n) noexcept { caches_ ? caches_->count_get(n) : threads_.count_get(n); }
+        void count_put(std::uint32_t n) noexcept { caches_ ? caches_->count_put(n) : threads_.count_put(n); }
+
         /// As per_thread's; nothing to do where CPUs have the caches.
         void detach() noexcept { threads_.detach(); }
 
@@ -111,10 +115,14 @@ struct per_cpu {
         [[gnu::noinline]] bool get_otherwise(sequence s, void **objects, std::uint32_t n) noexcept {
             if (!caches_) return threads_.get_bulk(objects, n);
             if (caches_->get_again(s, objects, n)) return true;
-            if (n > exchange().options().objects) return false;
+            if (n > exchange().options().objects) {
+                caches_->count_failure(n);
+                return false;
+            }
             const std::uint32_t got = gather(objects, n);
             if (got == n) return true;
             caches_->put_slowly(objects, got);
+            caches_->count_failure(n);
             return false;
         }
         [[gnu::noinline]] void put_otherwise(sequence s, void *const *objects, std::uint32_t n) noexcept {

@@ -55,6 +55,16 @@ struct per_thread {
                 return static_cast<cache *>(c)->put_bulk(objects, n);
             put_otherwise(objects, n);
         }
+        /// metering::calls: a get took, a put gave n objects.
+        void count_get(std::uint32_t n) noexcept {
+            cache *const c = find();
+            c != nullptr ? c->count_get(n) : exchange().count_get(n);
+        }
+        void count_put(std::uint32_t n) noexcept {
+            cache *const c = find();
+            c != nullptr ? c->count_put(n) : exchange().count_put(n);
+        }
+
         /// The calling thread gives its cache up; it gets another when it calls again.
         void detach() noexcept {
             if (auto *const all = detail::thread_caches::mine()) all->drop(*shared_);

@@ -12,7 +12,8 @@ namespace turbomem {
 namespace policy {
 struct threading {}; ///< how a thread finds its cache: threads::slots, per_thread, per_cpu, single
 struct placement {}; ///< whether each NUMA node has a share of the objects: numa::any_node, by_node
-struct checking {};  ///< which misuse is found: checking::none, checked<>
+struct metering {};  ///< whether calls are counted: metering::none, calls
+struct checking {};  ///< which misuse is found: checking::none, hardened, checked<>
 } // namespace policy
 
 namespace detail {
@@ -26,7 +27,7 @@ template <class Family, class Policy> consteval bool is_in() {
 
 template <class Policy>
 inline constexpr bool is_policy = is_in<policy::threading, Policy>() || is_in<policy::placement, Policy>() ||
-                                  is_in<policy::checking, Policy>();
+                                  is_in<policy::metering, Policy>() || is_in<policy::checking, Policy>();
 
 template <class Family, class... Policies>
 inline constexpr std::size_t how_many = (std::size_t{0} + ... + std::size_t{is_in<Family, Policies>()});
@@ -39,8 +40,10 @@ template <class... Policies> consteval bool sound() {
                   "two threading policies: take one of threads::slots, per_thread, per_cpu, single");
     static_assert(how_many<policy::placement, Policies...> <= 1,
                   "two NUMA policies: take one of numa::any_node, by_node");
+    static_assert(how_many<policy::metering, Policies...> <= 1,
+                  "two metering policies: take one of metering::none, calls");
     static_assert(how_many<policy::checking, Policies...> <= 1,
-                  "two checking policies: take one, checking::checked<a | b>");
+                  "two checking policies: take one of checking::none, hardened, checked<a | b>");
     return true;
 }
 

@@ -4,13 +4,17 @@
 
 #include "turbomem/checking.hpp"
 #include "turbomem/exchange/cache_session.hpp"
+#include "turbomem/exchange/records.hpp"
 #include "turbomem/memory/mapping.hpp"
+#include "turbomem/metering.hpp"
+#include "turbomem/name.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
 #include "turbomem/options.hpp"
 #include "turbomem/policies.hpp"
 #include "turbomem/slots.hpp"
 #include "turbomem/system/instrument.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -24,10 +28,16 @@
 
 namespace turbomem {
 
-/// A look at a pool, in plain numbers. Exact while no thread is in a call, else an estimate.
+/// A look at a pool, in plain numbers. Exact while no thread is in a call, else an estimate. What is counted
+/// is since the pool was made, of all threads.
 struct pool_statistics {
-    std::uint64_t objects = 0;       ///< that the pool has
-    std::uint64_t available = 0;     ///< of these, in the pool: in depots or in caches
+    pool_name name;              ///< as its options have it
+    std::uint64_t objects = 0;   ///< that the pool has
+    std::uint64_t available = 0; ///< of these, in the pool: in depots or in caches
+    std::uint64_t in_use = 0;    ///< of these, not in the pool
+    /// The fewest that were seen available, see low_water. With several nodes the sum of theirs, which need
+    /// not have been at the same time; with per_cpu, threads that entered do not see what CPUs cache.
+    std::uint64_t least_available = 0;
     std::uint64_t cached = 0;        ///< of these, in caches
     std::uint64_t object_stride = 0; ///< bytes from one object to the next
     std::uint64_t region_bytes = 0;  ///< memory that the objects lie in, whole pages
@@ -37,11 +47,31 @@ struct pool_statistics {
     std::uint64_t exchanges = 0;     ///< magazines that threads took from a depot so far
     std::uint64_t steals = 0;        ///< of these, from another slot's shard
     std::uint64_t reclaims = 0;      ///< caches that a get emptied because the depot had too few
+    std::uint64_t get_misses = 0;    ///< gets for which the cache had too few: they went to the depot
+    std::uint64_t put_misses = 0;    ///< puts for which the cache had no room: a magazine went to the depot
+    std::uint64_t failed_gets = 0;   ///< bulks that found too few objects anywhere
+    std::uint64_t guest_calls = 0;   ///< calls without a slot: more of max_threads would make them faster
     std::uint64_t nodes = 0;         ///< sub-pools, one per NUMA node
     std::uint64_t fallback_gets = 0; ///< objects got from another node than the thread's
     std::uint64_t foreign_puts = 0;  ///< objects sent home to another node than the thread's
     std::uint64_t cpus = 0;          ///< that have a cache; 0: threads have them
     std::uint64_t restarts = 0;      ///< calls that began anew because the thread was interrupted in them
+    std::uint64_t gets = 0;          ///< metering::calls: gets that took something, else 0
+    std::uint64_t got = 0;           ///< objects in these
+    std::uint64_t puts = 0;          ///< metering::calls: puts, else 0
+    std::uint64_t put = 0;           ///< objects in these
+
+    /// metering::calls: of the gets and puts, those that the cache served.
+    std::uint64_t get_hits() const noexcept { return gets - std::min(gets, get_misses); }
+    std::uint64_t put_hits() const noexcept { return puts - std::min(puts, put_misses); }
+    /// metering::calls: objects per get and per put.
+    double get_burst() const noexcept { return average(got, gets); }
+    double put_burst() const noexcept { return average(put, puts); }
+
+  private:
+    static double average(std::uint64_t objects, std::uint64_t calls) noexcept {
+        return calls == 0 ? 0 : static_cast<double>(objects) / static_cast<double>(calls);
+    }
 };
 
 /// A pool of `objects` Ts in one region of memory, shared by threads without a lock.
@@ -75,7 +105,10 @@ class pool : public operations<pool<T, Policies...>, T,
     using threading_policy = policy_of<policy::threading, threads::slots, Policies...>;
     using numa_policy = policy_of<policy::placement, numa::any_node, Policies...>;
     using checking_policy = policy_of<policy::checking, checking::none, Policies...>;
+    using metering_policy = policy_of<policy::metering, metering::none, Policies...>;
     static constexpr bool checked = checking_policy::enabled;
+    static constexpr bool hardened = checking_policy::hardens;
+    static constexpr bool counted = metering_policy::enabled;
     /// What a thread that entered works through.
     using cache_type = typename numa_policy::exchange_type::cache_type;
     /// Sessions are for pools that do not check, and of one node.
@@ -90,13 +123,14 @@ class pool : public operations<pool<T, Policies...>, T,
 
     /// Throws invalid_options, out_of_memory, unmet_requirement, or error with the kernel's errno; nothing
     /// stays behind.
-    explicit pool(const pool_options &options) : pool(fit(options), prepared{}) {}
+    explicit pool(const pool_options &options) : pool(options, pool_name(options.name)) {}
 
     pool(const pool &) = delete;
     pool &operator=(const pool &) = delete;
 
     /// checking::leaks: reports objects that are out, unless the stack is being unwound.
     ~pool() {
+        TURBOMEM_PROBE(pool_destroy, name_.text(), options_.objects);
         if constexpr (checked) {
             if (std::uncaught_exceptions() == 0) report_leaks();
         }
@@ -107,6 +141,8 @@ class pool : public operations<pool<T, Policies...>, T,
     /// gone, which checked pools find.
     class local : public operations<local, T, checked> {
       public:
+        static constexpr bool hardened = pool::hardened, counted = pool::counted;
+
         local(local &&other) noexcept
             : pool_(other.pool_), cache_(std::exchange(other.cache_, nullptr)), lease_(other.lease_) {}
         local &operator=(local &&other) noexcept {
@@ -123,6 +159,7 @@ class pool : public operations<pool<T, Policies...>, T,
         /// The slot stays entered, for an interface that carries a bare pointer: see resume().
         cache_type &release() noexcept { return *std::exchange(cache_, nullptr); }
 
+        const pool_name &name() const noexcept { return pool_->name(); }
         /// What the operations of an unchecked pool go to.
         cache_type &cache() const noexcept { return *cache_; }
         pool &from() const noexcept { return *pool_; }
@@ -145,6 +182,7 @@ class pool : public operations<pool<T, Policies...>, T,
         }
 
         cache_type &source() const noexcept { return *cache_; }
+        const auto &hardening() const noexcept { return pool_->checker_; }
         auto &checks() const
             requires checked
         {
@@ -162,21 +200,35 @@ class pool : public operations<pool<T, Policies...>, T,
     /// Only where has_sessions.
     class session : public operations<session, T, false> {
       public:
+        static constexpr bool hardened = pool::hardened, counted = pool::counted;
+
         explicit session(local &through) noexcept
             requires has_sessions
-            : session_(through.cache()) {}
+            : session_(through.cache()), pool_(&through.from()) {}
+
+        const pool_name &name() const noexcept { return pool_->name(); }
 
       private:
         friend operations<session, T, false>;
         cache_session &source() noexcept { return session_; }
 
+        const auto &hardening() const noexcept { return pool_->checker_; }
+
         cache_session session_;
+        pool *pool_;
     };
 
-    /// The calling thread takes a slot, 0 <= slot < max_threads, or any that is free. Lock-free. Throws
-    /// invalid_slot: EINVAL (no such slot), EBUSY (in use).
-    [[nodiscard]] local enter(std::uint32_t slot) { return local(*this, exchange().enter(slot)); }
+    /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot: EINVAL (no
+    /// such slot), EBUSY (in use).
+    [[nodiscard]] local enter(std::uint32_t slot) {
+        return name_.in_errors([&] { return local(*this, exchange().enter(slot)); });
+    }
+    /// Any slot that is free; when none is, as enter_as_guest(). Lock-free but for memory. Throws
+    /// std::bad_alloc.
     [[nodiscard]] local enter() { return local(*this, exchange().enter()); }
+    /// A handle that takes no slot and keeps nothing between two calls, so each goes by the depot: slower,
+    /// and never refused. Any number of them. Throws std::bad_alloc.
+    [[nodiscard]] local enter_as_guest() { return local(*this, exchange().enter_as_guest()); }
     /// The handle of a slot that was entered, and released from its handle.
     [[nodiscard]] local resume(cache_type &entered) noexcept { return local(*this, entered); }
 
@@ -227,7 +279,7 @@ class pool : public operations<pool<T, Policies...>, T,
     /// Take over what was created in, or released from an owner of this pool.
     [[nodiscard]] owner adopt(T *object) noexcept { return owner(object, deleter(*this)); }
 
-    /// Objects in the pool, those in caches included; walks the depot. Exact while no thread is in a call,
+    /// Objects in the pool, those in caches included. Exact while no thread is in a call,
     /// else an estimate.
     std::uint64_t available() const noexcept {
         std::uint64_t n = exchange().available();
@@ -236,22 +288,27 @@ class pool : public operations<pool<T, Policies...>, T,
     }
     /// Whether the address lies in the memory of the objects. Wait-free.
     bool owns(const void *address) const noexcept { return memory_.contains(address); }
+    /// Empty unless the options have one.
+    const pool_name &name() const noexcept { return name_; }
     /// What the pool was asked to be, with what it settled itself filled in.
     const pool_options &options() const noexcept { return options_; }
     const object_layout &layout() const noexcept { return layout_; }
     /// The memory of the objects: report() reads back what it lies on, remerge() puts it on huge pages again.
     const mapping &memory() const noexcept { return memory_; }
 
-    /// At any time; walks the depots.
+    /// At any time; reads a line of each shard and of each slot that was ever entered, and writes nothing
+    /// that a get or put uses. Wait-free.
     pool_statistics statistics() const noexcept {
         const auto &e = exchange();
         const numa_counters crossings = e.crossings();
-        pool_statistics s{.objects = options_.objects,
+        pool_statistics s{.name = name_,
+                          .objects = options_.objects,
                           .object_stride = layout_.stride,
                           .region_bytes = memory_.size() * memory_.regions(),
                           .nodes = e.nodes(),
                           .fallback_gets = crossings.fallback_gets,
                           .foreign_puts = crossings.foreign_puts};
+        depot_counters sum;
         for (std::uint32_t i = 0; i < e.nodes(); ++i) {
             const auto &one = e.on(i);
             s.available += one.available();
@@ -259,20 +316,31 @@ class pool : public operations<pool<T, Policies...>, T,
             s.magazine = one.options().magazine;
             s.magazines += one.magazines();
             s.cache_limit += one.cache_limit();
-            s.exchanges += one.counters().exchanges;
-            s.steals += one.counters().steals;
-            s.reclaims += one.counters().reclaims;
+            if constexpr (!by_cpu) s.least_available += one.least_available();
+            sum += one.counters();
         }
         if constexpr (by_cpu) {
-            const auto sum = route_.counters();
+            const auto of_cpus = route_.counters();
+            sum += of_cpus.depot;
             s.available += route_.objects();
             s.cached += route_.objects();
-            s.exchanges += sum.depot.exchanges;
-            s.steals += sum.depot.steals;
-            s.reclaims += sum.depot.reclaims;
             s.cpus = route_.cpus();
-            s.restarts = sum.restarts;
+            s.restarts = of_cpus.restarts;
+            s.least_available = e.on(0).shared().lowest().note(s.available);
         }
+        s.available = std::min(s.available, s.objects);
+        s.in_use = s.objects - s.available;
+        s.exchanges = sum.exchanges;
+        s.steals = sum.steals;
+        s.reclaims = sum.reclaims;
+        s.get_misses = sum.get_misses;
+        s.put_misses = sum.put_misses;
+        s.failed_gets = sum.failed_gets;
+        s.guest_calls = sum.guest_calls;
+        s.gets = sum.gets;
+        s.got = sum.got;
+        s.puts = sum.puts;
+        s.put = sum.put;
         return s;
     }
 
@@ -301,17 +369,24 @@ class pool : public operations<pool<T, Policies...>, T,
 
   private:
     friend operations<pool, T, checked>;
-    struct prepared {};
 
-    pool(const pool_options &options, prepared)
-        : options_(options), layout_(options, checking_policy::spare),
-          memory_(numa_policy::memory(layout_, options, of_exchange(options))), root_(memory_),
-          checker_(memory_, layout_, options),
-          route_(of_exchange(options), memory_, layout_.stride, options) {}
+    pool(const pool_options &options, const pool_name &name) try
+        : name_(name), options_(fit(options)), layout_(options_, checking_policy::spare),
+          memory_(numa_policy::memory(layout_, options_, of_exchange(options_, layout_))), root_(memory_),
+          checker_(memory_, layout_, options_),
+          route_(of_exchange(options_, layout_), memory_, layout_.stride, options_) {
+        TURBOMEM_PROBE(pool_create, name_.text(), options_.objects);
+        if (!name.empty()) memory_.name(("turbomem:" + options_.name).c_str());
+    } catch (...) {
+        name.in_errors([]() { throw; });
+    }
 
-    static exchange_options of_exchange(const pool_options &o) noexcept {
-        return {
-            .objects = o.objects, .magazine = o.magazine, .max_threads = o.max_threads, .caching = o.caching};
+    static exchange_options of_exchange(const pool_options &o, const object_layout &layout) noexcept {
+        return {.objects = o.objects,
+                .magazine = o.magazine,
+                .max_threads = o.max_threads,
+                .caching = o.caching,
+                .populated = records::populated(layout.bytes)};
     }
 
     static pool_options fit(pool_options o) {
@@ -325,6 +400,8 @@ class pool : public operations<pool<T, Policies...>, T,
         }
         if (o.alignment != 0) o.alignment = std::max(o.alignment, checking_policy::alignment);
         if (o.max_threads == 0) o.max_threads = threading_policy::default_threads();
+        if (o.magazine == 0)
+            o.magazine = records::magazine(object_layout(o, checking_policy::spare).bytes, o.max_threads);
         numa_policy::check(o);
         return o;
     }
@@ -334,6 +411,7 @@ class pool : public operations<pool<T, Policies...>, T,
 
     // What `operations` of a thread without a handle go through.
     auto &source() noexcept { return route_.source(); }
+    const auto &hardening() const noexcept { return checker_; }
     auto &checks() noexcept
         requires checked
     {
@@ -347,6 +425,7 @@ class pool : public operations<pool<T, Policies...>, T,
             return {};
     }
 
+    pool_name name_;
     pool_options options_;
     object_layout layout_;
     mapping memory_;

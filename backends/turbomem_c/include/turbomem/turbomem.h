@@ -3,8 +3,9 @@
  * TurboMem in C: pools of fixed-size objects with lock-free sharing between threads.
  *
  * Functions that can fail return 0 or a negative errno value. Those that take a `turbomem_error` put one line
- * for a person into it (it may be NULL). Nothing here prints, aborts, or, once a pool stands, locks or waits
- * for another thread; turbomem_create and turbomem_destroy take a lock.
+ * for a person into it (it may be NULL). Nothing here prints or aborts, but for hardened pools that
+ * nobody is told of, or, once a pool stands, locks or waits for another thread; turbomem_create and
+ * turbomem_destroy take a lock.
  *
  * A pool is shared by threads. A cache is one thread's, from turbomem_enter to turbomem_leave. Handles of
  * pools that were destroyed lately, and their caches, are known as such: calls return -ESTALE. Not found, and
@@ -39,7 +40,8 @@ typedef struct turbomem_error {
 } turbomem_error;
 
 enum turbomem_pages {
-    TURBOMEM_PAGES_THP = 0,        /* transparent huge pages of 2 MB as far as they are to be had */
+    TURBOMEM_PAGES_THP = 0,        /* transparent huge pages of 2 MB as far as they are to be had; base pages
+                                      for less than 1 MB, unless `require` */
     TURBOMEM_PAGES_BASE = 1,       /* pages of the base size */
     TURBOMEM_PAGES_HUGETLB_2M = 2, /* reserved huge pages; the next best where too few are free */
     TURBOMEM_PAGES_HUGETLB_1G = 3,
@@ -49,6 +51,14 @@ enum turbomem_numa {
     TURBOMEM_NUMA_ANY = 0,       /* one pool, wherever the kernel puts it */
     TURBOMEM_NUMA_PREFERRED = 1, /* a share per node; a get falls back to other nodes, and that is counted */
     TURBOMEM_NUMA_STRICT = 2,    /* a share per node; creation and gets fail rather than cross nodes */
+};
+
+enum turbomem_checks {
+    TURBOMEM_CHECKS_NONE = 0,
+    TURBOMEM_CHECKS_ALL = 1, /* find misuse, see turbomem_misuse_fn. Slower, for tests */
+    TURBOMEM_CHECKS_HARDENED =
+        2, /* a put of what is no object of the pool is found, and left out: -EFAULT. Cheap.
+              Without on_misuse it is reported on stderr, and the process aborts */
 };
 
 /**
@@ -64,16 +74,19 @@ typedef struct turbomem_options {
     uint64_t object_size; /* bytes, at least 1 */
     uint64_t objects;     /* at least 1 */
     uint64_t alignment;   /* power of two up to 2 MB; 0: 64 */
-    uint32_t magazine;    /* objects in a magazine; a thread caches up to two. 0: 256 */
-    uint32_t uncached;    /* not 0: nothing stays with a thread between its calls */
-    uint32_t pages;       /* enum turbomem_pages */
-    uint32_t require;     /* not 0: -E... rather than any other pages */
-    uint32_t numa;        /* enum turbomem_numa */
-    uint32_t one_node;    /* not 0: all of it on `node`; as far as it has room for TURBOMEM_NUMA_ANY */
-    int32_t node;         /* the kernel's number of a NUMA node, see one_node */
-    uint32_t checks;      /* not 0: find misuse, see turbomem_misuse_fn. Slower, for tests */
+    uint32_t magazine; /* objects in a magazine; a thread caches up to two. 0: 256, fewer in a small pool */
+    uint32_t uncached; /* not 0: nothing stays with a thread between its calls */
+    uint32_t pages;    /* enum turbomem_pages */
+    uint32_t require;  /* not 0: -E... rather than any other pages */
+    uint32_t numa;     /* enum turbomem_numa */
+    uint32_t one_node; /* not 0: all of it on `node`; as far as it has room for TURBOMEM_NUMA_ANY */
+    int32_t node;      /* the kernel's number of a NUMA node, see one_node */
+    uint32_t checks;   /* enum turbomem_checks */
     turbomem_misuse_fn on_misuse; /* told what is found, beside the code that is returned; or NULL */
     void *context;                /* handed to on_misuse */
+    const char *name; /* for errors, reports, statistics and /proc/PID/maps: at most 63 printable characters
+                         of ASCII without []\`$; or NULL */
+    uint32_t count_calls; /* not 0: statistics have gets and puts. Slower */
 } turbomem_options;
 
 typedef struct turbomem_stats {
@@ -92,6 +105,17 @@ typedef struct turbomem_stats {
     uint64_t reclaims;        /* caches that a get emptied because the depot had too few */
     uint64_t fallback_gets;   /* objects got from another node than the thread's */
     uint64_t foreign_puts;    /* objects sent home to another node than the thread's */
+    uint64_t in_use;          /* objects that are not in the pool */
+    uint64_t least_available; /* the fewest seen available: about once in a tick of the kernel's clock */
+    uint64_t get_misses;      /* gets for which the cache had too few: the depot served them */
+    uint64_t put_misses;      /* puts for which the cache had no room: a magazine went to the depot */
+    uint64_t failed_gets;     /* bulks that found too few objects anywhere */
+    uint64_t guest_calls;     /* calls without a slot: more of max_threads would make them faster */
+    uint64_t gets; /* with count_calls: gets that took something; less get_misses, the cache's hits */
+    uint64_t got;  /* objects in these */
+    uint64_t puts; /* with count_calls */
+    uint64_t put;
+    char name[64]; /* as the options had it */
 } turbomem_stats;
 
 /** Memory that objects lie in, and what the kernel says it lies on. In bytes. */
@@ -125,8 +149,9 @@ TURBOMEM_API int turbomem_destroy(turbomem_pool *pool);
 #define TURBOMEM_ANY_SLOT UINT32_MAX
 
 /**
- * Take a slot, 0 to max_threads - 1 or any. -EINVAL: no such slot; -EBUSY: in use, or with TURBOMEM_ANY_SLOT
- * all are; -ESTALE. Lock-free.
+ * Take a slot, 0 to max_threads - 1 or any. -EINVAL: no such slot; -EBUSY: it is in use; -ESTALE. With
+ * TURBOMEM_ANY_SLOT, when all are in use, the cache takes none and keeps nothing between two calls: slower,
+ * and never refused but for memory (-ENOMEM). Lock-free but for memory.
  */
 TURBOMEM_API int turbomem_enter(turbomem_pool *pool, uint32_t slot, turbomem_cache **cache,
                                 turbomem_error *error);

@@ -17,14 +17,21 @@
 /// - Errors are exceptions derived from `error`, thrown by what creates, enters, or reads from the kernel.
 ///   Gets and puts throw nothing, except those of checked pools, which throw `misuse`.
 ///
-/// Macros: define TURBOMEM_NO_VALGRIND to do without Valgrind's headers where they are installed, and
-/// TURBOMEM_POINT(name) in tests that interrupt threads. The library sets TURBOMEM_ASAN, TURBOMEM_TSAN,
-/// TURBOMEM_VALGRIND and TURBOMEM_RSEQ to say what it found.
+/// Probes for tracers, provider turbomem: pool_create (name, objects), pool_destroy (name, objects); and,
+/// with the depot's address and a number of objects, refill (a get goes to the depot), flush (a magazine goes
+/// there), exhausted (a get fails), guest_call.
+///
+/// Macros: define TURBOMEM_NO_PROBES to do without probes, TURBOMEM_NO_VALGRIND to do without Valgrind's
+/// headers where they are installed, and TURBOMEM_POINT(name) in tests that interrupt threads. The library
+/// sets TURBOMEM_ASAN, TURBOMEM_TSAN, TURBOMEM_VALGRIND and TURBOMEM_RSEQ to say what it found.
 #pragma once
 
 #include "turbomem/allocator.hpp"
 #include "turbomem/checking.hpp"
 #include "turbomem/error.hpp"
+#include "turbomem/hardened.hpp"
+#include "turbomem/metering.hpp"
+#include "turbomem/name.hpp"
 #include "turbomem/numa.hpp"
 #include "turbomem/operations.hpp"
 #include "turbomem/options.hpp"

@@ -237,6 +237,18 @@ static void forked(void) {
     rte_mempool_free(pool);
 }
 
+/** Objects are out, and a get has failed: for whoever asks, until stdin ends. */
+static void asked(void) {
+    struct rte_mempool *pool = filled("packets", 1000, 0);
+    void *held[1000];
+    EXPECT(rte_mempool_get_bulk(pool, held, 1000) == 0);
+    EXPECT(rte_mempool_get_bulk(pool, held, 1) != 0);
+    rte_mempool_put_bulk(pool, held, 700);
+    printf("asked\n");
+    fflush(stdout);
+    EXPECT(getchar() == EOF);
+}
+
 static char **arguments;
 
 /** A secondary process finds the pool and is refused, and the primary goes on with it. */
@@ -270,15 +282,11 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"threads", threads},
-                 {"nothing_is_stranded", nothing_is_stranded},
-                 {"count", count},
-                 {"no_memory", no_memory},
-                 {"thp", thp},
-                 {"physical_addresses", physical_addresses},
-                 {"forked", forked},
-                 {"primary", primary},
-                 {"secondary", secondary}};
+    } cases[] = {{"threads", threads}, {"nothing_is_stranded", nothing_is_stranded},
+                 {"count", count},     {"no_memory", no_memory},
+                 {"thp", thp},         {"physical_addresses", physical_addresses},
+                 {"forked", forked},   {"asked", asked},
+                 {"primary", primary}, {"secondary", secondary}};
     arguments = argv;
     for (size_t i = 0; i < RTE_DIM(cases); i++) {
         if (argc < 2 || strcmp(argv[1], cases[i].name) != 0) continue;

@@ -53,8 +53,13 @@ static void two_threads_share_a_pool(void) {
     CHECK(turbomem_enter(pool, 0, &two, &error) == -EBUSY && strstr(error.message, "slot 0") != NULL);
     CHECK(turbomem_enter(pool, 2, &two, NULL) == -EINVAL && two == NULL);
     CHECK(turbomem_enter(pool, TURBOMEM_ANY_SLOT, &two, &error) == 0);
-    CHECK(turbomem_enter(pool, TURBOMEM_ANY_SLOT, &three, &error) == -EBUSY &&
-          strstr(error.message, "all 2 slots") != NULL);
+    CHECK(turbomem_enter(pool, TURBOMEM_ANY_SLOT, &three, &error) == 0); /* without a slot */
+    void *object = NULL;
+    CHECK(turbomem_get_bulk(three, &object, 1) == 0 && turbomem_put_bulk(three, &object, 1) == 0);
+    turbomem_cache *const guest = three;
+    CHECK(turbomem_leave(three) == 0 && turbomem_get_bulk(three, &object, 1) == -ESTALE);
+    CHECK(turbomem_enter(pool, TURBOMEM_ANY_SLOT, &three, &error) == 0 && three == guest);
+    CHECK(stats_of(pool).cached == 0);
 
     void *objects[1000];
     CHECK(turbomem_get_bulk(one, objects, 1001) == -ENOENT);
@@ -77,6 +82,8 @@ static void two_threads_share_a_pool(void) {
     CHECK(stats.region_bytes == region.length && stats.magazine == 16 && stats.cache_limit == 32 &&
           stats.nodes == 1);
     CHECK(stats.depot_exchanges != 0 && stats.depot_steals != 0); /* the other slot's objects, too */
+    CHECK(stats.in_use == 1000 && stats.least_available == 0 && stats.failed_gets == 3);
+    CHECK(stats.get_misses != 0 && stats.guest_calls == 3 && stats.gets == 0 && stats.put == 0);
     CHECK(region.thp + region.hugetlb_2m + region.hugetlb_1g == 0);
     CHECK(emulated || region.base == region.length);
 
@@ -89,6 +96,50 @@ static void two_threads_share_a_pool(void) {
     CHECK(turbomem_remerge(pool, NULL, NULL) == 0);
     CHECK(turbomem_audit(pool) == -ENOTSUP);
     CHECK(turbomem_destroy(pool) == 0 && turbomem_destroy(NULL) == 0);
+}
+
+static void calls_are_counted(void) {
+    turbomem_options options = usual;
+    options.count_calls = 1;
+    options.name = "buffers";
+    turbomem_pool *pool = made(&options);
+    turbomem_cache *cache = NULL;
+    void *objects[8];
+    CHECK(turbomem_enter(pool, 0, &cache, NULL) == 0);
+    for (int i = 0; i < 10; ++i)
+        CHECK(turbomem_get_bulk(cache, objects, 8) == 0 && turbomem_put_bulk(cache, objects, 8) == 0);
+    const turbomem_stats stats = stats_of(pool);
+    CHECK(stats.gets == 10 && stats.got == 80 && stats.puts == 10 && stats.put == 80);
+    CHECK(stats.get_misses == 1 && stats.put_misses == 0 && strcmp(stats.name, "buffers") == 0);
+    turbomem_error error = {""};
+    turbomem_pool *none = NULL;
+    options.objects = 0;
+    CHECK(turbomem_create(&options, &none, &error) == -EINVAL);
+    CHECK(strcmp(error.message, "pool 'buffers': objects is 0, not at least 1") == 0);
+    CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
+}
+
+static void note_misuse(void *context, int code, const void *object, const char *message) {
+    CHECK(code == -EFAULT && object == context && strstr(message, "pool 'hard'") != NULL);
+}
+
+static void a_hardened_pool_takes_its_objects_only(void) {
+    char foreign = 0;
+    turbomem_options options = usual;
+    options.checks = TURBOMEM_CHECKS_HARDENED;
+    options.name = "hard";
+    options.on_misuse = note_misuse;
+    options.context = &foreign;
+    turbomem_pool *pool = made(&options);
+    turbomem_cache *cache = NULL;
+    void *objects[2] = {NULL, &foreign};
+    CHECK(turbomem_enter(pool, 0, &cache, NULL) == 0 && turbomem_get_bulk(cache, objects, 1) == 0);
+    CHECK(turbomem_put_bulk(cache, objects, 2) == -EFAULT && stats_of(pool).available == 1000);
+    CHECK(turbomem_leave(cache) == 0 && turbomem_destroy(pool) == 0);
+    options.checks = 3;
+    turbomem_error error = {""};
+    CHECK(turbomem_create(&options, &pool, &error) == -EINVAL &&
+          strstr(error.message, "checks is 3") != NULL);
 }
 
 static void what_is_gone_is_known(void) {
@@ -252,6 +303,8 @@ static void other_kinds_of_pool_work_alike(void) {
 int main(void) {
     CHECK(strcmp(turbomem_version(), TURBOMEM_VERSION) == 0);
     two_threads_share_a_pool();
+    calls_are_counted();
+    a_hardened_pool_takes_its_objects_only();
     what_is_gone_is_known();
     impossible_options_are_refused();
     older_and_newer_callers_are_served();

@@ -3,12 +3,19 @@
 #include "check.hpp"
 #include "refusals.hpp"
 #include "turbomem/checking.hpp"
+#include "turbomem/hardened.hpp"
 #include "turbomem/per_thread.hpp"
 #include "turbomem/pool.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -250,6 +257,61 @@ void sub_pools_are_checked_alike() {
     CHECK(p.audit() == 0 && p.available() == 50);
 }
 
+/// Nothing but pointers that are no objects is found, by every kind of caller; the others are put.
+template <class... Policies> void a_hardened_pool_takes_its_objects_only() {
+    std::vector<misuse> found;
+    pool_options o = few();
+    o.name = "hard";
+    o.on_misuse = [&](const misuse &m) { found.push_back(m); };
+    pool<std::array<char, 24>, checking::hardened, Policies...> p(o);
+    static_assert(!p.checked && noexcept(p.deallocate(std::declval<std::array<char, 24> *>())));
+    auto mine = p.enter();
+    std::vector<std::array<char, 24> *> all(50);
+    CHECK(mine.try_allocate(all));
+    std::array<char, 24> elsewhere{};
+    const auto off = [&](auto *object, std::ptrdiff_t bytes) {
+        return reinterpret_cast<std::array<char, 24> *>(reinterpret_cast<char *>(object) + bytes);
+    };
+    const auto stride = static_cast<std::ptrdiff_t>(p.layout().stride);
+    auto *const first = *std::min_element(all.begin(), all.end()), *const last = *std::max_element(
+                                                                       all.begin(), all.end());
+    std::array bad{&elsewhere,        off(first, 8), off(first, -stride),
+                   off(last, stride), off(last, 1),  off(first, 1 << 30)};
+    std::vector<std::array<char, 24> *> mixed(all);
+    mixed.insert(mixed.begin() + 20, bad.begin(), bad.end());
+    mine.deallocate(mixed);
+    CHECK(found.size() == bad.size() && p.available() == 50);
+    for (std::size_t i = 0; i < bad.size(); ++i) CHECK(found[i].object() == bad[i]);
+    CHECK(found[0].kind() == misuse_kind::foreign_pointer &&
+          found[1].kind() == misuse_kind::misaligned_pointer);
+    CHECK(std::string(found[0].what()).starts_with("pool 'hard': 0x"));
+    p.destroy(&elsewhere);
+    mine.destroy(off(first, 8));
+    CHECK(found.size() == bad.size() + 2);
+}
+
+void a_hardened_pool_aborts_when_nobody_is_told() {
+    pool_options o = few();
+    o.name = "hard";
+    pool<item, checking::hardened, threads::per_thread> p(o);
+    int ends[2], status = 0;
+    CHECK(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::dup2(ends[1], 2);
+        item foreign{};
+        p.deallocate(&foreign);
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    char said[256] = "";
+    CHECK(::read(ends[0], said, sizeof said - 1) > 0);
+    CHECK(std::string(said).starts_with("turbomem: pool 'hard': 0x"));
+    CHECK(std::string(said).find("is no object of this pool") != std::string::npos);
+    CHECK(::waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    ::close(ends[0]);
+}
+
 } // namespace
 
 int main() {
@@ -267,4 +329,8 @@ int main() {
     only_what_was_asked_for_is_checked<checking::double_free>();
     only_what_was_asked_for_is_checked<checking::overwrite>();
     sub_pools_are_checked_alike();
+    a_hardened_pool_takes_its_objects_only<>();
+    a_hardened_pool_takes_its_objects_only<numa::by_node>();
+    a_hardened_pool_takes_its_objects_only<metering::calls>();
+    a_hardened_pool_aborts_when_nobody_is_told();
 }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <barrier>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -101,7 +102,12 @@ void slots_are_given_out_once() {
     CHECK(code([&]() -> cache & { return s.ex.enter(2); }) == EINVAL);
     cache &a = s.ex.enter(), &b = s.ex.enter();
     CHECK(&a != &b);
-    CHECK(code([&]() -> cache & { return s.ex.enter(); }) == EBUSY);
+    CHECK(s.ex.try_enter() == nullptr && !s.ex.is_guest(a) && !s.ex.is_guest(b));
+    cache &guest = s.ex.enter();
+    CHECK(s.ex.is_guest(guest));
+    keep(guest, 7);
+    CHECK(s.ex.cached() == 0);
+    s.ex.leave(guest);
     CHECK(code([&]() -> cache & { return s.ex.enter(1); }) == EBUSY);
     s.ex.leave(a);
     CHECK(&s.ex.enter() == &a);
@@ -179,13 +185,7 @@ void a_dead_thread_strands_nothing() {
     std::thread([&] { keep(s.ex.enter(1), 20); }).join();
     s.check_complete();
     std::thread([&] { s.ex.enter(0).put_bulk(nullptr, 0); }).join();
-    bool full = false;
-    try {
-        (void)s.ex.enter();
-    } catch (const invalid_slot &) {
-        full = true;
-    }
-    CHECK(full);
+    CHECK(s.ex.try_enter() == nullptr);
     // Who knows of the deaths gives the slots up.
     s.ex.leave(s.ex.in_slot(0));
     s.ex.leave(s.ex.in_slot(1));
@@ -339,6 +339,32 @@ void one_way_flow_keeps_magazines_at_the_putting_end() {
     s.check_at_rest();
 }
 
+/// Each shard gets its share of the threads without a slot that are there at the same time.
+void guests_spread_over_all_shards() {
+    constexpr std::uint32_t slots = 64;
+    const std::uint32_t guests = 4 * stocked(1, 1, slots).ex.shared().shards();
+    stocked s(guests, 1, slots);
+    CHECK(s.ex.get_bulk(s.all.data(), guests));
+    std::barrier together(guests);
+    std::vector<std::thread> threads;
+    for (std::uint32_t t = 0; t < guests; ++t)
+        threads.emplace_back([&, t] {
+            together.arrive_and_wait();
+            s.ex.put_bulk(&s.all[t], 1);
+            together.arrive_and_wait();
+        });
+    for (std::thread &t : threads) t.join();
+
+    depot &d = s.ex.shared();
+    std::vector<std::uint32_t> in_shard(d.shards());
+    depot_visitor v;
+    while (magazine *m = d.pop_filled(v)) {
+        ++in_shard[v.source];
+        d.push_empty(v, *m);
+    }
+    for (std::uint32_t n : in_shard) CHECK(n == 4);
+}
+
 } // namespace
 
 int main() {
@@ -356,4 +382,5 @@ int main() {
     a_session_is_a_long_call();
     a_dead_thread_strands_nothing();
     threads_without_a_slot_are_served();
+    guests_spread_over_all_shards();
 }

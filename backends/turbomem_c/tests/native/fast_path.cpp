@@ -2,6 +2,7 @@
 /// The functions whose machine code is on record: get and put through a thread's cache and through a pool's
 /// handle. With -DPLANTED the first four have in them what a test must find; POLICIES are the pool's.
 #include "turbomem/exchange/exchange.hpp"
+#include "turbomem/hardened.hpp"
 #include "turbomem/pool.hpp"
 
 #include <array>

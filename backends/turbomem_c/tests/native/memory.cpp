@@ -281,6 +281,15 @@ void huge_pages_are_had_or_refused() {
     }
 }
 
+void little_memory_lies_on_base_pages() {
+    if (!thp_works()) return;
+    const mapping few(MB - 1, page_kind::thp), enough(MB, page_kind::thp);
+    CHECK(few.kind() == page_kind::base && few.size() == MB && enough.kind() == page_kind::thp);
+    CHECK(says(few.fallback(), "1048575 bytes are less than pages.huge_from, 1048576"));
+    CHECK(mapping(1, {.kind = page_kind::thp, .require = true}).kind() == page_kind::thp);
+    CHECK(mapping(1, {.kind = page_kind::thp, .huge_from = 0}).kind() == page_kind::thp);
+}
+
 void what_was_split_is_merged_again() {
     if (!thp_works()) return;
     const mapping m(16 * MB, {.kind = page_kind::thp, .require = true});
@@ -342,6 +351,7 @@ int main() {
         hugetlb_says_how_to_reserve();
     }
     huge_pages_are_had_or_refused();
+    little_memory_lies_on_base_pages();
     what_was_split_is_merged_again();
     a_fork_splits_unless_it_does_not_inherit();
 }

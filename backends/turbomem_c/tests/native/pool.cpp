@@ -6,12 +6,16 @@
 #include "refusals.hpp"
 #include "turbomem/per_thread.hpp"
 
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <cerrno>
+#include <cstdarg>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -23,6 +27,20 @@
 #include <vector>
 
 using namespace turbomem;
+
+/// Sees how memory is named, on kernels without names, too.
+namespace {
+std::vector<std::string> names_of_memory;
+}
+extern "C" int prctl(int option, ...) {
+    std::va_list rest;
+    va_start(rest, option);
+    std::array<unsigned long, 4> a{};
+    for (unsigned long &each : a) each = va_arg(rest, unsigned long);
+    va_end(rest);
+    if (option == 0x53564d41) names_of_memory.emplace_back(reinterpret_cast<const char *>(a[3]));
+    return static_cast<int>(::syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]));
+}
 
 // A pool can be compiled once, with all of its functions, for others that declare it extern. Not by clang,
 // which (14) compiles even those whose constraints do not hold.
@@ -207,13 +225,57 @@ void handles_move_and_leave() {
     b = std::move(a); // leaves slot 1
     auto again = p.enter(1);
     auto three = p.enter(), four = p.enter();
-    const auto [code, text] = refusal([&] { (void)p.enter(); });
-    CHECK(code == EBUSY && has(text, "all 4 slots"));
+    auto guest = p.enter(); // all four slots are in use
+    object = guest.allocate();
+    guest.deallocate(object);
+    CHECK(p.statistics().cached == 0);
+    {
+        auto moved = std::move(guest);
+        object = moved.allocate();
+    }
+    guest = p.enter();
+    guest.deallocate(object);
 
     auto &bare = three.release();
     auto resumed = p.resume(bare);
     object = resumed.allocate();
     resumed.deallocate(object);
+}
+
+/// Four times as many threads as CPUs, in the pool at the same time, take all there is and give it back.
+template <class... Policies> void any_number_of_threads_enters(const pool_options &options) {
+    pool<plain, Policies...> p(options);
+    const std::uint32_t threads_n = 4 * detail::cpus();
+    std::barrier together(threads_n);
+    std::atomic<std::uint64_t> taken{0};
+    std::vector<std::thread> threads;
+    for (std::uint32_t t = 0; t < threads_n; ++t)
+        threads.emplace_back([&] {
+            auto mine = p.enter();
+            together.arrive_and_wait();
+            for (int round = 0; round < 20; ++round) {
+                std::vector<plain *> held;
+                std::array<plain *, 7> some{};
+                while (mine.try_allocate(some)) {
+                    for (plain *o : some) *o = {round, round};
+                    held.insert(held.end(), some.begin(), some.end());
+                }
+                while (plain *const one = mine.try_allocate()) held.push_back(one);
+                taken += held.size();
+                together.arrive_and_wait(); // nobody gives back before all have what they can get
+                CHECK(taken == options.objects * (round + std::uint64_t{1}));
+                together.arrive_and_wait();
+                mine.deallocate(held);
+                together.arrive_and_wait();
+            }
+        });
+    for (std::thread &t : threads) t.join();
+    CHECK(p.available() == options.objects && p.statistics().cached == 0);
+    auto mine = p.enter();
+    std::vector<plain *> all(options.objects);
+    CHECK(mine.try_allocate(all));
+    CHECK((std::set<plain *>(all.begin(), all.end()).size() == all.size()));
+    mine.deallocate(all);
 }
 
 void threads_find_their_caches() {
@@ -341,12 +403,87 @@ void statistics_add_up() {
     mine.deallocate(one);
 }
 
-void objects_go_home(numa_mode mode) {
-    pool_options o = small;
-    o.numa = mode;
-    // Two nodes of which this machine knows nothing: CPU 0 is the first's.
+/// Of which this machine knows nothing: CPU 0 is the first's.
+pool_options two_nodes(pool_options o) {
     o.nodes =
         std::make_shared<const topology>(topology::pretend({{.id = 0, .cpus = {0}}, {.id = 1, .cpus = {1}}}));
+    return o;
+}
+
+/// What each kind of caller does is counted once.
+template <class Pool> void calls_are_counted(Pool &p, auto &door, bool caches) {
+    std::vector<plain *> held(600), too_many(601);
+    for (int i = 0; i < 100; ++i) {
+        CHECK(door.try_allocate(std::span(held).first(4)));
+        door.deallocate(std::span(held).first(4));
+    }
+    pool_statistics s = p.statistics();
+    CHECK(s.gets == 100 && s.got == 400 && s.puts == 100 && s.put == 400);
+    CHECK(s.get_burst() == 4 && s.put_burst() == 4);
+    CHECK(caches ? s.get_hits() == 99 && s.put_hits() == 100 && s.guest_calls == 0
+                 : s.get_hits() == 0 && s.put_hits() == 0 && s.guest_calls == 200);
+    CHECK(s.in_use == 0 && s.failed_gets == 0 && s.least_available >= 600 - 2 * 16);
+    CHECK(!door.try_allocate(too_many) && door.allocate_up_to(held) == 600);
+    CHECK(door.try_allocate() == nullptr);
+    s = p.statistics();
+    CHECK(s.gets == 101 && s.got == 1000 && s.failed_gets == 2 && s.in_use == 600 && s.least_available == 0);
+    door.deallocate(held);
+    s = p.statistics();
+    CHECK(s.in_use == 0 && s.least_available == 0 && s.put_misses != 0);
+}
+
+void every_kind_of_caller_is_counted() {
+    {
+        pool<plain, metering::calls> p(small);
+        auto mine = p.enter();
+        calls_are_counted(p, mine, true);
+    }
+    {
+        pool<plain, metering::calls> p(small);
+        auto mine = p.enter();
+        decltype(p)::session burst(mine);
+        for (int i = 0; i < 100; ++i) burst.deallocate(burst.allocate());
+        CHECK(p.statistics().gets == 100 && p.statistics().put == 100);
+    }
+    {
+        pool<plain, metering::calls> p(small);
+        calls_are_counted(p, p, false);
+    }
+    {
+        pool<plain, metering::calls, threads::per_thread> p(small);
+        calls_are_counted(p, p, true);
+    }
+    {
+        pool<plain, metering::calls, threads::single, checking::checked<>> p(small);
+        calls_are_counted(p, p, true);
+    }
+    pool_options o = two_nodes(small);
+    o.node = 0;
+    pool<plain, metering::calls, numa::by_node> p(o);
+    auto mine = p.enter();
+    calls_are_counted(p, mine, true);
+    // Without the policy, what the slow paths saw.
+    pool<plain> q(small);
+    auto guest = q.enter_as_guest();
+    guest.deallocate(guest.allocate());
+    q.deallocate(q.allocate());
+    const pool_statistics s = q.statistics();
+    CHECK(s.guest_calls == 4 && s.gets == 0 && s.get_hits() == 0 && s.get_burst() == 0);
+}
+
+/// A low that nobody asked about.
+void lows_are_seen() {
+    pool<plain> p(small);
+    auto mine = p.enter();
+    std::vector<plain *> held(200);
+    CHECK(mine.try_allocate(held)); // the first look of all
+    mine.deallocate(held);
+    CHECK(p.statistics().least_available == 400);
+}
+
+void objects_go_home(numa_mode mode) {
+    pool_options o = two_nodes(small);
+    o.numa = mode;
     pool<plain, numa::by_node> p(o);
     CHECK(p.memory().regions() == 2 && p.statistics().nodes == 2 && p.available() == 600);
     const pin here(0);
@@ -384,7 +521,6 @@ void impossible_options_are_refused() {
     CHECK(refused([](auto &o) { o.alignment = 0; }, EINVAL, "alignment is 0"));
     CHECK(refused([](auto &o) { o.alignment = 48; }, EINVAL, "alignment is 48"));
     CHECK(refused([](auto &o) { o.alignment = huge_page * 2; }, EINVAL, "alignment"));
-    CHECK(refused([](auto &o) { o.magazine = 0; }, EINVAL, "magazine is 0"));
     CHECK(refused([](auto &o) { o.max_threads = 65537; }, EINVAL, "max_threads is 65537"));
     CHECK(refused([](auto &o) { o.node = 4711; }, ENODEV, "4711"));
     // An emulator keeps books of addresses, page by page.
@@ -397,6 +533,45 @@ void impossible_options_are_refused() {
     o.object_size = 0;
     o.numa = numa_mode::any_node;
     CHECK(refusal([&] { pool<plain, numa::by_node> p(o); }).first == EINVAL);
+}
+
+void a_name_is_told() {
+    pool_options o = small;
+    o.name = "rx packets";
+    names_of_memory.clear();
+    pool<plain, checking::checked<>> p([&] {
+        pool_options checked = o;
+        checked.on_misuse = [](const misuse &found) { throw found; };
+        return checked;
+    }());
+    CHECK(names_of_memory == std::vector<std::string>{"turbomem:rx packets"});
+    CHECK(p.statistics().name.text() == o.name && p.options().name == o.name);
+    auto told = [](auto body) {
+        try {
+            body();
+        } catch (const std::exception &e) {
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    auto mine = p.enter(0);
+    CHECK(told([&] { (void)p.enter(0); }) == "pool 'rx packets': slot 0 is in use by another thread");
+    plain *const one = mine.allocate();
+    CHECK(has(told([&] { p.report_leaks(); }), "pool 'rx packets' ends while 1 of its objects"));
+    mine.deallocate(one);
+    CHECK(has(told([&] { mine.deallocate(one); }), "was put twice (pool 'rx packets' of 600"));
+    std::vector<plain *> all(600);
+    CHECK(mine.allocate_up_to(all) == 600);
+    CHECK(told([&] { (void)mine.allocate(); }) == "pool 'rx packets' has no object left");
+    mine.deallocate(all);
+
+    o.alignment = 48;
+    CHECK(has(told([&] { pool<plain> q(o); }), "pool 'rx packets': alignment is 48"));
+    o.alignment = 64;
+    for (const std::string &bad : {std::string(64, 'x'), std::string("a[b"), std::string("a\nb")}) {
+        o.name = bad;
+        CHECK(has(told([&] { pool<plain> q(o); }), "not at most 63 printable ones"));
+    }
 }
 
 void what_fails_leaves_nothing() {
@@ -418,13 +593,21 @@ int main() {
     objects_live_and_die();
     an_owner_of_a_global_pool_is_one_pointer();
     handles_move_and_leave();
+    pool_options few = small;
+    few.max_threads = 0; // one per CPU
+    any_number_of_threads_enters<>(few);
+    any_number_of_threads_enters<numa::by_node>(two_nodes(few));
+    any_number_of_threads_enters<checking::checked<>>(few);
     threads_find_their_caches();
     threads_and_pools_end_in_any_order();
     a_thread_that_ends_is_still_served();
     a_child_of_fork_has_every_slot();
     statistics_add_up();
+    every_kind_of_caller_is_counted();
+    lows_are_seen();
     objects_go_home(numa_mode::preferred);
     objects_go_home(numa_mode::strict);
     impossible_options_are_refused();
+    a_name_is_told();
     what_fails_leaves_nothing();
 }

@@ -68,12 +68,12 @@ class life {
     }
 
     void with_slot(std::uint32_t steps) {
-        cache *mine = enter();
+        cache *mine = ex_.try_enter(); // null: the dead have all slots
         for (std::uint32_t i = 0; mine != nullptr && i < steps; ++i) {
             const std::uint32_t what = dice_.roll(0, 99);
             if (what == 0) {
                 ex_.leave(*mine);
-                mine = enter();
+                mine = ex_.try_enter();
             } else if (what < 10) {
                 cache_session s(*mine);
                 for (int k = 0; k < 4; ++k) step(s);
@@ -97,14 +97,6 @@ class life {
     }
 
   private:
-    cache *enter() {
-        try {
-            return &ex_.enter();
-        } catch (const invalid_slot &) {
-            return nullptr; // the dead have them all
-        }
-    }
-
     template <class To> void step(To &to) {
         const std::uint32_t what = dice_.roll(0, 9);
         if (what < 5) {

@@ -213,7 +213,7 @@ void report(const char *name, std::uint64_t schedules, std::uint64_t reclaims) {
 /// A head that went away and came back: one pops while another pops two and pushes the first of them again.
 void explore_stack(unsigned preemptions) {
     struct node {
-        std::atomic<std::uint32_t> next{0};
+        std::atomic<std::uint32_t> next{0}, depth{0};
     };
     struct node_list {
         mutable std::array<node, 4> all;

@@ -57,7 +57,7 @@ std::pair<int, std::string> refusal(const pool_options &options) {
 
 struct four_nodes {
     struct node {
-        std::atomic<std::uint32_t> next{0};
+        std::atomic<std::uint32_t> next{0}, depth{0};
     };
     mutable std::array<node, 4> nodes{};
     node &operator[](std::uint32_t i) const { return nodes[i - 1]; }
@@ -68,7 +68,7 @@ void a_stack_is_last_in_first_out_and_counts_changes() {
     tagged_stack s;
     CHECK(s.pop(nodes) == 0 && s.changes() == 0);
     for (std::uint32_t i : {3u, 1u, 4u}) s.push(nodes, i);
-    CHECK(s.top() == 4);
+    CHECK(s.top() == 4 && s.size(nodes) == 3);
     CHECK(s.pop(nodes) == 4 && s.pop(nodes) == 1 && s.pop(nodes) == 3 && s.pop(nodes) == 0);
     CHECK(s.changes() == 6);
 }
@@ -80,9 +80,11 @@ void several_nodes_move_at_once() {
     CHECK(s.pop(nodes, out) == 0);
     s.push(nodes, 2);
     s.push(nodes, std::array{3u, 1u, 4u}); // the last on top
+    CHECK(s.size(nodes) == 4);
     CHECK(s.changes() == 2);
     CHECK(s.pop(nodes, out) == 3 && out == (std::array{4u, 1u, 3u}));
-    CHECK(s.pop(nodes, out) == 1 && out[0] == 2 && s.top() == 0);
+    CHECK(s.size(nodes) == 1);
+    CHECK(s.pop(nodes, out) == 1 && out[0] == 2 && s.top() == 0 && s.size(nodes) == 0);
     CHECK(s.changes() == 4);
 }
 

@@ -7,6 +7,7 @@
 #include "turbomem/exchange/depot.hpp"
 #include "turbomem/exchange/tagged_stack.hpp"
 #include "turbomem/system/barriers.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <array>
@@ -75,6 +76,23 @@ class cpu_caches {
         return n;
     }
 
+    /// A get of n of the calling thread found too few. Wait-free.
+    void count_failure(std::uint32_t n) noexcept {
+        TURBOMEM_PROBE(exhausted, &depot_, n);
+        cells_[cpu()].counters.failed_gets.add(1);
+    }
+    /// metering::calls: a get took, a put gave n objects. Wait-free.
+    void count_get(std::uint32_t n) noexcept {
+        depot_counters &to = cells_[cpu()].counters;
+        to.gets.add(1);
+        to.got.add(n);
+    }
+    void count_put(std::uint32_t n) noexcept {
+        depot_counters &to = cells_[cpu()].counters;
+        to.puts.add(1);
+        to.put.add(n);
+    }
+
     struct counters {
         depot_counters depot;
         std::uint64_t restarts = 0; ///< sequences that began anew
@@ -83,11 +101,8 @@ class cpu_caches {
     counters count() const noexcept {
         counters sum;
         for (std::uint32_t i = 0; i < size_; ++i) {
-            // relaxed: sums for people.
-            sum.depot.exchanges += cells_[i].exchanges.load(std::memory_order_relaxed);
-            sum.depot.steals += cells_[i].steals.load(std::memory_order_relaxed);
-            sum.depot.reclaims += cells_[i].reclaims.load(std::memory_order_relaxed);
-            sum.restarts += cells_[i].restarts.load(std::memory_order_relaxed);
+            sum.depot += cells_[i].counters;
+            sum.restarts += cells_[i].restarts;
         }
         return sum;
     }
@@ -123,9 +138,7 @@ class cpu_caches {
                 }
             }
             cell_.victim.store(visitor_.victim, std::memory_order_relaxed); // relaxed: a hint
-            add(cell_.exchanges, visitor_.counters.exchanges);
-            add(cell_.steals, visitor_.counters.steals);
-            add(cell_.reclaims, visitor_.counters.reclaims);
+            cell_.counters.add(visitor_.counters);
         }
         visit(const visit &) = delete;
         visit &operator=(const visit &) = delete;
@@ -137,6 +150,8 @@ class cpu_caches {
                 std::swap(loaded_, previous_);
                 take(objects, n);
             }
+            if (n == 0) return static_cast<std::uint32_t>(objects - first);
+            TURBOMEM_PROBE(refill, &depot_, n);
             take_from_depot(objects, n);
             // Not enough: look everywhere, until nothing moved meanwhile.
             for (std::uint64_t before = 0, now = 1; n != 0 && before != now; now = depot_.changes()) {
@@ -144,10 +159,13 @@ class cpu_caches {
                 do take_from_depot(objects, n);
                 while (n != 0 && of_.reclaim(visitor_, n));
             }
+            if (n != 0 || depot_.lowest().due()) depot_.lowest().note(depot_.held() + of_.objects() + held());
+            if (n == 0) visitor_.counters.get_misses += 1;
             return static_cast<std::uint32_t>(objects - first);
         }
 
         void put(void *const *objects, std::uint32_t n) noexcept {
+            if (previous_ != nullptr && previous_->count != 0) visitor_.counters.put_misses += 1;
             while (n != 0) {
                 if ((loaded_ == nullptr || loaded_->count == depot_.capacity()) && !make_room()) {
                     for (; n != 0; --n) depot_.put_loose(*objects++);
@@ -162,8 +180,10 @@ class cpu_caches {
         }
 
       private:
-        static void add(std::atomic<std::uint64_t> &sum, std::uint64_t n) noexcept {
-            if (n != 0) sum.fetch_add(n, std::memory_order_relaxed); // relaxed: a sum for people
+        std::uint64_t held() const noexcept {
+            std::uint64_t n = loaded_ == nullptr ? 0 : std::uint32_t{loaded_->count};
+            if (previous_ != nullptr) n += previous_->count;
+            return n;
         }
 
         void take(void **&objects, std::uint32_t &n) noexcept {
@@ -200,7 +220,10 @@ class cpu_caches {
             if (empty == nullptr) empty = depot_.pop_empty(visitor_);
             if (empty == nullptr) return false;
             if (empty->user != visitor_.thread) expect_writes(*empty, depot_.capacity());
-            if (full_behind) depot_.push_full(visitor_, *previous_);
+            if (full_behind) {
+                TURBOMEM_PROBE(flush, &depot_, depot_.capacity());
+                depot_.push_full(visitor_, *previous_);
+            }
             previous_ = loaded_;
             empty->count = 0;
             loaded_ = empty;
@@ -218,8 +241,7 @@ class cpu_caches {
     /// Whether the sequence ended well, before patience did; `s` is how it ended the first time.
     template <class Sequence> bool insist(Sequence run, sequence s) noexcept {
         for (int i = 1; s == sequence::restarted; ++i) {
-            // relaxed: a sum for people.
-            cells_[cpu()].restarts.fetch_add(1, std::memory_order_relaxed);
+            cells_[cpu()].restarts.add(1);
             if (i == patience) return false;
             s = run();
         }

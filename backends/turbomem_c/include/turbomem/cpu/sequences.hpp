@@ -3,6 +3,7 @@
 #pragma once
 
 #include "turbomem/cpu/rseq.hpp"
+#include "turbomem/exchange/counters.hpp"
 #include "turbomem/exchange/magazine.hpp"
 
 #include <atomic>
@@ -25,8 +26,8 @@ struct alignas(no_sharing) cpu_cell {
     std::atomic<std::uintptr_t> top{none};
     std::atomic<std::uint32_t> victim{0}; ///< the shard that was stolen from last
     std::uint32_t shard = 0;              ///< of the depot
-    std::atomic<std::uint64_t> exchanges{0}, steals{0}, reclaims{0};
-    std::atomic<std::uint64_t> restarts{0}; ///< sequences that had to begin anew
+    depot_counters counters;              ///< of all threads that were here
+    relaxed<std::uint64_t> restarts;      ///< sequences that had to begin anew
 };
 
 /// Every CPU's cell, and what the sequences need to find the right one.

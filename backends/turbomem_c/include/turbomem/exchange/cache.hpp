@@ -6,6 +6,7 @@
 #include "turbomem/exchange/depot.hpp"
 #include "turbomem/exchange/spares.hpp"
 #include "turbomem/system/barriers.hpp"
+#include "turbomem/system/probe.hpp"
 
 #include <algorithm>
 #include <array>
@@ -29,6 +30,10 @@ struct cache_group {
     cache &at(std::uint32_t slot) const noexcept {
         return *reinterpret_cast<cache *>(reinterpret_cast<std::byte *>(first) + slot * stride);
     }
+    /// Objects in caches. Exact while no thread is in a call, else an estimate. Wait-free.
+    std::uint64_t cached() const noexcept;
+    /// Those, and the depot's.
+    std::uint64_t available() const noexcept { return shared.held() + cached(); }
 };
 
 /// Used by one thread at a time, the one that entered.
@@ -66,7 +71,9 @@ class alignas(no_sharing) cache {
     /// Take up to n objects; how many. Fewer only when get_bulk would not find more. Lock-free.
     std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
         open(count_.load(std::memory_order_relaxed)); // relaxed: written by this thread
-        const std::uint32_t got = gather(objects, n);
+        bool missed = false;
+        const std::uint32_t got = gather(objects, n, missed);
+        if (missed && got != 0) visitor_.counters.get_misses += 1;
         close();
         return got;
     }
@@ -95,14 +102,32 @@ class alignas(no_sharing) cache {
     }
 
     /// For a call of a thread without a slot: a cache of its own that is nobody else's to find.
+    void attach_guest(cache_group &group, std::uint32_t number) noexcept {
+        attach(group, number, false);
+        guest_ = true;
+    }
+
+    /// metering::calls: a get took, a put gave n objects. Wait-free.
+    void count_get(std::uint32_t n) noexcept {
+        visitor_.counters.gets += 1;
+        visitor_.counters.got += n;
+    }
+    void count_put(std::uint32_t n) noexcept {
+        visitor_.counters.puts += 1;
+        visitor_.counters.put += n;
+    }
+
+  private:
     void attach(cache_group &group, std::uint32_t number, bool caching) noexcept {
         group_ = &group;
         depot_ = &group.shared;
-        visitor_.thread = number;
-        visitor_.shard = visitor_.victim = visitor_.source = number % depot_->shards();
+        const depot_counters before = visitor_.counters; // of those who had the slot
+        visitor_ = depot_->visitor(number);
+        visitor_.counters = before;
         caching_ = puts_unseen_ = caching;
     }
 
+  public:
     /// Hand both magazines to the depot and free the slot. Lock-free. Called by the thread that entered, or,
     /// once that thread is gone without having left, by one that knows so; what it had here is lost if it
     /// died while it exchanged magazines.
@@ -117,6 +142,8 @@ class alignas(no_sharing) cache {
             spares_.forget();
         }
         unload();
+        if (guest_) account(0);
+        guest_ = false;
         close();
         // release: pairs with the acquire of the next thread that enters the slot.
         entered_.store(false, std::memory_order_release);
@@ -179,6 +206,8 @@ class alignas(no_sharing) cache {
         if (!put_at_once(objects, n, caching_ ? room_ : 0)) put_slowly(objects, n);
     }
     std::int64_t limit() const noexcept { return limit_; }
+    /// The get that failed here took its objects from somewhere else.
+    void found_elsewhere() noexcept { visitor_.counters.failed_gets -= 1; }
 
   private:
     friend class cache_session;
@@ -204,9 +233,20 @@ class alignas(no_sharing) cache {
 
     void close() noexcept {
         if (!caching_) unload();
+        if (guest_) {
+            TURBOMEM_PROBE(guest_call, depot_, std::uint64_t{visitor_.thread});
+            account(1);
+        }
         TURBOMEM_POINT(close);
         // release: a reclaimer that reads the count finds the magazines as this thread left them.
         count_.store(here_, std::memory_order_release);
+    }
+
+    /// A guest's counters are nobody's to find later.
+    void account(std::uint64_t calls) noexcept {
+        visitor_.counters.guest_calls += calls;
+        depot_->count_guest(visitor_, visitor_.counters);
+        visitor_.counters = {};
     }
 
     // What follows runs while the cache is open.
@@ -227,20 +267,30 @@ class alignas(no_sharing) cache {
     }
 
     bool get_open(void **objects, std::uint32_t n) noexcept {
-        if (n > depot_->objects()) return false;
-        const std::uint32_t got = gather(objects, n);
-        if (got == n) return true;
-        put_open(objects, got);
+        if (n <= depot_->objects()) {
+            bool missed = false;
+            const std::uint32_t got = gather(objects, n, missed);
+            if (got == n) {
+                if (missed) visitor_.counters.get_misses += 1;
+                return true;
+            }
+            put_open(objects, got);
+        }
+        TURBOMEM_PROBE(exhausted, depot_, n);
+        visitor_.counters.failed_gets += 1;
         return false;
     }
 
-    std::uint32_t gather(void **objects, std::uint32_t n) noexcept {
+    std::uint32_t gather(void **objects, std::uint32_t n, bool &missed) noexcept {
         void **const first = objects;
         take(objects, n);
         if (n != 0 && full_behind()) {
             swap();
             take(objects, n);
         }
+        if (n == 0) return static_cast<std::uint32_t>(objects - first);
+        missed = true;
+        TURBOMEM_PROBE(refill, depot_, n);
         take_from_depot(objects, n);
         // Not enough: look everywhere, until nothing moved meanwhile.
         for (std::uint64_t before = 0, now = 1; n != 0 && before != now; now = depot_->changes()) {
@@ -248,6 +298,9 @@ class alignas(no_sharing) cache {
             do take_from_depot(objects, n);
             while (n != 0 && reclaim(objects, n));
         }
+        if (n != 0 || depot_->lowest().due())
+            depot_->lowest().note(group_->available() + here_ +
+                                  previous_count_.load(std::memory_order_relaxed)); // relaxed: its own
         return static_cast<std::uint32_t>(objects - first);
     }
 
@@ -269,10 +322,12 @@ class alignas(no_sharing) cache {
     }
 
     void put_open(void *const *objects, std::uint32_t n) noexcept {
+        bool missed = false;
         while (n != 0) {
+            missed |= here_ == room_ && (full_behind() || !caching_);
             if (here_ == room_ && !make_room()) {
                 for (; n != 0; --n) depot_->put_loose(*objects++);
-                return;
+                break;
             }
             const std::uint32_t k = std::min(n, room_ - here_);
             copy_objects(slots_ + here_, objects, k);
@@ -280,6 +335,7 @@ class alignas(no_sharing) cache {
             objects += k;
             n -= k;
         }
+        if (missed) visitor_.counters.put_misses += 1;
     }
 
     /// Load a magazine that is not full: false when there is none to be had.
@@ -287,7 +343,10 @@ class alignas(no_sharing) cache {
         magazine *empty = full_behind() ? nullptr : previous();
         if (empty == nullptr) empty = spares_.take(*depot_, visitor_);
         if (empty == nullptr) return false;
-        if (full_behind()) depot_->push_full(visitor_, *previous());
+        if (full_behind()) {
+            TURBOMEM_PROBE(flush, depot_, room_);
+            depot_->push_full(visitor_, *previous());
+        }
         set_previous(loaded(), room_); // full, or there was none
         load(*empty, 0);
         return true;
@@ -389,6 +448,7 @@ class alignas(no_sharing) cache {
     std::uint32_t here_ = 0;                       ///< while the cache is open, instead of count_
     std::uint32_t room_ = 0;                       ///< objects that fit into the loaded magazine; 0: none is
     bool caching_ = false;
+    bool guest_ = false;
     bool puts_unseen_ = false; ///< caching_, and no derived class looks at them
     std::atomic<bool> entered_{false};
     depot_visitor visitor_;
@@ -396,6 +456,14 @@ class alignas(no_sharing) cache {
     depot *depot_ = nullptr;
     cache_group *group_ = nullptr;
 };
+
+inline std::uint64_t cache_group::cached() const noexcept {
+    std::uint64_t n = 0;
+    // acquire: the caches below it are in use.
+    const std::uint32_t slots = reached.load(std::memory_order_acquire);
+    for (std::uint32_t slot = 0; slot < slots; ++slot) n += at(slot).objects();
+    return n;
+}
 
 inline bool cache::reclaim(void **&objects, std::uint32_t &n) noexcept {
     struct candidate {

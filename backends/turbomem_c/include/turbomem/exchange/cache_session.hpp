@@ -48,6 +48,10 @@ class cache_session {
         return got;
     }
 
+    /// metering::calls.
+    void count_get(std::uint32_t n) noexcept { cache_.count_get(n); }
+    void count_put(std::uint32_t n) noexcept { cache_.count_put(n); }
+
   private:
     // Static, so that this object's address stays unknown and its members in registers.
     [[gnu::noinline]] static bool get_beyond(cache &c, void **objects, std::uint32_t n,

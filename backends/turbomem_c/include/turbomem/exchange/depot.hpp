@@ -2,6 +2,7 @@
 /// The depot: where threads leave whole magazines for each other.
 #pragma once
 
+#include "turbomem/exchange/counters.hpp"
 #include "turbomem/exchange/loose_objects.hpp"
 #include "turbomem/exchange/magazine.hpp"
 #include "turbomem/exchange/tagged_stack.hpp"
@@ -16,13 +17,6 @@
 #include <span>
 
 namespace turbomem {
-
-/// What one thread did at the depot; written by that thread alone.
-struct depot_counters {
-    relaxed<std::uint64_t> exchanges; ///< magazines taken out
-    relaxed<std::uint64_t> steals;    ///< of these, from another shard than the thread's
-    relaxed<std::uint64_t> reclaims;  ///< times the contents of another thread's cache were taken
-};
 
 /// Who visits the depot.
 struct depot_visitor {
@@ -69,21 +63,23 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
-    /// Both heads on one line: a thread that hands over a full magazine is about to want empty ones.
+    /// Both heads on one line: a thread that hands over a full magazine is about to want empty ones, and a
+    /// guest counts where it has just been.
     struct alignas(no_sharing) shard {
         tagged_stack full, empty;
+        depot_counters guests;
     };
     static constexpr std::uint32_t most_shards = 64;
 
   public:
-    /// Throws out_of_memory, std::bad_alloc. All magazines start empty, in the shards in turn.
-    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots)
+    /// Throws out_of_memory, std::bad_alloc. All magazines start fresh; `populated` bytes of them are backed
+    /// by memory at once.
+    depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots,
+          std::uint64_t populated = UINT64_MAX)
         : capacity_(capacity), shards_n_(shards_for(slots)),
-          magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity),
-          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {
-        for (std::uint32_t i = magazines_.size(); i != 0; --i)
-            shards_[i % shards_n_].empty.push(magazines_, i);
-    }
+          magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity,
+                     populated),
+          shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {}
 
     /// Bytes it takes, without the address space of loose objects.
     static std::uint64_t bytes_for(std::uint64_t objects, std::uint32_t capacity, std::uint32_t slots) {
@@ -126,7 +122,10 @@ class depot {
     /// was an instant during the call at which the depot had none: that takes more guests or deaths than
     /// magazines_needed() provides for.
     std::size_t pop_empty(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
-        std::size_t n = pop(v, &shard::empty, out);
+        if (const std::size_t n = pop(v, &shard::empty, out, v.shard)) return n;
+        // Fresh ones first, so that each shard keeps its own. From here on there are none.
+        std::size_t n = magazines_.take_fresh(out);
+        v.counters.exchanges += n;
         for (std::uint64_t before = 0, now = 1; n == 0 && before != now;) {
             before = changes(&shard::empty);
             n = pop(v, &shard::empty, out);
@@ -180,6 +179,33 @@ class depot {
         return changes(&shard::full) + partial_.changes() + loose_.changes();
     }
 
+    /// The thread of that number.
+    depot_visitor visitor(std::uint32_t number) const noexcept {
+        const std::uint32_t own = number % shards_n_;
+        return {.thread = number, .shard = own, .victim = own, .source = own, .counters = {}};
+    }
+    /// A guest did that. Wait-free.
+    void count_guest(const depot_visitor &v, const depot_counters &did) noexcept {
+        shards_[v.shard].guests.add(did);
+    }
+    /// What guests did. Exact while no thread is in a call.
+    depot_counters guests() const noexcept {
+        depot_counters sum;
+        for (std::uint32_t s = 0; s < shards_n_; ++s) sum += shards_[s].guests;
+        return sum;
+    }
+
+    /// Objects in the depot, without a walk but over the few magazines that are partly filled. Exact while no
+    /// thread is in a call, else an estimate.
+    std::uint64_t held() const noexcept {
+        std::uint64_t full = 0, partial = 0;
+        for (std::uint32_t s = 0; s < shards_n_; ++s) full += shards_[s].full.size(magazines_);
+        return full * capacity_ + walk(partial_, partial) + loose_.count();
+    }
+
+    /// How low the pool has been, for whoever knows what is in caches, too.
+    low_water &lowest() const noexcept { return lowest_; }
+
     /// What is in the depot; walks the stacks. Exact while no thread is in a call, else an estimate: a stack
     /// that changes on the way is walked again, a few times.
     struct census {
@@ -188,29 +214,15 @@ class depot {
     };
     census count() const noexcept {
         census c;
-        auto walk = [&](const tagged_stack &stack, std::uint64_t &magazines) {
-            std::uint64_t objects = 0;
-            for (int tries = 4; tries != 0; --tries) {
-                const std::uint32_t before = stack.changes();
-                objects = magazines = 0;
-                // relaxed: links and counts are looked at, not relied on. A stack that changes may lead
-                // round.
-                for (std::uint32_t i = stack.top(); i != 0 && magazines < magazines_.size(); ++magazines) {
-                    objects += magazines_[i].count;
-                    i = magazines_[i].next.load(std::memory_order_relaxed);
-                }
-                if (stack.changes() == before) break;
-            }
-            c.objects += objects;
-        };
         for (std::uint32_t s = 0; s < shards_n_; ++s) {
             std::uint64_t full = 0, empty = 0;
-            walk(shards_[s].full, full);
-            walk(shards_[s].empty, empty);
+            c.objects += walk(shards_[s].full, full);
+            c.objects += walk(shards_[s].empty, empty);
             c.full += full;
             c.empty += empty;
         }
-        walk(partial_, c.partial);
+        c.objects += walk(partial_, c.partial);
+        c.empty += magazines_.fresh();
         c.loose = loose_.count();
         c.objects += c.loose;
         return c;
@@ -220,6 +232,22 @@ class depot {
     static std::uint32_t shards_for(std::uint32_t slots) noexcept {
         const long cpus = std::max(1l, ::sysconf(_SC_NPROCESSORS_CONF));
         return std::min({slots, static_cast<std::uint32_t>(cpus), most_shards});
+    }
+
+    /// Objects in a stack, by looking at each magazine; and how many those are.
+    std::uint64_t walk(const tagged_stack &stack, std::uint64_t &magazines) const noexcept {
+        std::uint64_t objects = 0;
+        for (int tries = 4; tries != 0; --tries) {
+            const std::uint32_t before = stack.changes();
+            objects = magazines = 0;
+            // relaxed: links and counts are looked at, not relied on. A stack that changes may lead round.
+            for (std::uint32_t i = stack.top(); i != 0 && magazines < magazines_.size(); ++magazines) {
+                objects += magazines_[i].count;
+                i = magazines_[i].next.load(std::memory_order_relaxed);
+            }
+            if (stack.changes() == before) break;
+        }
+        return objects;
     }
 
     /// Put a partly filled magazine away, topped up from one that another thread left.
@@ -284,6 +312,7 @@ class depot {
     std::unique_ptr<shard[]> shards_;
     alignas(no_sharing) tagged_stack partial_;
     loose_objects loose_;
+    alignas(no_sharing) mutable low_water lowest_;
 };
 
 } // namespace turbomem

@@ -6,7 +6,9 @@
 #include "turbomem/exchange/cache.hpp"
 #include "turbomem/exchange/cache_session.hpp"
 #include "turbomem/exchange/depot.hpp"
+#include "turbomem/memory/metadata.hpp"
 #include "turbomem/memory/room.hpp"
+#include "turbomem/system/threads.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 namespace turbomem {
 
@@ -23,6 +26,8 @@ struct exchange_options {
     std::uint32_t magazine = 256;  ///< objects in a magazine, at least 1
     std::uint32_t max_threads = 1; ///< slots: threads that may be entered at once, 1 to 65,536
     bool caching = true;           ///< else nothing stays with a thread between two calls
+    /// Bytes of magazines that are backed by memory at once; the others when they are first used.
+    std::uint64_t populated = UINT64_MAX;
 };
 
 /// Create and destroy with no other thread about. Everything else runs concurrently, without a lock and
@@ -35,15 +40,17 @@ struct exchange_options {
 /// Cache is what a thread works through: `cache`, or a class derived from it.
 template <class Cache = cache> class basic_exchange {
   public:
+    static_assert(std::is_trivially_destructible_v<Cache>);
+
     using cache_type = Cache;
     static constexpr std::uint32_t max_slots = 1u << 16;
 
     /// Throws invalid_options, out_of_memory.
     explicit basic_exchange(const exchange_options &options)
-        : options_(affordable(options)),
-          depot_(static_cast<std::uint32_t>(options_.objects), options_.magazine, options_.max_threads),
-          caches_(std::make_unique<Cache[]>(options_.max_threads)),
-          group_{depot_, caches_.get(), sizeof(Cache)} {}
+        : options_(affordable(options)), depot_(static_cast<std::uint32_t>(options_.objects),
+                                                options_.magazine, options_.max_threads, options_.populated),
+          memory_(options_.max_threads * sizeof(Cache), 0),
+          caches_(reinterpret_cast<Cache *>(memory_.data())), group_{depot_, caches_, sizeof(Cache)} {}
 
     basic_exchange(const basic_exchange &) = delete;
     basic_exchange &operator=(const basic_exchange &) = delete;
@@ -69,25 +76,44 @@ template <class Cache = cache> class basic_exchange {
         return caches_[slot];
     }
 
-    /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
-    [[nodiscard]] Cache &enter() {
+    /// The first slot that is free; null: none is. Lock-free.
+    [[nodiscard]] Cache *try_enter() noexcept {
         for (std::uint32_t slot = 0; slot < options_.max_threads; ++slot) {
-            if (enter_if_free(slot)) return caches_[slot];
+            if (enter_if_free(slot)) return &caches_[slot];
         }
-        throw invalid_slot(EBUSY, "all " + std::to_string(options_.max_threads) + " slots are in use");
+        return nullptr;
+    }
+    /// The first slot that is free; when none is, as a guest. Lock-free but for memory. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] Cache &enter() {
+        Cache *const c = try_enter();
+        return c != nullptr ? *c : enter_as_guest();
+    }
+    /// Without a slot: the cache keeps nothing between two calls, so each goes by the depot. It is the
+    /// thread's own until it leaves, as any other. Throws std::bad_alloc.
+    [[nodiscard]] Cache &enter_as_guest() {
+        auto c = std::make_unique<Cache>();
+        attach(*c);
+        return *c.release();
     }
 
     /// The slot that a cache of this exchange is in, and the cache in a slot.
-    std::uint32_t slot_of(const Cache &c) const noexcept {
-        return static_cast<std::uint32_t>(&c - caches_.get());
-    }
+    std::uint32_t slot_of(const Cache &c) const noexcept { return static_cast<std::uint32_t>(&c - caches_); }
     Cache &in_slot(std::uint32_t slot) const noexcept { return caches_[slot]; }
+    /// Whether a cache is that of a guest, who entered without a slot.
+    bool is_guest(const Cache &c) const noexcept {
+        const auto first = reinterpret_cast<std::uintptr_t>(caches_);
+        return reinterpret_cast<std::uintptr_t>(&c) - first >= options_.max_threads * sizeof(Cache);
+    }
 
     /// Give a slot up; what was cached goes to the depot. Lock-free. By the thread that entered, or, once
     /// that thread is gone, by one that knows so; what it had in the middle of a call is then lost.
-    void leave(Cache &c) noexcept { static_cast<cache &>(c).leave(); }
+    void leave(Cache &c) noexcept {
+        static_cast<cache &>(c).leave();
+        if (is_guest(c)) delete &c;
+    }
 
-    /// For threads without a slot, any number of them: as the cache's, with nothing kept. Lock-free.
+    /// For threads that have not entered, any number of them: as the cache's, with nothing kept. Lock-free.
     [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         cache guest;
         attach(guest);
@@ -104,17 +130,19 @@ template <class Cache = cache> class basic_exchange {
         guest.put_bulk(objects, n);
     }
 
-    /// Objects in it, those in caches included; walks the depot. Exact while no thread is in a call, else an
-    /// estimate, at any time.
-    std::uint64_t available() const noexcept {
-        return std::min(depot_.count().objects + cached(), options_.objects);
-    }
+    /// Objects in it, those in caches included. Exact while no thread is in a call, else an estimate. Reads a
+    /// line of each shard and each slot that was ever entered; wait-free.
+    std::uint64_t available() const noexcept { return std::min(group_.available(), options_.objects); }
 
     /// Of these, those in caches.
-    std::uint64_t cached() const noexcept {
-        std::uint64_t n = 0;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) n += at(s).objects();
-        return n;
+    std::uint64_t cached() const noexcept { return group_.cached(); }
+
+    /// The fewest that were seen available, see low_water; looks itself. Wait-free.
+    std::uint64_t least_available() const noexcept { return depot_.lowest().note(available()); }
+
+    /// No slot from here on was ever entered.
+    std::uint32_t reached() const noexcept {
+        return group_.reached.load(std::memory_order_acquire); // acquire: the caches below it are in use
     }
 
     const exchange_options &options() const noexcept { return options_; }
@@ -131,13 +159,23 @@ template <class Cache = cache> class basic_exchange {
     depot::census census() const noexcept { return depot_.count(); }
     /// Since it was made, of all threads. Exact while no thread is in a call.
     depot_counters counters() const noexcept {
-        depot_counters sum;
-        for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
-            sum.exchanges += at(s).counters().exchanges;
-            sum.steals += at(s).counters().steals;
-            sum.reclaims += at(s).counters().reclaims;
-        }
+        depot_counters sum = depot_.guests();
+        for (std::uint32_t s = 0; s < reached(); ++s) sum += at(s).counters();
         return sum;
+    }
+
+    /// metering::calls, of a thread that has not entered. Wait-free.
+    void count_get(std::uint32_t n) noexcept {
+        depot_counters did;
+        did.gets = 1;
+        did.got = n;
+        depot_.count_guest(depot_.visitor(detail::thread_number()), did);
+    }
+    void count_put(std::uint32_t n) noexcept {
+        depot_counters did;
+        did.puts = 1;
+        did.put = n;
+        depot_.count_guest(depot_.visitor(detail::thread_number()), did);
     }
 
   private:
@@ -183,15 +221,12 @@ template <class Cache = cache> class basic_exchange {
         return true;
     }
 
-    void attach(cache &guest) noexcept {
-        // Any number that differs from thread to thread spreads guests over the shards; their stacks do.
-        guest.attach(group_, static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&guest) >> 20),
-                     false);
-    }
+    void attach(cache &guest) noexcept { guest.attach_guest(group_, detail::thread_number()); }
 
     exchange_options options_;
     depot depot_;
-    std::unique_ptr<Cache[]> caches_;
+    metadata memory_; ///< of the caches: a cache that nobody entered is all zeros, and takes none
+    Cache *caches_;
     cache_group group_;
 };
 

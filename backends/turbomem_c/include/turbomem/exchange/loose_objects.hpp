@@ -22,14 +22,13 @@ namespace turbomem {
 class loose_objects {
     struct cell {
         void *object = nullptr; ///< of the call that popped the cell
-        std::atomic<std::uint32_t> next{0};
+        std::atomic<std::uint32_t> next{0}, depth{0};
     };
 
     /// Cells by indices from 1.
     class cell_array {
       public:
-        explicit cell_array(std::uint32_t cells)
-            : memory_(std::size_t{cells} * sizeof(cell), metadata::when::touched) {}
+        explicit cell_array(std::uint32_t cells) : memory_(std::size_t{cells} * sizeof(cell), 0) {}
         cell &operator[](std::uint32_t index) const noexcept {
             return reinterpret_cast<cell *>(memory_.data())[index - 1];
         }
@@ -62,15 +61,8 @@ class loose_objects {
     /// Changes so far, modulo 2^32; see tagged_stack.
     std::uint32_t changes() const noexcept { return used_.changes(); }
 
-    /// Walks the cells. Exact while no thread is in a call, else an estimate.
-    std::uint64_t count() const noexcept {
-        std::uint64_t n = 0;
-        // relaxed: nothing is read through the links. They may lead round while others change them.
-        for (std::uint32_t i = used_.top(); i != 0 && n < objects_;
-             i = cells_[i].next.load(std::memory_order_relaxed))
-            ++n;
-        return n;
-    }
+    /// Exact while no thread is in a call, else an estimate. Wait-free.
+    std::uint64_t count() const noexcept { return used_.size(cells_); }
 
   private:
     /// Ends: see the class. A round that finds none means that another thread made progress meanwhile.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <span>
 
 namespace turbomem {
 
@@ -46,6 +47,8 @@ template <class T> class relaxed {
     }
     relaxed &operator+=(T more) noexcept { return *this = static_cast<T>(*this + more); }
     relaxed &operator-=(T less) noexcept { return *this = static_cast<T>(*this - less); }
+    /// Where several write it.
+    void add(T more) noexcept { value_.fetch_add(more, std::memory_order_relaxed); }
     operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
 
   private:
@@ -58,7 +61,8 @@ struct alignas(cache_line) magazine {
     /// The magazine below in a stack (an index; 0: none). Atomic because a thread that lost the race for the
     /// head may still read it while the winner, who now owns the magazine, writes it.
     std::atomic<std::uint32_t> next{0};
-    std::uint32_t index = 0;      ///< this magazine's own, from 1
+    std::atomic<std::uint32_t> depth{0}; ///< magazines in the stack from this one down, while it is in one
+    std::uint32_t index = 0;             ///< this magazine's own, from 1
     relaxed<std::uint32_t> count; ///< objects in slots()[0 .. count); stale while a cache has it loaded
     std::uint32_t user = 0;       ///< the thread that had it last
 
@@ -87,14 +91,33 @@ inline void expect_writes(magazine &m, std::uint32_t capacity) noexcept {
     }
 }
 
-/// Every magazine of a pool, in memory of their own; indices from 1 to size().
+/// Every magazine of a pool, in memory of their own; indices from 1 to size(). A fresh one, which was never
+/// used, takes no memory unless that is populated: bytes from the first magazine on.
 class magazine_array {
   public:
     /// Throws out_of_memory.
-    magazine_array(std::uint32_t magazines, std::uint32_t capacity)
-        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, metadata::when::now) {
-        for (std::uint32_t i = 1; i <= magazines; ++i) (new (&(*this)[i]) magazine)->index = i;
+    magazine_array(std::uint32_t magazines, std::uint32_t capacity, std::uint64_t populated)
+        : size_(magazines), stride_(stride(capacity)), memory_(stride_ * magazines, populated) {}
+
+    /// The indices of fresh magazines, as many as `out` has room for or there are; how many. They are the
+    /// caller's, and empty. When it is 0 once, it is 0 for good. Lock-free.
+    std::size_t take_fresh(std::span<std::uint32_t> out) noexcept {
+        // relaxed: a magazine becomes another thread's business when it is pushed.
+        std::uint32_t first = fresh_.load(std::memory_order_relaxed), n;
+        do {
+            n = static_cast<std::uint32_t>(std::min<std::size_t>(out.size(), size_ - first));
+            if (n == 0) return 0;
+        } while (!fresh_.compare_exchange_weak(first, first + n, std::memory_order_relaxed));
+        for (std::uint32_t i = 0; i < n; ++i) {
+            out[i] = first + i + 1;
+            (new (&(*this)[out[i]]) magazine)->index = out[i];
+        }
+        return n;
     }
+    /// How many there are.
+    std::uint32_t fresh() const noexcept {
+        return size_ - fresh_.load(std::memory_order_relaxed);
+    } // relaxed: as above
 
     magazine &operator[](std::uint32_t index) const noexcept {
         return *reinterpret_cast<magazine *>(memory_.data() + stride_ * (index - 1));
@@ -111,6 +134,7 @@ class magazine_array {
     std::uint32_t size_;
     std::size_t stride_;
     metadata memory_;
+    alignas(no_sharing) std::atomic<std::uint32_t> fresh_{0}; ///< magazines that are not
 };
 
 /// Move as many objects as fit from one magazine into another.

@@ -84,6 +84,8 @@ class numa_cache : private cache {
         return n;
     }
 
+    using cache::count_get, cache::count_put;
+
     std::uint32_t node() const noexcept { return node_; }
     /// The thread runs on another node from now on and goes on with what this returns. What it has cached
     /// stays where it is and is found there.
@@ -130,6 +132,7 @@ class numa_cache : private cache {
         const std::uint32_t got = here + take_from_others(objects + here, n - here);
         if (got == n) {
             count(fallback_gets_, got - here);
+            found_elsewhere();
             return true;
         }
         detail::for_each_node(
@@ -229,23 +232,39 @@ class numa_exchange {
         if (node >= nodes_)
             throw invalid_slot(EINVAL, "node " + std::to_string(node) + " of a pool made for " +
                                            std::to_string(nodes_) + " nodes");
-        return furnish(exchanges_[0].enter(slot), slot, node);
+        return furnish_slot(exchanges_[0].enter(slot), node);
     }
-    /// The first slot that is free. Lock-free. Throws invalid_slot (EBUSY) when none is.
+    /// The first slot that is free; when none is, as a guest. Lock-free but for memory. Throws
+    /// std::bad_alloc.
     [[nodiscard]] numa_cache &enter() {
-        numa_cache &first = exchanges_[0].enter();
-        return furnish(first, exchanges_[0].slot_of(first), current_node());
+        numa_cache *const first = exchanges_[0].try_enter();
+        return first != nullptr ? furnish_slot(*first, current_node()) : enter_as_guest();
+    }
+    /// Without a slot: nothing stays with the thread between two calls, on no node. Throws std::bad_alloc.
+    [[nodiscard]] numa_cache &enter_as_guest() {
+        auto mine = std::make_unique<numa_cache *[]>(nodes_);
+        std::uint32_t made = 0;
+        try {
+            for (; made < nodes_; ++made) mine[made] = &exchanges_[made].enter_as_guest();
+        } catch (...) {
+            while (made-- != 0) exchanges_[made].leave(*mine[made]);
+            throw;
+        }
+        return furnish(mine.release(), current_node());
     }
 
     /// Give a slot up, through any of the thread's caches; what it cached goes to the depots of its nodes.
     /// Lock-free. By the thread that entered, or, once that thread is gone, by one that knows so.
     void leave(numa_cache &c) noexcept {
+        numa_cache **const mine = c.caches_;
+        const bool guest = exchanges_[0].is_guest(*mine[0]);
         // Node 0 last: whoever has its slot has those of the others.
-        for (std::uint32_t i = nodes_; i-- != 0;) exchanges_[i].leave(*c.caches_[i]);
+        for (std::uint32_t i = nodes_; i-- != 0;) exchanges_[i].leave(*mine[i]);
+        if (guest) delete[] mine;
     }
 
-    /// For threads without a slot. A get takes all from one node: its own, or, preferred, the nearest that
-    /// has as many.
+    /// For threads that have not entered. A get takes all from one node: its own, or, preferred, the nearest
+    /// that has as many.
     [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
         for (std::uint32_t node : orders_[current_node()]) {
             if (exchanges_[node].get_bulk(objects, n)) return true;
@@ -268,6 +287,10 @@ class numa_exchange {
                               });
     }
 
+    /// metering::calls, of a thread that has not entered. Wait-free.
+    void count_get(std::uint32_t n) noexcept { exchanges_[current_node()].count_get(n); }
+    void count_put(std::uint32_t n) noexcept { exchanges_[current_node()].count_put(n); }
+
     /// Objects in it, of all nodes, those in caches included. Exact while no thread is in a call.
     std::uint64_t available() const noexcept {
         std::uint64_t n = 0;
@@ -284,7 +307,7 @@ class numa_exchange {
     numa_counters counters() const noexcept {
         numa_counters sum;
         for (const one &e : exchanges_) {
-            for (std::uint32_t s = 0; s < options_.max_threads; ++s) {
+            for (std::uint32_t s = 0; s < e.reached(); ++s) {
                 sum.fallback_gets += e.in_slot(s).counters().fallback_gets;
                 sum.foreign_puts += e.in_slot(s).counters().foreign_puts;
             }
@@ -296,17 +319,22 @@ class numa_exchange {
     static exchange_options share(exchange_options o, std::uint32_t i, std::uint32_t nodes) noexcept {
         // A node without objects has an exchange all the same: a thread may be there.
         if (o.objects != 0) o.objects = std::max<std::uint64_t>(1, objects_on_node(o.objects, i, nodes));
+        o.populated /= nodes;
         return o;
     }
 
     std::uint32_t current_node() const noexcept { return nodes_ == 1 ? 0 : topology_.current_node(); }
 
     /// Whoever has a slot on node 0 has it on all.
-    numa_cache &furnish(numa_cache &first, std::uint32_t slot, std::uint32_t node) {
+    numa_cache &furnish_slot(numa_cache &first, std::uint32_t node) {
+        const std::uint32_t slot = exchanges_[0].slot_of(first);
         numa_cache **const mine = &caches_[std::size_t{slot} * nodes_];
+        for (std::uint32_t i = 0; i < nodes_; ++i) mine[i] = i == 0 ? &first : &exchanges_[i].enter(slot);
+        return furnish(mine, node);
+    }
+    numa_cache &furnish(numa_cache **mine, std::uint32_t node) noexcept {
         for (std::uint32_t i = 0; i < nodes_; ++i) {
-            numa_cache &c = i == 0 ? first : exchanges_[i].enter(slot);
-            mine[i] = &c;
+            numa_cache &c = *mine[i];
             if (nodes_ > 1) c.look_at_puts();
             c.fall_back_ = falls_back_;
             c.shift_ = static_cast<std::uint8_t>(memory_->shift());

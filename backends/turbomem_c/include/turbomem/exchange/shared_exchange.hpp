@@ -10,7 +10,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <exception>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -96,11 +95,7 @@ template <class Exchange> class shared_exchange : private exchanges_here::member
     /// The calling thread takes a slot; null: all are in use.
     typename Exchange::cache_type *enter() noexcept {
         owners.bury([&](void *c) { exchange.leave(*static_cast<typename Exchange::cache_type *>(c)); });
-        try {
-            return &exchange.enter();
-        } catch (const std::exception &) { // invalid_slot, or no memory for its message
-            return nullptr;
-        }
+        return exchange.try_enter();
     }
     /// The calling thread gives up the slot that owners.remove() named; null: none.
     void leave(void *cache) noexcept {

@@ -12,11 +12,12 @@
 
 namespace turbomem {
 
-/// An array, by indices from 1, of nodes with an atomic link. Nodes are never unmapped while a stack over
-/// them is used: a stale read of a link must stay harmless.
+/// An array, by indices from 1, of nodes with an atomic link and depth. Nodes are never unmapped while a
+/// stack over them is used: a stale read of a link must stay harmless.
 template <class T>
 concept node_array = requires(const T &nodes, std::uint32_t index) {
     { nodes[index].next } -> std::same_as<std::atomic<std::uint32_t> &>;
+    { nodes[index].depth } -> std::same_as<std::atomic<std::uint32_t> &>;
 };
 
 /// Index and tag of the top in one word. The tag changes with every push and pop, so that a head which went
@@ -41,6 +42,8 @@ class tagged_stack {
         do {
             // relaxed: as above.
             nodes[indices.front()].next.store(top(head), std::memory_order_relaxed);
+            std::uint32_t depth = depth_of(nodes, top(head));
+            for (const std::uint32_t i : indices) nodes[i].depth.store(++depth, std::memory_order_relaxed);
             TURBOMEM_POINT(push);
             // release: whoever pops a node sees its link and its contents. relaxed on failure: as the load.
         } while (!head_.compare_exchange_weak(head, changed(head, indices.back()), std::memory_order_release,
@@ -78,6 +81,11 @@ class tagged_stack {
         return 0;
     }
 
+    /// How many nodes there are. Exact while nothing changes, else an estimate. Wait-free.
+    template <node_array Nodes> std::uint32_t size(const Nodes &nodes) const noexcept {
+        return depth_of(nodes, top());
+    }
+
     /// The top's index (0: empty), for walking while nothing changes.
     std::uint32_t top() const noexcept {
         // acquire: the walker goes on to read links and contents.
@@ -92,6 +100,11 @@ class tagged_stack {
 
   private:
     static std::uint32_t top(std::uint64_t head) noexcept { return static_cast<std::uint32_t>(head); }
+    template <node_array Nodes> static std::uint32_t depth_of(const Nodes &nodes, std::uint32_t i) noexcept {
+        // relaxed: written before the push that made it the top. When that was popped meanwhile this is any
+        // depth it ever had, and a push fails.
+        return i == 0 ? 0 : nodes[i].depth.load(std::memory_order_relaxed);
+    }
     static std::uint64_t changed(std::uint64_t head, std::uint32_t index) noexcept {
         return ((head >> 32) + 1) << 32 | index;
     }

@@ -12,6 +12,7 @@
 #include "turbomem/system/topology.hpp"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <bit>
@@ -32,6 +33,9 @@ struct page_options {
     /// unmet_requirement. Else the next best is taken, hugetlb_1g, hugetlb_2m, thp, base, and fallback() says
     /// so.
     bool require = false;
+    /// thp: regions of fewer bytes lie on base pages, which fallback() says. With `require` there is no such
+    /// bound.
+    std::size_t huge_from = worth_a_huge_page;
     /// A child of fork gets a copy of the memory, as of any other. Copying on write splits transparent huge
     /// pages in whichever process writes first (remerge() mends it), and needs as many hugetlb pages again:
     /// the kernel kills a child for whose write there is none. false: the child has nothing at these
@@ -77,6 +81,11 @@ class mapping {
             throw invalid_options("a mapping of " + std::to_string(nodes.size()) + " x " +
                                   std::to_string(bytes) + " bytes");
         regions_ = mode == numa_mode::any_node ? 1 : nodes.size();
+        if (kind_ == page_kind::thp && !options.require && bytes < options.huge_from) {
+            kind_ = page_kind::base;
+            note("thp: " + std::to_string(bytes) + " bytes are less than pages.huge_from, " +
+                 std::to_string(options.huge_from) + ": base");
+        }
         for (reserve(); !attempt(nodes, mode); reserve()) kind_ = next_best(kind_);
     }
 
@@ -96,6 +105,13 @@ class mapping {
     }
     /// log2 of the distance from one region to the next.
     unsigned shift() const noexcept { return shift_; }
+
+    /// How the regions are called in /proc/PID/maps, at most 79 characters. Nothing where the kernel lacks
+    /// that (before 5.17, or built without CONFIG_ANON_VMA_NAME).
+    void name(const char *text) const noexcept {
+        constexpr int set_vma = 0x53564d41, anon_name = 0; // PR_SET_VMA, which older headers lack
+        for (std::uint32_t i = 0; i < regions_; ++i) ::prctl(set_vma, anon_name, region(i), length_, text);
+    }
 
     /// What it lies on, which is what was asked for unless fallback() says otherwise. Of thp, some or all may
     /// be base pages for want of memory: report() tells.

@@ -3,10 +3,11 @@
 #pragma once
 
 #include "turbomem/error.hpp"
+#include "turbomem/memory/page_kind.hpp"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -14,22 +15,21 @@
 
 namespace turbomem {
 
-/// A private anonymous mapping: page aligned, zero, inherited by fork.
+/// A private anonymous mapping: page aligned, zero, inherited by fork. The first `populated` bytes are backed
+/// by memory when it is made; the rest costs address space until it is touched, and lies where that happens.
 class metadata {
   public:
-    enum class when {
-        now,    ///< backed by memory when constructed
-        touched ///< costs address space until used
-    };
-
     /// Throws out_of_memory.
-    metadata(std::size_t bytes, when backed) : bytes_(bytes) {
+    metadata(std::size_t bytes, std::size_t populated) : bytes_(bytes) {
+        const bool on_demand = populated < bytes;
         // MAP_NORESERVE: a limit on commitment is not used up by what may never be touched.
-        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (backed == when::touched ? MAP_NORESERVE : 0);
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (on_demand ? MAP_NORESERVE : 0);
         void *start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
         if (start == MAP_FAILED) refuse(errno);
         start_ = static_cast<std::byte *>(start);
-        if (backed == when::now) populate();
+        // One touch is not to bring 2 MB. A kernel without transparent huge pages refuses, and brings none.
+        if (on_demand || bytes < worth_a_huge_page) ::madvise(start_, bytes, MADV_NOHUGEPAGE);
+        if (populated != 0) populate(std::min(populated, bytes));
     }
     ~metadata() { ::munmap(start_, bytes_); }
     metadata(const metadata &) = delete;
@@ -44,14 +44,13 @@ class metadata {
         throw out_of_memory(std::to_string(bytes_) + " bytes of metadata: " + std::strerror(code));
     }
 
-    void populate() {
-        if (::madvise(start_, bytes_, populate_write) == 0) return;
+    void populate(std::size_t bytes) {
+        if (::madvise(start_, bytes, populate_write) == 0) return;
         if (const int code = errno; code != EINVAL) { // EINVAL: an older kernel
             ::munmap(start_, bytes_);
             refuse(code);
         }
-        const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-        for (std::size_t at = 0; at < bytes_; at += page)
+        for (std::size_t at = 0; at < bytes; at += detail::base_page())
             static_cast<volatile std::byte *>(start_)[at] = std::byte{0};
     }
 

@@ -31,6 +31,8 @@ constexpr const char *name_of(page_kind kind) noexcept {
 }
 
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+/// Fewer bytes than these lie on base pages unless huge ones are insisted on: most of one would stay unused.
+inline constexpr std::size_t worth_a_huge_page = huge_page / 2;
 inline constexpr std::size_t gigantic_page = std::size_t{1} << 30;
 
 constexpr bool is_hugetlb(page_kind kind) noexcept {

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,14 @@ namespace detail {
 #else
     return reinterpret_cast<std::uintptr_t>(&errno);
 #endif
+}
+
+/// A number of the calling thread for as long as it lives. Threads that ask for theirs one after the other
+/// have consecutive ones, so that a remainder spreads them evenly; each shared object counts by itself.
+inline std::uint32_t thread_number() noexcept {
+    static constinit std::atomic<std::uint32_t> next{0};
+    thread_local const std::uint32_t mine = next.fetch_add(1, std::memory_order_relaxed); // relaxed: a number
+    return mine;
 }
 
 /// CPUs of this machine that the process may use, at least 1.

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -115,10 +116,12 @@ class topology {
         std::vector<std::uint32_t> order(size());
         std::iota(order.begin(), order.end(), 0u);
         const std::vector<int> &d = nodes_[node].distances;
-        std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-            if (a == node || b == node) return a == node && b != node;
-            return d.size() == size() && d[a] < d[b];
-        });
+        // Not std::stable_sort: clang 19 warns of what that does in libstdc++ 12.
+        const auto key = [&](std::uint32_t n) {
+            return std::tuple(n != node, d.size() == size() ? d[n] : 0, n);
+        };
+        std::sort(order.begin(), order.end(),
+                  [&](std::uint32_t a, std::uint32_t b) { return key(a) < key(b); });
         return order;
     }
 
