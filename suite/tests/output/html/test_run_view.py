@@ -139,8 +139,8 @@ def test_the_command_to_repeat_leaves_out_where_it_went(simulate: Simulate) -> N
 
 
 def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> None:
-    for marked, told in ((15, []), (17, ["Most samples were disturbed: 714 of 1344 samples (steal)"])):
-        view = View.of(simulate(disturbed={index: ["steal"] for index in range(marked)}))
+    for marked, told in ((8, []), (9, ["Most samples were disturbed: 378 of 672 samples (steal)"])):
+        view = View.of(simulate(per_block=1, disturbed={index: ["steal"] for index in range(marked)}))
         alerts = overview_page.overview(view, _link)["alerts"]
         assert [alert.partition(";")[0] for alert in alerts] == told
 
