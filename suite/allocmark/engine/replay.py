@@ -43,9 +43,11 @@ class Replay(Engine):
         ranges = [_ranges(found) or _blocks(events, pool) for pool, found in enumerate(regions)]
         wanted = [(_kinds(each) or ["base"])[0] for each in ranges]
         error = ffi.new("allocmark_error *")
+        names = [ffi.new("char[]", pool.name.encode()) for pool in program.pools]
         mirror = lib.am_replay_new(
             ffi.cast("am_event *", ffi.from_buffer(events)),
             len(events) // EVENT.size,
+            names,
             [pool.object_size for pool in program.pools],
             [_KINDS[kind] for kind in wanted],
             len(program.pools),

@@ -212,12 +212,13 @@ typedef enum am_pages { AM_BASE, AM_THP, AM_HUGETLB } am_pages;
 typedef struct am_replay am_replay;
 
 /**
- * Lays the objects in `events` out again in memory of its own, the mirror: see Mirror. `object_sizes` and
- * `pages` have an entry per pool. NULL on failure. Else `error` says why the mirror lies on other pages than
+ * Lays the objects in `events` out again in memory of its own, the mirror: see Mirror. `names`,
+ * `object_sizes` and `pages` have an entry per pool. NULL on failure. Else `error` says why the mirror lies on other pages than
  * those asked for, or is empty.
  */
-am_replay *am_replay_new(const am_event *events, uint64_t n, const uint64_t *object_sizes,
-                         const am_pages *pages, uint32_t n_pools, uint32_t n_actors, allocmark_error *error);
+am_replay *am_replay_new(const am_event *events, uint64_t n, const char *const *names,
+                         const uint64_t *object_sizes, const am_pages *pages, uint32_t n_pools,
+                         uint32_t n_actors, allocmark_error *error);
 
 /** Distinct objects in the mirror. */
 uint64_t am_replay_objects(const am_replay *replay);

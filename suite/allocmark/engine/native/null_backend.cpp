@@ -19,6 +19,7 @@
 #include <new>
 
 #include "arena.hpp"
+#include "copy.hpp"
 #include "engine.h"
 
 using allocmark::Arena;
@@ -68,33 +69,6 @@ int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_e
 
 void thread_leave(void *, void *) {} // the arena keeps the memory
 
-/** kN pointers: of a length that is known, the compiler makes a few vector instructions. */
-template <uint32_t kN> void copy(void **to, void *const *from) {
-    std::memcpy(to, from, kN * sizeof *to);
-}
-
-/** kN to 2 kN pointers: the first kN and the last, which may overlap. */
-template <uint32_t kN> void copy_ends(void **to, void *const *from, uint32_t n) {
-    copy<kN>(to, from);
-    copy<kN>(to + n - kN, from + n - kN);
-}
-
-/** In this order: at bulk 1 a branch costs a third of a nanosecond. A call of memcpy pays from 17 on. */
-inline void copy(void **to, void *const *from, uint32_t n) {
-    if (n == 1) [[likely]]
-        *to = *from;
-    else if (n == 8) [[likely]]
-        copy<8>(to, from);
-    else if (n > 16)
-        std::memcpy(to, from, n * sizeof *to);
-    else if (n > 8)
-        copy_ends<8>(to, from, n);
-    else if (n >= 4)
-        copy_ends<4>(to, from, n);
-    else
-        copy_ends<2>(to, from, n);
-}
-
 int get_bulk(void *, void *local, void **objects, uint32_t n) {
     Local &mine = *static_cast<Local *>(local);
     uint32_t cursor = mine.cursor;
@@ -103,7 +77,7 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
         cursor = 0;
     }
     mine.cursor = cursor + n;
-    copy(objects, mine.objects + cursor, n);
+    allocmark::copy(objects, mine.objects + cursor, n);
     return 0;
 }
 

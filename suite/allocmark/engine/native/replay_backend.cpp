@@ -8,13 +8,19 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <allocmark/say.h>
 
+#include "arena.hpp"
+#include "copy.hpp"
 #include "mirror.hpp"
 
+using allocmark::Arena;
 using allocmark::Mirror;
 using allocmark::Original;
 
@@ -62,11 +68,12 @@ size_t enough(const List &list) {
 struct am_replay {
     Mirror mirror;
     uint32_t n_actors;
-    std::vector<List> lists; // by pool and actor
+    std::vector<std::string> names; // of the pools
+    std::vector<List> lists;        // by pool and actor
 
-    am_replay(const am_event *events, uint64_t n, const uint64_t *object_sizes, const am_pages *pages,
-              uint32_t n_pools, uint32_t actors)
-        : mirror(originals(events, n, object_sizes, pages)), n_actors(actors),
+    am_replay(const am_event *events, uint64_t n, const char *const *pools, const uint64_t *object_sizes,
+              const am_pages *pages, uint32_t n_pools, uint32_t actors)
+        : mirror(originals(events, n, object_sizes, pages)), n_actors(actors), names(pools, pools + n_pools),
           lists(size_t(n_pools) * actors) {
         for (uint64_t i = 0; i < n; ++i)
             list(events[i].pool, events[i].actor).push_back(mirror.at(events[i].object));
@@ -78,35 +85,43 @@ struct am_replay {
 namespace {
 
 am_replay *chosen; // what the table replays
-uint32_t created;  // pools so far: an engine creates them in their order
 
-/** An actor's list of a pool, and where it is there. In a line of its own: `next` is written in every get. */
-struct alignas(128) Place {
+/** An actor's list of a pool, and where it is there. It lies in the actor's arena, as the floor's does. */
+struct Place {
     uint32_t next, length;
-    List objects;
+    void **objects;
 };
 
 int init(const allocmark_init *, allocmark_error *) {
-    created = 0;
     return 0;
 }
 
-int pool_create(const allocmark_pool_spec *, void **pool, allocmark_error *) {
-    *pool = &chosen->list(created++, 0);
+/** By its name: an engine creates the pools in a drawn order. */
+int pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *) {
+    const auto &names = chosen->names;
+    const auto found = std::find(names.begin(), names.end(), std::string_view(spec->name));
+    if (found == names.end()) return -ENOENT;
+    *pool = &chosen->list(uint32_t(found - names.begin()), 0);
     return 0;
 }
 
 void pool_destroy(void *) {}
 
-int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *) {
+int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) try {
     const List &list = static_cast<const List *>(pool)[thread->slot];
-    *local = new Place{0, uint32_t(list.size()), list};
+    Arena &arena = *Arena::mine;
+    Place *const mine = arena.make<Place>("replay", 0);
+    mine->length = uint32_t(list.size());
+    mine->objects = arena.array<void *>("replay's pointers", list.size()).data();
+    std::copy(list.begin(), list.end(), mine->objects);
+    *local = mine;
     return 0;
+} catch (const std::bad_alloc &) {
+    allocmark_say(error, "no memory for the addresses that are handed out again");
+    return -ENOMEM;
 }
 
-void thread_leave(void *, void *local) {
-    delete static_cast<Place *>(local);
-}
+void thread_leave(void *, void *) {} // the arena keeps the memory
 
 /** A get over the end of the list. */
 [[gnu::noinline]] int split(Place &mine, void **objects, uint32_t n) {
@@ -124,16 +139,13 @@ void thread_leave(void *, void *local) {
 // As the floor does it: the two are compared.
 int get_bulk(void *, void *local, void **objects, uint32_t n) {
     Place &mine = *static_cast<Place *>(local);
-    if (mine.next + n > mine.length) {
+    if (mine.next + n > mine.length) [[unlikely]] {
         if (mine.next < mine.length || n > mine.length) return split(mine, objects, n);
         mine.next = 0;
     }
-    void *const *next = mine.objects.data() + mine.next;
+    void *const *next = mine.objects + mine.next;
     mine.next += n;
-    if (n == 1)
-        *objects = *next;
-    else
-        std::memcpy(objects, next, n * sizeof *objects);
+    allocmark::copy(objects, next, n);
     return 0;
 }
 
@@ -165,10 +177,10 @@ const allocmark_backend kTable = {
 
 extern "C" {
 
-am_replay *am_replay_new(const am_event *events, uint64_t n, const uint64_t *object_sizes,
-                         const am_pages *pages, uint32_t n_pools, uint32_t n_actors,
-                         allocmark_error *error) try {
-    auto replay = std::make_unique<am_replay>(events, n, object_sizes, pages, n_pools, n_actors);
+am_replay *am_replay_new(const am_event *events, uint64_t n, const char *const *names,
+                         const uint64_t *object_sizes, const am_pages *pages, uint32_t n_pools,
+                         uint32_t n_actors, allocmark_error *error) try {
+    auto replay = std::make_unique<am_replay>(events, n, names, object_sizes, pages, n_pools, n_actors);
     allocmark_say(error, "%s", replay->mirror.note().c_str());
     return replay.release();
 } catch (const std::exception &problem) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arena.hpp"
 #include "check.hpp"
 #include "engine.h"
 
@@ -28,17 +29,22 @@ class Toy {
   public:
     Toy(const std::vector<am_event> &events, std::vector<uint64_t> sizes = {256}, am_pages pages = AM_BASE) {
         const std::vector<am_pages> kinds(sizes.size(), pages);
+        const std::vector<const char *> names{"first", "second", "third"};
         allocmark_error error{};
-        replay = am_replay_new(events.data(), events.size(), sizes.data(), kinds.data(),
+        replay = am_replay_new(events.data(), events.size(), names.data(), sizes.data(), kinds.data(),
                                uint32_t(sizes.size()), 2, &error);
         message = error.message;
         if (!replay) return;
         table = static_cast<const allocmark_backend *>(am_replay_table(replay));
         CHECK(am_table_problem(table) == nullptr && table->init(nullptr, &error) == 0);
-        for (size_t p = 0; p < sizes.size(); ++p) {
-            void *pool;
-            CHECK(table->pool_create(nullptr, &pool, &error) == 0);
-            pools.push_back(pool);
+        allocmark::Arena::mine = &arena;
+        pools.resize(sizes.size());
+        // An engine creates them in a drawn order.
+        for (size_t p = sizes.size(); p-- > 0;) {
+            allocmark_pool_spec spec{};
+            spec.name = names[p];
+            CHECK(table->pool_create(&spec, &pools[p], &error) == 0);
+            void *const pool = pools[p];
             for (uint32_t actor = 0; actor < 2; ++actor) {
                 const allocmark_thread who = {sizeof who, actor, -1, -1};
                 CHECK(table->thread_enter(pool, &who, &locals[{p, actor}], &error) == 0);
@@ -78,6 +84,7 @@ class Toy {
 
   private:
     const allocmark_backend *table = nullptr;
+    allocmark::Arena arena{allocmark::Arena::Half::kActor, allocmark::Draws(0, 0)};
     std::vector<void *> pools;
     std::map<std::pair<size_t, uint32_t>, void *> locals;
 };

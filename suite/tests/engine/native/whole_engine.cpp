@@ -348,7 +348,8 @@ void gets_are_recorded_and_replayed() {
     const uint64_t size = 64;
     const am_pages base = AM_BASE;
     allocmark_error error{};
-    am_replay *replay = am_replay_new(all.data(), all.size(), &size, &base, 1, 3, &error);
+    am_replay *replay =
+        am_replay_new(all.data(), all.size(), &plan.pools[0].name, &size, &base, 1, 3, &error);
     Plan again = plan;
     again.table = am_replay_table(replay);
     am_engine *second = again.start();
