@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from allocmark.engine._engine import ffi, lib
-from allocmark.engine.session import EVENT, MOST_REGIONS, Engine
+from allocmark.engine.session import EVENT, Engine
 from allocmark.errors import RefusedError
 from allocmark.system.mappings import Range, backing
 from allocmark.workload.tape.instructions import LAYOUT, Op
@@ -66,7 +66,7 @@ class Replay(Engine):
         undo.detach()
         self._undo = weakref.finalize(self, _give_back, self._engine, mirror)
         self.distinct = int(lib.am_replay_objects(mirror))
-        found = _kinds(_ranges(self.regions(0, MOST_REGIONS)))
+        found = _kinds(_ranges(self.regions(0)))
         self.pages = ", ".join(found) or "unknown"
         self.note = ""
         asked = {kind for kind, each in zip(wanted, ranges, strict=True) if each}

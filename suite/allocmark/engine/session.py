@@ -200,7 +200,7 @@ class Engine:
         recorded = ffi.new("uint64_t *")
         self._check(lib.am_engine_record(self._engine, units, room, gets, recorded, self._trouble))
         events = ffi.buffer(room, recorded[0] * EVENT.size)
-        regions = [self.regions(pool, MOST_REGIONS) for pool in range(len(self._program.pools))]
+        regions = [self.regions(pool) for pool in range(len(self._program.pools))]
         options = {
             "stall_seconds": self._stall_seconds,
             "limit_seconds": self._limit_seconds,
@@ -239,7 +239,7 @@ class Engine:
         lines = ffi.unpack(text, n).decode(errors="replace").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
-    def regions(self, pool: int, most: int) -> list[tuple[int, int]]:
+    def regions(self, pool: int, most: int = MOST_REGIONS) -> list[tuple[int, int]]:
         """(address, bytes) of the pool's object memory, ``most`` of them; empty when the backend does not know."""
         most = min(self.region_count(pool), most)
         regions = ffi.new("allocmark_region[]", max(most, 1))

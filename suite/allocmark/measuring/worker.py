@@ -117,7 +117,7 @@ def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> 
             name=pool.name,
             object_size=pool.object_size,
             objects_asked=pool.objects,
-            regions=engine.regions(i, MOST_REGIONS),
+            regions=engine.regions(i),
             complete=engine.region_count(i) <= MOST_REGIONS,
             objects=engine.objects(i),
         )

@@ -31,9 +31,10 @@ class Asv:
     def __init__(self, folder: Path, history: SimpleNamespace) -> None:
         self.folder = folder
         self.history = history
-        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "suite/allocmark", "suite/asv_environment"):
+        needed = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "suite/allocmark", "suite/asv_environment")
+        for name in (*needed, "docs/examples/allocmark-freelist/src"):
             link = folder / name
-            link.parent.mkdir(exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(ROOT / name)
         for file in (ROOT / "suite" / "benchmarks").glob("*.py"):
             self._copy(file.relative_to(ROOT), r"(?s)BACKENDS = \{.*?\n\}", BACKENDS)

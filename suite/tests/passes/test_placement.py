@@ -11,7 +11,7 @@ import pytest
 from allocmark.passes.placement import Placement, PlacementPass
 from allocmark.results.records import RecordError, typed
 
-RUN = ["run", "--blocks", "4", "--sample-ms", "2", "--no-latency", "--no-reuse", "-o", "here"]
+RUN = ["run", "--rounds", "1", "--blocks", "4", "--sample-ms", "2", "--no-latency", "--no-reuse", "-o", "here"]
 HELD = """\
 format: 1
 name: held
@@ -50,7 +50,7 @@ def test_the_floor_has_no_record():
 
 def test_rounds_are_put_together():
     first, second = Placement([1.0, 2.0], "thp", 7, ""), Placement([3.0], "base", 9, "other pages")
-    assert PlacementPass().combine({4: second, 0: first}) == Placement([3.0, 1.0, 2.0], "thp", 7, "")
+    assert PlacementPass().combine({4: second, 0: first}) == Placement([3.0, 1.0, 2.0], "thp", 7, "", {4: 3.0, 0: 1.5})
 
 
 def test_absurd_figures_are_refused():
