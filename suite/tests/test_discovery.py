@@ -177,7 +177,20 @@ def test_metadata_that_an_interrupted_installation_left_counts_once(allocmark_co
 
 def test_a_broken_plugin_is_told_where_it_was_asked_for(allocmark_command, tmp_path):
     folder = make_plugin(tmp_path, "odd", "import nothing_of_that_name")
-    tiny = ["burst", "--set", "bulk=32", "--set", "keep=128", "--short", "--blocks", "8", "--sample-ms", "1"]
+    tiny = [
+        "burst",
+        "--set",
+        "bulk=32",
+        "--set",
+        "keep=128",
+        "--short",
+        "--rounds",
+        "1",
+        "--blocks",
+        "8",
+        "--sample-ms",
+        "1",
+    ]
     named = allocmark_command("run", *tiny, "-b", "null", "-b", "glibc", plugins=[folder])
     assert named.returncode == 0
     assert "odd" not in named.stderr

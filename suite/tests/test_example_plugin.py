@@ -43,7 +43,7 @@ def test_the_example_is_found_with_its_distribution(installed):
 @pytest.mark.parametrize("variant", ["default", "thp"])
 def test_the_example_measures_and_is_correct(installed, tmp_path, variant):
     cell = ["burst", "--set", "bulk=8", "--set", "keep=128", "--short", "-b", f"freelist:{variant}"]
-    for how in (["--blocks", "2", "--sample-ms", "1"], ["--verify"]):
+    for how in (["--rounds", "2", "--blocks", "2", "--sample-ms", "1"], ["--verify"]):
         done = json.loads(allocmark(installed, "run", *cell, *how, "-o", tmp_path / how[0][2:], "--json", "-"))
         (found,) = [each for each in done["cells"] if each["backend"] == "freelist"]
         assert found["status"] in ("ok", "unavailable"), found["reason"]

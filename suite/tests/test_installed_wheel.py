@@ -71,7 +71,22 @@ def test_a_run_from_the_first_command_to_the_report(installed: Run) -> None:
     workload = installed.site / "allocmark" / "bundled" / "burst.yaml"
     installed("allocmark", "workloads", "check", workload)
     cell = ["--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=2000", "--short"]
-    installed("allocmark", "run", "burst", "-b", "null", *cell, "--blocks", "2", "--sample-ms", "2", "-o", "runs/first")
+    installed(
+        "allocmark",
+        "run",
+        "burst",
+        "-b",
+        "null",
+        *cell,
+        "--rounds",
+        "2",
+        "--blocks",
+        "2",
+        "--sample-ms",
+        "2",
+        "-o",
+        "runs/first",
+    )
     assert "null" in installed("allocmark", "show", "runs/first")
     installed("allocmark", "report", "runs/first", "-o", "report.html")
     assert "<html" in (installed.folder / "report.html").read_text()

@@ -65,7 +65,7 @@ def allocmark_probes():
     assert {"pages", "pools"} <= set(rows(allocmark_command("list", "probes", "--json", plugins=folders)))
     result = allocmark_command(
         *["run", "mine", "--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=999", "--short"],
-        *["-b", "mutant", "--blocks", "2", "--sample-ms", "1", "--json", "-"],
+        *["-b", "mutant", "--rounds", "1", "--blocks", "2", "--sample-ms", "1", "--json", "-"],
         plugins=folders,
     )
     assert result.returncode == 0, result.stderr

@@ -129,16 +129,6 @@ def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
     assert head in text
 
 
-def test_mostly_disturbed_samples_give_no_verdict_and_a_headline(simulate: Simulate) -> None:
-    text = render(simulate(per_block=1, disturbed={number: ["steal"] for number in range(15)}), "glibc", 120)
-    assert "disturbed: 270 of 288 samples (steal)" in text
-    assert rows(text, "turbomem")[0].endswith("cannot tell")
-    told = (
-        "turbomem at burst=1 keep=128 touch=0: no verdict, as 15 of 16 samples were disturbed: use a quieter machine."
-    )
-    assert told in " ".join(text.split())
-
-
 def test_slow_processes_are_counted(simulate: Simulate) -> None:
     text = render(simulate(rounds=40, slow={"turbomem:default": 30}), "glibc", 200)
     slow, n = map(int, re.search(r"(\d+) of (\d+) cost 2x$", rows(text, "turbomem")[0]).groups())

@@ -77,7 +77,7 @@ class cpu_caches {
     }
 
     /// A get of n of the calling thread found too few. Wait-free.
-    void count_failure(std::uint32_t n) noexcept {
+    void count_failure([[maybe_unused]] std::uint32_t n) noexcept {
         TURBOMEM_PROBE(exhausted, &depot_, n);
         cells_[cpu()].counters.failed_gets.add(1);
     }

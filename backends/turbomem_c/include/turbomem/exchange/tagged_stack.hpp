@@ -37,17 +37,17 @@ class tagged_stack {
         // relaxed: published by the release below.
         for (std::size_t i = 1; i < indices.size(); ++i)
             nodes[indices[i]].next.store(indices[i - 1], std::memory_order_relaxed);
-        // relaxed: the value is only compared; nothing is read through it.
-        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        // acquire: the depth of the node on top is read next, and the node may be new.
+        std::uint64_t head = head_.load(std::memory_order_acquire);
         do {
             // relaxed: as above.
             nodes[indices.front()].next.store(top(head), std::memory_order_relaxed);
             std::uint32_t depth = depth_of(nodes, top(head));
             for (const std::uint32_t i : indices) nodes[i].depth.store(++depth, std::memory_order_relaxed);
             TURBOMEM_POINT(push);
-            // release: whoever pops a node sees its link and its contents. relaxed on failure: as the load.
+            // release: whoever pops a node sees its link and its contents. acquire on failure: as the load.
         } while (!head_.compare_exchange_weak(head, changed(head, indices.back()), std::memory_order_release,
-                                              std::memory_order_relaxed));
+                                              std::memory_order_acquire));
     }
 
     /// The index of the node that was on top, or 0 when there was none.

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from allocmark import stats
 from allocmark.output.html.charts import LESS, Chart, ends, extremes, parameter_columns, short
 from allocmark.output.html.page_tables import Column, Datum, Table, number, percent, said, span, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView
-from allocmark.output.text.figures import assignments, significant, value
-from allocmark.output.text.wording import medians_differ, outcome, slow
+from allocmark.output.text.figures import assignments, figure, significant, value
+from allocmark.output.text.wording import medians_differ, outcome, slow, tells
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
@@ -43,14 +45,11 @@ def costs(view: View, workload: WorkloadView) -> Chart:
             Column(UNIT, lambda _, c: number(c.median), True, "median of the processes, for all the workload does"),
             Column("95 % interval", lambda _, cell: span(cell.median), True, "of ns/object"),
             Column("processes", lambda _, cell: processes(cell), True, "one in each round; those that cost much more"),
-            Column("net", lambda _, cell: number(cell.net), True, "ns/object less that of the floor in the same round"),
+            Column("net", _net, True, "ns/object less that of the floor in the same round; own work and placement"),
             Column("net 95 % interval", lambda _, cell: span(cell.net), True, "of net"),
-            Column("own work", lambda _, cell: number(cell.own), True, "net without what the handed-out memory costs"),
-            Column("placement", lambda _, c: number(c.placement), True, "what touching the handed-out memory costs"),
             Column("ratio", _ratio, True, "cost divided by that of the baseline in the same round; below 1 is faster"),
-            Column("99 % interval", lambda _, cell: span(cell.ratio), True, "of the ratio; the verdict rests on it"),
+            Column("99 % interval", _interval, True, "of the ratio; tells: the smallest difference it shows"),
             Column("net ratio", lambda _, cell: number(cell.net_ratio), True, "ratio of what is left above the floor"),
-            Column("tells", _tells, True, "the smallest difference that these rounds could have told"),
             Column("verdict", lambda case, cell: said(cell.verdict, outcome(case.summary, cell))),
         ),
         [(case, cell) for case in workload.cases for cell in case.summary.cells],
@@ -78,9 +77,14 @@ def processes(cell: CellSummary) -> Datum:
     return Datum(str(len(cell.values)), len(cell.values), note=slow(cell)) if cell.values else Datum()
 
 
-def _tells(_: CaseView, cell: CellSummary) -> Datum:
-    found = stats.smallest_seen(cell.ratio)
-    return Datum() if found is None else Datum(percent(found), found)
+def _net(_: CaseView, cell: CellSummary) -> Datum:
+    parts = [f"{name} {figure(part)}" for name, part in (("own work", cell.own), ("placement", cell.placement)) if part]
+    return number(cell.net, ", ".join(parts))
+
+
+def _interval(_: CaseView, cell: CellSummary) -> Datum:
+    told = tells(cell)
+    return replace(span(cell.ratio), note=f"tells {told}" if told else "")
 
 
 def _ratio(case: CaseView, cell: CellSummary) -> Datum:

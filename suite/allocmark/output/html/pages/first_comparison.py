@@ -87,4 +87,4 @@ def _estimate(cell: Mapping[str, Any]) -> Estimate | None:
         return None
     value, low, high = cell["v"]
     covered = low is not None and high is not None
-    return Estimate(value, low if covered else value, high if covered else value, 0, covered)
+    return Estimate(value, low if covered else value, high if covered else value, 2, covered)
