@@ -85,7 +85,9 @@ def _column(page: Any, table: str, column: int) -> list[str]:
 
 
 def test_tables_sort_by_mouse_and_by_keyboard(report: Path, open_page: Callable[..., Any]) -> None:
-    page = open_page(report).page
+    opened = open_page(report)
+    opened.draw()  # what is drawn later would move what is clicked
+    page = opened.page
     table = "#workload-burst .chart + .scroll table"
     heads = page.eval_on_selector_all(f"{table} th", "heads => heads.map(head => head.innerText.trim())")
     column = heads.index("ns/object") + 1
@@ -100,7 +102,9 @@ def test_tables_sort_by_mouse_and_by_keyboard(report: Path, open_page: Callable[
 
 
 def test_what_is_empty_is_sorted_last(report: Path, open_page: Callable[..., Any]) -> None:
-    page = open_page(report).page
+    opened = open_page(report)
+    opened.draw()  # what is drawn later would move what is clicked
+    page = opened.page
     table = "#workload-burst .chart + .scroll table"
     heads = page.eval_on_selector_all(f"{table} th", "heads => heads.map(head => head.innerText.trim())")
     column = heads.index("ratio") + 1

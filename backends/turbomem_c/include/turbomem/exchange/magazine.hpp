@@ -110,7 +110,9 @@ class magazine_array {
         } while (!fresh_.compare_exchange_weak(first, first + n, std::memory_order_relaxed));
         for (std::uint32_t i = 0; i < n; ++i) {
             out[i] = first + i + 1;
-            (new (&(*this)[out[i]]) magazine)->index = out[i];
+            // Untouched memory is zero, and so an empty magazine. Nothing is constructed in it: a thread that
+            // lost a race may come by another magazine's link, and read this one's.
+            (*this)[out[i]].index = out[i];
         }
         return n;
     }

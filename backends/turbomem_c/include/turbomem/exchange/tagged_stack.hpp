@@ -37,7 +37,7 @@ class tagged_stack {
         // relaxed: published by the release below.
         for (std::size_t i = 1; i < indices.size(); ++i)
             nodes[indices[i]].next.store(indices[i - 1], std::memory_order_relaxed);
-        // acquire: the depth of the node on top is read next, and the node may be new.
+        // acquire: the depth of the node on top, which is read next, must be that of its push.
         std::uint64_t head = head_.load(std::memory_order_acquire);
         do {
             // relaxed: as above.
