@@ -150,7 +150,18 @@ def test_a_pool_that_runs_empty_and_variables_that_change_malloc_are_told(allocm
 def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one CPU")
-    arguments = ["run", "burst", "--short", *setting(bulk=8, keep=128, cores=2), "--blocks", "400", "--sample-ms", "5"]
+    arguments = [
+        "run",
+        "burst",
+        "--short",
+        *setting(bulk=8, keep=128, cores=2),
+        "--blocks",
+        "400",
+        "--sample-ms",
+        "5",
+        "--rounds",
+        "1",
+    ]
     arguments += ["--no-latency", "--no-reuse", "--no-placement", "-b", "mutant:none"]
     with started(tmp_path, mutants, *arguments, stdout=subprocess.PIPE, text=True) as run:
         try:
