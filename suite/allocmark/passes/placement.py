@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from allocmark.errors import AllocmarkError
 from allocmark.passes.base import LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
 from allocmark.passes.throughput import sampler, units_for
-from allocmark.stats import LOOKS, median
+from allocmark.stats import median
 
 if TYPE_CHECKING:
     from allocmark.engine.session import Engine
@@ -56,7 +56,7 @@ class PlacementPass(TablePass[Placement]):
     """
 
     name = "placement"
-    most_rounds = LOOKS[0]  # each takes as long as the samples, and nothing ends when this can tell
+    most_rounds = 8  # enough for an interval of 95 %; each takes as long as the samples
     help = "do not measure what the addresses that a backend hands out cost by themselves"
     record = Placement
     title = "the same addresses without the backend"
