@@ -213,8 +213,8 @@ typedef struct am_replay am_replay;
 
 /**
  * Lays the objects in `events` out again in memory of its own, the mirror: see Mirror. `names`,
- * `object_sizes` and `pages` have an entry per pool. NULL on failure. Else `error` says why the mirror lies on other pages than
- * those asked for, or is empty.
+ * `object_sizes` and `pages` have an entry per pool. NULL on failure. Else `error` says why the mirror lies
+ * on other pages than those asked for, or is empty.
  */
 am_replay *am_replay_new(const am_event *events, uint64_t n, const char *const *names,
                          const uint64_t *object_sizes, const am_pages *pages, uint32_t n_pools,
