@@ -45,8 +45,8 @@ def costs(view: View, workload: WorkloadView) -> Chart:
             Column(UNIT, lambda _, c: number(c.median), True, "median of the processes, for all the workload does"),
             Column("95 % interval", lambda _, cell: span(cell.median), True, "of ns/object"),
             Column("processes", lambda _, cell: processes(cell), True, "one in each round; those that cost much more"),
-            Column("net", _net, True, "ns/object less that of the floor in the same round; own work and placement"),
-            Column("net 95 % interval", lambda _, cell: span(cell.net), True, "of net"),
+            Column("net", lambda _, cell: number(cell.net), True, "ns/object less that of the floor in the same round"),
+            Column("net 95 % interval", _parts, True, "of net, and its two parts"),
             Column("ratio", _ratio, True, "cost divided by that of the baseline in the same round; below 1 is faster"),
             Column("99 % interval", _interval, True, "of the ratio; tells: the smallest difference it shows"),
             Column("net ratio", lambda _, cell: number(cell.net_ratio), True, "ratio of what is left above the floor"),
@@ -77,9 +77,9 @@ def processes(cell: CellSummary) -> Datum:
     return Datum(str(len(cell.values)), len(cell.values), note=slow(cell)) if cell.values else Datum()
 
 
-def _net(_: CaseView, cell: CellSummary) -> Datum:
+def _parts(_: CaseView, cell: CellSummary) -> Datum:
     parts = [f"{name} {figure(part)}" for name, part in (("own work", cell.own), ("placement", cell.placement)) if part]
-    return number(cell.net, ", ".join(parts))
+    return replace(span(cell.net), note=", ".join(parts))
 
 
 def _interval(_: CaseView, cell: CellSummary) -> Datum:

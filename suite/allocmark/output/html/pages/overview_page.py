@@ -44,7 +44,8 @@ def facts(view: View) -> list[tuple[str, str]]:
     samples = ""
     if settings.get("blocks") and settings.get("sample_ms"):
         rounds = sorted(case.rounds for case in view.run.cases)
-        taken = f"{rounds[0]} to {rounds[-1]} rounds of fresh processes; in each, " if rounds else ""
+        span = "" if not rounds else f"{rounds[0]}" if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
+        taken = f"{span} rounds of fresh processes; in each, " if span else ""
         samples = f"{taken}{settings['blocks']} samples of {settings['sample_ms']:g} ms of every backend"
     found = [
         ("Machine", machine_facts(header.environment)),
