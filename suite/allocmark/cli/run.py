@@ -15,6 +15,7 @@ from allocmark.cli.arguments import (
     FAILED,
     INTERRUPTED,
     OK,
+    add_cells,
     assignments,
     note,
     positive,
@@ -45,30 +46,7 @@ def add_run(commands: Any) -> None:
     )
     parser.set_defaults(command=_run)
     what = parser.add_argument_group("what to measure")
-    what.add_argument(
-        "workloads",
-        nargs="*",
-        metavar="WORKLOAD",
-        help="name (see `allocmark list workloads`) or YAML file (default: every workload meant for the default "
-        "comparison, in its short form)",
-    )
-    what.add_argument(
-        "-b",
-        "--backend",
-        action="append",
-        default=[],
-        metavar="NAME[:VARIANT]",
-        help="backend to measure (see `allocmark list backends`); VARIANT may have wildcards; may be repeated "
-        "(default: each backend in its default variant)",
-    )
-    what.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE[,VALUE...]",
-        help="values for a parameter of the workload, or for a place in its file such as pools.mbuf.objects; each "
-        "combination is a case; may be repeated (default: all values in the file)",
-    )
+    add_cells(what)
     what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
     what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
     what.add_argument("--seed", type=seed, metavar="N", help="number that all random choices follow from (default 1)")

@@ -25,18 +25,19 @@ class Memory:
 
 def memory_of(cell: MeasuredCell) -> Memory | None:
     """None where nothing is known, as in files of older versions."""
-    start, after, drained = (_resident(cell.probes, phase) for phase in ("start", "after", "drained"))
+    start, after, drained = (resident(cell, phase) for phase in ("start", "after", "drained"))
     live = cell.attestation.get("live_bytes")
     found = Memory(live if isinstance(live, int) else None, _beyond(after, start), _beyond(drained, start))
     return found if (found.resident, found.retained) != (None, None) else None
 
 
-def _beyond(bytes_: int | None, start: int | None) -> int | None:
-    return None if bytes_ is None or start is None else max(0, bytes_ - start)
-
-
-def _resident(probes: Mapping[str, Any], phase: str) -> int | None:
-    found: Any = probes
+def resident(cell: MeasuredCell, phase: str = "after") -> int | None:
+    """Resident bytes of the cell's process, hugetlb pages included: after its samples, or in another phase."""
+    found: Any = cell.probes
     for key in (phase, "memory", "process", "resident"):
         found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, int) else None
+
+
+def _beyond(bytes_: int | None, start: int | None) -> int | None:
+    return None if bytes_ is None or start is None else max(0, bytes_ - start)

@@ -186,7 +186,7 @@ def _cell(
 ) -> CellSummary:
     own, own_blocks = values[cell.label], blocks[cell.label]
     medians = {name: _median(found) for name, found in parts[cell.label].items()}
-    used = [index for index, block in enumerate(cell.blocks) if block in own_blocks]
+    used, disturbed = _marked(cell, own_blocks)
     no_verdict = noisy[cell.label]
     if base is not None and not no_verdict and noisy[base]:
         no_verdict = f"of the baseline {noisy[base]}"
@@ -217,17 +217,22 @@ def _cell(
         verdict=verdict,
         no_ratio=why,
         no_verdict=no_verdict,
-        used=len(used),
-        disturbed=sum(index in cell.disturbed for index in used),
+        used=used,
+        disturbed=disturbed,
         set_aside=sum(block not in distance.kept for block in cell.blocks),
     )
 
 
+def _marked(cell: MeasuredCell, blocks: Collection[int]) -> tuple[int, int]:
+    """How many samples lie in ``blocks``, and how many of those were disturbed."""
+    used = [index for index, block in enumerate(cell.blocks) if block in blocks]
+    return len(used), sum(index in cell.disturbed for index in used)
+
+
 def _noise(cell: MeasuredCell, blocks: Collection[int]) -> str | None:
     """Why nothing can be concluded from the samples in ``blocks``; None when it can."""
-    used = [index for index, block in enumerate(cell.blocks) if block in blocks]
-    disturbed = sum(index in cell.disturbed for index in used)
-    return f"{disturbed} of {len(used)} samples were disturbed" if disturbed > MOST_DISTURBED * len(used) else None
+    used, disturbed = _marked(cell, blocks)
+    return f"{disturbed} of {used} samples were disturbed" if disturbed > MOST_DISTURBED * used else None
 
 
 def _median(values: Mapping[int, float]) -> Estimate | None:

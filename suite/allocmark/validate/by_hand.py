@@ -28,7 +28,7 @@ class ByHand(Pass):
             by_hand = engine.reference_burst(round(program.bulk), KEEP, 0, units)
             if by_hand < 0:
                 raise EngineError("the pool has too few objects for a loop by hand beside the workload")
-            return {"ns": taken.ns_per_object, "wall_ns": taken.elapsed_ns, "by_hand": by_hand}
+            return {"ns": taken.ns_per_object, "wall_ns": taken.wall_ns, "by_hand": by_hand}
 
         return sample
 

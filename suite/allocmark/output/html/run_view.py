@@ -185,13 +185,6 @@ def standing(summary: CaseSummary) -> Standing:
     )
 
 
-def resident(cell: MeasuredCell) -> int | None:
-    """Resident bytes of the cell's process after its samples, hugetlb pages included; None where not known."""
-    process = _at(cell.probes, "after", "memory", "process")
-    found = process.get("resident")
-    return found if isinstance(found, int) else None
-
-
 def pools(cell: MeasuredCell, probe: str) -> Mapping[str, Mapping[str, Any]]:
     """What a probe ("memory" or "pages") found under each pool after the samples."""
     facts = cell.probes if probe == "memory" else cell.attestation

@@ -7,9 +7,9 @@ from typing import Any
 
 from allocmark.output.html.charts import LESS, Chart, parameter_columns, short
 from allocmark.output.html.page_tables import Column, Datum, Table, mib, unbroken
-from allocmark.output.html.run_view import CaseView, View, WorkloadView, pools, resident
+from allocmark.output.html.run_view import CaseView, View, WorkloadView, pools
 from allocmark.output.text.figures import decimals, plain
-from allocmark.results.memory import memory_of
+from allocmark.results.memory import memory_of, resident
 from allocmark.results.summary import CellSummary
 
 _KINDS = (("base", "base pages"), ("thp", "transparent huge pages"), ("hugetlb", "hugetlb pages"))

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from allocmark.output.html.charts import Chart, short
 from allocmark.output.html.page_tables import Column, Table, number, unbroken
-from allocmark.output.html.run_view import View, resident
+from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import counted, plain
+from allocmark.results.memory import resident
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
