@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocmark.output.text.figures import Names, layout, numeric, said_once, significant, varied, wrapped
+from allocmark.output.text.figures import Names, significant
+from allocmark.output.text.pass_table import cell_table
 from allocmark.results.memory import memory_of
+from allocmark.results.records import MeasuredCell
 from allocmark.results.summary import CaseSummary
 
 _HEADS = ("live at most", "resident", "after drain")
@@ -19,21 +21,12 @@ _NOTE = (
 
 def memory_table(cases: Sequence[CaseSummary], names: Names, width: int) -> str:
     """The cells of one workload of which something is known, a row each; empty when there is none. Not the floor."""
-    shown = [
-        [(cell.cell, found) for cell in case.cells if not cell.cell.floor and (found := memory_of(cell.cell))]
-        for case in cases
-    ]
-    if not any(shown):
-        return ""
-    parameters = [case.planned.parameters for case in cases]
-    varying, _ = varied(parameters)
-    rows = [
-        [*said, names[cell.label], *map(_mib, (found.live, found.resident, found.retained))]
-        for case, cells in zip(cases, shown, strict=True)
-        for said, (cell, found) in zip(said_once(case.planned.parameters, varying), cells, strict=False)
-    ]
-    table = layout([*varying, "backend", *_HEADS], rows, {*_HEADS} | numeric(parameters, varying), width)
-    return "\n".join([f"{cases[0].planned.workload}: memory", "", table, "", *wrapped(_NOTE, width)])
+    return cell_table("memory", _HEADS, _texts, _NOTE, cases, names, width)
+
+
+def _texts(cell: MeasuredCell) -> list[str] | None:
+    found = None if cell.floor else memory_of(cell)
+    return None if found is None else [*map(_mib, (found.live, found.resident, found.retained))]
 
 
 def _mib(count: int | None) -> str:
