@@ -3,7 +3,7 @@ ARGS ?=
 BIN := .venv/bin
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness report conform asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats report conform asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -32,6 +32,9 @@ bench-create: setup ## Time how long TurboMem and DPDK take to create a pool on 
 
 bench-harness: setup ## Measure what the harness itself costs
 	PYTHONPATH=suite $(BIN)/python -m proofs.harness
+
+bench-repeats: setup ## Make one comparison 20 times and count contradictions (make bench-repeats ARGS='--times 5 -- burst -b turbomem -b glibc')
+	PYTHONPATH=suite $(BIN)/python -m proofs.repeats $(ARGS)
 
 report: setup ## Write a run as one HTML file (make report RUN=runs/…; default: the newest run)
 	$(BIN)/allocmark report $(RUN)

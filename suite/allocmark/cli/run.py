@@ -51,6 +51,12 @@ def add_run(commands: Any) -> None:
     what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
     what.add_argument("--seed", type=seed, metavar="N", help="number that all random choices follow from (default 1)")
     what.add_argument(
+        "--together",
+        action="store_true",
+        help="take a backend's samples of a round one after another, not in turns with the others: for cases in which "
+        "`allocmark validate` finds that a backend's cost depends on what is measured beside it",
+    )
+    what.add_argument(
         "--verify",
         action="store_true",
         help="measure nothing: check that no object is handed out twice, overlaps another, or is overwritten or lost",
@@ -203,6 +209,7 @@ def _request(options: argparse.Namespace) -> Request:
         seed=1 if options.seed is None else options.seed,
         verify=options.verify,
         pin=not options.no_pin,
+        together=options.together,
         passes=[each.name for each in registry.PASSES if not getattr(options, f"no_{each.name}")],
         rounds=1 if options.verify else options.rounds or (16 if options.quick else Request.rounds),
         blocks=options.blocks or (4 if options.quick else Request.blocks),

@@ -18,7 +18,8 @@ class Request:
     ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
     variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
     last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
-    seconds ends the run before that. ``passes`` names what is measured beside the samples.
+    seconds ends the run before that. ``together``: a process takes its samples of a round one after another, and not in
+    turns with the other backends. ``passes`` names what is measured beside the samples.
     """
 
     workloads: Sequence[str] = ()
@@ -28,6 +29,7 @@ class Request:
     seed: int = 1
     verify: bool = False
     pin: bool = True
+    together: bool = False
     passes: Sequence[str] = ()
     rounds: int = LOOKS[-1]
     blocks: int = 8

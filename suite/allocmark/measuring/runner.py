@@ -107,10 +107,12 @@ def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report:
     ]
     clock = _Clock(cases, request, least_rounds(ratios), writer.seconds)
     with _Interrupt() as interrupt:
-        while open_cases := [case for case in cases if not case.done]:
+        while open_cases := [case for case in cases if not case.done and clock.has_room(case)]:
             for case in open_cases:
-                if interrupt.requested() or clock.is_spent(case):
+                if interrupt.requested():
                     break
+                if not clock.has_room(case):
+                    continue
 
                 def tell(doing: str, case: OpenCase = case) -> None:
                     title = f"{case.plan.record.title}, round {len(case.rounds) + 1}"
@@ -155,11 +157,11 @@ class _Clock:
         """A share."""
         return self._spent / (self._spent + self.left or 1.0)
 
-    def is_spent(self, case: OpenCase) -> bool:
-        """Whether the budget has no room for one more round of ``case``, and no case has too few for a verdict."""
+    def has_room(self, case: OpenCase) -> bool:
+        """Whether the budget has room for one more round of ``case``, or some case has too few for a verdict."""
         if self._budget is None or any(len(each.rounds) < self._least and not each.done for each in self._cases):
-            return False
-        return self._spent + self._seconds(case) > self._budget
+            return True
+        return self._spent + self._seconds(case) <= self._budget
 
     def _seconds(self, case: OpenCase) -> float:
         return case.round_seconds or round_seconds(case.plan, self._request)

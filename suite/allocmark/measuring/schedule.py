@@ -2,8 +2,9 @@
 """Measures one case in one round: a fresh process per cell, their samples interleaved.
 
 A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
-that no cell always follows the same other one. With several actors each timed block begins and ends with the
-core-to-core probe; a block in which the distance moved is marked, and the statistics leave it out.
+that no cell always follows the same other one. Where it is asked for, each cell's samples are taken together instead.
+With several actors each timed block begins and ends with the core-to-core probe; a block in which the distance moved is
+marked, and the statistics leave it out.
 """
 
 from __future__ import annotations
@@ -130,20 +131,28 @@ class CaseRun:
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         distance = self._distance() if each.timed else None
-        for block in range(each.blocks(self.request.blocks)):
+        for stretch in self._stretches(each.blocks(self.request.blocks)):
             cells = self._alive(each.timed)
             self._stopped = self._stopped or self._stopping()
             if self._stopped or self._only_floor_left(cells):
                 break
             # Rounds begin with another cell each.
-            turn = (self._round + block // 2) % len(cells)
+            turn = (self._round + stretch.start // 2) % len(cells)
             order = cells[turn:] + cells[:turn]
-            for cell in reversed(order) if (self._round + block) % 2 else order:
+            for cell in reversed(order) if (self._round + stretch.start) % 2 else order:
                 progress(cell.backend.label)
-                cell.take(each, block)
+                for block in stretch:
+                    if cell.alive:
+                        cell.take(each, block)
             before, distance = distance, self._distance() if each.timed else None
-            blocks.append(Block(before, _moved(before, distance), self._round))
+            blocks += [Block(before, _moved(before, distance), self._round)] * len(stretch)
         return blocks
+
+    def _stretches(self, blocks: int) -> list[range]:
+        """Of blocks in which a cell takes its samples one after another."""
+        if self.request.together:
+            return [range(blocks)]
+        return [range(block, block + 1) for block in range(blocks)]
 
     def _only_floor_left(self, alive: Sequence[RunningCell]) -> bool:
         """Everything that the floor was to be compared with is lost."""
