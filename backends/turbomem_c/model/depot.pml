@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* depot.hpp and the slow calls of cache.hpp: THREADS threads, the last GUESTS of them without a cache, get and put
- * single objects through SHARDS shards of full and empty magazines and the stack of partly filled ones.
+ * single objects through SHARDS shards, each with two sides of full magazines and a stack of empty ones, and the stack
+ * of partly filled ones. Which side is pushed to, and which is looked at first, is any: that is only for speed.
  *
  * Magazines hold M = 2 objects, so those in one stack are alike and a stack is a number; that no magazine gets into
  * two hands is tagged_stack.pml's to show. What one stack does is one step; that of several is several.
@@ -36,7 +37,7 @@
 #endif
 #define NONE 3 /* no magazine */
 
-byte fulls[SHARDS], empties[SHARDS];
+byte fulls[2 * SHARDS], empties[SHARDS];
 byte fresh; /* magazines that were never used */
 byte partial = 0, loose = 0;
 byte out = 0;   /* objects with threads, not counting magazines in hand */
@@ -48,9 +49,10 @@ bool stocked = false;
 byte changed[THREADS];
 bool no_empty[THREADS], no_object[THREADS];
 #define EMPTY_OF(s) (1 << (s))
-#define FULL_OF(s) (4 << (s))
-#define PARTIAL 16
-#define LOOSE 32
+#define FULL_OF(s, side) (4 << (2 * (s) + (side)))
+#define PARTIAL 64
+#define LOOSE 128
+#define FULLS (fulls[0] + fulls[1] + fulls[2] + fulls[3])
 
 inline note(stack) { /* in the step that changed a stack */
     t = 0;
@@ -58,7 +60,7 @@ inline note(stack) { /* in the step that changed a stack */
     :: t < THREADS ->
         changed[t] = changed[t] | stack;
         no_empty[t] = no_empty[t] || empties[0] + empties[1] + fresh == 0;
-        no_object[t] = no_object[t] || fulls[0] + fulls[1] + partial + loose == 0;
+        no_object[t] = no_object[t] || FULLS + partial + loose == 0;
         t++
     :: else -> break
     od;
@@ -67,17 +69,29 @@ inline note(stack) { /* in the step that changed a stack */
 inline begin() {
     d_step {
         no_empty[me] = (empties[0] + empties[1] + fresh == 0);
-        no_object[me] = (fulls[0] + fulls[1] + partial + loose == 0)
+        no_object[me] = (FULLS + partial + loose == 0)
     }
 }
 /* depot::changes(), read one stack after the other: first to remember, then to compare. */
 inline before(stack) { changed[me] = changed[me] & ~(stack) }
 inline now(stack) { moved = moved || (changed[me] & (stack)) }
 
-inline push_full(s) { d_step { fulls[s]++; note(FULL_OF(s)) } }
+inline push_full(s) { if :: push_side(s, 0) :: push_side(s, 1) fi }
+inline push_side(s, side) { d_step { fulls[2 * (s) + side]++; note(FULL_OF(s, side)) } }
 inline push_empty(s, n) { d_step { empties[s] = empties[s] + n; note(EMPTY_OF(s)) } }
 inline pop_full(s) {
-    d_step { if :: fulls[s] > 0 -> fulls[s]--; got = true; source = s; note(FULL_OF(s)) :: else -> got = false fi }
+    if
+    :: pop_side(s, 0); if :: !got -> pop_side(s, 1) :: else fi
+    :: pop_side(s, 1); if :: !got -> pop_side(s, 0) :: else fi
+    fi
+}
+inline pop_side(s, side) {
+    d_step {
+        if
+        :: fulls[2 * (s) + side] > 0 -> fulls[2 * (s) + side]--; got = true; source = s; note(FULL_OF(s, side))
+        :: else -> got = false
+        fi
+    }
 }
 inline pop_empty_of(s) { /* up to SPARES_MOVED */
     d_step {
@@ -195,10 +209,12 @@ inline get() {
 #endif
         do
         :: found == 0 && moved ->
-            before(FULL_OF(0)); before(FULL_OF(1)); before(PARTIAL); before(LOOSE);
+            before(FULL_OF(0, 0)); before(FULL_OF(0, 1)); before(FULL_OF(1, 0)); before(FULL_OF(1, 1));
+            before(PARTIAL); before(LOOSE);
             take_from_depot();
             moved = false;
-            now(FULL_OF(0)); now(FULL_OF(1)); now(PARTIAL); now(LOOSE)
+            now(FULL_OF(0, 0)); now(FULL_OF(0, 1)); now(FULL_OF(1, 0)); now(FULL_OF(1, 1));
+            now(PARTIAL); now(LOOSE)
         :: else -> break
         od;
         skip /* spin cannot break into a d_step */
@@ -295,12 +311,12 @@ stopped:
 
 active proctype census() {
     d_step {
-        fulls[0] = 1; fulls[1] = OBJECTS / M - 1;
+        fulls[0] = 1; fulls[2] = OBJECTS / M - 1;
         fresh = MAGAZINES - OBJECTS / M;
         stocked = true
     }
 end:
     ended == THREADS;
-    assert(fulls[0] + fulls[1] + partial + fresh + empties[0] + empties[1] == MAGAZINES);
-    assert(M * (fulls[0] + fulls[1]) + partial + loose + out == OBJECTS)
+    assert(FULLS + partial + fresh + empties[0] + empties[1] == MAGAZINES);
+    assert(M * FULLS + partial + loose + out == OBJECTS)
 }

@@ -71,8 +71,8 @@ def judged(costs: Costs) -> tuple[list[Figure], list[str]]:
             place = "before" if company[0] == label else "after"
             (other,) = [each for each in company if each != label]
             flagged.append(
-                f"{label} costs {100 * ratio.value - 100:+.1f} % when it is measured {place} {other}: compare them with "
-                "`allocmark run --together`"
+                f"{label} costs {100 * ratio.value - 100:+.1f} % when it is measured {place} {other}: compare them "
+                "with `allocmark run --together`"
             )
     beyond, open_ones = said.count(Holds.NO), said.count(Holds.CANNOT_TELL)
     holds = Holds.NO if beyond else Holds.CANNOT_TELL if open_ones or not said else Holds.YES

@@ -365,6 +365,44 @@ void guests_spread_over_all_shards() {
     for (std::uint32_t n : in_shard) CHECK(n == 4);
 }
 
+/// Distinct objects among the last quarter of many that `from` gets and `to` puts, four at a time.
+std::size_t circulating(stocked &s, cache &from, cache &to) {
+    constexpr std::uint32_t bulk = 4;
+    const std::size_t n = s.all.size();
+    std::vector<void *> late;
+    for (std::size_t got = 0; got < 16 * n; got += bulk) {
+        std::array<void *, bulk> some{};
+        CHECK(from.get_bulk(some.data(), bulk));
+        to.put_bulk(some.data(), bulk);
+        if (got >= 12 * n) late.insert(late.end(), some.begin(), some.end());
+    }
+    std::sort(late.begin(), late.end());
+    return static_cast<std::size_t>(std::unique(late.begin(), late.end()) - late.begin());
+}
+
+void one_way_flow_lets_objects_rest() {
+    constexpr std::uint32_t magazine = 8, n = 100 * magazine;
+    stocked s(n, magazine, 2);
+    cache &a = s.ex.enter(), &b = s.ex.enter();
+    CHECK(circulating(s, a, a) <= 2 * magazine); // what it put is what it gets
+    // All but what lies in the caches: the pool is smaller than one_way_distance.
+    CHECK(circulating(s, a, b) >= n - 8 * magazine);
+    CHECK(circulating(s, b, a) >= n - 8 * magazine);
+    CHECK(circulating(s, a, a) <= 2 * magazine);
+    s.ex.leave(a);
+    s.ex.leave(b);
+    s.check_at_rest();
+
+    constexpr std::uint32_t many = 4 * one_way_distance;
+    stocked large(many, 256, 2);
+    cache &c = large.ex.enter(), &d = large.ex.enter();
+    const std::size_t found = circulating(large, c, d);
+    CHECK(found >= one_way_distance && found <= 2 * one_way_distance);
+    large.ex.leave(c);
+    large.ex.leave(d);
+    large.check_at_rest();
+}
+
 } // namespace
 
 int main() {
@@ -383,4 +421,5 @@ int main() {
     a_dead_thread_strands_nothing();
     threads_without_a_slot_are_served();
     guests_spread_over_all_shards();
+    one_way_flow_lets_objects_rest();
 }

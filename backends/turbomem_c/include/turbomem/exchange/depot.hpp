@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -20,12 +22,21 @@ namespace turbomem {
 
 /// Who visits the depot.
 struct depot_visitor {
-    std::uint32_t thread = 0; ///< slot, or any other number for a thread without one
-    std::uint32_t shard = 0;  ///< its own
-    std::uint32_t victim = 0; ///< the shard it stole from last: with one-way flow the one to try next
-    std::uint32_t source = 0; ///< the shard that its last magazine came from
+    std::uint32_t thread = 0;  ///< slot, or any other number for a thread without one
+    std::uint32_t shard = 0;   ///< its own
+    std::uint32_t victim = 0;  ///< the shard it stole from last: with one-way flow the one to try next
+    std::uint32_t source = 0;  ///< the shard that its last magazine came from
+    std::uint32_t foreign = 0; ///< full magazines in a row that another thread had filled
+    std::uint32_t aged = 0;    ///< magazines taken since it last changed the side that is filled
     depot_counters counters;
 };
+
+/// After so many foreign magazines in a row a thread gets with one-way flow: what it gets, others put.
+inline constexpr std::uint32_t one_way_after = 4;
+
+/// Objects that come between a put and the next get of the same object with one-way flow: as many as there
+/// are lines in a second-level cache of 1 MB, so that the last user's core has let go of them.
+inline constexpr std::uint32_t one_way_distance = 16384;
 
 /// Threads without a slot that may be in a call at once before a put finds no empty magazine and has to put
 /// its objects one by one.
@@ -58,15 +69,24 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 /// run at once. A thread pushes full magazines to its own shard and pops there first, so the compare-and-swap
 /// of an exchange is uncontended as long as what it frees is what it takes; when its own shard is empty it
 /// steals from the others, from the one that had some the last time first, so nothing is stranded in them.
+///
+/// A shard has two stacks of full magazines, its sides: puts fill one of them. A thread that gets what it put
+/// takes the newest first, which its core still caches. With one-way flow the newest lie in the cache of
+/// another core, from where a line costs more than from the cache that cores share: such a thread empties the
+/// side that is not filled, and changes the sides when it has taken enough.
+///
 /// Partly filled magazines are rare (threads that left, uncached ones) and share one stack; loose objects are
 /// rarer still.
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
-    /// Both heads on one line: a thread that hands over a full magazine is about to want empty ones, and a
+    /// All heads on one line: a thread that hands over a full magazine is about to want empty ones, and a
     /// guest counts where it has just been.
     struct alignas(no_sharing) shard {
-        tagged_stack full, empty;
+        std::array<tagged_stack, 2> full;
+        tagged_stack empty;
+        /// The side that is filled. relaxed, all accesses: it only says where to look first.
+        std::atomic<std::uint32_t> filled{0};
         depot_counters guests;
     };
     static constexpr std::uint32_t most_shards = 64;
@@ -77,6 +97,7 @@ class depot {
     depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots,
           std::uint64_t populated = UINT64_MAX)
         : capacity_(capacity), shards_n_(shards_for(slots)),
+          distance_(std::max(one_way_distance / capacity, 1u)),
           magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity,
                      populated),
           shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {}
@@ -110,7 +131,7 @@ class depot {
     /// A full magazine, or else a partly filled one that has at least one object; or null: each stack was
     /// found empty once. A magazine that moved behind one's back shows in changes().
     magazine *pop_filled(depot_visitor &v) noexcept {
-        if (magazine *m = pop(v, &shard::full)) return m;
+        if (magazine *m = pop_full(v)) return m;
         const std::uint32_t i = partial_.pop(magazines_);
         if (i == 0) return nullptr;
         v.counters.exchanges += 1;
@@ -122,14 +143,15 @@ class depot {
     /// was an instant during the call at which the depot had none: that takes more guests or deaths than
     /// magazines_needed() provides for.
     std::size_t pop_empty(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
-        if (const std::size_t n = pop(v, &shard::empty, out, v.shard)) return n;
+        const auto take = [&](shard &s) { return s.empty.pop(magazines_, out); };
+        if (const std::size_t n = visit(v, v.shard, take)) return n;
         // Fresh ones first, so that each shard keeps its own. From here on there are none.
         std::size_t n = magazines_.take_fresh(out);
         v.counters.exchanges += n;
         for (std::uint64_t before = 0, now = 1; n == 0 && before != now;) {
-            before = changes(&shard::empty);
-            n = pop(v, &shard::empty, out);
-            now = changes(&shard::empty);
+            before = changes_of_empty();
+            n = search(v, take);
+            now = changes_of_empty();
         }
         return n;
     }
@@ -145,7 +167,8 @@ class depot {
     void push_full(const depot_visitor &v, magazine &m) noexcept {
         m.count = capacity_;
         m.user = v.thread;
-        shards_[v.shard].full.push(magazines_, m.index);
+        shard &s = shards_[v.shard];
+        s.full[s.filled.load(std::memory_order_relaxed)].push(magazines_, m.index);
     }
 
     void push_empty(const depot_visitor &v, magazine &m) noexcept {
@@ -176,7 +199,10 @@ class depot {
     /// a look at all places, none changed between its two readings: what was found empty was empty at the
     /// instant between the two numbers.
     std::uint64_t changes() const noexcept {
-        return changes(&shard::full) + partial_.changes() + loose_.changes();
+        std::uint64_t sum = partial_.changes() + loose_.changes();
+        for (std::uint32_t s = 0; s < shards_n_; ++s)
+            for (const tagged_stack &side : shards_[s].full) sum += side.changes();
+        return sum;
     }
 
     /// The thread of that number.
@@ -199,7 +225,8 @@ class depot {
     /// thread is in a call, else an estimate.
     std::uint64_t held() const noexcept {
         std::uint64_t full = 0, partial = 0;
-        for (std::uint32_t s = 0; s < shards_n_; ++s) full += shards_[s].full.size(magazines_);
+        for (std::uint32_t s = 0; s < shards_n_; ++s)
+            for (const tagged_stack &side : shards_[s].full) full += side.size(magazines_);
         return full * capacity_ + walk(partial_, partial) + loose_.count();
     }
 
@@ -215,10 +242,13 @@ class depot {
     census count() const noexcept {
         census c;
         for (std::uint32_t s = 0; s < shards_n_; ++s) {
-            std::uint64_t full = 0, empty = 0;
-            c.objects += walk(shards_[s].full, full);
+            for (const tagged_stack &side : shards_[s].full) {
+                std::uint64_t full = 0;
+                c.objects += walk(side, full);
+                c.full += full;
+            }
+            std::uint64_t empty = 0;
             c.objects += walk(shards_[s].empty, empty);
-            c.full += full;
             c.empty += empty;
         }
         c.objects += walk(partial_, c.partial);
@@ -271,28 +301,52 @@ class depot {
         partial_.push(magazines_, rest->index);
     }
 
-    magazine *pop(depot_visitor &v, tagged_stack shard::*kind) noexcept {
+    magazine *pop_full(depot_visitor &v) noexcept {
         std::uint32_t index;
-        return pop(v, kind, {&index, 1}) == 0 ? nullptr : &magazines_[index];
+        const std::span<std::uint32_t> out(&index, 1);
+        if (search(v, [&](shard &s) { return pop_full(v, s, out); }) == 0) return nullptr;
+        magazine &m = magazines_[index];
+        v.foreign = m.user == v.thread ? 0 : std::min(v.foreign + 1, one_way_after);
+        return &m;
     }
 
-    /// From the first shard that has any.
-    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out) noexcept {
-        if (const std::size_t n = pop(v, kind, out, v.shard)) return n;
-        if (const std::size_t n = pop(v, kind, out, v.victim)) return n;
+    /// From either side.
+    std::size_t pop_full(depot_visitor &v, shard &s, std::span<std::uint32_t> out) noexcept {
+        const std::uint32_t filled = s.filled.load(std::memory_order_relaxed);
+        tagged_stack &newer = s.full[filled], &older = s.full[filled ^ 1];
+        const bool one_way = v.foreign == one_way_after;
+        if (one_way && v.aged < distance_) {
+            if (const std::size_t n = older.pop(magazines_, out)) {
+                v.aged += 1;
+                return n;
+            }
+        }
+        if (const std::size_t n = newer.pop(magazines_, out)) {
+            if (one_way) {
+                s.filled.store(filled ^ 1, std::memory_order_relaxed);
+                v.aged = 0;
+            }
+            return n;
+        }
+        return older.pop(magazines_, out);
+    }
+
+    /// `take` from the first shard that has any.
+    template <class Take> std::size_t search(depot_visitor &v, Take take) noexcept {
+        if (const std::size_t n = visit(v, v.shard, take)) return n;
+        if (const std::size_t n = visit(v, v.victim, take)) return n;
         for (std::uint32_t s = v.victim;;) {
             s = s + 1 == shards_n_ ? 0 : s + 1;
             if (s == v.victim) return 0;
-            if (const std::size_t n = pop(v, kind, out, s)) {
+            if (const std::size_t n = visit(v, s, take)) {
                 v.victim = s;
                 return n;
             }
         }
     }
 
-    std::size_t pop(depot_visitor &v, tagged_stack shard::*kind, std::span<std::uint32_t> out,
-                    std::uint32_t from) noexcept {
-        const std::size_t n = (shards_[from].*kind).pop(magazines_, out);
+    template <class Take> std::size_t visit(depot_visitor &v, std::uint32_t from, Take take) noexcept {
+        const std::size_t n = take(shards_[from]);
         if (n == 0) return 0;
         v.counters.exchanges += n;
         v.counters.steals += from != v.shard ? n : 0;
@@ -300,14 +354,15 @@ class depot {
         return n;
     }
 
-    std::uint64_t changes(tagged_stack shard::*kind) const noexcept {
+    std::uint64_t changes_of_empty() const noexcept {
         std::uint64_t sum = 0;
-        for (std::uint32_t s = 0; s < shards_n_; ++s) sum += (shards_[s].*kind).changes();
+        for (std::uint32_t s = 0; s < shards_n_; ++s) sum += shards_[s].empty.changes();
         return sum;
     }
 
     std::uint32_t capacity_;
     std::uint32_t shards_n_;
+    std::uint32_t distance_; ///< one_way_distance, in magazines
     magazine_array magazines_;
     std::unique_ptr<shard[]> shards_;
     alignas(no_sharing) tagged_stack partial_;
