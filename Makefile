@@ -36,6 +36,9 @@ bench-harness: setup ## Measure what the harness itself costs
 bench-repeats: setup ## Make one comparison 20 times and count contradictions (make bench-repeats ARGS='--times 5 -- burst -b turbomem -b glibc')
 	PYTHONPATH=suite $(BIN)/python -m proofs.repeats $(ARGS)
 
+bench-fleet: setup-dev ## Simulate a fleet of 1,000 machines and 10,000 cases: time per case, and memory at home
+	PYTHONPATH=suite $(BIN)/python -m proofs.fleet_overhead $(ARGS)
+
 report: setup ## Write a run as one HTML file (make report RUN=runs/…; default: the newest run)
 	$(BIN)/allocmark report $(RUN)
 

@@ -15,6 +15,7 @@ from allocmark.cli.compare import add_compare
 from allocmark.cli.conform import add_conform
 from allocmark.cli.doctor import add_doctor
 from allocmark.cli.export import add_export
+from allocmark.cli.fleet import add_fleet
 from allocmark.cli.list import add_list
 from allocmark.cli.publish import add_publish
 from allocmark.cli.report import add_report
@@ -37,6 +38,7 @@ COMMANDS = (
     add_report,
     add_export,
     add_publish,
+    add_fleet,
     add_doctor,
     add_validate,
 )

@@ -41,6 +41,11 @@ def start(
     Nothing is written when the request cannot be run.
     """
     plan = planned(request, host, baseline)
+    return plan, open_run(plan, request, directory or fresh_folder(), argv, baseline)
+
+
+def open_run(plan: Plan, request: Request, directory: Path, argv: Sequence[str], baseline: str | None) -> RunWriter:
+    """A new run file for what is planned."""
     header = RunHeader(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -51,7 +56,7 @@ def start(
         settings=request.to_json() | {"left_out": list(plan.left_out)},
         plan=tuple(case.record for case in plan.cases),
     )
-    return plan, RunWriter.create(directory or fresh_folder(), header)
+    return RunWriter.create(directory, header)
 
 
 def planned(request: Request, host: Host, baseline: str | None) -> Plan:
@@ -92,15 +97,19 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     return plan, RunWriter.resume(directory), request
 
 
-def execute(plan: Plan, request: Request, host: Host, writer: RunWriter, report: Reporter) -> Run:
+def execute(
+    plan: Plan, request: Request, host: Host, writer: RunWriter, report: Reporter, ratios: int | None = None
+) -> Run:
     """Add rounds to every case in turn, until all verdicts are certain, or rounds or budget are spent.
+
+    So many ``ratios`` share the error that is allowed; None: those of this run.
 
     Ctrl-C ends the run and keeps every round that is complete.
     """
     begun = time.monotonic()
     measured = 0.0
     probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
-    ratios = ratios_of(writer.header.plan)
+    ratios = ratios or ratios_of(writer.header.plan)
     cases = [
         OpenCase(case, request, writer.header.baseline, ratios, writer.rounds_of(case.record.case))
         for case in plan.cases

@@ -103,12 +103,12 @@ def newest_run() -> Path:
     return max(found)[1]
 
 
-def fresh_folder() -> Path:
-    """A new folder in `RUNS` named by date and time. Of two runs begun in the same second the second gets a number."""
+def fresh_folder(within: Path = RUNS) -> Path:
+    """A new folder ``within`` another, named by date and time. Of two runs begun in the same second the second gets a number."""
     base = datetime.now().strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):
         with contextlib.suppress(FileExistsError):
-            path = RUNS / (base if number == 1 else f"{base}-{number}")
+            path = within / (base if number == 1 else f"{base}-{number}")
             path.mkdir(parents=True)
             break
     return path

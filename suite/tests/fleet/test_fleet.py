@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fleets on loopback: a real scheduler of Dask, real workers, real runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import assert_refused, setting
+
+import allocmark
+from allocmark.results.store import read_run
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+CASES = ["burst", *setting(keep=128, touch=0, off_ns=0, cores=1, cache=256, alive=0)]
+QUICK = ["-b", "glibc", "-b", "glibc:no_tcache", "--rounds", "2", "--blocks", "2", "--sample-ms", "1"]
+
+
+class Loopback:
+    """A scheduler and its workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        contact = folder / "scheduler.json"
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(contact)]
+        self._scheduler = self._start([sys.executable, "-m", "distributed.cli.dask_scheduler", *options])
+        while not contact.exists() or not contact.read_text():
+            assert self._scheduler.poll() is None
+            time.sleep(0.05)
+        self.address: str = json.loads(contact.read_text())["address"]
+
+    def add(self, name: str, path: Path | None = None) -> subprocess.Popen[bytes]:
+        """A worker; ``path`` holds another allocmark for it."""
+        command = [sys.executable, "-m", "allocmark", "fleet", "worker", self.address, "--name", name]
+        self.workers[name] = self._start(command, path)
+        return self.workers[name]
+
+    def end(self) -> None:
+        for process in [*self.workers.values(), self._scheduler]:
+            process.kill()
+            process.wait()
+
+    def _start(self, command: list[str], path: Path | None = None) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(path or "")}
+        log = (self._folder / "log").open("ab")
+        return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def loopback(tmp_path: Path) -> Iterator[Loopback]:
+    folder = tmp_path / "loopback"
+    folder.mkdir()
+    found = Loopback(folder)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.fixture
+def fleet(loopback: Loopback, allocmark_command: Command) -> Command:
+    """``allocmark fleet run`` once so many workers are there."""
+
+    def run(*arguments: str, workers: int = 2) -> subprocess.CompletedProcess[str]:
+        wait_for(loopback, workers)
+        return allocmark_command("fleet", "run", "--scheduler", loopback.address, *arguments)
+
+    return run
+
+
+def wait_for(loopback: Loopback, workers: int) -> None:
+    from distributed import Client
+
+    with Client(loopback.address, set_as_default=False) as client:
+        client.wait_for_workers(workers, timeout=60)
+
+
+def runs(folder: Path) -> dict[str, list[str]]:
+    """Titles of what is home, by machine."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(folder.glob("*/*/run.jsonl")):
+        run = read_run(file)
+        assert not run.damage
+        found.setdefault(file.parent.parent.name, []).append(run.header.plan[0].title)
+    return found
+
+
+def test_machines_of_a_kind_share_the_cases(
+    loopback: Loopback, fleet: Command, allocmark_command: Command, tmp_path: Path
+) -> None:
+    loopback.add("first")
+    loopback.add("second")
+    result = fleet(*CASES, *setting(bulk="8,32,128"), *QUICK, "-o", "here")
+    assert result.returncode == 0, result.stderr
+    home = runs(tmp_path / "here")
+    assert set(home) == {"first", "second"}
+    assert len({title for titles in home.values() for title in titles}) == 3
+    assert sum(map(len, home.values())) == 3
+    assert "(first, second)" in result.stdout
+    assert result.stdout.count("glibc:no_tcache") == 3
+    again = allocmark_command("fleet", "show", "here")
+    assert again.stdout.strip()
+    assert again.stdout in result.stdout
+    document = json.loads(allocmark_command("fleet", "show", "here", "--json").stdout)
+    assert {each["kind"] for each in document["ratios"]} == {document["machines"]["first"]["kind"]}
+    # What came home is a run like any other.
+    assert allocmark_command("show", next((tmp_path / "here" / "first").iterdir())).returncode == 0
+    # One that is gone is measured again, and nothing else.
+    shutil.rmtree(next((tmp_path / "here" / "second").iterdir()))
+    kept = {file: file.read_bytes() for file in (tmp_path / "here").glob("*/*/run.jsonl")}
+    assert len(kept) == 2
+    assert fleet("--resume", "here").returncode == 0
+    assert {file: file.read_bytes() for file in kept} == kept
+    assert sum(map(len, runs(tmp_path / "here").values())) == 3
+
+
+def test_each_machine_has_a_column(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+    loopback.add("first")
+    loopback.add("second")
+    result = fleet(*CASES, *setting(bulk=8), *QUICK, "--each", "-o", "here")
+    assert result.returncode == 0, result.stderr
+    assert {name: len(titles) for name, titles in runs(tmp_path / "here").items()} == {"first": 1, "second": 1}
+    assert "cannot tell on all 2" in result.stdout  # two rounds decide nothing
+    assert "A: first\nB: second\n" in result.stdout
+
+
+def test_a_killed_machine_costs_the_case_in_flight_which_another_measures(
+    loopback: Loopback, fleet: Command, tmp_path: Path
+) -> None:
+    doomed = loopback.add("doomed")
+    loopback.add("other")
+    wait_for(loopback, 2)
+    killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {doomed.pid}"])
+    slow = ["--rounds", "12", "--blocks", "40", "--sample-ms", "4"]
+    result = fleet(*CASES, *setting(bulk="8,32"), *QUICK[:4], *slow, "-o", "here")
+    killer.wait()
+    assert "doomed is lost (its worker ended), and with it burst" in result.stderr
+    assert result.returncode == 0, result.stderr
+    assert len(runs(tmp_path / "here")["other"]) == 2
+    # What it had started has ended with it.
+    time.sleep(3)
+    left = subprocess.run(["pgrep", "-f", f"fleet.duty {doomed.pid}$"], capture_output=True, text=True)
+    assert left.stdout == ""
+
+
+def test_a_machine_that_is_too_slow_is_given_up(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+    loopback.add("good")
+    slow = loopback.add("slow")
+    wait_for(loopback, 2)
+    stopper = subprocess.Popen(["sh", "-c", f"sleep 3; kill -STOP {slow.pid}"])
+    rounds = ["--rounds", "6", "--blocks", "40", "--sample-ms", "4", "--limit", "20s"]
+    result = fleet(*CASES, *setting(bulk="8,32"), *QUICK[:4], *rounds, "-o", "here")
+    stopper.wait()
+    os.kill(slow.pid, signal.SIGCONT)
+    assert "slow is lost (did not answer for 20 s)" in result.stderr
+    assert result.returncode == 0, result.stderr
+    assert len(runs(tmp_path / "here")["good"]) == 2
+
+
+def test_other_versions_are_refused(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(Path(allocmark.__file__).parent, other / "allocmark")
+    code = other / "allocmark" / "__init__.py"
+    text = code.read_text()
+    assert f'"{allocmark.__version__}"' in text
+    code.write_text(text.replace(f'"{allocmark.__version__}"', '"0.0.9"'))
+    loopback.add("new")
+    loopback.add("old", other)
+    result = fleet(*CASES, *setting(bulk=8), *QUICK, "-o", "here")
+    assert_refused(result, "old has allocmark 0.0.9", f"here is allocmark {allocmark.__version__}", "install the same")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_case_that_fails_on_a_machine_is_told(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+    loopback.add("only")
+    result = fleet(*CASES, *setting(bulk=8), "-b", "nonsense", "-o", "here", workers=1)
+    assert result.returncode == 2
+    assert "only is left out: unknown backend 'nonsense'" in result.stderr
+    assert not (tmp_path / "here").exists()
+
+
+def test_without_workers_it_says_how_to_start_one(fleet: Command) -> None:
+    assert_refused(fleet(*CASES, *QUICK, workers=0), "has no workers", "allocmark fleet worker ADDRESS")
+
+
+def test_without_a_scheduler(allocmark_command: Command) -> None:
+    result = allocmark_command("fleet", "run", "--scheduler", "tcp://127.0.0.1:1", *CASES, *QUICK)
+    assert_refused(result, "no scheduler of Dask answers there")
+
+
+def test_a_folder_that_is_none(allocmark_command: Command, tmp_path: Path) -> None:
+    assert_refused(allocmark_command("fleet", "show", "nowhere"), "nowhere: not the folder of a fleet")
+    (tmp_path / "fleet.json").write_text("{}")
+    assert_refused(allocmark_command("fleet", "show", "."), "fleet.json: damaged")
