@@ -24,7 +24,16 @@ from allocmark.fleet.campaign import Campaign
 from allocmark.fleet.folder import FleetFolder, new_fleet
 from allocmark.fleet.link import Link
 from allocmark.measuring.request import Request
-from allocmark.results.records import Block, End, MeasuredCase, MeasuredCell, PlannedCase, PlannedCell, RunHeader, encode
+from allocmark.results.records import (
+    Block,
+    End,
+    MeasuredCase,
+    MeasuredCell,
+    PlannedCase,
+    PlannedCell,
+    RunHeader,
+    encode,
+)
 
 CELLS = (PlannedCell("null", "default", True), PlannedCell("a", "default", False), PlannedCell("b", "default", False))
 ROUNDS = 2
@@ -76,8 +85,14 @@ def main() -> int:
     cluster = LocalCluster(
         n_workers=options.workers, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit=0
     )
-    with cluster, tempfile.TemporaryDirectory(prefix="allocmark-") as name, Link(cluster.scheduler_address, work) as link:
-        print(f"{options.workers} workers are there after {time.monotonic() - begun:.0f} s, with {_peak() - before} MiB")
+    with (
+        cluster,
+        tempfile.TemporaryDirectory(prefix="allocmark-") as name,
+        Link(cluster.scheduler_address, work) as link,
+    ):
+        print(
+            f"{options.workers} workers are there after {time.monotonic() - begun:.0f} s, with {_peak() - before} MiB"
+        )
         folder = FleetFolder(Path(name))
         begun = time.monotonic()
         # Every machine describes all cases, as it would.
@@ -86,7 +101,7 @@ def main() -> int:
         seconds = time.monotonic() - begun
         home = len(list(folder.path.glob("*/*/run.jsonl")))
     print(f"{home} of {options.cases} cases are home, {len(done.given_up)} were given up")
-    print(f"{1e3 * seconds / options.cases:.2f} ms per case, {seconds:.0f} s in all; at most {_peak()} MiB in this process")
+    print(f"{1e3 * seconds / options.cases:.2f} ms per case, {seconds:.0f} s in all; at most {_peak()} MiB here")
     return 0 if home == options.cases else 1
 
 

@@ -64,9 +64,7 @@ class Campaign:
             for kind in wanted.keys() - {fleet.members[name].kind for name in described}
             for title in wanted[kind]
         ]
-        fleet = replace(
-            fleet, given_up=[*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans]
-        )
+        fleet = replace(fleet, given_up=[*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans])
         self._folder.write(fleet)
         return fleet
 
@@ -107,9 +105,7 @@ class Campaign:
                 if given := assignment.next_for(name):
                     ask = {"title": given.title, "ratios": fleet.ratios}
                     begun[name] = time.monotonic()
-                    self._link.ask(
-                        name, {"do": "measure", "request": fleet.request, "baseline": fleet.baseline, **ask}
-                    )
+                    self._link.ask(name, {"do": "measure", "request": fleet.request, "baseline": fleet.baseline, **ask})
             if not assignment.busy:
                 return
             self._report(Progress(done / cases, f"{done} of {cases} cases are home", f"{len(assignment.busy)} at work"))

@@ -29,11 +29,12 @@ class Link:
     def __init__(self, scheduler: str, work: Callable[[Mapping[str, Any]], dict[str, Any]] = perform) -> None:
         """UsageError when no scheduler answers there. ``work`` is what a machine does with a duty."""
         check_installed()
-        from distributed import Client
+        import distributed
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said here, in a line
         try:
-            self._client: Any = Client(scheduler, timeout=SECONDS, set_as_default=False)
+            connect: Any = distributed.Client  # Dask has no types
+            self._client: Any = connect(scheduler, timeout=SECONDS)
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
                 f"--scheduler {scheduler}: no scheduler of Dask answers there within {SECONDS:.0f} s "
@@ -60,9 +61,10 @@ class Link:
 
     def answers(self, seconds: float) -> dict[str, dict[str, Any]]:
         """What came in, by machine, after at most so many ``seconds``. ``lost``: the machine ended before."""
-        from distributed import TimeoutError, wait
+        import distributed
 
-        with suppress(TimeoutError):
+        wait: Any = distributed.wait
+        with suppress(distributed.TimeoutError):
             wait(list(self._flying.values()), timeout=seconds, return_when="FIRST_COMPLETED")
         there = self._workers()
         found: dict[str, dict[str, Any]] = {}

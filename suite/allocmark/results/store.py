@@ -104,7 +104,7 @@ def newest_run() -> Path:
 
 
 def fresh_folder(within: Path = RUNS) -> Path:
-    """A new folder ``within`` another, named by date and time. Of two runs begun in the same second the second gets a number."""
+    """A new folder ``within`` another, named by date and time; a number tells two of the same second apart."""
     base = datetime.now().strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):
         with contextlib.suppress(FileExistsError):

@@ -52,8 +52,8 @@ class Loopback:
 
     def _start(self, command: list[str], path: Path | None = None) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(path or "")}
-        log = (self._folder / "log").open("ab")
-        return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
 
 
 @pytest.fixture
@@ -79,10 +79,9 @@ def fleet(loopback: Loopback, allocmark_command: Command) -> Command:
 
 
 def wait_for(loopback: Loopback, workers: int) -> None:
-    from distributed import Client
-
-    with Client(loopback.address, set_as_default=False) as client:
-        client.wait_for_workers(workers, timeout=60)
+    code = "import sys, distributed; distributed.Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), timeout=60)"
+    if workers:
+        subprocess.run([sys.executable, "-c", code, loopback.address, str(workers)], check=True, timeout=90)
 
 
 def runs(folder: Path) -> dict[str, list[str]]:
@@ -134,36 +133,48 @@ def test_each_machine_has_a_column(loopback: Loopback, fleet: Command, tmp_path:
     assert "A: first\nB: second\n" in result.stdout
 
 
-def test_a_killed_machine_costs_the_case_in_flight_which_another_measures(
-    loopback: Loopback, fleet: Command, tmp_path: Path
-) -> None:
+def measuring(loopback: Loopback, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """``allocmark fleet run`` into ``here``, once it has handed out cases."""
+    wait_for(loopback, len(loopback.workers))
+    command = [sys.executable, "-m", "allocmark", "fleet", "run", "--scheduler", loopback.address, "-o", "here"]
+    rounds = ["--rounds", "2", "--blocks", "100", "--sample-ms", "4"]
+    process = subprocess.Popen(
+        [*command, *CASES, *setting(bulk="8,32"), "-b", "glibc", *rounds, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (folder / "here" / "fleet.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    return process
+
+
+def test_a_killed_machine_costs_the_case_in_flight_which_another_measures(loopback: Loopback, tmp_path: Path) -> None:
     doomed = loopback.add("doomed")
     loopback.add("other")
-    wait_for(loopback, 2)
-    killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {doomed.pid}"])
-    slow = ["--rounds", "12", "--blocks", "40", "--sample-ms", "4"]
-    result = fleet(*CASES, *setting(bulk="8,32"), *QUICK[:4], *slow, "-o", "here")
-    killer.wait()
-    assert "doomed is lost (its worker ended), and with it burst" in result.stderr
-    assert result.returncode == 0, result.stderr
+    process = measuring(loopback, tmp_path)
+    doomed.kill()
+    doomed.wait()
+    _, err = process.communicate(timeout=120)
+    assert "doomed is lost (its worker ended), and with it burst" in err
+    assert process.returncode == 0, err
     assert len(runs(tmp_path / "here")["other"]) == 2
     # What it had started has ended with it.
-    time.sleep(3)
     left = subprocess.run(["pgrep", "-f", f"fleet.duty {doomed.pid}$"], capture_output=True, text=True)
     assert left.stdout == ""
 
 
-def test_a_machine_that_is_too_slow_is_given_up(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+def test_a_machine_that_is_too_slow_is_given_up(loopback: Loopback, tmp_path: Path) -> None:
     loopback.add("good")
     slow = loopback.add("slow")
-    wait_for(loopback, 2)
-    stopper = subprocess.Popen(["sh", "-c", f"sleep 3; kill -STOP {slow.pid}"])
-    rounds = ["--rounds", "6", "--blocks", "40", "--sample-ms", "4", "--limit", "20s"]
-    result = fleet(*CASES, *setting(bulk="8,32"), *QUICK[:4], *rounds, "-o", "here")
-    stopper.wait()
+    process = measuring(loopback, tmp_path, "--limit", "15s")
+    os.kill(slow.pid, signal.SIGSTOP)
+    _, err = process.communicate(timeout=120)
     os.kill(slow.pid, signal.SIGCONT)
-    assert "slow is lost (did not answer for 20 s)" in result.stderr
-    assert result.returncode == 0, result.stderr
+    assert "slow is lost (did not answer for 15 s)" in err
+    assert process.returncode == 0, err
     assert len(runs(tmp_path / "here")["good"]) == 2
 
 

@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from allocmark import stats
 from allocmark.output.text import WIDTH
-from allocmark.output.text.figures import assignments, counted, figure, interval, layout, plain, said_once, varied, wrapped
+from allocmark.output.text.figures import (
+    assignments,
+    counted,
+    figure,
+    interval,
+    layout,
+    plain,
+    said_once,
+    varied,
+    wrapped,
+)
 from allocmark.output.text.wording import outcome, verdicts_explained
 from allocmark.results.summary import CaseSummary, CellSummary
 from allocmark.stats import Verdict
@@ -28,8 +38,8 @@ def fleet_table(found: Found, machines: Mapping[str, Sequence[str]], width: int 
         named = ", ".join(map(plain, machines.get(kind, ())))
         lines += wrapped(f"{letter}: {plain(kind)}{f' ({named})' if named and named != kind else ''}", width)
     lines += wrapped(
-        "Each figure is of one machine of its kind: the ratio to the baseline, with its 99 % interval. None is averaged "
-        "over machines.",
+        "Each figure is of one machine of its kind: the ratio to the baseline, with its 99 % interval. None is "
+        "averaged over machines.",
         width,
     )
     lines += wrapped(verdicts_explained("99 %", stats.MARGIN), width)
