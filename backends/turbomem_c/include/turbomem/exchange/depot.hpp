@@ -26,12 +26,14 @@ struct depot_visitor {
     std::uint32_t shard = 0;   ///< its own
     std::uint32_t victim = 0;  ///< the shard it stole from last: with one-way flow the one to try next
     std::uint32_t source = 0;  ///< the shard that its last magazine came from
-    std::uint32_t foreign = 0; ///< full magazines in a row that another thread had filled
+    std::uint32_t foreign = 0; ///< full magazines in a row that another thread had filled, in order
     std::uint32_t aged = 0;    ///< magazines taken since it last changed the side that is filled
     depot_counters counters;
 };
 
-/// After so many foreign magazines in a row a thread gets with one-way flow: what it gets, others put.
+/// After so many foreign magazines in a row a thread gets with one-way flow: what it gets, others put. They
+/// must come back in order. Objects that were mixed meanwhile have rested with those who mixed them, and the
+/// oldest of them would be spread over the whole pool and its pages.
 inline constexpr std::uint32_t one_way_after = 4;
 
 /// Objects that come between a put and the next get of the same object with one-way flow: as many as there
@@ -306,7 +308,8 @@ class depot {
         const std::span<std::uint32_t> out(&index, 1);
         if (search(v, [&](shard &s) { return pop_full(v, s, out); }) == 0) return nullptr;
         magazine &m = magazines_[index];
-        v.foreign = m.user == v.thread ? 0 : std::min(v.foreign + 1, one_way_after);
+        const bool foreign = m.user != v.thread && holds_neighbours(m);
+        v.foreign = foreign ? std::min(v.foreign + 1, one_way_after) : 0;
         return &m;
     }
 

@@ -5,6 +5,7 @@
 #include "turbomem/memory/metadata.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -68,6 +69,20 @@ struct alignas(cache_line) magazine {
 
     void **slots() noexcept { return reinterpret_cast<void **>(this + 1); }
 };
+
+/// Whether the objects that gets take next lie close together: eight of them within sixteen times the least
+/// distance of two. Of objects in random order about one magazine in thirty looks like that.
+inline bool holds_neighbours(magazine &m) noexcept {
+    constexpr std::uint32_t sample = 8;
+    if (m.count < sample) return false;
+    std::array<std::uintptr_t, sample> at;
+    for (std::uint32_t i = 0; i < sample; ++i)
+        at[i] = reinterpret_cast<std::uintptr_t>(m.slots()[m.count - 1 - i]);
+    std::sort(at.begin(), at.end());
+    std::uintptr_t least = UINTPTR_MAX;
+    for (std::uint32_t i = 1; i < sample; ++i) least = std::min(least, at[i] - at[i - 1]);
+    return (at.back() - at.front()) / 16 <= least;
+}
 
 /// Start to bring the slots here from the core that used them last: one after the other, on demand, they cost
 /// more than all the rest of an exchange. From the top, where gets begin.
