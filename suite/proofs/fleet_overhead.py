@@ -46,7 +46,9 @@ def planned(number: int) -> PlannedCase:
 
 def run_of(case: PlannedCase) -> bytes:
     """Its run file."""
-    header = RunHeader("0" * 12, "2026-01-01T00:00:00+00:00", [], 1, None, {}, Request().to_json(), (case,))
+    header = RunHeader(
+        "0" * 12, "2026-01-01T00:00:00+00:00", [], 1, None, {}, Request(blocks=1, rounds=ROUNDS).to_json(), (case,)
+    )
     lines = [encode("run", header)]
     for number in range(ROUNDS):
         for cell in CELLS:

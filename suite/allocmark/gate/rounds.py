@@ -144,8 +144,8 @@ def _round(tally: Tally, request: Request, progress: Callable[..., None]) -> dic
     turned = number % 2
     cells = tally.pair.case.cells
     case = replace(tally.pair.case, cells=cells[::-1] if turned else cells)
-    request = replace(request, passes=registry.counting())
-    finished = CaseRun(case, request, number, counts=number < FACT_ROUNDS).run(progress)
+    passes = registry.scheduled(registry.counting() if number < FACT_ROUNDS else ())
+    finished = CaseRun(case, request, number, passes=passes).run(progress)
     assert finished  # only a stopped round has nothing to keep
     base, head = finished.cells[::-1] if turned else finished.cells
     record = _failure(base, head) or _figures(finished, base, head)

@@ -60,20 +60,20 @@ class CaseRun:
         *,
         known: Known | None = None,
         probe_plugins: Sequence[str] = (),
-        counts: bool | None = None,
+        passes: Sequence[Pass] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """The round with this ``number``.
 
-        ``counts`` as in `registry.scheduled`. ``stopping`` is asked between samples: true ends the
-        round, of which then nothing is kept.
+        ``passes`` are measured, None: those that the request asks for in this round. ``stopping`` is asked between
+        samples: true ends the round, of which then nothing is kept.
         """
         self.plan = plan
         self.request = request
         self._round = number
         self._known = known or Known()
         self._probe_plugins = probe_plugins
-        self._passes = registry.scheduled(request.passes, request.verify, number, counts)
+        self._passes = registry.scheduled(request.passes, request.verify, number) if passes is None else passes
         self._stopping = stopping
         self._stopped = False
         self._cells = [self._cell(registered.backend.label, index) for index, registered in enumerate(plan.cells)]

@@ -68,7 +68,7 @@ def measure_cell(
     case = _one_cell(request)
     if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
-    finished = CaseRun(case, request, number, counts=counts).run(lambda _: None)
+    finished = CaseRun(case, request, number, passes=registry.scheduled(request.passes)).run(lambda _: None)
     assert finished  # only a stopped round has nothing to keep
     (cell,) = finished.cells
     if cell.status != "ok":

@@ -22,19 +22,13 @@ def counting() -> tuple[str, ...]:
     return tuple(each.name for each in PASSES if not each.timed)
 
 
-def scheduled(names: Collection[str], verify: bool, number: int = 0, counts: bool | None = None) -> tuple[Pass, ...]:
+def scheduled(names: Collection[str], verify: bool = False, number: int = 0) -> tuple[Pass, ...]:
     """What is done in the round with this ``number``, in order. Counting comes first, so that it finds the pools the
-    same in every run.
-
-    ``counts`` says whether what only counts is done; None: as each pass has it.
+    same in every run. Every pass that is named is due in round 0.
     """
     if verify:
         return (Verify(),)
 
-    def is_due(each: Pass) -> bool:
-        if not each.timed and counts is not None:
-            return counts
-        return each.most_rounds is None or number < each.most_rounds
-
-    beside = [each for each in PASSES if each.name in names and is_due(each)]
+    due = [each for each in PASSES if each.most_rounds is None or number < each.most_rounds]
+    beside = [each for each in due if each.name in names]
     return (*(p for p in beside if not p.timed), Throughput(), *(p for p in beside if p.timed))

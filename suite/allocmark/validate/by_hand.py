@@ -21,6 +21,7 @@ class ByHand(Pass):
     """Pairs of a sample by the engine and as many bursts by hand: the same calls, on the same thread and pool."""
 
     name = "by_hand"
+    gives_samples = True
 
     def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:
         def sample(units: int) -> dict[str, Any]:

@@ -10,11 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.draws import Draw
-from allocmark.measuring.plan import CasePlan, make_plan
-from allocmark.measuring.request import Request
-from allocmark.measuring.running_cell import RunningCell
-from allocmark.results.records import Block, MeasuredCell
+from allocmark.measuring.plan import make_plan
+from allocmark.measuring.schedule import CaseRun
 from allocmark.stats import Estimate, median
 from allocmark.system import machine
 from allocmark.validate import dpdk_test
@@ -45,7 +42,8 @@ def fidelity(bench: Workbench) -> Finding:
     for number in range(form.processes):
         for index, plan in enumerate(plans):
             bench.tell(share * (number + index / len(plans)) / form.processes, plan.record.title)
-            for cell in _round(plan, request, number):
+            done = CaseRun(plan, request, number, passes=[ByHand()]).run(lambda _: None)
+            for cell in done.cells if done else ():
                 bulk = int(plan.record.parameters["bulk"])
                 if cell.status == "ok":
                     by_hand = median(cell.attestation["by_hand"])
@@ -80,37 +78,6 @@ def _by_dpdk(bench: Workbench, pairs: Mapping[tuple[int, str], Pairs], floor: st
     except AllocmarkError as error:
         return [], [f"not compared with DPDK's own measurement: {error}"]
     return [judged_by_dpdk(ns, found[0], pairs.get((_BULK, floor), []))], []
-
-
-def _round(plan: CasePlan, request: Request, number: int) -> list[MeasuredCell]:
-    """A fresh process of every cell, side by side, and their samples in turns."""
-    by_hand = ByHand()
-    cells = [
-        RunningCell(plan, registered, Draw.of(request.seed, plan.record.title, registered.backend.label, number))
-        for registered in plan.cells
-    ]
-    try:
-        for cell in cells:
-            cell.start(request, [by_hand], [])
-        for cell in cells:
-            if cell.alive:
-                cell.await_ready()
-        for cell in cells:
-            if cell.alive:
-                cell.warm_up(by_hand, request.sample_ms, lambda: False)
-        for block in range(request.blocks):
-            for cell in cells:
-                if cell.alive:
-                    cell.take(by_hand, block)
-        for cell in cells:
-            if cell.alive:
-                cell.finish()
-                cell.await_finished()
-    finally:
-        for cell in cells:
-            cell.stop()
-    blocks = [Block(None, False, number)] * request.blocks
-    return [cell.record({by_hand: blocks}) for cell in cells]
 
 
 def _own(bottom: Pairs) -> float:
