@@ -10,7 +10,7 @@ marked, and the statistics leave it out.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -136,10 +136,7 @@ class CaseRun:
             self._stopped = self._stopped or self._stopping()
             if self._stopped or self._only_floor_left(cells):
                 break
-            # Rounds begin with another cell each.
-            turn = (self._round + stretch.start // 2) % len(cells)
-            order = cells[turn:] + cells[:turn]
-            for cell in reversed(order) if (self._round + stretch.start) % 2 else order:
+            for cell in self._order(cells, stretch.start):
                 progress(cell.backend.label)
                 for block in stretch:
                     if cell.alive:
@@ -147,6 +144,15 @@ class CaseRun:
             before, distance = distance, self._distance() if each.timed else None
             blocks += [Block(before, _moved(before, distance), self._round)] * len(stretch)
         return blocks
+
+    def _order(self, cells: Sequence[RunningCell], block: int) -> Iterable[RunningCell]:
+        """Another first one, and another direction, in every other block, or in every other round of those together."""
+        if self.request.together:
+            turn, backwards = self._round % len(cells), self._round // len(cells) % 2
+        else:
+            turn, backwards = (self._round + block // 2) % len(cells), (self._round + block) % 2
+        order = [*cells[turn:], *cells[:turn]]
+        return reversed(order) if backwards else order
 
     def _stretches(self, blocks: int) -> list[range]:
         """Of blocks in which a cell takes its samples one after another."""
