@@ -51,7 +51,8 @@ def carry_over(bench: Workbench) -> Finding:
         "rounds": form.meetings,
         "costs": [{"of": label, "beside": company, "ns": [*each.values()]} for (company, label), each in costs.items()],
     }
-    return Finding(figures, measured, [*flagged, *notes])
+    hint = ["`allocmark run --together` keeps the samples of each backend apart from the others'"] if flagged else []
+    return Finding(figures, measured, [*flagged, *hint, *notes])
 
 
 def judged(costs: Costs) -> tuple[list[Figure], list[str]]:
@@ -70,10 +71,7 @@ def judged(costs: Costs) -> tuple[list[Figure], list[str]]:
         if ratio and said[-1] is Holds.NO:
             place = "before" if company[0] == label else "after"
             (other,) = [each for each in company if each != label]
-            flagged.append(
-                f"{label} costs {100 * ratio.value - 100:+.1f} % when it is measured {place} {other}: compare them "
-                "with `allocmark run --together`"
-            )
+            flagged.append(f"{label} costs {100 * ratio.value - 100:+.1f} % when it is measured {place} {other}")
     beyond, open_ones = said.count(Holds.NO), said.count(Holds.CANNOT_TELL)
     holds = Holds.NO if beyond else Holds.CANNOT_TELL if open_ones or not said else Holds.YES
     text = f"{beyond} of {len(said)}" + (f", {open_ones} open" if open_ones else "")
