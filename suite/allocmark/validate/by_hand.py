@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import EngineError
-from allocmark.passes.base import Pass, Reply, Sampler
+from allocmark.passes.base import Reply, Sampler
 from allocmark.passes.throughput import Throughput
 
 if TYPE_CHECKING:
@@ -17,31 +17,24 @@ if TYPE_CHECKING:
 KEEP = 128  #: of the workload burst, which is the one that there is such a loop for
 
 
-class ByHand(Pass):
+class ByHand(Throughput):
     """Pairs of a sample by the engine and as many bursts by hand: the same calls, on the same thread and pool."""
 
     name = "by_hand"
-    gives_samples = True
 
     def start(self, engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]) -> Sampler:
+        by_engine = super().start(engine, program, cpus)
+
         def sample(units: int) -> dict[str, Any]:
-            taken = engine.sample(units)
+            taken = by_engine(units)
             by_hand = engine.reference_burst(round(program.bulk), KEEP, 0, units)
             if by_hand < 0:
                 raise EngineError("the pool has too few objects for a loop by hand beside the workload")
-            return {"ns": taken.ns_per_object, "wall_ns": taken.wall_ns, "by_hand": by_hand}
+            return {**taken, "by_hand": by_hand}
 
         return sample
 
-    def warm_up(self, sample: Sampler, units: int, sample_ms: float, stopping: Callable[[], bool]) -> int:
-        return Throughput().warm_up(sample, units, sample_ms, stopping)
-
-    def blocks(self, wanted: int) -> int:
-        return wanted
-
     def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
-        return {
-            "samples": [reply["ns"] for reply in replies.values()],
-            "blocks": list(replies),
-            "attestation": {"by_hand": [reply["by_hand"] for reply in replies.values()]},
-        }
+        members = super().merge(replies, kept)
+        members["attestation"] |= {"by_hand": [reply["by_hand"] for reply in replies.values()]}
+        return members
