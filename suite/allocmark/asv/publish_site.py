@@ -24,7 +24,7 @@ from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.site_folder import MARKER, new_site
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.gate.revisions.git import git, resolve
+from allocmark.gate.revisions.git import environ_of_git, git, resolve
 from allocmark.output import naming
 from allocmark.output.html import build_site
 from allocmark.output.text.figures import counted
@@ -142,7 +142,7 @@ def _run_asv(settings: dict[str, Any]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "asv", "publish", "--config", str(config)],
         cwd=settings["base"],
-        env=os.environ | {"PYTHONPATH": path},
+        env=environ_of_git() | {"PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
