@@ -23,7 +23,7 @@ from fixtures import synthetic
 from fixtures.simulated import SHAPES
 
 LONG = [pytest.mark.long, pytest.mark.timeout(3600)]
-SHORT_AND_LONG = [pytest.param(2, id="short"), pytest.param(25, id="long", marks=LONG)]
+SHORT_AND_LONG = [pytest.param(1, id="short"), pytest.param(25, id="long", marks=LONG)]
 CELLS = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128", "-b", "mutant"]
 RUN = ["run", *CELLS, "--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse", "--rounds", "5"]
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -41,13 +41,12 @@ def killed(start: Start, draw: random.Random, seconds: float) -> bool:
     return process.wait(30) == -signal.SIGKILL
 
 
-def turns(kills: int, kill: Callable[[], bool]) -> Iterator[int]:
+def turns(kills: int, turn: Callable[[], int]) -> Iterator[int]:
     """As many turns as it takes until so many kills came in time."""
-    hit = 0
-    for turn in itertools.count():
-        hit += kill()
-        yield turn
-        if hit == kills:
+    for number in itertools.count():
+        kills -= turn()
+        yield number
+        if kills <= 0:
             return
 
 
@@ -62,29 +61,28 @@ def whole_rounds(file: Path) -> bytes:
 def test_a_run_and_its_resume(mutants: Path, tmp_path: Path, kills: int) -> None:
     """Each run is killed, then its resume; then it finishes, with every round that was whole before, byte for byte."""
     draw = random.Random(kills)
-    resumes = 0
-    runs = itertools.count()
-    folder = tmp_path
+    folders = (tmp_path / f"run{number}" for number in itertools.count())
 
-    def run() -> bool:
-        nonlocal folder
-        folder = tmp_path / f"run{next(runs)}"
-        return killed(lambda: started(tmp_path, mutants, *RUN, "-o", str(folder), **QUIET), draw, 4)
-
-    def resume() -> subprocess.Popen[Any]:
-        return started(tmp_path, mutants, "run", "--resume", str(folder), **QUIET)
-
-    for _ in turns(kills, run):
+    def turn() -> int:
+        folder = next(folders)
         file = folder / FILE_NAME
-        kept = whole_rounds(file)
-        if not kept:
-            continue  # killed while it planned
-        resumes += killed(resume, draw, 4)
-        assert (before := whole_rounds(file)).startswith(kept)
+
+        def resume() -> subprocess.Popen[Any]:
+            return started(tmp_path, mutants, "run", "--resume", str(folder), **QUIET)
+
+        hit = killed(lambda: started(tmp_path, mutants, *RUN, "-o", str(folder), **QUIET), draw, 4)
+        first = whole_rounds(file)
+        if not first:
+            return hit  # killed while it planned
+        hit += killed(resume, draw, 4)
+        second = whole_rounds(file)
+        assert second.startswith(first)
         assert resume().wait(60) == 0
-        assert file.read_bytes().startswith(before)
+        assert file.read_bytes().startswith(second)
         assert_finished(read_run(folder))
-    assert resumes
+        return hit
+
+    assert list(turns(2 * kills, turn))
 
 
 def assert_finished(run: Run) -> None:
