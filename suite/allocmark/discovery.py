@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which plugins there are and what they bring, asked in a process of their own.
+"""Which plugins there are and what they bring, each asked in a process of its own.
 
 A plugin is foreign code: at import it may print, exit, hang, crash, or change its process's environment, working
-directory and limits. So the process that plans a run imports none. It starts this module, which loads every plugin
-and writes what each brought, and reads that. A plugin that ends this process, or takes longer than `SECONDS`, is
-listed as not used, with what happened, and the others are asked again without it. The process of a cell later imports
-the one plugin that it measures.
+directory and limits. So the process that plans a run imports none. It starts this module, which imports none either,
+but splits off a process for each, and reads what the plugin brought there. A plugin that ends its process, or takes
+longer than `SECONDS`, is listed as not used, with what happened. The process of a cell later imports the one plugin
+that it measures.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import msgspec
 
 from allocmark import plugins
 from allocmark.errors import AllocmarkError
-from allocmark.plugins import BrokenPlugin, Host, Registered
+from allocmark.plugins import BrokenPlugin, Find, Host, Registered
 from allocmark.probes import Probe
 
 SECONDS = 20.0  #: that a plugin may take to be imported and to answer its hooks
@@ -39,20 +39,31 @@ def discover(prefix: str = "") -> Host:
     A ``table`` is an address in a process that is gone, and a probe cannot be called: this is for planning and listing.
     With ``prefix`` only what is installed in that folder counts.
     """
-    lost: dict[int, BrokenPlugin] = {}
-    while True:
-        asking = _Asking(prefix, sorted(lost))
+    read, write = os.pipe()
+    with open(read, "rb") as answer:
         try:
-            answer = asking.answer()
-        except _LostError as loss:
-            lost[loss.begun.index] = BrokenPlugin(loss.begun.plugin, loss.begun.distribution, str(loss))
-            continue
-        return Host(
-            backends=answer.backends,
-            probes=[(Probe(**each, measure=_uncallable), plugin) for each, plugin in answer.probes],
-            workload_dirs=[Path(folder) for folder in answer.workload_dirs],
-            broken=[*answer.broken, *lost.values()],
-        )
+            process = subprocess.Popen(
+                # -P: a file in the current folder must not stand in for a module.
+                [sys.executable, "-P", "-m", "allocmark.discovery", str(write), prefix, str(SECONDS)],
+                pass_fds=(write,),
+                stdin=subprocess.DEVNULL,
+                # What a plugin prints is for people: standard output is the command's own.
+                stdout=_standard_error(),
+                start_new_session=True,
+            )
+        finally:
+            os.close(write)
+        try:
+            data = answer.read()
+        finally:
+            process.kill()
+            process.wait()
+    try:
+        host = msgspec.json.decode(data, type=_Found).host()
+    except msgspec.MsgspecError as error:
+        raise AllocmarkError("the process that asks the plugins ended before it answered") from error
+    host.backends = [replace(registered, prefix=prefix) for registered in host.backends]
+    return host
 
 
 def _standard_error() -> int:
@@ -64,7 +75,7 @@ def _standard_error() -> int:
 
 
 @dataclass
-class _Answer:
+class _Found:
     """What plugins brought, as JSON can hold it."""
 
     backends: list[Registered]
@@ -72,116 +83,123 @@ class _Answer:
     workload_dirs: list[str]
     broken: list[BrokenPlugin]
 
+    @classmethod
+    def of(cls, host: Host) -> _Found:
+        probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
+        backends = [replace(registered, prefix="") for registered in host.backends]
+        # A path may hold any bytes, a text in JSON may not.
+        return cls(
+            backends, probes, [os.fsencode(folder).decode("latin-1") for folder in host.workload_dirs], host.broken
+        )
 
-@dataclass
-class _Begun:
-    """The plugin whose import begins."""
-
-    index: int
-    plugin: str
-    distribution: str
-
-
-class _LostError(Exception):
-    """What the plugin of that index did to the process, for `BrokenPlugin.cause`."""
-
-    def __init__(self, begun: _Begun, cause: str) -> None:
-        super().__init__(cause)
-        self.begun = begun
-
-
-class _Asking:
-    """One process that is asked."""
-
-    def __init__(self, prefix: str, skipped: list[int]) -> None:
-        self._read, write = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                # -P: a file in the current folder must not stand in for a module.
-                [sys.executable, "-P", "-m", "allocmark.discovery", str(write), prefix, json.dumps(skipped)],
-                pass_fds=(write,),
-                stdin=subprocess.DEVNULL,
-                # What a plugin prints is for people: standard output is the command's own.
-                stdout=_standard_error(),
-                start_new_session=True,
-            )
-        finally:
-            os.close(write)
-
-    def answer(self) -> _Answer:
-        """Its answer. Raises _LostError when a plugin prevents it."""
-        begun = _Begun(-1, plugins.BUILTIN, plugins.BUILTIN)
-        try:
-            for line in self._lines():
-                if line.startswith(b'{"index"'):
-                    begun = msgspec.json.decode(line, type=_Begun)
-                else:
-                    return msgspec.json.decode(line, type=_Answer)
-            cause = self._death()
-        except TimeoutError:
-            cause = f"did not answer within {SECONDS:g} s: look at what it does when it is imported and in its hooks"
-        except msgspec.MsgspecError:
-            cause = "wrote into a file descriptor that is not its own"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            os.close(self._read)
-        if begun.index < 0:
-            raise AllocmarkError(f"the process that asks the plugins did not work: it {cause}")
-        raise _LostError(begun, cause)
-
-    def _lines(self) -> Iterator[bytes]:
-        buffer = b""
-        deadline = time.monotonic() + SECONDS
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._read, selectors.EVENT_READ)
-            while True:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise TimeoutError
-                data = os.read(self._read, 1 << 16)
-                if not data:
-                    return
-                *lines, buffer = (buffer + data).split(b"\n")
-                if lines:
-                    deadline = time.monotonic() + SECONDS
-                yield from lines
-
-    def _death(self) -> str:
-        try:
-            code = self._process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            return "closed a file descriptor that is not its own"
-        if code >= 0:
-            return f"ended the process that imported it, with exit status {code}"
-        with contextlib.suppress(ValueError):
-            return f"crashed the process that imported it: {signal.Signals(-code).name}"
-        return f"crashed the process that imported it: signal {-code}"
+    def host(self) -> Host:
+        """The same again, with probes that cannot be called."""
+        probes = [(Probe(**each, measure=_uncallable), plugin) for each, plugin in self.probes]
+        folders = [Path(os.fsdecode(folder.encode("latin-1"))) for folder in self.workload_dirs]
+        return Host(self.backends, probes, folders, self.broken)
 
 
 def _uncallable(_: object) -> Mapping[str, Any]:
     raise AssertionError("a probe is called in the process of a cell")
 
 
-def _main() -> None:
-    descriptor, prefix, skipped = sys.argv[1:]
-    channel = int(descriptor)
+def _encoded(host: Host) -> bytes:
+    return msgspec.json.encode(_Found.of(host), enc_hook=dict) + b"\n"  # a read-only mapping becomes a plain one
 
-    def tell(record: _Begun | _Answer) -> None:
-        data = msgspec.json.encode(record, enc_hook=dict) + b"\n"  # a read-only mapping becomes a plain one
-        while data:
-            data = data[os.write(channel, data) :]
 
-    def begin(index: int, plugin: str, distribution: str) -> None:
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _bring(descriptor: int, seconds: float, plugin: str, distribution: str, find: Find) -> None:
+    """What the process of one plugin does; it ends here."""
+    try:
+        os.setsid()
         # Should whoever asked be killed, a plugin that never returns ends with it.
-        signal.alarm(int(2 * SECONDS))
-        tell(_Begun(index, plugin, distribution))
+        signal.alarm(int(2 * seconds) + 1)
+        found = find()
+        try:
+            data = _encoded(found)
+        except (TypeError, ValueError, OverflowError) as error:
+            data = _encoded(_broken(plugin, distribution, f"hands over what cannot be passed on: {error}"))
+        _write(descriptor, data)
+        sys.stdout.flush()
+    finally:
+        # Threads and exit handlers that a plugin left are not waited for.
+        os._exit(1)
 
-    host = plugins.load(prefix=prefix, skipped=json.loads(skipped), begin=begin)
-    probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
-    tell(_Answer(host.backends, probes, [str(folder) for folder in host.workload_dirs], host.broken))
-    # Threads and exit handlers that a plugin left are not waited for.
-    os._exit(0)
+
+def _apart(channel: int, seconds: float, plugin: str, distribution: str, find: Find) -> Host:
+    """What a plugin brings, found in a process of its own."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(channel)
+        _bring(write, seconds, plugin, distribution, find)
+    os.close(write)
+    life = os.pidfd_open(child)
+    try:
+        if line := _line(read, life, seconds):
+            return msgspec.json.decode(line, type=_Found).host()
+        cause = _death(child, life, seconds)
+    except TimeoutError:
+        cause = f"did not answer within {seconds:g} s: look at what it does when it is imported and in its hooks"
+    except msgspec.MsgspecError:
+        cause = "wrote into a file descriptor that is not its own"
+    finally:
+        os.close(read)
+        os.close(life)
+        # What it started is in its process group. Only then is it waited for: until then nothing else has its number.
+        for end in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                end(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return _broken(plugin, distribution, cause)
+
+
+def _broken(plugin: str, distribution: str, cause: str) -> Host:
+    return Host(broken=[BrokenPlugin(plugin, distribution, cause)])
+
+
+def _line(descriptor: int, life: int, seconds: float) -> bytes:
+    """The first line, also where something keeps the other end open; empty when the process ends without one."""
+    data = b""
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        for each in (descriptor, life):
+            selector.register(each, selectors.EVENT_READ)
+        while b"\n" not in data:
+            ready = [key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+            if not ready:
+                raise TimeoutError
+            more = os.read(descriptor, 1 << 16) if descriptor in ready else b""
+            if not more:
+                return b""
+            data += more
+    return data.partition(b"\n")[0]
+
+
+def _death(child: int, life: int, seconds: float) -> str:
+    with selectors.DefaultSelector() as selector:
+        selector.register(life, selectors.EVENT_READ)
+        if not selector.select(seconds):
+            return "closed a file descriptor that is not its own"
+    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert ended
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended the process that imported it, with exit status {ended.si_status}"
+    try:
+        name = signal.Signals(ended.si_status).name
+    except ValueError:
+        name = f"signal {ended.si_status}"
+    return f"crashed the process that imported it: {name}"
+
+
+def _main() -> None:
+    descriptor, prefix, seconds = sys.argv[1:]
+    channel = int(descriptor)
+    _write(channel, _encoded(plugins.load(prefix=prefix, around=partial(_apart, channel, float(seconds)))))
 
 
 if __name__ == "__main__":

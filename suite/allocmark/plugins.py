@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, distributions, entry_points
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from allocmark.probes import Probe
 _T = TypeVar("_T")
 
 GROUP = "allocmark"  #: the entry-point group
+_ENTRY_POINTS = "entry_points.txt"
 _LARGEST_TABLE = 1 << 16  # bytes
 BUILTIN = "allocmark"  #: the name under which the host's own plugin is registered
 
@@ -53,22 +55,29 @@ class Host:
     workload_dirs: list[Path] = field(default_factory=list)
     broken: list[BrokenPlugin] = field(default_factory=list)
 
+    def __add__(self, other: Host) -> Host:
+        """What both have."""
+        return Host(*(mine + others for mine, others in zip(vars(self).values(), vars(other).values(), strict=True)))
+
 
 class _RefusedError(Exception):
     """Why a plugin cannot be used, in words for a person."""
 
 
+Find = Callable[[], Host]  #: imports a plugin, and says what it alone brings
+
+
+def _here(plugin: str, distribution: str, find: Find) -> Host:
+    return find()
+
+
 def load(
-    only: Iterable[str] | None = None,
-    prefix: str = "",
-    *,
-    skipped: Collection[int] = (),
-    begin: Callable[[int, str, str], None] = lambda index, plugin, distribution: None,
+    only: Iterable[str] | None = None, prefix: str = "", *, around: Callable[[str, str, Find], Host] = _here
 ) -> Host:
     """Load the host's own plugin and every installed one, or those named in ``only``, into this process.
 
-    Only the process of a cell and the one that `allocmark.discovery` asks do this: a plugin is foreign code. ``begin``
-    is told of each before it is imported: its index, its name and its distribution; those in ``skipped`` are left out.
+    Only the process of a cell, and those that `allocmark.discovery` starts, do this: a plugin is foreign code.
+    ``around`` is given the name of a plugin, its distribution, and what imports it, which it calls.
 
     With ``prefix``, a folder that ``pip install --target`` filled, only the plugins in it are loaded; it comes first on
     this process's path.
@@ -76,37 +85,57 @@ def load(
     A broken plugin raises nothing. If it cannot be imported, implements an unknown hook, or has a hook that fails or
     returns what cannot be used, then nothing of it is used and it is listed in ``broken``.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    host = Host()
+    host = _ask(Host(), BUILTIN, f"allocmark {__version__}", lambda: builtin)
     wanted = None if only is None else set(only)
-    _add(manager, host, BUILTIN, f"allocmark {__version__}", lambda: builtin)
     if prefix:
         sys.path.insert(0, prefix)
-    for index, entry in enumerate(_entries(prefix)):
-        if index not in skipped and (wanted is None or entry.name in wanted):
-            begin(index, entry.name, _distribution(entry))
-            _add(manager, host, entry.name, _distribution(entry), entry.load)
+    entries, unreadable = _entries(prefix)
+    host.broken += unreadable if wanted is None else []
+    used: set[str] = set()
+    for entry in entries:
+        if wanted is not None and entry.name not in wanted:
+            continue
+        about = entry.name, _distribution(entry.dist)
+        if entry.name in used:
+            host.broken.append(BrokenPlugin(*about, f"registers the plugin name {entry.name!r} a second time"))
+            continue
+        found = around(*about, partial(_ask, host, *about, entry.load))
+        if not found.broken:
+            used.add(entry.name)
+        host = host + found
     host.backends = [replace(registered, prefix=prefix) for registered in host.backends]
     return host
 
 
-def _entries(prefix: str) -> list[EntryPoint]:
-    """By name. What an interrupted installation left beside the new metadata (``~name``) counts once."""
-    if prefix:
-        found = [entry for each in distributions(path=[prefix]) for entry in each.entry_points if entry.group == GROUP]
-    else:
-        found = list(entry_points(group=GROUP))
-    once: dict[tuple[str, str, str], EntryPoint] = {}
-    for entry in found:
-        key = (entry.name, entry.value, canonical(_distribution(entry)))
-        if key not in once or _is_left_over(once[key]):
-            once[key] = entry
-    return sorted(once.values(), key=lambda entry: (entry.name, entry.value))
+def _entries(prefix: str) -> tuple[list[EntryPoint], list[BrokenPlugin]]:
+    """By name; of a distribution that is there twice the first counts, and none that an interrupted installation left
+    beside the new one (``~name``). Metadata that cannot be read costs no other distribution."""
+    once: dict[str, tuple[Distribution, EntryPoints]] = {}
+    broken = []
+    for each in distributions(path=[prefix]) if prefix else distributions():
+        try:
+            if f"[{GROUP}]" not in (each.read_text(_ENTRY_POINTS) or ""):
+                continue
+            found = each.entry_points.select(group=GROUP)
+        except (ValueError, TypeError) as error:  # bytes that are not UTF-8; a line that is cut off
+            if not _is_left_over(each):
+                why = f"has metadata that cannot be read: {_ENTRY_POINTS}: {_brief(error)}: install it again"
+                broken.append(BrokenPlugin(_folder(each).name, _distribution(each), why))
+            continue
+        key = canonical(_distribution(each))
+        if key not in once or _is_left_over(once[key][0]):
+            once[key] = each, found
+    entries = [entry for _, found in once.values() for entry in found]
+    return sorted(entries, key=lambda entry: (entry.name, entry.value)), broken
 
 
-def _is_left_over(entry: EntryPoint) -> bool:
-    return Path(str(getattr(entry.dist, "_path", ""))).name.startswith("~")
+def _folder(distribution: Distribution) -> Path:
+    """That of its metadata."""
+    return Path(str(getattr(distribution, "_path", "unknown")))
+
+
+def _is_left_over(distribution: Distribution) -> bool:
+    return _folder(distribution).name.startswith("~")
 
 
 def canonical(distribution: str) -> str:
@@ -114,24 +143,26 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
 
 
-def _distribution(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
+def _distribution(distribution: Distribution | None) -> str:
+    if distribution is None:
+        return "unknown"
+    name, version = (distribution.metadata[key] for key in ("Name", "Version"))
+    return f"{name} {version}" if name else _folder(distribution).stem
 
 
-def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str, importer: Callable[[], Any]) -> None:
-    plugin = None
+def _ask(host: Host, name: str, distribution: str, importer: Callable[[], Any]) -> Host:
+    """What one plugin brings, beside those that ``host`` has."""
     try:
         plugin = _guarded("failed to import", importer)
-        _register(manager, name, plugin)
-        others = [p for p in manager.get_plugins() if p is not plugin]
-        backends = _backends(_call(manager, "allocmark_backends", others), host.backends)
-        dirs = _all_of(Path, _call(manager, "allocmark_workload_dirs", others), "allocmark_workload_dirs")
-        probes = _all_of(Probe, _call(manager, "allocmark_probes", others), "allocmark_probes")
+        hooks = _registered(name, plugin)
+        backends = _backends(_call(hooks.allocmark_backends), host.backends)
+        dirs = _all_of(Path, _call(hooks.allocmark_workload_dirs), "allocmark_workload_dirs")
+        probes = _all_of(Probe, _call(hooks.allocmark_probes), "allocmark_probes")
         for probe in probes:
             if problems := probe.problems():
                 raise _RefusedError(f"hands over a malformed probe {probe.name!r:.40}: {problems[0]}")
         _refuse_unmarked(plugin)
-        if not (backends or dirs or probes) and not manager.get_hookcallers(plugin):
+        if not (backends or dirs or probes or any(hook.get_hookimpls() for hook in vars(hooks).values())):
             raise _RefusedError(
                 "has no hooks: give its functions allocmark_backends, allocmark_workload_dirs or allocmark_probes, "
                 "marked with @allocmark.hookimpl"
@@ -142,13 +173,12 @@ def _add(manager: pluggy.PluginManager, host: Host, name: str, distribution: str
         if taken:
             raise _RefusedError(f"registers the probe name {min(taken)!r} a second time")
     except _RefusedError as refusal:
-        if plugin is not None and manager.get_plugin(name) is plugin:
-            manager.unregister(plugin)
-        host.broken.append(BrokenPlugin(name, distribution, str(refusal)))
-        return
-    host.backends += [Registered(backend, name, distribution) for backend in backends]
-    host.workload_dirs += dirs
-    host.probes += [(probe, name) for probe in probes]
+        return Host(broken=[BrokenPlugin(name, distribution, str(refusal))])
+    return Host(
+        backends=[Registered(backend, name, distribution) for backend in backends],
+        probes=[(probe, name) for probe in probes],
+        workload_dirs=dirs,
+    )
 
 
 def _refuse_unmarked(plugin: Any) -> None:
@@ -169,28 +199,25 @@ def _guarded(failure: str, call: Callable[[], _T]) -> _T:
         raise _RefusedError(f"{failure}: {_brief(error)}") from error
 
 
-def _register(manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
-    if manager.has_plugin(name):
-        raise _RefusedError(f"registers the plugin name {name!r} a second time")
+def _registered(name: str, plugin: Any) -> pluggy.HookRelay:
+    """The hooks of a plugin: each has a manager of its own."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
     try:
         manager.register(plugin, name)
-    except ValueError as error:
-        raise _RefusedError(f"is the same object as another plugin: {_brief(error)}") from error
-    except pluggy.PluginValidationError as error:
-        if manager.is_registered(plugin):  # pluggy before 1.7 keeps what it refused
-            manager.unregister(plugin)
+    except (ValueError, pluggy.PluginValidationError) as error:
         raise _RefusedError(f"does not fit a hook: {_brief(error)}") from error
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("allocmark_")))
         raise _RefusedError(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
+    return manager.hook
 
 
-def _call(manager: pluggy.PluginManager, hook: str, others: Sequence[Any]) -> list[Any]:
-    """The hook's result from the one plugin that is not in ``others``."""
-    caller = manager.subset_hook_caller(hook, others)
-    return _guarded(f"its hook {hook} failed", lambda: [item for result in caller() for item in result])
+def _call(hook: pluggy.HookCaller) -> list[Any]:
+    """What the plugin's own function for the hook returned."""
+    return _guarded(f"its hook {hook.name} failed", lambda: [item for result in hook() for item in result])
 
 
 def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:

@@ -8,13 +8,16 @@ import os
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import hook, make_plugin
 
 from allocmark import discovery
+from allocmark.cli import main
 
 BEGIN = "import os, sys, time\n"
+QUICK = ["--rounds", "1", "--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"]
 PROBES = "allocmark_probes()"
 #: A pool table that is wrong in a way of its own.
 MUTANT = "from mutants_native import ffi, lib; table = int(ffi.cast('uintptr_t', lib.mutant_table({})))"
@@ -65,6 +68,10 @@ WRONG = {
         hook("return [backend(table=None, unavailable=allocmark.Unavailable(None))]"),
         "unavailable.reason is NoneType, not str",
     ),
+    "not_unicode": (
+        hook("return [backend(environ={'A': '\\udcff'})]"),
+        "hands over what cannot be passed on: 'utf-8' codec can't encode",
+    ),
     "no_table": (hook("return [backend(table=None)]"), "exactly one of table and unavailable must be given"),
     "wild_table": (hook("return [backend(table=4096)]"), "table 0x1000 is not an address that can be read"),
     "other_abi": (
@@ -96,6 +103,12 @@ WRONG = {
     "crashes": ("import ctypes\nctypes.string_at(0)", "crashed the process that imported it: SIGSEGV"),
     "hangs": (BEGIN + "while True: pass", "did not answer within 2 s"),
     "sleeps_in_hook": (BEGIN + hook("time.sleep(1000)"), "did not answer within 2 s"),
+    "closes": (BEGIN + "os.closerange(3, 64)\n" + hook("return []"), "with exit status 1"),
+    "closes_and_hangs": (
+        BEGIN + "os.closerange(3, 64)\ntime.sleep(1000)",
+        "closed a file descriptor that is not its own",
+    ),
+    "forks_and_ends": (BEGIN + "os.fork() or time.sleep(1000)\nos._exit(5)", "with exit status 5"),
     "writes_elsewhere": (
         BEGIN + "for fd in range(3, 64):\n    try: os.write(fd, b'hello\\n')\n    except OSError: pass",
         "wrote into a file descriptor that is not its own",
@@ -196,3 +209,53 @@ def test_a_broken_plugin_is_told_where_it_was_asked_for(allocmark_command, tmp_p
     assert "odd" not in named.stderr
     assert "plugin 'odd'" in allocmark_command("run", *tiny, "-b", "odd", plugins=[folder]).stderr
     assert "odd" in allocmark_command("list", "backends", plugins=[folder]).stdout
+
+
+def test_what_a_plugin_changes_does_not_reach_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where both are asked, nor in the process of a cell: one brings a probe, the other the backend."""
+    make_plugin(
+        tmp_path, "a_changes",
+        BEGIN + "import resource\nos.environ['MALLOC_ARENA_MAX'] = '1'\nos.chdir('/')\n"
+        "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(7)[1]))\n"
+        + hook("return [allocmark.Probe('none', '', '', lambda context: {})]", PROBES),
+    )  # fmt: skip
+    looks = "os.environ.get('MALLOC_ARENA_MAX'), os.getcwd(), os.sched_getaffinity(0), resource.getrlimit(7)"
+    make_plugin(
+        tmp_path, "looks",
+        f"import os, resource\nprint({looks}, file=open({str(tmp_path / 'seen')!r}, 'a'))\n"
+        + hook("return [backend('looks')]"),
+    )  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "burst", "--short", "-b", "looks", *QUICK, "--set", "bulk=8", "--set", "keep=128"]) == 0
+    seen = (tmp_path / "seen").read_text().splitlines()
+    expected = None, str(tmp_path), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert seen == [" ".join(map(str, expected))] * 2
+
+
+IN_A_CELL = """
+for fd in range(3, 64) if 'ALLOCMARK_PADDING' in os.environ else []:
+    try: {}
+    except OSError: pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("os.write(fd, b'hello\\n')", "wrote into a file descriptor that is not its own during"),
+        ("os.write(fd, b'7\\n')", "wrote into a file descriptor that is not its own during"),
+        ("os.close(fd)", "ended by itself during"),
+    ],
+)
+def test_what_a_plugin_does_to_descriptors_in_a_cell_costs_that_cell(
+    tmp_path: Path, allocmark_command: Any, does: str, words: str
+) -> None:
+    make_plugin(tmp_path, "odd", BEGIN + IN_A_CELL.format(does) + hook("return [backend()]"))
+    command = ["run", "burst", "--short", "-b", "odd", *QUICK, "--set", "bulk=8", "--set", "keep=128", "--json", "-"]
+    done = allocmark_command(*command, plugins=[tmp_path])
+    assert done.returncode == 1, done.stderr
+    floor, odd = json.loads(done.stdout)["cells"]
+    assert (floor["status"], odd["status"]) == ("ok", "failed")
+    assert words in odd["reason"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from support import assert_refused, hook, make_plugin
 
 
@@ -74,3 +75,24 @@ def allocmark_probes():
     assert cell["probes"]["after"]["sick"] == {"unknown": "the probe failed: ZeroDivisionError: division by zero"}
     assert "the probe failed: ValueError" in cell["probes"]["after"]["odd"]["unknown"]
     assert "the probe failed: TypeError" in cell["probes"]["after"]["none"]["unknown"]
+
+
+@pytest.mark.parametrize("text", [b"[allocmark]\nodd", b"[allocmark]\nodd = \xff\n", b"odd = x\n[allocmark]\n"])
+def test_metadata_that_cannot_be_read_costs_no_other_plugin(allocmark_command, tmp_path, text):
+    folder = make_plugin(tmp_path, "good", hook("return [backend('good')]"))
+    make_plugin(tmp_path, "odd", hook("return [backend()]"))
+    (folder / "allocmark_test_odd-1.0.dist-info" / "entry_points.txt").write_bytes(text)
+    done = allocmark_command("list", "backends", "--json", plugins=[folder])
+    listed = rows(done)
+    assert (listed["good"]["available"], "Traceback" in done.stderr) == (True, False)
+    broken = [row for row in listed.values() if row["distribution"] == "allocmark-test-odd 1.0"]
+    assert all("has metadata that cannot be read: entry_points.txt" in row["reason"] for row in broken)
+    assert bool(broken) == (not text.endswith(b"[allocmark]\n"))
+
+
+def test_an_older_copy_elsewhere_on_the_path_does_not_count(allocmark_command, tmp_path):
+    code = hook("return [backend(version={!r})]")
+    new = make_plugin(tmp_path / "new", "odd", code.replace("{!r}", "'2'"))
+    old = make_plugin(tmp_path / "old", "odd", "raise RuntimeError('old')", value="old_module")
+    listed = json.loads(allocmark_command("list", "backends", "--json", plugins=[new, old]).stdout)
+    assert [row["version"] for row in listed if row["name"] == "odd"] == ["2"]

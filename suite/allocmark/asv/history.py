@@ -15,6 +15,7 @@ from allocmark.output.text.figures import counted
 from allocmark.stats import median
 
 FLOOR = "null"  #: the backend whose figures only the machine and the harness change
+_LAST_SECOND = 253_402_300_799  # of the year 9999; a broken commit may be of any time
 STEP = 0.03  #: smaller changes of level are no step: a machine varies as much from one day to the next
 
 
@@ -86,7 +87,7 @@ def commits_of(repository: Path, branches: Sequence[str], show_url: str | None =
     commits = []
     for entry in filter(None, git(repository, "log", *order, "--format=%H%x1f%ct%x1f%s", *branches, "--").split("\0")):
         name, seconds, subject = entry.split("\x1f", 2)
-        date = datetime.fromtimestamp(int(seconds), UTC).isoformat()
+        date = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC).isoformat()
         commits.append(Commit(name, date, subject, show_url + name if show_url else None))
     return commits
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from allocmark.asv.settings import CONFIG, read_settings
 from allocmark.asv.site_folder import MARKER, new_site
 from allocmark.asv.stored_results import BENCHMARKS, MACHINE, Results, read_results
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.gate.revisions.git import git, resolve
+from allocmark.gate.revisions.git import environ_of_git, git, resolve
 from allocmark.output import naming
 from allocmark.output.html import build_site
 from allocmark.output.text.figures import counted
@@ -66,13 +67,16 @@ def publish(config: Path | None = None, output: Path | None = None, run_paths: S
         )
     if tracked:
         _check_repository(settings, {file.commit for machine in results.machines for file in machine.files})
-    with naming(output), new_site(output) as html, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
+    with naming(output), new_site(output) as new, tempfile.TemporaryDirectory(prefix="allocmark-") as work:
         if tracked:
             staged = _stage(results, Path(work) / "results")
+            # asv goes on for a while when this process is killed: not in a folder that the next one uses.
+            html = Path(work) / "html"
             _run_asv(settings | {"results_dir": str(staged), "html_dir": str(html), "runs": patterns, "notes": notes})
+            shutil.copytree(html, new, dirs_exist_ok=True)
         else:
-            write_pages(html, contents)
-        told = json.loads((html / MARKER).read_text())["notes"]
+            write_pages(new, contents)
+        told = json.loads((new / MARKER).read_text())["notes"]
     return Published(output, tuple(told))
 
 
@@ -142,7 +146,7 @@ def _run_asv(settings: dict[str, Any]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "asv", "publish", "--config", str(config)],
         cwd=settings["base"],
-        env=os.environ | {"PYTHONPATH": path},
+        env=environ_of_git() | {"PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

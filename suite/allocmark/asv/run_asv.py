@@ -11,6 +11,8 @@ from pathlib import Path
 
 from allocmark.asv.settings import config_of
 from allocmark.errors import AllocmarkError
+from allocmark.gate.revisions.git import environ_of_git
+from allocmark.system import machine
 
 
 def run(repository: Path, commits: str, more: Sequence[str]) -> int:
@@ -20,6 +22,11 @@ def run(repository: Path, commits: str, more: Sequence[str]) -> int:
     """
     if find_spec("asv") is None:
         raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
+    if variables := machine.malloc_variables():
+        raise AllocmarkError(
+            f"{', '.join(variables)} is set, which changes malloc: the history would keep that as a change of the "
+            "commits: unset it first"
+        )
     config_of(repository)
     if not (Path.home() / ".asv-machine.json").exists():
         _asv(repository, "machine", "--yes")
@@ -27,4 +34,6 @@ def run(repository: Path, commits: str, more: Sequence[str]) -> int:
 
 
 def _asv(repository: Path, *arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=repository, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "asv", *arguments], cwd=repository, env=environ_of_git(), check=False
+    ).returncode

@@ -56,7 +56,10 @@ def new_site(output: Path) -> Iterator[Path]:
 def _written(folder: Path) -> set[str] | None:
     """What we wrote there; None for a site from before the marker had a list, of which any file may be ours."""
     if (folder / MARKER).exists():
-        files = _members(folder / MARKER).get("files")
+        members = _members(folder / MARKER)
+        if "allocmark" not in members:
+            raise UsageError(f"{folder}: its {MARKER} is not one that allocmark wrote: choose a new or an empty folder")
+        files = members.get("files")
         if isinstance(files, list) and all(isinstance(name, str) for name in files):
             return set(files)
         return None

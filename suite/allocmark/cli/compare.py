@@ -7,7 +7,7 @@ import argparse
 from typing import Any
 
 from allocmark.cli.arguments import BASELINE
-from allocmark.cli.reading import read
+from allocmark.cli.reading import RUN, read
 from allocmark.errors import UsageError
 from allocmark.output.text import terminal_width
 
@@ -22,7 +22,7 @@ def add_compare(commands: Any) -> None:
         "slowed or sped up the whole machine. The worst stand first.",
     )
     parser.set_defaults(command=_compare)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run file or its folder: one, or the earlier first")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{RUN}; of two the earlier first")
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=BASELINE)
 
 
@@ -31,6 +31,6 @@ def _compare(options: argparse.Namespace) -> int:
 
     if len(options.runs) > 2:
         raise UsageError(f"compare takes one or two runs, and {len(options.runs)} were given")
-    found = [read(path) for path in options.runs]
+    found = [read(path) for path in options.runs or (None,)]
     print(compare([run for run, _ in found], options.baseline, terminal_width()))
     return max(status for _, status in found)

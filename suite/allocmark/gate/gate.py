@@ -12,7 +12,7 @@ from typing import Any
 from allocmark.discovery import discover
 from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import MissingPair, Pair, make_pairs
-from allocmark.gate.revisions.git import git, resolve
+from allocmark.gate.revisions.git import git, git_path, resolve
 from allocmark.gate.revisions.side import Side, prepare
 from allocmark.gate.rounds import GateRequest, Tally, measure_rounds
 from allocmark.measuring.schedule import Progress
@@ -42,6 +42,7 @@ class Gate:
     same: tuple[str, ...]
     missing: tuple[MissingPair, ...]
     uncommitted: bool  #: the working tree has changes, which were not measured
+    variables: Mapping[str, str]  #: that were set and change malloc
     journal: Path | None
 
     @property
@@ -81,12 +82,14 @@ def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate
     rows = [row_of(tally, asked.limit) for tally in tallies]
     rows.sort(key=lambda row: -row.ratio.value if row.ratio else float("-inf"))
     uncommitted = bool(git(asked.repository, "status", "--porcelain", "--untracked-files=no"))
-    return Gate(*sides, asked.limit, tuple(rows), pairs.same, pairs.missing, uncommitted, path)
+    return Gate(
+        *sides, asked.limit, tuple(rows), pairs.same, pairs.missing, uncommitted, machine.malloc_variables(), path
+    )
 
 
 def state_folder(repository: Path) -> Path:
     """``.allocmark/`` of the repository, which git ignores."""
-    folder = Path(git(repository, "rev-parse", "--show-toplevel").removesuffix("\n"), ".allocmark")
+    folder = Path(git_path(repository, "rev-parse", "--show-toplevel"), ".allocmark")
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     return folder
@@ -102,13 +105,14 @@ def put_away(done: Path, state: Path, what: str) -> Path:
 def open_journal(asked: GateRequest, folder: Path, sides: Sequence[Side], pairs: Sequence[Pair]) -> Journal:
     """The journal of these pairs: the same one again as long as what is measured, and where, is the same."""
     header: Mapping[str, Any] = {
-        "format": 2,  # 1 had another rule for when to stop
+        "format": 3,  # 1 had another rule for when to stop, 2 no checksums
         "commits": [side.commit for side in sides],
         "files": [dict(side.files) for side in sides],
         "pairs": [pair.key for pair in pairs],
         "request": asked.cells.to_json(),
         "limit": asked.limit,
         "machine": machine.facts()["machine"],
+        "variables": machine.malloc_variables(),
     }
     return Journal(folder, "-".join(side.commit[:10] for side in sides), header)
 

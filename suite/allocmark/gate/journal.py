@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The file of a comparison in progress: JSON Lines, one per round. A kill loses only the round in flight."""
+"""The file of a comparison in progress: JSON Lines, one per round, each with a checksum. A kill loses only the round in
+flight, and a line that was damaged is left out."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from allocmark.errors import AllocmarkError
+from allocmark.results.records import RecordError, check_seal, sealed
 
 
 class Journal:
@@ -27,19 +29,19 @@ class Journal:
         self.records: list[dict[str, Any]] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+b")
+            self._file = self.path.open("a+b", buffering=0)
         except OSError as error:
-            raise AllocmarkError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
             raise AllocmarkError(f"{self.path}: another process is measuring this now: wait until it ends") from error
-        self._recover(text)
+        self._recover(sealed(text.encode()))
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record; it is on the disk when this returns."""
-        self._write(json.dumps(record))
+        self._write(sealed(json.dumps(record).encode()))
         self.records.append(dict(record))
 
     def __enter__(self) -> Self:
@@ -48,26 +50,34 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _recover(self, header: str) -> None:
+    def _recover(self, header: bytes) -> None:
         self._file.seek(0)
-        whole = 0
         lines = self._file.readlines()
-        for line in lines:
-            try:
-                record = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                record = None
-            if not isinstance(record, dict):
-                break  # half-written by a process that was killed
-            whole += len(line)
-            self.records.append(record)
-        self._file.truncate(whole)
-        if self.records:
-            del self.records[0]  # the header; its digest is in the file's name
-        else:
+        if lines and not lines[-1].endswith(b"\n"):  # half-written by a process that was killed
+            self._file.truncate(sum(map(len, lines[:-1])))
+            del lines[-1]
+        if not lines:
             self._write(header)
+        for line in dict.fromkeys(lines):  # no round counts twice
+            try:
+                check_seal(line)
+            except RecordError:
+                continue
+            if line != header:
+                record = json.loads(line)
+                del record["crc"]
+                self.records.append(record)
 
-    def _write(self, line: str) -> None:
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _write(self, line: bytes) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._file.fileno(), rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)  # a full disk must not leave half a line in the middle
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> AllocmarkError:
+        return AllocmarkError(f"{self.path}: cannot be written: {error.strerror}")

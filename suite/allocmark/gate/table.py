@@ -10,6 +10,7 @@ from allocmark import __version__
 from allocmark.gate.bisect import Bisection
 from allocmark.gate.gate import CANNOT_TELL, NOT_MEASURED, PASSED, SLOWER, Gate, GateRow
 from allocmark.output.text.figures import assignments, decimals, layout, plain, wrapped
+from allocmark.output.text.wording import variables_said
 from allocmark.stats import ERROR, Estimate, Verdict, median
 
 WIDTH = 160  #: of a pipe or a file
@@ -50,6 +51,8 @@ def _gate(gate: Gate, width: int) -> Iterator[str]:
     yield from wrapped(f"harness: allocmark {__version__} in {Path(__file__).parents[1]}", width)
     if gate.uncommitted:
         yield "The working tree has uncommitted changes: they were not measured."
+    for line in variables_said(gate.variables):
+        yield from wrapped(f"{line}.", width)
     yield ""
     if gate.rows:
         yield from _table(gate.rows, width)

@@ -36,6 +36,14 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
     return read, write
 
 
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        reply = json.loads(line)
+    except ValueError:
+        return None
+    return reply if isinstance(reply, dict) else None
+
+
 class CellProcess:
     """A worker process. Not started when the constructor raises; always `stop` it in the end."""
 
@@ -107,7 +115,10 @@ class CellProcess:
                     raise CellFailedError(self._death(what))
                 self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
-        reply: dict[str, Any] = json.loads(line)
+        reply = _decoded(line)
+        if reply is None:
+            self._end(0)
+            raise CellFailedError(f"wrote into a file descriptor that is not its own during {what}{self._last_lines()}")
         if "error" in reply:
             raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
         return reply

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 import time
 import uuid
@@ -27,9 +25,6 @@ from allocmark.stats import least_rounds
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
-# Variables with which the loader or glibc's malloc works otherwise, in every process that inherits them.
-_CHANGES_MALLOC = re.compile(r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_\w*")
-
 Reporter = Callable[[Progress], None]
 
 
@@ -49,10 +44,11 @@ def open_run(plan: Plan, request: Request, directory: Path, argv: Sequence[str],
     header = RunHeader(
         id=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        argv=list(argv),
+        argv=[each.encode(errors="backslashreplace").decode() for each in argv],
         seed=request.seed,
         baseline=baseline,
-        environment=machine.facts() | {"doctor": doctor.as_json(doctor.checks()), "variables": _variables()},
+        environment=machine.facts()
+        | {"doctor": doctor.as_json(doctor.checks()), "variables": machine.malloc_variables()},
         settings=request.to_json() | {"left_out": list(plan.left_out)},
         plan=tuple(case.record for case in plan.cases),
     )
@@ -69,10 +65,6 @@ def planned(request: Request, host: Host, baseline: str | None) -> Plan:
     return plan
 
 
-def _variables() -> dict[str, str]:
-    return {name: value for name, value in sorted(os.environ.items()) if value and _CHANGES_MALLOC.fullmatch(name)}
-
-
 def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     """Open a run file to finish it, as it was asked for.
 
@@ -84,6 +76,11 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
         raise RunFileError(f"{directory}: was begun by an older allocmark, which knew no rounds: start a new run")
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
+    begun_with, now = header.environment.get("variables") or {}, machine.malloc_variables()
+    if changed := [name for name in {**begun_with, **now} if begun_with.get(name) != now.get(name)]:
+        raise RunFileError(
+            f"{directory}: was begun with another value of {', '.join(changed)}: set it as it was, or start a new run"
+        )
     try:
         request = Request.from_json(header.settings)
     except RecordError as error:

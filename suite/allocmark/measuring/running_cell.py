@@ -61,6 +61,7 @@ class RunningCell:
         for each in passes:
             options |= each.engine_options(request.sample_ms)
         job = {
+            "plugin": self._registered.plugin,
             "plugins": [*({self._registered.plugin} - {BUILTIN}), *probe_plugins],
             "prefix": self._registered.prefix,
             "backend": self.backend.label,

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
@@ -31,6 +33,8 @@ from allocmark.measuring.attest import attest
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
+
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 def main() -> int:
@@ -57,7 +61,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     begun = time.monotonic()
     job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
-    host = plugins.load(only=job["plugins"], prefix=job["prefix"])
+    host = plugins.load(only=job["plugins"], prefix=job["prefix"], around=partial(_around, job["plugin"]))
     backend = _find(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
@@ -83,6 +87,25 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     except BaseException:
         engine.abandon()
         raise
+
+
+def _around(own: str, plugin: str, _: str, find: plugins.Find) -> plugins.Host:
+    """What a plugin that only brings probes changes in this process does not reach the backend of another."""
+    if plugin == own:
+        return find()
+    environ, cpus, folder = dict(os.environ), os.sched_getaffinity(0), os.open(".", os.O_PATH)
+    limits = {each: resource.getrlimit(each) for each in _LIMITS}
+    try:
+        return find()
+    finally:
+        os.environ.clear()
+        os.environ.update(environ)
+        os.sched_setaffinity(0, cpus)
+        os.fchdir(folder)
+        os.close(folder)
+        for each, before in limits.items():
+            with suppress(OSError, ValueError):  # one that only a privileged process may raise again
+                resource.setrlimit(each, before)
 
 
 def _finish(

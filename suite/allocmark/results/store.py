@@ -175,6 +175,7 @@ class RunWriter:
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, fd)
             _lock(path, fd)
+            _beside(path).unlink(missing_ok=True)
             data = path.read_bytes()
             run, whole = _parse(path, data)
             if data.startswith(whole):
@@ -417,9 +418,14 @@ def _lock(path: Path, fd: int) -> None:
         raise RunFileError(f"{path}: another process is writing this run: wait until it is over")
 
 
+def _beside(path: Path) -> Path:
+    """Where `_rewritten` writes; left behind only by a process that was killed."""
+    return path.with_name(f".{path.name}-new")
+
+
 def _rewritten(path: Path, data: bytes) -> int:
     """Replace the file by one that holds ``data``: open and locked. Until that is on the disk the old one stays."""
-    new = path.with_name(f".{path.name}-{os.getpid()}")
+    new = _beside(path)
     try:
         fd = os.open(new, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         try:

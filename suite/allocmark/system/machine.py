@@ -7,6 +7,7 @@ Every run imports this file, so it imports nothing that takes time to load.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ NODE = "/sys/devices/system/node"
 THP = "/sys/kernel/mm/transparent_hugepage"
 HUGEPAGES = "/sys/kernel/mm/hugepages"
 CGROUP = "/sys/fs/cgroup"
+
+_CHANGES_MALLOC = re.compile(r"LD_PRELOAD|LD_AUDIT|GLIBC_TUNABLES|\w*MALLOC\w*")
+_PRELOAD_FILE = "/etc/ld.so.preload"
 
 
 def read(path: str) -> str | None:
@@ -264,6 +268,20 @@ def spare_huge_pages(size_kb: int = 2048) -> tuple[int, int] | None:
         return None
     free, reserved, overcommit, surplus = (pages[key] or 0 for key in ("free", "reserved", "overcommit", "surplus"))
     return max(0, free - reserved), max(0, overcommit - surplus)
+
+
+def malloc_variables() -> dict[str, str]:
+    """What is set with which the loader or an allocator works otherwise, in every process that inherits it.
+
+    A file that does what LD_PRELOAD does, for all processes of the machine, is among them.
+    """
+    found = {
+        name: value.encode(errors="backslashreplace").decode()
+        for name, value in sorted(os.environ.items())
+        if value and _CHANGES_MALLOC.fullmatch(name)
+    }
+    preloaded = " ".join((read(_PRELOAD_FILE) or "").split())
+    return found | ({_PRELOAD_FILE: preloaded} if preloaded else {})
 
 
 def boost() -> bool | None:

@@ -170,3 +170,12 @@ def test_what_git_says_is_one_line(tmp_path: Path) -> None:
     found = gather.history(tmp_path / "none", tmp_path, ["HEAD"], None)
     assert found.history == ()
     assert len(found.notes) == 2
+
+
+def test_a_commit_of_a_time_that_no_calendar_has(tmp_path: Path) -> None:
+    synthetic.repository(tmp_path, 1)
+    stream = "commit refs/heads/main\ncommitter A <a@example.org> 999999999999 +0000\ndata 4\nlate\n"
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "fast-import", "--quiet", "--force"], input=stream, text=True, check=True)
+    (late,) = commits_of(tmp_path, ["main"])
+    assert late.date.startswith("9999-12-31")

@@ -320,6 +320,11 @@ def test_doctor(allocmark_command):
     assert all(check["meaning"] for check in checks)
 
 
+def test_a_history_is_not_measured_with_another_malloc(allocmark_command, monkeypatch):
+    monkeypatch.setenv("MALLOC_PERTURB_", "7")
+    assert_refused(allocmark_command("track", "run", "HEAD^!"), "MALLOC_PERTURB_ is set, which changes malloc")
+
+
 def test_a_closed_pipe_is_no_error(mutants, tmp_path):
     shell = f"{sys.executable} -m allocmark list backends | true; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)

@@ -157,6 +157,15 @@ def test_a_run_from_before_rounds_is_not_resumed(allocmark_command: Command, tmp
     assert file.read_bytes() == older.read_bytes()
 
 
+def test_a_run_is_resumed_with_the_variables_that_it_was_begun_with(
+    allocmark_command: Command, mutants: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert allocmark_command("run", *TWO, "--rounds", "1", "-o", "here", plugins=[mutants]).returncode == 0
+    monkeypatch.setenv("MIMALLOC_SHOW_STATS", "1")
+    again = allocmark_command("run", "--resume", "here", plugins=[mutants])
+    assert_refused(again, "here: was begun with another value of MIMALLOC_SHOW_STATS: set it as it was")
+
+
 # A backend of which single processes crash
 
 TOY = """

@@ -43,6 +43,12 @@ def test_equal_files_pass_without_measuring(track, history):
     assert finished(history) == before
 
 
+def test_variables_that_change_malloc_are_told(track, history, monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    done = track("gate", history.slow, history.news, history.workload)
+    assert "MALLOC_ARENA_MAX=1 was set: every backend was measured with it" in done.stdout
+
+
 def test_a_change_that_costs_nothing_passes(track, history):
     done = track("gate", history.fast, history.remark, history.workload, *COARSE)
     assert done.returncode == 0, done.stdout + done.stderr

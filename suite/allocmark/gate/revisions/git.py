@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 from allocmark.errors import AllocmarkError
 
+_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE")
+
 
 def resolve(repository: Path, name: str) -> str:
     """The full hash of a commit; ``name`` is a hash, a branch, or ``HEAD~3``.
@@ -40,7 +42,7 @@ def checked_out(repository: Path, name: str) -> Iterator[Path]:
         files.mkdir()
         # An index of its own: even a process that is killed leaves nothing in the repository.
         environ = {
-            "GIT_DIR": git(repository, "rev-parse", "--absolute-git-dir").strip(),
+            "GIT_DIR": git_path(repository, "rev-parse", "--absolute-git-dir"),
             "GIT_WORK_TREE": str(files),
             "GIT_INDEX_FILE": os.path.join(folder, "index"),
         }
@@ -49,9 +51,19 @@ def checked_out(repository: Path, name: str) -> Iterator[Path]:
         yield files
 
 
-def git(repository: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+def git_path(repository: Path, *arguments: str) -> str:
+    """The path that a git command prints, whatever bytes it has."""
+    return git(repository, *arguments, errors="surrogateescape").removesuffix("\n")
+
+
+def environ_of_git() -> dict[str, str]:
+    """For git, or what calls it: the repository is that of the folder, also in a hook of another one."""
+    return {name: value for name, value in os.environ.items() if name not in _ANOTHER_REPOSITORY}
+
+
+def git(repository: Path, *arguments: str, environ: Mapping[str, str] | None = None, errors: str = "replace") -> str:
     """What a git command prints. Raises AllocmarkError with its error message when it fails."""
-    done = _run(repository, *arguments, environ=environ)
+    done = _run(repository, *arguments, environ=environ, errors=errors)
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
         raise AllocmarkError(f"git {arguments[0]} failed in {repository}: {said}")
@@ -59,16 +71,16 @@ def git(repository: Path, *arguments: str, environ: Mapping[str, str] | None = N
 
 
 def _run(
-    repository: Path, *arguments: str, environ: Mapping[str, str] | None = None
+    repository: Path, *arguments: str, environ: Mapping[str, str] | None = None, errors: str = "replace"
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             ["git", *arguments],
             cwd=repository,
-            env={**os.environ, "LC_ALL": "C", **(environ or {})},
+            env={**environ_of_git(), "LC_ALL": "C", **(environ or {})},
             capture_output=True,
             encoding="utf-8",
-            errors="replace",  # the message of a commit may be in any encoding
+            errors=errors,  # the message of a commit may be in any encoding
             check=False,
         )
     except FileNotFoundError as error:

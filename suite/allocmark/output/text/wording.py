@@ -23,15 +23,19 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     yield f"{plain(header.id)}, {plain(header.created)}, seed {header.seed}"
     if machine := machine_facts(header.environment):
         yield machine
-    variables = header.environment.get("variables")
-    if isinstance(variables, Mapping) and variables:
-        said = ", ".join(plain(f"{name}={value}") for name, value in variables.items())
-        yield f"{said} was set: every backend was measured with it, and malloc may not be the C library's"
+    yield from variables_said(header.environment.get("variables"))
     versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
     if versions:
         yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
     if marked := disturbed(cell for case in cases for cell in case.cells):
         yield f"disturbed: {marked}"
+
+
+def variables_said(variables: object) -> Iterator[str]:
+    """One line on variables that change malloc, where any were set."""
+    if isinstance(variables, Mapping) and variables:
+        said = ", ".join(plain(f"{name}={value}") for name, value in variables.items())
+        yield f"{said} was set: every backend was measured with it, and malloc may not be the C library's"
 
 
 def place(case: PlannedCase | MeasuredCell, varying: Mapping[str, Collection[str]] | None = None) -> str:

@@ -35,6 +35,11 @@ def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Templ
     for path in _files(dirs):
         if path.stem == name_or_path:
             return Template.load(path, name=path.stem)
+    if os.path.isfile(name_or_path):
+        raise UsageError(
+            f"{name_or_path} is a file that does not end in .yaml: a workload is YAML, which a recorded trace is not "
+            f"(./{name_or_path} reads it as one)"
+        )
     raise UsageError(unknown("workload", name_or_path, _names(dirs)))
 
 

@@ -24,6 +24,7 @@ from allocmark.workload.language.parts import OneOf, OrItem, OrName, OrVariable,
 MOST_OBJECTS = 2**32 - 2  #: of a pool
 MOST_BULK = 65536  #: objects of one get, put, send or receive
 MOST_IDLE_NS = 10**9
+MOST_ARGUMENT = 2**32 - 1  #: that an instruction of the tape holds
 MOST_POOLS = 64
 
 Number = int | Distribution
@@ -121,7 +122,7 @@ class Touch(Part):
 
     kind: ClassVar[str] = "touch"
 
-    bytes: Annotated[int, Field(strict=True, ge=0, le=2**40), OrVariable()]
+    bytes: Annotated[int, Field(strict=True, ge=0, le=MOST_ARGUMENT), OrVariable()]
     """From the object's beginning; 0 touches nothing."""
     how: Annotated[Literal["read", "write"], OrVariable()]
 
@@ -171,7 +172,7 @@ class Repeat(Part):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["times"]}, {"required": ["until_held"]}]})
     kind: ClassVar[str] = "repeat"
 
-    times: Annotated[Number | None, Between(0, 2**32)] = None
+    times: Annotated[Number | None, Between(0, MOST_ARGUMENT)] = None
     until_held: Annotated[int | None, Field(strict=True, ge=0, le=MOST_OBJECTS), OrVariable()] = None
     """Grow to at least that many when fewer are held, shrink to at most that many when more are."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]

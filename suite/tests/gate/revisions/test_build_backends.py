@@ -99,14 +99,21 @@ def test_pip_settings_of_the_user_do_not_reach_the_build(history, tmp_path, monk
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_an_empty_submodule_is_named_as_the_cause(tmp_path):
+def test_an_empty_submodule_is_named_as_the_cause(allocmark_command, tmp_path):
+    vendor = History(tmp_path / "vendor")
+    vendor.write("x.h", "#define EXTRA 1\n")
+    vendor.commit("a header")
     made = History(tmp_path / "repository")
     made.backend(400)
-    made.break_build()
-    made.git("add", "backends")
-    made.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},backends/freelist/vendor")
-    made.git("commit", "-qm", "a submodule")
-    side = prepare(made.folder, "HEAD", tmp_path / "state")
-    reason = side.why_not("allocmark-freelist")
-    assert reason.startswith("its git submodule backends/freelist/vendor is empty here, as the gate does not follow")
-    assert "src/freelist.c:" in reason
+    where = "backends/freelist/vendor"
+    made.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(vendor.folder), where)
+    source = made.folder / "backends/freelist/src/freelist.c"
+    source.write_text(f'#include "../vendor/x.h"\n{source.read_text()}')
+    made.commit("a submodule")
+    source.write_text(f"{source.read_text()}/* two */\n")
+    made.commit("two")
+    done = allocmark_command("track", "gate", "HEAD~1", "HEAD", made.workload, cwd=made.folder)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert f"its git submodule {where} is empty here, as the gate does not follow submodules" in said
+    assert "vendor/x.h: No such file or directory" in said

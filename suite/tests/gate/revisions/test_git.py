@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from allocmark import AllocmarkError
+from allocmark.gate.gate import state_folder
 from allocmark.gate.revisions.git import checked_out, resolve
+from fixtures.histories import History
 
 
 def test_names_of_a_commit(history):
@@ -40,6 +44,26 @@ def test_the_files_of_a_commit_and_nothing_else_is_touched(history):
         assert not (files / ".git").exists()
     assert not files.exists()
     assert before == (history.made.git("status", "--porcelain=v2", "--branch"), history.made.git("worktree", "list"))
+
+
+def test_the_repository_is_that_of_the_folder_also_in_a_hook_of_another(history, tmp_path, monkeypatch):
+    History(tmp_path / "other").commit("of another repository")
+    for name, value in (("DIR", ".git"), ("WORK_TREE", "."), ("INDEX_FILE", ".git/index"), ("PREFIX", "")):
+        monkeypatch.setenv(f"GIT_{name}", str(tmp_path / "other" / value))
+    assert resolve(history.folder, "HEAD") == history.news
+    assert state_folder(history.folder / "backends") == history.folder / ".allocmark"
+    with checked_out(history.folder, history.fast) as files:
+        assert (files / "backends" / "freelist" / "pyproject.toml").is_file()
+
+
+def test_a_folder_of_any_bytes(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    made = History(folder / "repository")
+    commit = made.commit("one")
+    assert state_folder(made.folder) == made.folder / ".allocmark"
+    with checked_out(made.folder, commit) as files:
+        assert [path.name for path in files.iterdir()] == ["NEWS"]
 
 
 def test_a_commit_without_backends(history):

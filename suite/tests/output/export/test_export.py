@@ -117,7 +117,7 @@ def test_without_a_name_the_newest_run_is_used_and_said(
     for name, age in (("b", 1), ("a", 0), ("c", 2)):
         shutil.copytree(simulate(shapes=SHAPES[:1]).path.parent, tmp_path / "runs" / name)
         os.utime(tmp_path / "runs" / name / "run.jsonl", (9000 - age, 9000 - age))
-    for command in (["show"], ["report"], ["export", "--format", "csv"]):
+    for command in (["show"], ["compare"], ["report"], ["export", "--format", "csv"]):
         assert main(command) == 0
         assert capsys.readouterr().err == "allocmark: the newest run: runs/a/run.jsonl\n"
     assert [*tmp_path.glob("runs/*/report.html")] == [tmp_path / "runs/a/report.html"]

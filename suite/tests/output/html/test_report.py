@@ -16,7 +16,7 @@ from conftest import COMMAND
 from support import assert_refused
 
 from allocmark import stats
-from allocmark.output.html import write_report
+from allocmark.output.html import build_site, write_report
 from allocmark.output.text.figures import figure
 from allocmark.results.records import PlannedCell
 from allocmark.results.store import Run
@@ -209,6 +209,20 @@ def test_prints_every_chart_and_every_number(report: Path, open_page: Callable[.
     assert not any(each.is_visible() for each in opened.page.locator(":not(th) > button, select, summary, nav").all())
     opened.page.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
+def test_a_long_name_fits_on_paper(simulate: Simulate, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    run = _renamed(simulate(calls=5000), "ring_mp_mc", "x" * 90, tmp_path)
+    write_report(run, tmp_path / "report.html")
+    build_site([run], tmp_path / "site")
+    pages = [tmp_path / "report.html", *(tmp_path / "site").rglob("*.html")]
+    assert len(pages) > 5
+    for path in pages:
+        page = open_page(path).page
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins
+        assert page.evaluate("document.documentElement.scrollWidth") <= 703, path
 
 
 def _figures_are_readable(page: Any) -> None:

@@ -79,3 +79,12 @@ def test_one_bad_file_costs_the_others_nothing(tmp_path: Path) -> None:
 def test_unknown(asked: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         find_workload(asked, (BUNDLED,))
+
+
+def test_a_file_that_is_no_workload_is_not_taken_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.wl").write_bytes(b"\x00\x01trace")
+    with pytest.raises(UsageError, match=r"^app\.wl is a file that does not end in \.yaml"):
+        find_workload("app.wl")
+    with pytest.raises(WorkloadError):
+        find_workload("./app.wl")

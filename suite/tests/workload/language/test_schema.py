@@ -167,6 +167,12 @@ def test_put_all_is_short_for_which() -> None:
             "27: actors.tx.steps[3]: found 'put'; expected a step (get, put,",
         ),
         ("- put: all", "- put: all\n        get: {from: small}", "27: actors.tx.steps[3]: found put and get"),
+        (
+            "touch: {bytes: 64,",
+            "touch: {bytes: 4294967296,",
+            "15: actors.rx[1].touch.bytes: found 4294967296; expected at most 4294967295",
+        ),
+        ("times: 2", "times: 4294967296", "23: actors.tx.steps[2].repeat.times: found 4294967296; expected at most"),
         ("how: write", "how: wirte", "15: actors.rx[1].touch.how: found 'wirte'; expected 'read' or 'write'"),
         ("put: all", "put: some", "27: actors.tx.steps[3].put: found 'some'; expected 'all', 'oldest'"),
         (
