@@ -141,7 +141,7 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
     log_clear();
     struct rte_mempool *pool =
         rte_mempool_create_empty(name, (unsigned)objects_to_make(spec), (unsigned)spec->object_size,
-                                 spec->cache, 0, spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
+                                 spec->cache, POOL_PRIVATE, spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
     if (pool == NULL) {
         const int reason = rte_errno;
         allocmark_say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name,

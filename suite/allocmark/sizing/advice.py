@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One sentence on a backend: which cache, how large a pool, and what the next smaller cache would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allocmark.output.text.figures import plain
+from allocmark.sizing.sized import Sized, SizedBackend
+
+WORTH_IT = 0.01  #: trips per object: what a larger cache must save, for a trip costs about as much as 100 cached objects
+
+
+def knee(sizes: Sequence[Sized]) -> Sized | None:
+    """The smallest cache with at most `WORTH_IT` more trips per object than the best one. None: trips are not known, or
+    there is nothing to compare."""
+    known = [(size, size.trips_per_object) for size in sizes if size.trips_per_object is not None]
+    if len(known) < 2:
+        return None
+    least = min(trips for _, trips in known if trips is not None)
+    return next(size for size, trips in known if trips is not None and trips <= least + WORTH_IT)
+
+
+def advice(backend: SizedBackend) -> str:
+    """Without the backend's name; "" when nothing was counted."""
+    counted = [size for size in backend.sizes if not size.refused]
+    if not counted:
+        return ""
+    chosen = knee(counted) or counted[-1]
+    if chosen.pools[0].smallest is None:
+        out = ", ".join(f"{pool.most_out:,} of {plain(pool.name)}" for pool in chosen.pools)
+        return f"it has no pool and no cache to size; at most {out} are out at once."
+    said = [f"cache {chosen.cache:,}: {_trips(chosen)}", _pools(chosen)]
+    before = counted[: counted.index(chosen)]
+    if before and chosen.knows_trips:
+        said.append(_worst(before[-1]))
+    return "; ".join(said) + "."
+
+
+def _trips(size: Sized) -> str:
+    trips = size.trips_per_object
+    if trips is None:
+        return "it does not say how often threads go to what they share"
+    return f"one trip per {1 / trips:,.0f} objects" if trips else "no trips"
+
+
+def _pools(size: Sized) -> str:
+    """The smallest pools."""
+    one = len(size.pools) == 1
+    return ", ".join(f"{'pool' if one else plain(pool.name)} ≥ {pool.smallest:,}" for pool in size.pools)
+
+
+def _worst(size: Sized) -> str:
+    """Who would make most trips per object with this size, and how many."""
+    rates = [
+        (traffic.miss_rate or 0.0, f"{plain(actor.name)} {what}")
+        for actor in size.actors
+        for traffic, what in ((actor.gets, "gets"), (actor.puts, "puts"))
+    ]
+    rate, who = max(rates, key=lambda pair: pair[0])
+    return f"with {size.cache:,}, {who} miss once per {1 / rate:,.0f} objects" if rate else f"with {size.cache:,}, the same"
