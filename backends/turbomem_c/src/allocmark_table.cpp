@@ -183,9 +183,7 @@ struct through_cache {
     static void put_bulk(void *, void *local, void *const *objects, uint32_t n) {
         static_cast<pool::cache_type *>(local)->put_bulk(objects, n);
     }
-    static uint64_t cached(void *, void *local) {
-        return static_cast<pool::cache_type *>(local)->objects();
-    }
+    static uint64_t cached(void *, void *local) { return static_cast<pool::cache_type *>(local)->objects(); }
 };
 
 /// A thread works through its handle. Misuse ends the process: the workload is wrong, or the pool is.
@@ -205,9 +203,7 @@ template <class Pool> struct through_handle {
     static void put_bulk(void *, void *local, void *const *objects, uint32_t n) noexcept {
         cpp<typename pool::local>(local).deallocate(std::span<void *const>(objects, n));
     }
-    static uint64_t cached(void *, void *local) {
-        return cpp<typename pool::local>(local).cache().objects();
-    }
+    static uint64_t cached(void *, void *local) { return cpp<typename pool::local>(local).cache().objects(); }
 };
 
 /// A thread just calls the pool, which finds the cache of the thread or of the CPU.

@@ -78,7 +78,7 @@ class Sample:
         return time / self.objects
 
 
-class Tally(NamedTuple):
+class CallTally(NamedTuple):
     """What an actor did with a pool, in gets or in puts: see ``am_tally``."""
 
     calls: int
@@ -103,7 +103,7 @@ class CountedRun:
     knows_trips: bool
     knows_cached: bool
     needs: Sequence[Need]
-    tallies: Sequence[Sequence[tuple[Tally, Tally]]]
+    tallies: Sequence[Sequence[tuple[CallTally, CallTally]]]
     events: Sequence[tuple[int, int, int, int]]
 
 
@@ -235,7 +235,7 @@ class Engine:
         needs = ffi.new("am_need[]", pools)
         count = ffi.new("am_count *", {"events": events, "capacity": most, "tallies": tallies, "needs": needs})
         self._check(lib.am_engine_count(self._engine, units, skip, count, self._trouble))
-        found = iter([Tally(each.calls, each.objects, each.trips, each.moved) for each in tallies])
+        found = iter([CallTally(each.calls, each.objects, each.trips, each.moved) for each in tallies])
         return CountedRun(
             failed=bool(count.failed),
             knows_trips=bool(count.knows_trips),

@@ -2,8 +2,8 @@
 """What every process that serves a `CellProcess` does: ``python -m MODULE IN OUT PARENT``.
 
 IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
-document, the job. Then each line of IN is a request and each line of OUT its reply, as JSON. A reply with "error" is the
-last one. Standard output and error stay free for whatever a library prints.
+document, the job. Then each line of IN is a request and each line of OUT its reply, as JSON. A reply with "error" is
+the last one. Standard output and error stay free for whatever a library prints.
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from allocmark.output.text.figures import plain
-from allocmark.sizing.sized import Sized, SizedBackend
+from allocmark.sizing.sized import Sized, SizedActor, SizedBackend
 
-WORTH_IT = 0.01  #: trips per object: what a larger cache must save, for a trip costs about as much as 100 cached objects
+WORTH_IT = (
+    0.01  #: trips per object: what a larger cache must save, for a trip costs about as much as 100 cached objects
+)
 
 
 def knee(sizes: Sequence[Sized]) -> Sized | None:
@@ -47,15 +50,30 @@ def _trips(size: Sized) -> str:
 def _pools(size: Sized) -> str:
     """The smallest pools."""
     one = len(size.pools) == 1
-    return ", ".join(f"{'pool' if one else plain(pool.name)} ≥ {pool.smallest:,}" for pool in size.pools)
+    said = ", ".join(f"{'pool' if one else plain(pool.name)} ≥ {pool.smallest:,}" for pool in size.pools)
+    trips = size.trips_per_object
+    if trips is None or size.tight is None or size.tight <= trips + WORTH_IT:
+        return said
+    return f"{said} (one trip per {1 / size.tight:,.0f} objects in the smallest)"
+
+
+def _called(actor: SizedActor, kinds: Counter[str]) -> str:
+    """Without its number where it is the only one of its kind."""
+    kind = actor.name.partition("[")[0]
+    return kind if kinds[kind] == 1 else actor.name
 
 
 def _worst(size: Sized) -> str:
     """Who would make most trips per object with this size, and how many."""
+    kinds = Counter(actor.name.partition("[")[0] for actor in size.actors)
     rates = [
-        (traffic.miss_rate or 0.0, f"{plain(actor.name)} {what}")
+        (traffic.miss_rate or 0.0, f"{plain(_called(actor, kinds))} {what}")
         for actor in size.actors
         for traffic, what in ((actor.gets, "gets"), (actor.puts, "puts"))
     ]
     rate, who = max(rates, key=lambda pair: pair[0])
-    return f"with {size.cache:,}, {who} miss once per {1 / rate:,.0f} objects" if rate else f"with {size.cache:,}, the same"
+    return (
+        f"with {size.cache:,}, {who} miss once per {1 / rate:,.0f} objects"
+        if rate
+        else f"with {size.cache:,}, the same"
+    )

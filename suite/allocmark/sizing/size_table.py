@@ -34,12 +34,12 @@ _COLUMNS: Mapping[str, Callable[[Sized], str]] = {
 _SPARE = ("lines", "2 MB pages", "in the smallest", "put miss rate", "get miss rate", "keeps")
 
 _LEGEND = (
-    "≥: the smallest pool with which no get fails, counted with the actors in turn, a call each; threads that run at the "
-    "same time can need a few bulks more. stranded: objects of it that lie in caches where the actor that gets cannot "
-    "reach them. trips/object: how often gets and puts go to what all threads share, per object got, in a pool with room "
-    "to spare; in the smallest: in that one. miss rate: trips per object got or put. average burst: objects that a trip "
-    "moves. Pages and lines: distinct ones in 1,000 objects that an actor gets. knee: the smallest cache with at most one "
-    "trip per 100 objects more than the best."
+    "≥: the smallest pool with which no get fails, counted with the actors in turn, a call each; threads that run at "
+    "the same time can need a few bulks more. stranded: objects of it that lie in caches where the actor that gets "
+    "cannot reach them; empty where the backend makes no smaller pool. trips/object: how often gets and puts go to "
+    "what all threads share, per object got, in a pool with room to spare; in the smallest: in that one. miss rate: "
+    "trips per object got or put. average burst: objects that a trip moves. Pages and lines: distinct ones in 1,000 "
+    "objects that an actor gets. knee: the smallest cache with at most one trip per 100 objects more than the best."
 )
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process of one backend in a case, as `allocmark.measuring.serving` has it: a request names the size of the caches,
-the last one none."""
+"""The process of one backend in a case, as `allocmark.measuring.serving` has it: a request names the size of the
+caches, the last one none."""
 
 from __future__ import annotations
 

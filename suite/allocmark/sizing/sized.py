@@ -13,7 +13,8 @@ from allocmark.passes.reuse import Reuse
 class SizedPool:
     """``objects`` it was counted with; ``most_out`` is how many the workload ever had out at once.
 
-    ``smallest`` is the size with which no get fails: with one object fewer, one does. None: the backend has no pool size.
+    ``smallest`` is the size with which no get fails: with one object fewer, one does. None: there is no pool size.
+    ``least_made``: the backend makes no smaller one, whether a get would fail or not.
     ``keeps`` is the most that a thread keeps for itself, as the backend says, or "".
     """
 
@@ -21,13 +22,14 @@ class SizedPool:
     objects: int
     most_out: int
     smallest: int | None
+    least_made: bool
     keeps: str
 
     @property
     def stranded(self) -> int | None:
         """Objects that the smallest pool has beyond those that are out: when the pool is at its lowest they lie where
-        the actor that gets cannot reach them."""
-        return None if self.smallest is None else self.smallest - self.most_out
+        the actor that gets cannot reach them. None: not known."""
+        return None if self.smallest is None or self.least_made else self.smallest - self.most_out
 
 
 @dataclass(frozen=True)

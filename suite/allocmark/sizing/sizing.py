@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what was asked for to what was counted: the cases, a process for each backend, its caches from small to large."""
+"""From what was asked for to what was counted: cases, a process for each backend, its caches from small to large."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def count_sizes(
     """The short form of a workload, case by case, on each backend with each size of its caches; no ``caches``: `CACHES`
     and those of the file.
 
-    Raises UsageError and WorkloadError as `make_plan` does. What a backend cannot do, or does wrong, is said of it alone.
+    Raises UsageError and WorkloadError as `make_plan` does. What a backend cannot do, or does wrong, is said of it.
     """
     cases = _cases(request, host)
     for number, case in enumerate(cases):
@@ -113,7 +113,7 @@ def _backend(
 
 
 def _shifted(cpus: Sequence[tuple[int, int]], by: int) -> list[tuple[int, int]]:
-    """The CPUs of the actors, others for each backend, so that those counted at once share none where there are enough."""
+    """The CPUs of the actors, others for each backend: those counted at once share none where there are enough."""
     usable = machine.usable_cpus()
     moved = [usable[(usable.index(cpu) + by) % len(usable)] for cpu, _ in cpus]
     return [(cpu, machine.cpu_node(cpu)) for cpu in moved]

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * A pool with a cache per thread, simple enough to be counted by hand. A get that its cache cannot serve takes
- * what is missing and as many as the cache holds, or only what is missing where there are too few. A put that the
- * cache has no room for sends back all that it holds. For actors that take turns: nothing is locked.
+ * A pool with a cache per thread, simple enough to be counted by hand. A get that its cache cannot serve
+ * takes what is missing and as many as the cache holds, or only what is missing where there are too few. A
+ * put that the cache has no room for sends back all that it holds. For actors that take turns: nothing is
+ * locked.
  */
 #include <allocmark/say.h>
 

@@ -15,7 +15,7 @@ def size(cache: int, get_trips: int, put_trips: int, smallest: int | None = 900)
     """10,000 objects go from one actor to another."""
     rx = SizedActor("rx", Traffic(312, 10_000, get_trips, 10_000), Traffic())
     tx = SizedActor("tx", Traffic(), Traffic(312, 10_000, put_trips, 10_000))
-    pool = SizedPool("mbuf", 5000, 64, smallest, "")
+    pool = SizedPool("mbuf", 5000, 64, smallest, False, "")
     return Sized(cache, knows_trips=True, knows_cached=True, pools=[pool], actors=[rx, tx])
 
 
@@ -48,7 +48,10 @@ def test_there_is_no_knee_in_one_size_or_without_trips():
     [
         (LADDER, "cache 256: one trip per 80 objects; pool ≥ 900; with 128, rx gets miss once per 67 objects."),
         (LADDER[2:], "cache 256: one trip per 80 objects; pool ≥ 900."),
-        ([size(64, 500, 0), size(128, 0, 0)], "cache 128: no trips; pool ≥ 900; with 64, rx gets miss once per 20 objects."),
+        (
+            [size(64, 500, 0), size(128, 0, 0)],
+            "cache 128: no trips; pool ≥ 900; with 64, rx gets miss once per 20 objects.",
+        ),
         (
             [replace(each, knows_trips=False) for each in LADDER[:2]],
             "cache 128: it does not say how often threads go to what they share; pool ≥ 900.",

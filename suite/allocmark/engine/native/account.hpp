@@ -46,7 +46,8 @@ class Account {
         tally.objects += n;
         tally.trips += made;
         if (count_.knows_cached)
-            tally.moved += get ? n + pool.cached[actor] - cached_before_ : n + cached_before_ - pool.cached[actor];
+            tally.moved +=
+                get ? n + pool.cached[actor] - cached_before_ : n + cached_before_ - pool.cached[actor];
     }
 
     /** A get found too little. True. */

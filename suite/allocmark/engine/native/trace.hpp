@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "account.hpp"
+#include "clock.hpp"
 #include "engine.h"
 
 namespace allocmark {
@@ -23,6 +24,10 @@ class Turns {
 
     /** Waits for the first turn. */
     void join(uint32_t actor) {
+        // Soon, where the others run on CPUs of their own: to sleep and be woken takes far longer than a
+        // call.
+        for (uint32_t i = 0; i < kSoon && !seats_[actor].turn.load(std::memory_order_relaxed); ++i)
+            cpu_relax();
         // acquire: pairs with `hand_to`.
         while (!seats_[actor].turn.load(std::memory_order_acquire))
             seats_[actor].turn.wait(false, std::memory_order_acquire);
@@ -45,6 +50,8 @@ class Turns {
     }
 
   private:
+    static constexpr uint32_t kSoon = 1000; // pauses: some 20 us
+
     struct alignas(128) Seat {
         std::atomic<bool> turn{false};
         bool present = true; // read and written by whoever has the turn
