@@ -32,7 +32,7 @@ def advice(backend: SizedBackend) -> str:
     chosen = knee(counted) or counted[-1]
     if chosen.pools[0].smallest is None:
         out = ", ".join(f"{pool.most_out:,} of {plain(pool.name)}" for pool in chosen.pools)
-        return f"it has no pool and no cache to size; at most {out} are out at once."
+        return f"it takes any number of objects; at most {out} are out at once."
     said = [f"cache {chosen.cache:,}: {_trips(chosen)}", _pools(chosen)]
     before = counted[: counted.index(chosen)]
     if before and chosen.knows_trips:

@@ -23,6 +23,8 @@ from allocmark.workload.tape.program import Program
 
 CACHES = (32, 64, 128, 256, 512)  #: objects; the last is DPDK's maximum
 
+LARGEST = 1 << 17  #: objects of a pool that is counted: in a larger one nothing else would be found, only later
+
 _MODULE = "allocmark.sizing.size_worker"
 
 
@@ -74,11 +76,13 @@ def _counted(case: CasePlan, caches: Sequence[int], timeout: float) -> list[Size
 
 
 def _roomy(program: Program, cache: int) -> Program:
-    """The program with pools that are certainly large enough: the file's may be too small, which is to be found out."""
+    """The program with pools that are certainly large enough, as the file's may not be, and no larger than is of use."""
     queued = sum(queue.capacity for queue in program.queues)
     held = map(sum, zip(*(actor.ring_capacity for actor in program.actors), strict=True))
     enough = [n + queued + 4 * cache * len(program.actors) for n in held]
-    pools = [replace(pool, objects=max(pool.objects, n)) for pool, n in zip(program.pools, enough, strict=True)]
+    pools = [
+        replace(pool, objects=max(min(pool.objects, LARGEST), n)) for pool, n in zip(program.pools, enough, strict=True)
+    ]
     return replace(program, pools=tuple(pools))
 
 

@@ -58,7 +58,7 @@ def test_there_is_no_knee_in_one_size_or_without_trips():
         ),
         (
             [size(64, 0, 0, None)],
-            "it has no pool and no cache to size; at most 64 of mbuf are out at once.",
+            "it takes any number of objects; at most 64 of mbuf are out at once.",
         ),
         ([Sized(64, refused="no"), *LADDER[2:]], "cache 256: one trip per 80 objects; pool ≥ 900."),
         ([Sized(64, refused="no")], ""),
