@@ -23,7 +23,7 @@ from allocmark.workload.tape.program import Program
 
 CACHES = (32, 64, 128, 256, 512)  #: objects; the last is DPDK's maximum
 
-LARGEST = 1 << 17  #: objects of a pool that is counted: in a larger one nothing else would be found, only later
+LARGEST = 1 << 17  #: objects of a pool that is counted, at most: to go through a larger one takes long
 
 _MODULE = "allocmark.sizing.size_worker"
 
@@ -76,7 +76,7 @@ def _counted(case: CasePlan, caches: Sequence[int], timeout: float) -> list[Size
 
 
 def _roomy(program: Program, cache: int) -> Program:
-    """The program with pools that are certainly large enough, as the file's may not be, and no larger than is of use."""
+    """The program with pools that are certainly large enough, which the file's may not be, and not much too large."""
     queued = sum(queue.capacity for queue in program.queues)
     held = map(sum, zip(*(actor.ring_capacity for actor in program.actors), strict=True))
     enough = [n + queued + 4 * cache * len(program.actors) for n in held]
