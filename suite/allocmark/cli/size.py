@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from allocmark.cli.arguments import FAILED, OK, add_set, assignments, seed, workload_names
+from allocmark.cli.arguments import FAILED, OK, add_set, assignments, note, seed, workload_names
 
 
 def add_size(commands: Any) -> None:
@@ -74,7 +74,7 @@ def _size(options: argparse.Namespace) -> int:
     from allocmark.output.text import terminal_width
     from allocmark.output.text.progress import reporter
     from allocmark.sizing.size_table import document, legend, size_table
-    from allocmark.sizing.sizing import count_sizes
+    from allocmark.sizing.sizing import count_sizes, plan_sizes
 
     request = Request(
         workloads=workload_names([options.workload]),
@@ -83,9 +83,15 @@ def _size(options: argparse.Namespace) -> int:
         short=True,
         seed=options.seed,
     )
+    host = discover()
+    plan = plan_sizes(request, host)
+    for broken in () if request.backends else host.broken:
+        note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
+    for text in plan.left_out:
+        note(f"left out: {text}")
     cases = []
     with reporter(sys.stderr) as report:
-        for case in count_sizes(request, options.cache, discover(), report):
+        for case in count_sizes(plan.cases, options.cache, request.timeout, report):
             cases.append(case)
             if not options.json:
                 print(size_table(case, terminal_width()), end="\n\n", flush=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from threading import Event
 
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.plan import CasePlan, Plan, make_plan
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress
@@ -28,23 +28,11 @@ LARGEST = 1 << 17  #: objects of a pool that is counted, at most: to go through 
 _MODULE = "allocmark.sizing.size_worker"
 
 
-def count_sizes(
-    request: Request, caches: Sequence[int], host: Host, progress: Callable[[Progress], None]
-) -> Iterator[SizedCase]:
-    """The short form of a workload, case by case, on each backend with each size of its caches; no ``caches``: `CACHES`
-    and those of the file.
+def plan_sizes(request: Request, host: Host) -> Plan:
+    """The cases of the only workload of ``request``, those that differ in more than their caches.
 
-    Raises UsageError and WorkloadError as `make_plan` does. What a backend cannot do, or does wrong, is said of it.
+    Raises UsageError and WorkloadError as `make_plan` does.
     """
-    cases = _cases(request, host)
-    for number, case in enumerate(cases):
-        wanted = sorted(set(caches or (*CACHES, *(pool.cache for pool in case.program.pools))))
-        progress(Progress(number / len(cases), case.record.title, "counting"))
-        yield SizedCase(case.record.title, _counted(case, wanted, request.timeout))
-
-
-def _cases(request: Request, host: Host) -> list[CasePlan]:
-    """Those that differ in more than their caches."""
     (name,) = request.workloads
     only_caches = find_workload(name, host.workload_dirs).only_for("cache")
     if given := only_caches & request.overrides.keys():
@@ -57,7 +45,20 @@ def _cases(request: Request, host: Host) -> list[CasePlan]:
         parameters = {key: value for key, value in case.record.parameters.items() if key not in only_caches}
         record = replace(case.record, parameters=parameters)
         cases.setdefault(record.title, replace(case, record=record))
-    return list(cases.values())
+    return replace(plan, cases=tuple(cases.values()))
+
+
+def count_sizes(
+    cases: Sequence[CasePlan], caches: Sequence[int], timeout: float, progress: Callable[[Progress], None]
+) -> Iterator[SizedCase]:
+    """Case by case, each backend with each size of its caches; no ``caches``: `CACHES` and those of the file.
+
+    What a backend cannot do, or does wrong, is said of it. ``timeout``: seconds that one size may take.
+    """
+    for number, case in enumerate(cases):
+        wanted = sorted(set(caches or (*CACHES, *(pool.cache for pool in case.program.pools))))
+        progress(Progress(number / len(cases), case.record.title, "counting"))
+        yield SizedCase(case.record.title, _counted(case, wanted, timeout))
 
 
 def _counted(case: CasePlan, caches: Sequence[int], timeout: float) -> list[SizedBackend]:
