@@ -31,7 +31,7 @@ class Account {
     /** After it; `counts`: in the tallies, too. */
     void called(am_call call, uint32_t actor, uint32_t number, void *local, uint32_t n, bool counts) {
         Pool &pool = pools_[number];
-        const uint64_t trips = count_.knows_trips ? backend_.trips(pool.handle) : 0;
+        const uint64_t trips = count_.knows_trips ? backend_.trips(pool.handle) : pool.trips;
         const uint64_t made = trips - pool.trips;
         pool.trips = trips;
         pool.cached[actor] = cached(number, local);
