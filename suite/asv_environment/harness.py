@@ -14,7 +14,7 @@ from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products,
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
 # No figure depends on these: an edit there needs no other harness.
-_BESIDE = {"asv", "cli", "conformance", "output", "validate"}
+_BESIDE = {"asv", "cli", "conformance", "output", "sizing", "validate"}
 
 
 def fingerprint(repository: Path) -> str:

@@ -38,6 +38,12 @@ uint32_t pool_regions(void *pool, allocmark_region *regions, uint32_t capacity);
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error);
 void thread_leave(void *pool, void *local);
 
+uint64_t pool_trips(void *pool);
+uint64_t thread_cached(void *pool, void *local);
+
+/** Bytes behind the rte_mempool and its caches that are this backend's: the count of its trips. */
+#define POOL_PRIVATE sizeof(atomic_uint_fast64_t)
+
 void facts(void *pool, allocmark_fact_fn emit, void *context);
 
 /* The per-lcore cache: how much it holds before some of it goes back to the pool. */

@@ -139,9 +139,9 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
         strcmp(dpdk.handler, "ring_sp_sc") == 0 ? RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET : 0;
     snprintf(name, sizeof name, "p%u", serial++);
     log_clear();
-    struct rte_mempool *pool =
-        rte_mempool_create_empty(name, (unsigned)objects_to_make(spec), (unsigned)spec->object_size,
-                                 spec->cache, 0, spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
+    struct rte_mempool *pool = rte_mempool_create_empty(
+        name, (unsigned)objects_to_make(spec), (unsigned)spec->object_size, spec->cache, POOL_PRIVATE,
+        spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
     if (pool == NULL) {
         const int reason = rte_errno;
         allocmark_say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name,

@@ -47,6 +47,8 @@ static const allocmark_backend table = {
     .available = pool_available,
     .regions = pool_regions,
     .facts = facts,
+    .trips = pool_trips,
+    .cached = thread_cached,
 };
 
 const void *allocmark_dpdk_table(void);

@@ -137,6 +137,22 @@ class Cell:
         }
         self.available()
 
+    def count_trips(self) -> None:
+        """Six gets of 32 objects, and six puts: trips so far and objects in the cache, after each."""
+
+        def work(local: Any) -> None:
+            assert self.table.trips(self.pool) == 0
+            told = self.seen["trips"] = []
+            bulks = [self.ffi.new("void *[32]") for _ in range(6)]
+            for bulk in bulks:
+                assert self.table.get_bulk(self.pool, local, bulk, 32) == 0
+                told.append((self.table.trips(self.pool), self.table.cached(self.pool, local)))
+            for bulk in bulks:
+                self.table.put_bulk(self.pool, local, bulk, 32)
+                told.append((self.table.trips(self.pool), self.table.cached(self.pool, local)))
+
+        self.in_threads(1, work)
+
     def come_and_go(self) -> None:
         """An object each, in two threads, 100 times."""
 

@@ -44,6 +44,28 @@ def test_bucket_serves_awkward_geometries(cell, objects, size, pages):
     assert seen["exhaust"]["taken"] >= objects
 
 
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_trips_are_calls_to_the_handler(cell, handler):
+    seen = cell(handler, "base", [*START, "count_trips", "available", *STOP], spec={"cache": 64})
+    if (
+        seen["pool_facts"]["cache"] == "96"
+    ):  # a get of more than there is brings 64 more; a put beyond 96 sends all away
+        gets = [[1, 64], [1, 32], [1, 0], [2, 64], [2, 32], [2, 0]]
+        puts = [[2, 32], [2, 64], [2, 96], [3, 32], [3, 64], [3, 96]]
+        assert seen["trips"] == gets + puts
+    else:  # DPDK 26.07 has another cache
+        trips = [each for each, _ in seen["trips"]]
+        assert trips == sorted(trips)
+        assert 2 <= trips[-1] <= 12
+    assert seen["pool_facts"]["handler"] == handler
+    assert seen["available"] == [int(seen["pool_facts"]["objects"])]
+
+
+def test_without_a_cache_each_call_is_a_trip(cell):
+    seen = cell("stack", "base", [*START, "count_trips", *STOP], spec={"cache": 0})
+    assert seen["trips"] == [[n, 0] for n in range(1, 13)]
+
+
 def test_two_threads_enter_and_leave_many_times(cell):
     """An lcore that is not given back would run out after some 127 threads."""
     seen = cell("ring_mp_mc", "base", [*START, "come_and_go", *STOP])

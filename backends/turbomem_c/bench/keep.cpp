@@ -69,6 +69,8 @@ constexpr allocmark_backend bare = {
     .available = nullptr,
     .regions = nullptr,
     .facts = nullptr,
+    .trips = nullptr,
+    .cached = nullptr,
 };
 
 constexpr std::array<const char *, 2> names = {"bare", "turbomem"};

@@ -158,6 +158,12 @@ template <class Pool> void facts(void *p, allocmark_fact_fn emit, void *context)
     }
 }
 
+/// Calls for which the cache did not do. The pool counts them anyhow, on paths that are slow already.
+template <class Pool> uint64_t trips(void *p) {
+    const turbomem::pool_statistics s = cpp<Pool>(p).statistics();
+    return s.get_misses + s.put_misses;
+}
+
 /// A thread works through its cache, with nothing in between.
 struct through_cache {
     using pool = turbomem::pool<void>;
@@ -177,6 +183,7 @@ struct through_cache {
     static void put_bulk(void *, void *local, void *const *objects, uint32_t n) {
         static_cast<pool::cache_type *>(local)->put_bulk(objects, n);
     }
+    static uint64_t cached(void *, void *local) { return static_cast<pool::cache_type *>(local)->objects(); }
 };
 
 /// A thread works through its handle. Misuse ends the process: the workload is wrong, or the pool is.
@@ -196,6 +203,7 @@ template <class Pool> struct through_handle {
     static void put_bulk(void *, void *local, void *const *objects, uint32_t n) noexcept {
         cpp<typename pool::local>(local).deallocate(std::span<void *const>(objects, n));
     }
+    static uint64_t cached(void *, void *local) { return cpp<typename pool::local>(local).cache().objects(); }
 };
 
 /// A thread just calls the pool, which finds the cache of the thread or of the CPU.
@@ -213,6 +221,7 @@ template <class Pool> struct through_pool {
     static void put_bulk(void *p, void *, void *const *objects, uint32_t n) {
         cpp<pool>(p).deallocate(std::span<void *const>(objects, n));
     }
+    static constexpr decltype(allocmark_backend::cached) cached = nullptr; // which cache, the pool knows
 };
 
 template <class Way>
@@ -230,6 +239,8 @@ constexpr allocmark_backend table = {
     .available = available<typename Way::pool>,
     .regions = regions<typename Way::pool>,
     .facts = facts<typename Way::pool>,
+    .trips = trips<typename Way::pool>,
+    .cached = Way::cached,
 };
 
 } // namespace

@@ -22,6 +22,28 @@ def test_declares_the_abi_it_was_built_against(table, ffi):
         assert getattr(table.native, name) != ffi.NULL, name
 
 
+def test_trips_are_the_calls_that_the_cache_does_not_serve(table, ffi):
+    """Two magazines of 64: a get that finds both empty takes a full one, a put that finds both full sends one away."""
+    assert table.init(pages="base") == 0
+    pool = table.pool(cache=64)
+    me, you = table.enter(pool, 0), table.enter(pool, 1)
+    told = []
+    assert table.native.trips(pool) == 0
+    bulks = [ffi.new("void *[32]") for _ in range(6)]
+    for bulk in bulks:
+        assert table.native.get_bulk(pool, me, bulk, 32) == 0
+        told.append((table.native.trips(pool), table.native.cached(pool, me)))
+    for bulk in bulks:
+        table.native.put_bulk(pool, you, bulk, 32)
+        told.append((table.native.trips(pool), table.native.cached(pool, you)))
+    gets = [(1, 32), (1, 0), (2, 32), (2, 0), (3, 32), (3, 0)]
+    puts = [(3, 32), (3, 64), (3, 96), (3, 128), (4, 96), (4, 128)]
+    assert told == gets + puts
+    for local in (me, you):
+        table.native.thread_leave(pool, local)
+    table.native.pool_destroy(pool)
+
+
 @pytest.mark.parametrize("cache", [0, 1, 256, 100_000])
 @pytest.mark.parametrize("size", [1, 64, 2176])
 def test_every_object_comes_once_inside_the_region_and_apart(table, ffi, cache, size):

@@ -21,6 +21,7 @@ from allocmark.cli.publish import add_publish
 from allocmark.cli.report import add_report
 from allocmark.cli.run import add_run
 from allocmark.cli.show import add_show
+from allocmark.cli.size import add_size
 from allocmark.cli.track import add_track
 from allocmark.cli.validate import add_validate
 from allocmark.cli.workloads import add_workloads
@@ -29,6 +30,7 @@ from allocmark.errors import AllocmarkError
 #: In the order of `allocmark --help`.
 COMMANDS = (
     add_run,
+    add_size,
     add_conform,
     add_list,
     add_workloads,

@@ -24,6 +24,11 @@ def twin(address: int) -> tuple[int, dict[str, str]]:
     return table, {"twin.table": str(address)}
 
 
+def end_backend() -> None:
+    """End the backend that lasting engines shared, after the last of them."""
+    lib.am_backend_end()
+
+
 def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
     """Round trip of one cache line between two CPUs, in ns: the median of ``rounds`` batches of 100 trips.
 

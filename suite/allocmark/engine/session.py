@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from allocmark.engine._engine import ffi, lib
 from allocmark.engine.trouble import describe
@@ -78,6 +78,35 @@ class Sample:
         return time / self.objects
 
 
+class CallTally(NamedTuple):
+    """What an actor did with a pool, in gets or in puts: see ``am_tally``."""
+
+    calls: int
+    objects: int
+    trips: int
+    moved: int
+
+
+class Need(NamedTuple):
+    """How many objects of a pool were out, and out or cached by others, at once: see ``am_need``."""
+
+    most_out: int
+    most_needed: int
+
+
+@dataclass(frozen=True)
+class CountedRun:
+    """What `Engine.count` finds. ``tallies``: by actor and pool, of its gets and of its puts. What the backend does not
+    know is 0 there."""
+
+    failed: bool  #: a get found too little
+    knows_trips: bool
+    knows_cached: bool
+    needs: Sequence[Need]
+    tallies: Sequence[Sequence[tuple[CallTally, CallTally]]]
+    events: Sequence[tuple[int, int, int, int]]
+
+
 def _in_ns(ticks: float) -> float:
     return round(float(ticks) * float(lib.am_tick_ns()), 3)
 
@@ -101,12 +130,14 @@ class Engine:
         stall_seconds: float = STALL_SECONDS,
         limit_seconds: float = 0.0,
         layout_seed: int = 0,
+        lasting: bool = False,
     ) -> None:
         """Start the backend at ``table``, the pools and a thread per actor. RefusedError when the backend will not.
 
         ``cpus`` has a (CPU, NUMA node) for each actor; (-1, -1) leaves it free. A sample of actors without queues ends
         early, with fewer objects, when it lasts longer than ``limit_seconds``; 0: never. ``layout_seed`` draws where
-        the engine's own memory begins and which pool is created first; 0: always the same.
+        the engine's own memory begins and which pool is created first; 0: always the same. ``lasting``: the backend
+        stays, for the next engine that says so, until `engine.end_backend`.
         """
         self._program = program
         self._cpus = cpus
@@ -140,6 +171,7 @@ class Engine:
         plan.stall_ns = int(stall_seconds * 1e9)
         plan.limit_ns = int(limit_seconds * 1e9)
         plan.layout_seed = layout_seed
+        plan.lasting = lasting
         error = ffi.new("allocmark_error *")
         self._engine = lib.am_engine_new(plan, error)
         if self._engine == ffi.NULL:
@@ -190,6 +222,28 @@ class Engine:
         recorded = ffi.new("uint64_t *")
         self._check(lib.am_engine_trace(self._engine, units, skip, events, most, recorded, self._trouble))
         return list(EVENT.iter_unpack(ffi.buffer(events, recorded[0] * EVENT.size)))
+
+    def count(self, units: int, skip: int = 0, most: int = 0) -> CountedRun:
+        """A whole run of a new engine with the actors taking turns, which is the same every time; it ends where a get
+        finds too little. Then only `drain` and `close` are of use. Not for an engine that verifies.
+
+        Tallies, and at most ``most`` events (see `trace`), are of the time after ``skip`` objects were got.
+        """
+        actors, pools = len(self._program.actors), len(self._program.pools)
+        events = ffi.new("am_event[]", most)
+        tallies = ffi.new("am_tally[]", actors * pools * lib.AM_CALLS)
+        needs = ffi.new("am_need[]", pools)
+        count = ffi.new("am_count *", {"events": events, "capacity": most, "tallies": tallies, "needs": needs})
+        self._check(lib.am_engine_count(self._engine, units, skip, count, self._trouble))
+        found = iter([CallTally(each.calls, each.objects, each.trips, each.moved) for each in tallies])
+        return CountedRun(
+            failed=bool(count.failed),
+            knows_trips=bool(count.knows_trips),
+            knows_cached=bool(count.knows_cached),
+            needs=[Need(need.most_out, need.most_needed) for need in needs],
+            tallies=[[(next(found), next(found)) for _ in range(pools)] for _ in range(actors)],
+            events=list(EVENT.iter_unpack(ffi.buffer(events, count.recorded * EVENT.size))),
+        )
 
     def replay(self, units: int, gets: int) -> Replay:
         """Another engine for the same program, which hands out again what the actors now get in ``units``: of each the

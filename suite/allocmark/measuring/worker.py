@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT PARENT``.
+"""The process of one cell, as `allocmark.measuring.serving` has it.
 
-IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
-document that says which cell it is. Then each line of IN is a request and each line of OUT its reply, as JSON. A
-request names a measurement pass and the units to run, or is ``finish``: probe again, drain, clean up. A reply with
-"error" is the last one. Standard output and error stay free for whatever a library prints.
+The job says which cell it is. A request names a measurement pass and the units to run, or is ``finish``: probe again,
+drain, clean up.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
@@ -13,56 +11,27 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TextIO
 
-from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine import end_with_parent
 from allocmark.engine.session import MOST_REGIONS, Engine
-from allocmark.errors import AllocmarkError, RefusedError
+from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest
+from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
 
-_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
-
-def main() -> int:
-    """Serve one cell until it is finished, or its parent is gone."""
-    end_with_parent(int(sys.argv[3]))
-    with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
-        try:
-            if _serve(requests, replies):
-                return 0
-        except AllocmarkError as error:
-            _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
-            return 1
-        except BrokenPipeError:
-            pass
-        # Nobody waits for this process any more, and nobody else knows what it started.
-        os.killpg(os.getpid(), signal.SIGKILL)
-    return 1
-
-
-def _serve(requests: TextIO, replies: TextIO) -> bool:
+def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     """Answers requests; whether the last one was to finish."""
     begun = time.monotonic()
-    job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
-    host = plugins.load(only=job["plugins"], prefix=job["prefix"], around=partial(_around, job["plugin"]))
-    backend = _find(host, job["backend"])
+    backend, host = backend_of(job)
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
     asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
@@ -74,38 +43,19 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
         if wrong := attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
-        _reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
+        reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, replies)
                 return True
-            _reply(replies, **passes[request["do"]](request["units"]))
+            reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:
         engine.abandon()
         raise
-
-
-def _around(own: str, plugin: str, _: str, find: plugins.Find) -> plugins.Host:
-    """What a plugin that only brings probes changes in this process does not reach the backend of another."""
-    if plugin == own:
-        return find()
-    environ, cpus, folder = dict(os.environ), os.sched_getaffinity(0), os.open(".", os.O_PATH)
-    limits = {each: resource.getrlimit(each) for each in _LIMITS}
-    try:
-        return find()
-    finally:
-        os.environ.clear()
-        os.environ.update(environ)
-        os.sched_setaffinity(0, cpus)
-        os.fchdir(folder)
-        os.close(folder)
-        for each, before in limits.items():
-            with suppress(OSError, ValueError):  # one that only a privileged process may raise again
-                resource.setrlimit(each, before)
 
 
 def _finish(
@@ -130,7 +80,7 @@ def _finish(
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
     told = {"facts": facts, "pools": pool_facts, "regions": regions}
-    _reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
+    reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
@@ -160,18 +110,5 @@ def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
 
 
-def _find(host: plugins.Host, label: str) -> Backend:
-    for registered in host.backends:
-        if registered.backend.label == label:
-            return registered.backend
-    cause = "; ".join(broken.cause for broken in host.broken)
-    raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
-
-
-def _reply(replies: TextIO, **values: Any) -> None:
-    replies.write(json.dumps(values, allow_nan=False) + "\n")
-    replies.flush()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(_serve))

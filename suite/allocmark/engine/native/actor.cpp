@@ -144,6 +144,24 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     };
 }
 
+void Actor::count(uint64_t units) {
+    shared_.trace->turns.join(index);
+    bool good = interpreter_.run(prologue_.data(), Watch::kTrace);
+    const uint64_t iterations = plan_.settle_iterations + plan_.iterations * units;
+    // acquire: as where an actor waits.
+    for (uint64_t done = 0; good && done < iterations && !shared_.abort.load(std::memory_order_acquire);
+         ++done)
+        good = interpreter_.run(body_.data(), Watch::kTrace);
+    shared_.trace->turns.leave(index);
+}
+
+void Actor::drain() {
+    if (!interpreter_.drain()) return;
+    for (const std::span<const am_insn> tape : {prologue_, body_})
+        for (const am_insn &insn : tape)
+            if (insn.op == AM_RECEIVE) interpreter_.empty(insn.target, insn.aux);
+}
+
 double Actor::reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts) {
     const PoolView &view = interpreter_.pools()[0];
     return allocmark::reference_burst(backend_, view.pool, view.local, bulk, keep, touch, bursts);

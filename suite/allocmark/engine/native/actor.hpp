@@ -48,8 +48,10 @@ class Actor {
     void settle(Watch how);
     /** One sample of `units` times its iterations. */
     am_actor_sample sample(Watch how, uint64_t units, CommonStart &meeting);
-    /** Puts back everything that is held. */
-    void drain() { interpreter_.drain(); }
+    /** A whole run, in turns with the others: see am_engine_count. */
+    void count(uint64_t units);
+    /** Puts back everything that is held, and what a run that ended early left in queues to this actor. */
+    void drain();
     /** See am_engine_reference_burst. */
     double reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts);
     /** Takes every object out of a pool and puts it back. False when some are missing: trouble. `stranded`:

@@ -24,6 +24,9 @@ namespace {
 /** Thrown where an engine cannot be set up, once the reason is written. */
 struct NotSetUp {};
 
+/** The backend that outlives its engines; without functions when there is none. */
+allocmark_backend lasting{};
+
 /** Ends the set-up. Where the backend gave no reason, the one that the code means is written. */
 [[noreturn]] void give_up(allocmark_error *error, const char *what, int code) {
     if (!error->message[0])
@@ -80,6 +83,7 @@ struct am_engine {
 
 void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
     backend = table_of(table);
+    if (plan.lasting && lasting.init) return;
     std::vector<uint32_t> cpus;
     for (uint32_t a = 0; a < plan.n_actors; ++a)
         if (plan.actors[a].cpu >= 0) cpus.push_back(uint32_t(plan.actors[a].cpu));
@@ -93,7 +97,10 @@ void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
     for (uint32_t p = 0; p < plan.n_pools; ++p)
         init.pool_bytes += plan.pools[p].object_size * plan.pools[p].objects;
     if (const int code = backend.init(&init, error)) give_up(error, "init", code);
-    started = true;
+    if (plan.lasting)
+        lasting = backend;
+    else
+        started = true;
 }
 
 void am_engine::create_pools(const am_plan &plan, allocmark_error *error) {
@@ -285,6 +292,19 @@ int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *
     return engine->outcome(trouble);
 }
 
+int am_engine_count(am_engine *engine, uint64_t units, uint64_t skip, am_count *count, am_trouble *trouble) {
+    const auto actors = uint32_t(engine->actors.size());
+    std::vector<void *> pools;
+    for (const Pool &pool : engine->pools) pools.push_back(pool.handle);
+    Account account(engine->backend, pools, actors, *count);
+    Trace trace(actors, skip, count->events, count->capacity, &account);
+    engine->shared.trace = &trace;
+    engine->all([&](Actor &actor) { actor.count(units); });
+    engine->shared.trace = nullptr;
+    count->recorded = trace.recorded();
+    return engine->outcome(trouble);
+}
+
 int am_engine_record(am_engine *engine, uint64_t units, am_event *events, uint64_t capacity,
                      uint64_t *recorded, am_trouble *trouble) {
     for (const auto &actor : engine->actors)
@@ -385,6 +405,11 @@ void am_engine_free(am_engine *engine) {
 
 void am_engine_abandon(am_engine *engine) {
     engine->finish();
+}
+
+void am_backend_end(void) {
+    if (lasting.fini) lasting.fini();
+    lasting = {};
 }
 
 } // extern "C"

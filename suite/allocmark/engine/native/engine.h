@@ -54,6 +54,7 @@ typedef struct am_plan {
     uint64_t stall_ns; /* give up when a get or a queue made no progress for this long */
     uint64_t limit_ns; /* a sample of actors that are not coupled ends early when it lasts longer; 0: never */
     uint64_t layout_seed; /* draws where the engine's memory begins and which pool is made first; 0: fixed */
+    uint32_t lasting; /* the backend outlives the engine, for the next one with the same table and options */
 } am_plan;
 
 typedef enum am_phase { AM_SETTLE, AM_SAMPLE, AM_DRAIN } am_phase;
@@ -69,6 +70,29 @@ typedef struct am_event {
     uint16_t actor, pool;
     uint32_t put; /* 0: got */
 } am_event;
+
+/** What an actor did with a pool, in gets or in puts. */
+typedef struct am_tally {
+    uint64_t calls, objects;
+    uint64_t trips; /* that its calls made to what threads share */
+    uint64_t moved; /* objects that these took out of there, or put in */
+} am_tally;
+
+/** How many objects of a pool a run took. */
+typedef struct am_need {
+    uint64_t most_out;    /* at once */
+    uint64_t most_needed; /* out, or in the caches of others than the actor that got, at once */
+} am_need;
+
+/** What am_engine_count finds. The caller gives room. */
+typedef struct am_count {
+    am_event *events;
+    uint64_t capacity, recorded;        /* of events */
+    am_tally *tallies;                  /* by actor, pool and am_call, all zero */
+    am_need *needs;                     /* by pool, all zero */
+    uint32_t knows_trips, knows_cached; /* whether the backend tells; without, they are 0 in tallies */
+    uint32_t failed;                    /* a get found too little: there the run ended */
+} am_count;
 
 typedef struct am_actor_sample {
     uint64_t ns;          /* from the common start to this actor's end, idle time taken off */
@@ -144,6 +168,13 @@ int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *
                     uint64_t *recorded, am_trouble *trouble);
 
 /**
+ * A whole run, of a new engine: the actors take turns from the prologue on, a call each. Events and tallies
+ * are of what follows the first `skip` gets of one; see am_engine_trace. Only AM_DRAIN may follow, also when
+ * a get failed. Not for engines that verify. Returns as am_engine_run.
+ */
+int am_engine_count(am_engine *engine, uint64_t units, uint64_t skip, am_count *count, am_trouble *trouble);
+
+/**
  * One AM_SAMPLE in which each actor writes down the objects that it gets, the first `capacity` of them.
  * `events` has room for `capacity` per actor; they go there actor by actor, `*recorded` in all. For engines
  * that do not verify. Returns as am_engine_run.
@@ -202,6 +233,9 @@ void am_engine_free(am_engine *engine);
 
 /** Undoes only what would outlive the process (the backend's fini). For engines that cannot be drained. */
 void am_engine_abandon(am_engine *engine);
+
+/** Ends the backend of engines whose plans are lasting, when the last of them is gone. */
+void am_backend_end(void);
 
 /** The floor: an allocmark_backend that hands out preallocated objects in turn. */
 const void *am_null_table(void);

@@ -96,6 +96,12 @@ class alignas(Arena::kLine) Interpreter {
         return true;
     }
 
+    /** Puts back what waits in a queue of this pool's objects. */
+    void empty(uint32_t queue, uint32_t pool) {
+        void *object;
+        while (queues_[queue]->receive(&object, 1)) put_(pools_[pool].pool, pools_[pool].local, &object, 1);
+    }
+
     int32_t actor() const { return actor_; }
     std::span<PoolView> pools() const { return pools_; }
     uint64_t idle_ns() const { return idle_ns_; }
@@ -122,10 +128,12 @@ class alignas(Arena::kLine) Interpreter {
         others_first<kWatch>();
         const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_GET).due();
         const uint64_t begin = timed ? ticks() : 0;
+        if constexpr (kWatch == Watch::kTrace) shared_.trace->calling(insn.target, local);
         if (get(pool, local, objects, n) != 0) [[unlikely]]
             if (!get_again<kWatch>(view, objects, insn)) return false;
         if (timed) timer(AM_CALL_GET).add(begin, ticks());
-        if constexpr (kWatch == Watch::kTrace) shared_.trace->got(uint32_t(actor_), insn.target, objects, n);
+        if constexpr (kWatch == Watch::kTrace)
+            shared_.trace->got(uint32_t(actor_), insn.target, local, objects, n);
         if constexpr (kWatch == Watch::kRecord) recorder_.got(uint32_t(actor_), insn.target, objects, n);
         if constexpr (kWatch == Watch::kVerify) {
             am_trouble trouble;
@@ -143,12 +151,13 @@ class alignas(Arena::kLine) Interpreter {
         if (kWatch == Watch::kVerify && !leaves(target, objects, n, step)) return false;
         if constexpr (kWatch == Watch::kTrace) {
             others_first<kWatch>();
-            shared_.trace->putting(uint32_t(actor_), target, objects, n);
+            shared_.trace->putting(uint32_t(actor_), target, local, objects, n);
         }
         const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_PUT).due();
         const uint64_t begin = timed ? ticks() : 0;
         put(pool, local, objects, n);
         if (timed) timer(AM_CALL_PUT).add(begin, ticks());
+        if constexpr (kWatch == Watch::kTrace) shared_.trace->put(uint32_t(actor_), target, local, n);
         return true;
     }
 
@@ -160,8 +169,10 @@ class alignas(Arena::kLine) Interpreter {
         const uint32_t n = insn.n, bytes = insn.aux;
         void **objects = view.held.room();
         for (uint32_t times = insn.arg; times > 0; --times, objects += n) {
-            if (!take<kWatch>(get, view, pool, local, objects, n, insn)) [[unlikely]]
+            if (!take<kWatch>(get, view, pool, local, objects, n, insn)) [[unlikely]] {
+                view.held.grow(n * (insn.arg - times)); // what it has got can be put back
                 return false;
+            }
             if constexpr (kWatch != Watch::kVerify) touch<kTouch>(objects, n, bytes);
         }
         view.held.grow(n * insn.arg);
@@ -246,6 +257,11 @@ class alignas(Arena::kLine) Interpreter {
 
     template <Watch kWatch>
     [[gnu::noinline]] bool get_again(PoolView &view, void **objects, const am_insn &insn) {
+        if (kWatch == Watch::kTrace && shared_.trace->ends_here()) {
+            // release: as Shared::fail.
+            shared_.abort.store(true, std::memory_order_release);
+            return false;
+        }
         return keep_trying<kWatch>(
             [&] {
                 ++failed_gets_;

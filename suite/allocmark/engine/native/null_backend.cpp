@@ -97,6 +97,8 @@ const allocmark_backend kTable = {
     .available = nullptr,
     .regions = nullptr,
     .facts = nullptr,
+    .trips = nullptr,
+    .cached = nullptr,
 };
 
 } // namespace

@@ -171,6 +171,8 @@ const allocmark_backend kTable = {
     .available = nullptr,
     .regions = regions,
     .facts = nullptr,
+    .trips = nullptr,
+    .cached = nullptr,
 };
 
 } // namespace

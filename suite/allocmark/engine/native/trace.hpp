@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "account.hpp"
+#include "clock.hpp"
 #include "engine.h"
 
 namespace allocmark {
@@ -22,6 +24,10 @@ class Turns {
 
     /** Waits for the first turn. */
     void join(uint32_t actor) {
+        // Soon, where the others run on CPUs of their own: to sleep and be woken takes far longer than a
+        // call.
+        for (uint32_t i = 0; i < kSoon && !seats_[actor].turn.load(std::memory_order_relaxed); ++i)
+            cpu_relax();
         // acquire: pairs with `hand_to`.
         while (!seats_[actor].turn.load(std::memory_order_acquire))
             seats_[actor].turn.wait(false, std::memory_order_acquire);
@@ -44,6 +50,8 @@ class Turns {
     }
 
   private:
+    static constexpr uint32_t kSoon = 1000; // pauses: some 20 us
+
     struct alignas(128) Seat {
         std::atomic<bool> turn{false};
         bool present = true; // read and written by whoever has the turn
@@ -69,18 +77,33 @@ class Turns {
 /** The events of a run in turns, after the first `skip` objects that were got, as far as there is room. */
 class Trace {
   public:
-    Trace(uint32_t actors, uint64_t skip, am_event *events, uint64_t capacity)
-        : turns(actors), skip_(skip), events_(events), capacity_(capacity) {}
+    Trace(uint32_t actors, uint64_t skip, am_event *events, uint64_t capacity, Account *account = nullptr)
+        : turns(actors), skip_(skip), events_(events), capacity_(capacity), account_(account) {}
 
     Turns turns;
 
-    void got(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n) {
-        if (seen_ >= skip_) add(actor, pool, objects, n, 0);
+    // Around each call, by the actor that has the turn.
+
+    void calling(uint32_t pool, void *local) {
+        if (account_) account_->calling(pool, local);
+    }
+    void got(uint32_t actor, uint32_t pool, void *local, void *const *objects, uint32_t n) {
+        const bool counts = seen_ >= skip_;
         seen_ += n;
+        if (counts) add(actor, pool, objects, n, 0);
+        if (account_) account_->called(AM_CALL_GET, actor, pool, local, n, counts);
     }
-    void putting(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n) {
+    void putting(uint32_t actor, uint32_t pool, void *local, void *const *objects, uint32_t n) {
         if (seen_ > skip_) add(actor, pool, objects, n, 1);
+        calling(pool, local);
     }
+    void put(uint32_t actor, uint32_t pool, void *local, uint32_t n) {
+        if (account_) account_->called(AM_CALL_PUT, actor, pool, local, n, seen_ > skip_);
+    }
+
+    /** A get found too little. Whether the run ends with that, and is not to wait. */
+    bool ends_here() { return account_ && account_->fail(); }
+
     uint64_t recorded() const { return recorded_; }
 
   private:
@@ -93,6 +116,7 @@ class Trace {
     uint64_t skip_, seen_ = 0, recorded_ = 0;
     am_event *events_;
     uint64_t capacity_;
+    Account *account_; // null: nobody asked
 };
 
 } // namespace allocmark

@@ -108,6 +108,14 @@ class Template:
         """How many cases there are, without validating them."""
         return sum(1 for _ in self._combinations(self.sweep, () if short else None))
 
+    def only_for(self, key: str) -> set[str]:
+        """The sweep variables that stand nowhere but behind this key of the file."""
+        keys: dict[str, set[Key]] = {}
+        for place, value in _leaves(self.body):
+            if _is_variable(value):
+                keys.setdefault(str(value)[1:], set()).add(place[-1])
+        return {variable for variable, found in keys.items() if found == {key}}
+
     def _combinations(self, values: Values, given: Collection[str] | None) -> Iterator[dict[str, Scalar]]:
         """Every combination; with ``given`` those of the short form, which does not restrict the variables in it."""
         chosen = [{k: v for k, v in each.items() if k not in given} for each in self.short] if given is not None else []

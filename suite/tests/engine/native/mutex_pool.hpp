@@ -136,6 +136,8 @@ inline const allocmark_backend table = {
     .available = available,
     .regions = regions,
     .facts = facts,
+    .trips = nullptr,
+    .cached = nullptr,
 };
 
 } // namespace mutex_pool

@@ -66,6 +66,7 @@ struct Plan {
     std::vector<am_queue> queues;
     std::vector<Actor> actors;
     bool verify = false;
+    uint32_t lasting = 0;
     uint64_t stall_ns = 20'000'000'000, limit_ns = 0, layout_seed = 0;
 
     am_engine *start(allocmark_error &error) const {
@@ -86,6 +87,7 @@ struct Plan {
         plan.stall_ns = stall_ns;
         plan.limit_ns = limit_ns;
         plan.layout_seed = layout_seed;
+        plan.lasting = lasting;
         return am_engine_new(&plan, &error);
     }
     am_engine *start() const {
@@ -322,6 +324,80 @@ void traces_are_the_same_every_time() {
         CHECK(later.size() < first.size() && later.size() > first.size() / 3);
         CHECK(traced(plan, 200, 0).size() == 5000); // as many as there is room for
     }
+}
+
+/// What am_engine_count says of a plan whose pool `p` is the only one.
+struct Counted {
+    am_need need{};
+    std::vector<am_tally> tallies; // of each actor: gets, puts
+    am_count found{};
+};
+
+Counted counted(const Plan &plan, uint64_t units, uint64_t skip) {
+    const size_t actors = plan.actors.size();
+    Counted counted;
+    counted.tallies.resize(actors * AM_CALLS);
+    std::vector<am_event> events(5000);
+    counted.found = {events.data(), events.size(), 0, counted.tallies.data(), &counted.need, 0, 0, 0};
+    am_engine *engine = plan.start();
+    am_trouble trouble{};
+    CHECK(am_engine_count(engine, units, skip, &counted.found, &trouble) == 0);
+    drain_and_free(engine, actors, 1); // nothing is lost, also where it ended early
+    return counted;
+}
+
+void runs_are_counted() {
+    static std::atomic<uint64_t> asked; // as if each question were a trip
+    allocmark_backend telling = mutex_pool::table;
+    telling.trips = [](void *) -> uint64_t { return asked++; };
+    telling.cached = [](void *, void *) -> uint64_t { return 0; };
+    Plan plan = coupled(1, 1, false);
+    plan.table = &telling;
+    for (int again = 0; again < 3; ++again) {
+        const Counted all = counted(plan, 20, 0);
+        CHECK(all.found.knows_trips && all.found.knows_cached && !all.found.failed);
+        const am_tally &gets = all.tallies[AM_CALL_GET], &puts = all.tallies[AM_CALLS + AM_CALL_PUT];
+        CHECK(gets.calls == 120 && gets.objects == 480 && gets.trips == 120 && gets.moved == 480);
+        CHECK(puts.calls == 60 && puts.objects == 480 && puts.trips == 60 && puts.moved == 480);
+        CHECK(all.tallies[AM_CALL_PUT].calls == 0 && all.found.recorded == 960);
+        // The queue has room for 32, the receiver holds up to 24, the sender 4.
+        CHECK(all.need.most_out >= 24 && all.need.most_out <= 60);
+        CHECK(all.need.most_needed == all.need.most_out);
+        CHECK(counted(plan, 20, 240).tallies[AM_CALL_GET].objects == 240);
+
+        plan.pools[0].objects = all.need.most_out;
+        CHECK(!counted(plan, 20, 0).found.failed);
+        plan.pools[0].objects = all.need.most_out - 1; // ends with objects held and in the queue
+        CHECK(counted(plan, 20, 0).found.failed);
+        plan.pools[0].objects = 400;
+    }
+    plan.table = &mutex_pool::table;
+    const Counted silent = counted(plan, 20, 0);
+    CHECK(!silent.found.knows_trips && !silent.found.knows_cached);
+    CHECK(silent.tallies[AM_CALL_GET].objects == 480 && silent.tallies[AM_CALL_GET].trips == 0);
+    telling.trips = [](void *) -> uint64_t { return UINT64_MAX; }; // cannot say
+    plan.table = &telling;
+    const Counted unsure = counted(plan, 20, 0);
+    CHECK(!unsure.found.knows_trips && unsure.tallies[AM_CALL_GET].trips == 0);
+    CHECK(everything_given_back());
+}
+
+void a_backend_outlives_its_engines() {
+    Plan plan = coupled(1, 1, false);
+    plan.lasting = 1;
+    const int inits = book.inits, finis = book.finis;
+    for (const uint64_t objects : {400, 100}) {
+        plan.pools[0].objects = objects;
+        drain_and_free(plan.start(), 2, 1);
+        CHECK(book.pools == 0 && book.inits == inits + 1 && book.finis == finis);
+        book.fail_pool = book.created.load(); // a pool that is refused leaves the backend as it is
+        CHECK(!plan.refusal().empty() && book.finis == finis);
+        book.fail_pool = -1;
+    }
+    am_backend_end();
+    CHECK(everything_given_back());
+    am_backend_end(); // there is none
+    CHECK(everything_given_back());
 }
 
 void gets_are_recorded_and_replayed() {
@@ -591,6 +667,8 @@ int main() {
     uncoupled_actors_stop_together();
     calls_are_timed();
     traces_are_the_same_every_time();
+    runs_are_counted();
+    a_backend_outlives_its_engines();
     gets_are_recorded_and_replayed();
     a_long_sample_is_ended();
     backend_is_asked();

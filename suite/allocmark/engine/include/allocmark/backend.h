@@ -14,8 +14,8 @@
  *
  * Threads. `init`, `fini`, `pool_create` and `pool_destroy` are called by one thread at a time, while no
  * other function runs. `thread_enter`, `thread_leave`, `get_bulk` and `put_bulk` are called by the thread
- * they concern, concurrently with those of other threads. `available`, `regions` and `facts` are called
- * while no thread is inside `get_bulk` or `put_bulk`.
+ * they concern, concurrently with those of other threads. `available`, `regions`, `facts`, `trips` and
+ * `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
  *
  * Errors. Functions that can fail return 0 or a negative errno value, and put one line for a person into
  * `allocmark_error.message`: what was found, and what to do. A backend never prints, aborts or exits.
@@ -137,6 +137,16 @@ typedef struct allocmark_backend {
      * with what was asked for.
      */
     void (*facts)(void *pool, allocmark_fact_fn emit, void *context);
+
+    /**
+     * Trips so far: how often a thread went to what all threads share, to get objects or to put them, because
+     * its cache could not serve the call. The first call for a pool says that trips are counted from now on:
+     * until then, and so in whatever is timed, counting must cost nothing. UINT64_MAX, and NULL: not known.
+     */
+    uint64_t (*trips)(void *pool);
+
+    /** Objects in the cache of the thread with this handle. NULL: not known. */
+    uint64_t (*cached)(void *pool, void *local);
 } allocmark_backend;
 
 #ifdef __cplusplus

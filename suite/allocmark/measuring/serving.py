@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every process that serves a `CellProcess` does: ``python -m MODULE IN OUT PARENT``.
+
+IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
+document, the job. Then each line of IN is a request and each line of OUT its reply, as JSON. A reply with "error" is
+the last one. Standard output and error stay free for whatever a library prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from allocmark import plugins
+from allocmark.backend import Backend
+from allocmark.engine import end_with_parent
+from allocmark.errors import AllocmarkError, RefusedError
+
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
+    """Serve until ``work(job, requests, replies)`` has answered its last request, or the parent is gone: then it
+    returns False. The exit status."""
+    end_with_parent(int(sys.argv[3]))
+    with suppress(OSError):  # when memory runs out, the kernel should end this process and not the run
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
+        try:
+            if work(json.load(sys.stdin), requests, replies):
+                return 0
+        except AllocmarkError as error:
+            reply(replies, error=str(error), refused=isinstance(error, RefusedError))
+            return 1
+        except BrokenPipeError:
+            pass
+        # Nobody waits for this process any more, and nobody else knows what it started.
+        os.killpg(os.getpid(), signal.SIGKILL)
+    return 1
+
+
+def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:
+    """The variant that a job names, and the plugins that it names."""
+    host = plugins.load(only=job["plugins"], prefix=job["prefix"], around=partial(_around, job["plugin"]))
+    label = job["backend"]
+    for registered in host.backends:
+        if registered.backend.label == label:
+            return registered.backend, host
+    cause = "; ".join(broken.cause for broken in host.broken)
+    raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
+
+
+def _around(own: str, plugin: str, _: str, find: plugins.Find) -> plugins.Host:
+    """What a plugin that only brings probes changes in this process does not reach the backend of another."""
+    if plugin == own:
+        return find()
+    environ, cpus, folder = dict(os.environ), os.sched_getaffinity(0), os.open(".", os.O_PATH)
+    limits = {each: resource.getrlimit(each) for each in _LIMITS}
+    try:
+        return find()
+    finally:
+        os.environ.clear()
+        os.environ.update(environ)
+        os.sched_setaffinity(0, cpus)
+        os.fchdir(folder)
+        os.close(folder)
+        for each, before in limits.items():
+            with suppress(OSError, ValueError):  # one that only a privileged process may raise again
+                resource.setrlimit(each, before)
+
+
+def reply(replies: TextIO, **values: Any) -> None:
+    """Answer a request."""
+    replies.write(json.dumps(values, allow_nan=False) + "\n")
+    replies.flush()
