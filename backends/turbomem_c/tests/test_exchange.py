@@ -8,12 +8,14 @@ import re
 import pytest
 from native_programs import Build, compiled, run
 
+pytestmark = pytest.mark.parallel
+
 #: rounds, and steps of each thread in a round: a second or two in every build
 LIVES = {"plain": (12, 2_000), "thread": (4, 500), "address": (6, 1_000)}
 
 
 def test_it_keeps_its_promises(build: Build) -> None:
-    run(compiled("exchange", build))
+    run(compiled("exchange", build, quick=True))
 
 
 def test_interrupted_and_dying_threads_strand_nothing(build: Build) -> None:
