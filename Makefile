@@ -54,8 +54,8 @@ publish: setup ## Write the site: history over commits and the newest runs (opti
 	$(BIN)/allocmark publish $(ARGS)
 
 test: setup-dev ## Run every test but the long ones (options: ARGS='…')
-	$(BIN)/pytest -m 'not long and parallel' -n auto --maxprocesses 8 --dist loadfile $(ARGS) || $(NONE)
-	$(BIN)/pytest -m 'not long and not parallel' $(ARGS) || $(NONE)
+	$(BIN)/pytest -m 'not long and not alone' -n auto --maxprocesses 8 --dist loadfile $(ARGS) || $(NONE)
+	$(BIN)/pytest -m 'not long and alone' $(ARGS) || $(NONE)
 
 test-long: setup-dev ## Run the tests that take minutes
 	$(BIN)/pytest -m long $(ARGS)

@@ -14,6 +14,8 @@ from support import hook, make_plugin
 
 from allocmark import discovery
 
+pytestmark = pytest.mark.alone
+
 BEGIN = "import os, sys, time\n"
 PROBES = "allocmark_probes()"
 #: A pool table that is wrong in a way of its own.

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from support import output
 
-pytestmark = pytest.mark.parallel
-
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "allocmark-freelist"
 
 

@@ -15,6 +15,8 @@ from support import setting, started
 
 from fixtures.simulated import edit_run
 
+pytestmark = pytest.mark.alone
+
 CELL = ["burst", "--short", *setting(bulk=8, keep=128, **{"pools.mbuf.objects": 2000})]
 CROSS = ["cross_core_free", "--short", *setting(hold=0, touch=0)]
 QUICK = ["--rounds", "1", "--blocks", "8", "--sample-ms", "2"]

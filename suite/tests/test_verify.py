@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from support import setting
 
-pytestmark = pytest.mark.parallel
-
 SMALL = setting(**{"pools.mbuf.objects": 2000, "pools.mbuf.object_size": 256, "pools.mbuf.alignment": 64})
 BURST = ["burst", "--short", *setting(bulk=8, keep=128), *SMALL]
 CROSS = ["cross_core_free", *setting(burst=8, touch=64, hold="0,64", rx=1, tx=1), *SMALL]

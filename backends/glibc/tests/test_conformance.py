@@ -5,8 +5,6 @@ import pytest
 
 from allocmark.conformance import KitCase, cases
 
-pytestmark = pytest.mark.parallel
-
 
 @pytest.mark.parametrize("case", cases("glibc"), ids=str)
 def test_conformance(case: KitCase) -> None:

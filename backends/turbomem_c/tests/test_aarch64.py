@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from native_programs import PROGRAMS, Build, compiled, compiled_from_c, run
 
-pytestmark = pytest.mark.parallel
-
 TOOLS = {
     "aarch64-linux-gnu-gcc": "g++-aarch64-linux-gnu",
     "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",

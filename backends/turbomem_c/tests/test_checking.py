@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from native_programs import Build, compiled, run
 
-pytestmark = pytest.mark.parallel
-
 FAULTS = {
     "read_after_put": "READ of size 1",
     "write_after_put": "WRITE of size 1",

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from native_programs import CXX, HEADERS, NATIVE, PROGRAMS, ROOT, WARNINGS, Build, compiled, compiled_from_c, run
 
-pytestmark = pytest.mark.parallel
-
 #: what programs may well ask of the headers that they include
 STRICT = ["-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wnon-virtual-dtor"]
 #: programs that need arguments of their own, are only compiled, or only run plain

@@ -9,8 +9,6 @@ from allocmark_turbomem import plugin
 
 from allocmark.conformance import KitCase, cases
 
-pytestmark = pytest.mark.parallel
-
 
 def every_case() -> Iterator[Any]:
     (default,) = (each.label for each in plugin.allocmark_backends() if each.default)

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from native_programs import CC, CXX, ROOT, WARNINGS, run
 
-pytestmark = pytest.mark.parallel
-
 PAGES = [ROOT / "README.md", ROOT / "docs" / "design.md"]
 #: what a fence may take for granted
 PRELUDE = {

@@ -8,8 +8,6 @@ import re
 import pytest
 from native_programs import Build, compiled, run
 
-pytestmark = pytest.mark.parallel
-
 #: rounds, and steps of each thread in a round: a second or two in every build
 LIVES = {"plain": (12, 2_000), "thread": (4, 500), "address": (6, 1_000)}
 

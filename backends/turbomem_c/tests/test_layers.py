@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from native_programs import HEADERS, ROOT
 
-pytestmark = pytest.mark.parallel
-
 INCLUDE = ROOT / "include"
 TOP = "turbomem"
 #: from the bottom up. What is in `turbomem` itself is on top, but for what every layer may include.

@@ -19,8 +19,6 @@ import pytest
 from machine_code import FORBIDDEN, Instruction, functions, mix
 from native_programs import CXX, NATIVE, WARNINGS, run
 
-pytestmark = pytest.mark.parallel
-
 GOLDEN = Path(__file__).parent / "golden"
 RECORD = "TURBOMEM_RECORD=1 pytest backends/turbomem_c/tests/test_machine_code.py"
 NAMES = [f"{layer}_{verb}_{n}" for layer in ("cache", "pool") for verb in ("get", "put") for n in ("1", "32", "n")]

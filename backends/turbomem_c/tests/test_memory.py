@@ -6,10 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from native_programs import Build, assembly, compiled, run
-
-pytestmark = pytest.mark.parallel
 
 #: steps a thread in each shape of the program
 STEPS = {"plain": 20_000, "thread": 1_000, "address": 4_000}

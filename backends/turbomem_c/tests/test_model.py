@@ -11,8 +11,6 @@ import pytest
 from native_programs import ROOT
 from spin import MODEL, verify
 
-pytestmark = pytest.mark.parallel
-
 HOLDS = {
     "two threads on a stack": ("tagged_stack", ["OPERATIONS=3"]),
     "owner and reclaimer": ("claim", ["OPERATIONS=2"]),

@@ -12,8 +12,6 @@ from native_programs import CXX, HEADERS, ROOT, WARNINGS, Build, assembly, compi
 
 import allocmark
 
-pytestmark = pytest.mark.parallel
-
 #: steps a thread in each shape of the stress program: a second or two in every build
 STEPS = {"plain": 200_000, "thread": 5_000, "address": 20_000}
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from native_programs import CC, CXX, ROOT, run
 
-pytestmark = pytest.mark.parallel
-
 SAYS = {
     "typed": "order 1, 9999 of 10000 left",
     "packets": "64000 packets",

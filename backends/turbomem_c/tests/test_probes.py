@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from native_programs import CXX, WARNINGS, run
 
-pytestmark = pytest.mark.parallel
-
 PROBES = {"pool_create", "pool_destroy", "refill", "flush", "exhausted", "guest_call"}
 SOURCE = """
 #include "turbomem/turbomem.hpp"

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from native_programs import ROOT, WARNINGS, registered, run
 
-pytestmark = pytest.mark.parallel
-
 SHARED = ROOT / "tests" / "shared"
 COMPILERS = ["g++", "clang++"]
 #: what the pools are, as plugin.hpp takes it

@@ -20,8 +20,6 @@ from allocmark.errors import AllocmarkError
 from fixtures import synthetic
 from fixtures.mutations import damaged_bytes, damaged_value
 
-pytestmark = pytest.mark.parallel
-
 
 def damage_one(results: Path, draw: random.Random) -> Path:
     """Damage one file of a results folder."""

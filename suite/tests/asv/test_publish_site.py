@@ -21,8 +21,6 @@ from allocmark.errors import AllocmarkError, UsageError
 from allocmark.results.store import Run
 from fixtures import synthetic
 
-pytestmark = pytest.mark.parallel
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:

@@ -22,8 +22,6 @@ from allocmark.cli import _parser
 from allocmark.measuring.request import Request
 from fixtures.simulated import edit_run
 
-pytestmark = pytest.mark.parallel
-
 SMALL = ["burst", "--short", *setting(bulk=8, **{"pools.mbuf.objects": 999})]
 TINY = [*SMALL, *setting(keep=128)]
 FIXED = ["gets", "pages_4k", "lines", "objects", "foreign_puts"]  # of reuse

@@ -14,8 +14,6 @@ from support import assert_refused
 
 from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cases
 
-pytestmark = pytest.mark.parallel
-
 Mutant = Callable[[str], dict[str, KitCase]]
 
 

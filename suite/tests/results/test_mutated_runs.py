@@ -24,8 +24,6 @@ from fixtures.mutations import damaged_bytes, damaged_value
 from fixtures.simulated import edit_run
 from fixtures.small_rounds import case, header
 
-pytestmark = pytest.mark.parallel
-
 COMMANDS = (
     *(["show"], ["show", "--json"], ["show", "--baseline", "glibc"], ["compare"]),
     *(["export", "--format", form] for form in ("csv", "googlebenchmark", "json", "markdown", "pyperf")),

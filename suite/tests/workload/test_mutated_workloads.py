@@ -21,8 +21,6 @@ from allocmark.workload.language.find import BUNDLED
 from allocmark.workload.tape.compile import compile_workload
 from fixtures.mutations import damaged_bytes
 
-pytestmark = pytest.mark.parallel
-
 SECONDS = 60  # of processor time for one file: the largest takes a few
 MIB = 1024  # more than before
 FILES = sorted(BUNDLED.glob("*.yaml"))

@@ -16,8 +16,6 @@ from allocmark.gate.revisions.git import checked_out
 from allocmark.gate.revisions.side import prepare
 from fixtures.histories import History
 
-pytestmark = pytest.mark.parallel
-
 PYTHON = Path(sys.executable)
 
 

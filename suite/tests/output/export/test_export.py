@@ -29,8 +29,6 @@ from allocmark.results.store import Run
 from allocmark.results.summary import document, summarise
 from fixtures.simulated import BACKENDS, SHAPES, Shape, edit_run
 
-pytestmark = pytest.mark.parallel
-
 COMPARE = Path("/usr/share/benchmark/compare.py")  # of Debian's libbenchmark-tools
 BROKEN = {("burst", "glibc:default"): ("failed", "killed | by `signal` 9\n<b>now</b>", None)}
 

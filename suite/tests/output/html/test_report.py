@@ -25,7 +25,7 @@ from fixtures import simulated
 from fixtures.browser import serving
 from fixtures.simulated import BACKENDS, SHAPES, Shape, edit_run
 
-pytestmark = [pytest.mark.usefixtures("scripts"), pytest.mark.parallel]
+pytestmark = pytest.mark.usefixtures("scripts")
 
 Simulate = Callable[..., Run]
 HOSTILE = "</script><img src=x onerror='window.hacked=1'>"

@@ -20,7 +20,7 @@ from allocmark.output.html.write_pages import slugs
 from allocmark.results.store import Run
 from fixtures.browser import serving
 
-pytestmark = [pytest.mark.usefixtures("scripts"), pytest.mark.parallel]
+pytestmark = pytest.mark.usefixtures("scripts")
 
 COMMITS = 30
 STEP = 20  # the commit that made turbomem slower
