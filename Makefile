@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 ARGS ?=
 BIN := .venv/bin
+NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
 .PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats report conform asv gate gate-power publish test test-long lint \
@@ -59,7 +60,8 @@ publish: setup ## Write the site: history over commits and the newest runs (opti
 	$(BIN)/allocmark publish $(ARGS)
 
 test: setup-dev ## Run every test but the long ones (options: ARGS='…')
-	$(BIN)/pytest -m 'not long' $(ARGS)
+	$(BIN)/pytest -m 'not long and not alone' -n auto --maxprocesses 8 --dist loadfile $(ARGS) || $(NONE)
+	$(BIN)/pytest -m 'not long and alone' $(ARGS) || $(NONE)
 
 test-long: setup-dev ## Run the tests that take minutes
 	$(BIN)/pytest -m long $(ARGS)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import make_plugin
 
@@ -19,6 +20,10 @@ from fixtures.browser import browser, open_page, scripts, small_run  # noqa: F40
 from fixtures.huge_pages import hugetlb, thp  # noqa: F401
 from fixtures.simulated import simulate  # noqa: F401
 from fixtures.tracked import history, track  # noqa: F401
+
+# Tests run side by side: how long one example takes says nothing.
+hypothesis.settings.register_profile("side by side", deadline=None)
+hypothesis.settings.load_profile("side by side")
 
 COMMAND = [sys.executable, "-m", "allocmark"]
 

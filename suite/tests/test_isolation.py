@@ -15,6 +15,8 @@ from support import setting, started
 
 from fixtures.simulated import edit_run
 
+pytestmark = pytest.mark.alone
+
 CELL = ["burst", "--short", *setting(bulk=8, keep=128, **{"pools.mbuf.objects": 2000})]
 CROSS = ["cross_core_free", "--short", *setting(hold=0, touch=0)]
 QUICK = ["--rounds", "1", "--blocks", "8", "--sample-ms", "2"]
@@ -24,35 +26,37 @@ def by_variant(result) -> dict[str, dict]:
     return {cell["variant"]: cell for cell in json.loads(result.stdout)["cells"]}
 
 
-@pytest.mark.parametrize(
-    ("variant", "status", "words"),
-    [
-        ("crash", "failed", "killed by SIGSEGV during sample"),
-        ("killed", "failed", "killed by SIGKILL during sample (the kernel does this when memory runs out)"),
-        ("abort", "failed", "killed by SIGABRT during sample; it said: mutants: heap is corrupt, giving up"),
-        ("exit", "failed", "ended by itself during sample, exit status 7"),
-        ("hang", "failed", "hung: no answer to sample for 3 s"),
-        ("exhausted", "failed", "had no 8 objects for 1.5 s"),
-        ("no_thp", "failed", "populated: declared hugetlb, but the kernel reports 0 of"),
-        # What refuses to be set up.
-        ("no_memory", "unavailable", "pool_create failed: Cannot allocate memory"),
-        ("init_fails", "unavailable", "the licence of this allocator has run out"),
-        ("enter_fails", "unavailable", "no room for one more thread"),
-    ],
-)
-def test_a_lost_cell_says_why_and_the_rest_goes_on(allocmark_command, mutants, variant, status, words):
-    result = allocmark_command(
-        *["run", *CELL, *QUICK, "-b", f"mutant:{variant}", "-b", "mutant:none", "--timeout", "3", "--json", "-"],
-        plugins=[mutants],
-    )
-    assert result.returncode == 1, result.stderr  # it was asked for by name
+#: By variant, what becomes of its cell and how that is told.
+AT_ONCE = {
+    "crash": ("failed", "killed by SIGSEGV during sample"),
+    "killed": ("failed", "killed by SIGKILL during sample (the kernel does this when memory runs out)"),
+    "abort": ("failed", "killed by SIGABRT during sample; it said: mutants: heap is corrupt, giving up"),
+    "exit": ("failed", "ended by itself during sample, exit status 7"),
+    "no_thp": ("failed", "populated: declared hugetlb, but the kernel reports 0 of"),
+    # What refuses to be set up.
+    "no_memory": ("unavailable", "pool_create failed: Cannot allocate memory"),
+    "init_fails": ("unavailable", "the licence of this allocator has run out"),
+    "enter_fails": ("unavailable", "no room for one more thread"),
+}
+IN_TIME = {
+    "hang": ("failed", "hung: no answer to sample for 3 s"),
+    "exhausted": ("failed", "had no 8 objects for 1.5 s"),
+}
+
+
+@pytest.mark.parametrize(("lost", "options"), [(AT_ONCE, []), (IN_TIME, ["--timeout", "3"])], ids=["once", "in time"])
+def test_lost_cells_say_why_and_the_rest_goes_on(allocmark_command, mutants, lost, options):
+    named = [word for variant in [*lost, "none"] for word in ("-b", f"mutant:{variant}")]
+    result = allocmark_command("run", *CELL, *QUICK, *named, *options, "--json", "-", plugins=[mutants])
+    assert result.returncode == 1, result.stderr  # they were asked for by name
     cells = by_variant(result)
-    assert cells[variant]["status"] == status
-    # At whichever of its passes it is met first.
-    assert words in re.sub("set-up|reuse|latency|placement", "sample", cells[variant]["reason"])
-    assert cells["none"]["status"] == "ok"
-    assert len(cells["none"]["samples"]) == 8
-    assert len(cells["default"]["samples"]) == 8  # the floor
+    for variant, (status, words) in lost.items():
+        assert cells[variant]["status"] == status, variant
+        # At whichever of its passes it is met first.
+        assert words in re.sub("set-up|reuse|latency|placement", "sample", cells[variant]["reason"]), variant
+    for variant in ("none", "default"):  # the floor
+        assert cells[variant]["status"] == "ok"
+        assert len(cells[variant]["samples"]) == 8
 
 
 def alive(pid: int) -> bool:

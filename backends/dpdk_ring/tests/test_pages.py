@@ -10,6 +10,8 @@ import pytest
 
 from allocmark.system import machine
 
+pytestmark = pytest.mark.alone
+
 READ_ONLY_SYS = "mount --bind /sys /sys && mount -o remount,bind,ro /sys"
 
 

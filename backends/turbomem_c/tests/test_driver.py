@@ -134,6 +134,7 @@ def huge_pages(wanted: int) -> Iterator[None]:
         pytest.skip(str(error))
 
 
+@pytest.mark.alone
 def test_physical_addresses_are_refused(handler: Path) -> None:
     with huge_pages(64):  # without, DPDK has virtual ones only
         eal = [*EAL, "--in-memory", "--iova-mode=pa", "--lcores", lcores(1)]
@@ -141,6 +142,7 @@ def test_physical_addresses_are_refused(handler: Path) -> None:
     assert "start with --iova-mode=va" in said
 
 
+@pytest.mark.alone
 def test_a_secondary_process_is_refused(handler: Path, tmp_path: Path) -> None:
     """In a mount name space of its own, for processes share memory through files on huge pages."""
     inside = f'mount -t hugetlbfs none {tmp_path} && exec "$@"'

@@ -13,7 +13,7 @@ LIVES = {"plain": (12, 2_000), "thread": (4, 500), "address": (6, 1_000)}
 
 
 def test_it_keeps_its_promises(build: Build) -> None:
-    run(compiled("exchange", build))
+    run(compiled("exchange", build, quick=True))
 
 
 def test_interrupted_and_dying_threads_strand_nothing(build: Build) -> None:

@@ -13,7 +13,7 @@ STEPS = {"plain": 20_000, "thread": 1_000, "address": 4_000}
 
 
 def test_memory_lies_where_it_was_asked_for(build: Build) -> None:
-    run(compiled("memory", build))
+    run(compiled("memory", build, quick=True))
 
 
 def test_small_pools_take_little(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ STEPS = {"plain": 200_000, "thread": 5_000, "address": 20_000}
 
 
 def test_parts_keep_their_promises(build: Build) -> None:
-    run(compiled("unit", build))
+    run(compiled("unit", build, quick=True))
 
 
 def test_pools_keep_their_promises(build: Build) -> None:

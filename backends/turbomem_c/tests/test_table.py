@@ -171,6 +171,7 @@ def test_what_cannot_be_is_refused_in_one_line(table, ffi, change, code, says):
     assert out[0] == ffi.NULL
 
 
+@pytest.mark.alone
 def test_hugetlb_pages_are_borrowed_and_given_back(table, ffi):
     """The limit is as it was found when the pool stands; the pages go when the pool does."""
     if unavailable := plugin.hugetlb_unavailable():

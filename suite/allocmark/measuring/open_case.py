@@ -59,9 +59,10 @@ class OpenCase:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
         self._give_up()
+        compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
         self.done = (
             len(self.rounds) >= self._request.rounds
-            or all(self._lost(cell) for cell in record.cells if not cell.floor)
+            or all(map(self._lost, compared))
             or (len(self.rounds) in LOOKS and self._told())
         )
 

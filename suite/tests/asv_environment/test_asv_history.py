@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip("asv")
-pytestmark = pytest.mark.timeout(1800)  # minutes on two busy cores: an environment, the harness, 40 installations
+# Minutes on two busy cores: an environment, the harness, 40 installations.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[3]
 FREELIST = "'freelist:default'"

@@ -18,6 +18,8 @@ import allocmark
 from allocmark import plugins
 from allocmark.system import machine
 
+pytestmark = pytest.mark.alone
+
 pytest.importorskip("asv")
 
 ROOT = Path(__file__).parents[3]

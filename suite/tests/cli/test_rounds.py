@@ -20,6 +20,8 @@ from allocmark.measuring.draws import Draw
 from allocmark.results.store import Run, read_run
 from allocmark.stats import least_rounds
 
+pytestmark = pytest.mark.alone
+
 ONE = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128"]
 SHORT = ["--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse"]
 TWO = [*ONE, "-b", "mutant", "-b", "mutant:outside", *SHORT]  # which cost the same

@@ -23,6 +23,8 @@ from allocmark.workload.language.expand import Template
 from allocmark.workload.tape.compile import compile_workload
 from allocmark.workload.tape.program import Program
 
+pytestmark = pytest.mark.alone
+
 BLOCK = 2 << 20
 HUGETLB = 0x40000
 LONER = "pools: {p: {object_size: 256, objects: 4000}}\nactors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n"

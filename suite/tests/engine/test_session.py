@@ -15,6 +15,8 @@ from allocmark.errors import EngineError
 from allocmark.passes.latency import LatencyPass
 from allocmark.system import machine
 
+pytestmark = pytest.mark.alone
+
 CPUS = machine.usable_cpus()
 LONER = "actors: {w: [{get: {from: p, n: 8}}, {put: all}]}\n"
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import pytest
 from support import assert_refused
+
+pytestmark = pytest.mark.alone
 
 
 def test_the_commit_is_found_and_what_does_not_build_is_skipped(track, history):

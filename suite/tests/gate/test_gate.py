@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from support import assert_refused
 
+pytestmark = pytest.mark.alone
+
 #: Nothing below half as slow again is an alarm: twice as slow is seen on any machine, and equal files are, too.
 COARSE = ("--limit", "50")
 

@@ -7,6 +7,8 @@ from allocmark.probes import PoolMemory, ProbeContext
 from allocmark.probes.page_kinds import PAGES
 from allocmark.system.mappings import PAGE, thp_size
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 
 

@@ -4,6 +4,8 @@ import pytest
 from allocmark.probes.resident import parse_status
 from allocmark.system.mappings import PAGE
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 
 

@@ -9,6 +9,8 @@ from allocmark.errors import AllocmarkError
 from allocmark.system import machine
 from allocmark.validate import dpdk_test
 
+pytestmark = pytest.mark.alone
+
 CPU = machine.usable_cpus()[0]
 
 

@@ -25,6 +25,8 @@ from allocmark.validate.workbench import SHORT
 from allocmark.workload.language.find import find_workload
 from allocmark.workload.tape.compile import compile_workload
 
+pytestmark = pytest.mark.alone
+
 BURST = SHORT | {"bulk": ["32"]}
 
 

@@ -158,7 +158,9 @@ void run(const shape &s, std::uint32_t rounds, std::uint32_t steps) {
     exchange ex({.objects = s.objects, .magazine = s.magazine, .max_threads = s.slots, .caching = s.caching});
     ex.stock(memory.data(), stamped_size, s.objects);
     totals sum;
-    for (std::uint32_t round = 0; round < rounds; ++round) {
+    // On a busy machine threads may run one after another for a while: then none takes from another.
+    const auto unseen = [&] { return s.caching && ex.counters().reclaims == 0; };
+    for (std::uint32_t round = 0; round < rounds || (unseen() && round < 50 * rounds); ++round) {
         swap_board board;
         std::vector<std::thread> threads;
         std::atomic<std::uint32_t> at_work{s.threads + s.guests};
@@ -190,7 +192,7 @@ void run(const shape &s, std::uint32_t rounds, std::uint32_t steps) {
         ex.put_bulk(all.data(), s.objects);
         // One knows of the deaths and gives the slots up; now and then nobody does.
         for (std::uint32_t slot = 0; slot < s.slots; ++slot) {
-            if (round % 3 != 0 || round + 1 == rounds) ex.leave(ex.in_slot(slot));
+            if (round % 3 != 0 || round + 1 >= rounds) ex.leave(ex.in_slot(slot));
         }
     }
     const depot::census c = ex.census();

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""When a case has rounds enough, and what its next round knows of those before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from allocmark import plugins
+from allocmark.measuring.open_case import TRIES, OpenCase
+from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.request import Request
+from allocmark.results.records import Block, MeasuredCase, MeasuredCell
+from allocmark.stats import LOOKS
+
+OVERRIDES = {"bulk": ["8"], "keep": ["128"], "pools.mbuf.objects": ["999"]}
+REQUEST = Request(["burst"], ["glibc", "glibc:no_tcache"], OVERRIDES, short=True, blocks=1, sample_ms=1.0)
+NULL, GLIBC, OTHER = "null:default", "glibc:default", "glibc:no_tcache"
+
+
+def planned(*backends: str) -> CasePlan:
+    (plan,) = make_plan(replace(REQUEST, backends=backends), plugins.load()).cases
+    return plan
+
+
+@pytest.fixture(scope="module")
+def plan() -> CasePlan:
+    return planned("glibc", "glibc:no_tcache")
+
+
+def a_round(plan: CasePlan, number: int, failed: Sequence[str] = (), **cells: float) -> MeasuredCase:
+    """A round of one block; ``cells`` has by variant what costs other than 1 ns."""
+    record = plan.record
+
+    def cell(label: str, backend: str, variant: str, floor: bool) -> MeasuredCell:
+        return MeasuredCell(
+            case=0, workload=record.workload, parameters=record.parameters, backend=backend, variant=variant,
+            floor=floor, version="1", objects=1000, blocks=[0],
+            status="failed" if label in failed else "ok",
+            reason="killed by SIGSEGV" if label in failed else None,
+            samples=[cells.get(variant, 1.0)],
+        )  # fmt: skip
+
+    found = tuple(cell(c.label, c.backend, c.variant, c.floor) for c in record.cells)
+    return MeasuredCase(0, found, (Block(None, False, number),), 2.0, 1.0, number)
+
+
+def opened(plan: CasePlan, rounds: int, request: Request = REQUEST, **cells: float) -> OpenCase:
+    return OpenCase(plan, request, None, 1, [a_round(plan, number, **cells) for number in range(rounds)])
+
+
+def test_a_case_ends_at_the_first_look_at_which_all_is_told(plan: CasePlan) -> None:
+    case = opened(plan, LOOKS[0] - 1, no_tcache=2.0)
+    assert (case.done, case.rounds_left) == (False, REQUEST.rounds - LOOKS[0] + 1)
+    case.add(a_round(plan, LOOKS[0] - 1, no_tcache=2.0))
+    assert (case.done, case.rounds_left) == (True, 0)
+
+
+def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:
+    request = replace(REQUEST, rounds=LOOKS[1] + 1)
+    case = OpenCase(plan, request, None, 1, [])
+    while not case.done:
+        number = len(case.rounds)
+        case.add(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]))
+    assert len(case.rounds) == request.rounds
+
+
+def test_the_floor_alone_is_measured_as_often_as_others() -> None:
+    plan = planned("null")
+    assert not opened(plan, 1).done
+    assert opened(plan, LOOKS[0]).done
+
+
+def test_a_round_takes_as_long_as_those_before(plan: CasePlan) -> None:
+    assert opened(plan, 0).round_seconds is None
+    case = opened(plan, 1)
+    case.add(replace(a_round(plan, 1), seconds=4.0))
+    assert case.round_seconds == 3.0
+
+
+def test_a_missing_round_is_measured_next_and_not_added(plan: CasePlan) -> None:
+    case = OpenCase(plan, REQUEST, None, 1, [a_round(plan, number) for number in (0, 2)])
+    record = case.next_round([], lambda: False, lambda _: None)
+    assert record
+    assert [(cell.label, cell.status) for cell in record.cells] == [(each, "ok") for each in (NULL, GLIBC, OTHER)]
+    assert (record.round, len(case.rounds)) == (1, 2)
+    assert case.next_round([], lambda: True, lambda _: None) is None  # stopped
+
+
+def test_a_cell_that_keeps_failing_is_given_up(plan: CasePlan) -> None:
+    rounds = [a_round(plan, number, [OTHER]) for number in range(TRIES)]
+    case = OpenCase(plan, REQUEST, None, 1, rounds)
+    assert not case.done
+    record = case.next_round([], lambda: False, lambda _: None)
+    assert record
+    *others, lost = record.cells
+    assert {cell.status for cell in others} == {"ok"}
+    assert (lost.status, lost.reason, lost.layouts) == ("failed", "killed by SIGSEGV", [])  # not even started
+
+    for number in range(TRIES):
+        case.add(a_round(plan, TRIES + number, [GLIBC, OTHER]))
+    assert case.done  # nothing is left to compare
+
+
+def test_a_cell_that_fails_now_and_then_is_tried_again(plan: CasePlan) -> None:
+    rounds = [a_round(plan, number, [OTHER] if number in (2, 7) else []) for number in range(8)]
+    record = OpenCase(plan, REQUEST, None, 1, rounds).next_round([], lambda: False, lambda _: None)
+    assert record
+    assert record.cells[-1].status == "ok"
