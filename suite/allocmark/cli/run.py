@@ -90,6 +90,12 @@ def add_run(commands: Any) -> None:
     leave_out.add_argument(
         "--no-pin", action="store_true", help="do not pin each actor to a CPU: the kernel may move them"
     )
+    parser.add_argument(
+        "--under",
+        metavar="TOOL",
+        help="run the process of one cell, the only one, under a tool that gets the terminal, such as 'gdb --args' or "
+        "valgrind; nothing is kept",
+    )
     where = parser.add_argument_group("where results go")
     where.add_argument("-o", "--output", metavar="DIR", help="new folder for the run file (default runs/DATE-TIME)")
     where.add_argument(
@@ -134,6 +140,8 @@ examples:
       two cases of one workload, two backends and the floor
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
       ratios to dpdk_ring; the run file is before/run.jsonl
+  allocmark run burst --short -b glibc --set bulk=8 --set keep=128 --under 'gdb --args'
+      one process in a debugger
 
 exit status: 0 done; 1 a cell failed, or a backend named with -b ran in no case;
 2 not possible as asked; 130 interrupted
@@ -151,6 +159,8 @@ def _run(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("planning…", end="\r", file=sys.stderr, flush=True)
     host = discover()
+    if options.under is not None:
+        return _run_under(options, host)
     if options.resume:
         given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
         if given:
@@ -192,6 +202,23 @@ def _run(options: argparse.Namespace) -> int:
         return INTERRUPTED
     return _outcome(run, request)
 
+
+def _run_under(options: argparse.Namespace, host: Host) -> int:
+    from allocmark.measuring.process import CellFailedError
+    from allocmark.measuring.under_tool import run_under
+
+    if given := [name.replace("_", "-") for name in _NOT_UNDER if getattr(options, name)]:
+        raise UsageError(f"--under keeps nothing and measures nothing: leave --{' and --'.join(given)} out")
+    try:
+        done = run_under(options.under, _request(options), host)
+    except CellFailedError as failure:
+        note(str(failure))
+        return FAILED
+    print(f"{done}: its process ended well under {options.under}; nothing is kept")
+    return OK
+
+
+_NOT_UNDER = ("resume", "output", "json", "dry_run", "baseline", "budget", "rounds", "blocks")
 
 #: What else may be given with --resume.
 _WITH_RESUME = ("command", "argv", "json", "resume")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process of one cell: ``python -m allocmark.measuring.worker IN OUT PARENT``.
+"""The process of one cell: ``python -m allocmark.measuring.worker JOB IN OUT [PARENT]``.
 
-IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
-document that says which cell it is. Then each line of IN is a request and each line of OUT its reply, as JSON. A
-request names a measurement pass and the units to run, or is ``finish``: probe again, drain, clean up. A reply with
-"error" is the last one. Standard output and error stay free for whatever a library prints.
+JOB, IN and OUT are inherited file descriptors. JOB holds one JSON document that says which cell it is. Then each line
+of IN is a request and each line of OUT its reply, as JSON. A request names a measurement pass and the units to run, or
+is ``finish``: probe again, drain, clean up. A reply with "error" is the last one. PARENT is the process whose end ends
+this one; under a tool, which may stand between them, there is none. Standard input, output and error stay free for the
+tool and for whatever a library prints.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
@@ -24,7 +25,7 @@ from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine import end_with_parent
+from allocmark.engine import end_with_parent, report_crashes
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.measuring.attest import attest
@@ -35,27 +36,29 @@ from allocmark.workload.tape.program import Program
 
 def main() -> int:
     """Serve one cell until it is finished, or its parent is gone."""
-    end_with_parent(int(sys.argv[3]))
+    job, requests_from, replies_to, *parent = map(int, sys.argv[1:])
+    if parent:
+        end_with_parent(*parent)
+        report_crashes(replies_to)
     with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
         Path("/proc/self/oom_score_adj").write_text("1000")
-    with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
+    with open(job) as described, open(requests_from) as requests, open(replies_to, "w") as replies:
         try:
-            if _serve(requests, replies):
+            if _serve(json.load(described), requests, replies):
                 return 0
         except AllocmarkError as error:
             _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
             return 1
         except BrokenPipeError:
             pass
-        # Nobody waits for this process any more, and nobody else knows what it started.
-        os.killpg(os.getpid(), signal.SIGKILL)
+        if parent:  # nobody waits for this process any more, and nobody else knows what it started
+            os.killpg(os.getpid(), signal.SIGKILL)
     return 1
 
 
-def _serve(requests: TextIO, replies: TextIO) -> bool:
+def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     """Answers requests; whether the last one was to finish."""
     begun = time.monotonic()
-    job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
     host = plugins.load(only=job["plugins"], prefix=job["prefix"])
     backend = _find(host, job["backend"])
