@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support import packages_in
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-do-i-write-a-backend.md"
 # A block of commands, or of a file that the line before it names.
 BLOCK = re.compile(r"(?:^File `([^`]+)`:\n\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-BRIEF = "--rounds 2 --blocks 2"  #: is added to what is measured
+BRIEF = "--rounds 1 --set bulk=8 --set keep=128"  #: is added to what is measured
 
 
 def script(text: str) -> str:
@@ -28,23 +27,6 @@ def script(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def folder_of_packages(folder: Path) -> dict[str, str]:
-    """The environment in which ``pip install -e .`` installs into ``folder``, quickly and without a network."""
-    folder.mkdir()
-    # What is installed editable is named by .pth files, which Python reads in the folders of an environment only.
-    (folder / "sitecustomize.py").write_text(f"import site\nsite.addsitedir({str(folder)!r})\n")
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
-        "PIP_TARGET": str(folder),
-        "PIP_NO_BUILD_ISOLATION": "0",  # as --no-build-isolation
-        "PIP_NO_DEPS": "1",
-        "PIP_NO_INDEX": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
-
-
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """The guide, once followed."""
@@ -52,7 +34,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-c", script(GUIDE.read_text())],
         cwd=folder,
-        env=folder_of_packages(folder / "packages"),
+        env=packages_in(folder / "packages"),
         capture_output=True,
         text=True,
         timeout=280,

@@ -31,11 +31,7 @@ def by_variant(result) -> dict[str, dict]:
         ("put_crash", "failed", "killed by SIGSEGV in put_bulk during sample"),
         ("create_crash", "failed", "killed by SIGSEGV in pool_create during sample"),
         ("killed", "failed", "killed by SIGKILL during sample (the kernel does this when memory runs out)"),
-        (
-            "abort",
-            "failed",
-            "during sample; it said: mutants: heap is corrupt, giving up",
-        ),
+        ("abort", "failed", "during sample; it said: mutants: heap is corrupt, giving up"),
         ("exit", "failed", "ended by itself during sample, exit status 7"),
         ("hang", "failed", "hung: no answer to sample for 3 s"),
         ("exhausted", "failed", "had no 8 objects for 1.5 s"),

@@ -42,10 +42,10 @@ def _new_backend(options: argparse.Namespace) -> int:
     name = options.name
     check_name(name)
     folder = Path(options.output or distribution_of(name))
+    check_build_needs(cxx=options.kind == "cxx")
     for each in discover().backends:
         if name in (each.backend.name, each.plugin):
             raise UsageError(f"plugin {each.plugin!r} is here already, with {each.backend.label}: choose another name")
-    check_build_needs(cxx=options.kind == "cxx")
     write(name, options.kind, folder)
     source = f"src/{name.replace('-', '_')}.{'cpp' if options.kind == 'cxx' else 'c'}"
     print(f"{folder}: {KINDS[options.kind]}, in {source}")

@@ -57,7 +57,7 @@ class RunningCell:
         request: Request,
         passes: Sequence[Pass],
         probe_plugins: Sequence[str],
-        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess],
+        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
     ) -> None:
         """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""
         options: dict[str, Any] = {

@@ -12,12 +12,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from allocmark.discovery import discover
 from allocmark.errors import UsageError
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.process import CellFailedError, CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
-from allocmark.plugins import Host
 
 PATIENCE = 1e6  #: seconds without an answer: a person may be looking at it
 
@@ -37,7 +37,7 @@ class ToolProcess(CellProcess):
         return self._process.wait()
 
 
-def run_under(tool: str, request: Request, host: Host) -> str:
+def run_under(tool: str, request: Request) -> str:
     """Run the one cell of ``request`` once under ``tool``, a command line, and return its name.
 
     Its figures mean nothing there, so none are kept. Raises UsageError when there is more than one cell, or it cannot
@@ -45,12 +45,12 @@ def run_under(tool: str, request: Request, host: Host) -> str:
     """
     command = _command(tool)
     request = replace(request, passes=(), blocks=1)
-    plan = make_plan(request, host, floor=False)
+    plan = make_plan(request, discover(), floor=False)
     backends = len({cell.backend.label for case in plan.cases for cell in case.cells})
     if len(plan.cases) != 1 or backends != 1:
         raise UsageError(
-            f"--under runs one process, and this is more (cases: {len(plan.cases)}, backends: {backends}): choose a case "
-            "with --set KEY=VALUE (`allocmark workloads show WORKLOAD` lists them) and a backend with -b"
+            f"--under runs one process, and this is more (cases: {len(plan.cases)}, backends: {backends}): choose a "
+            "case with --set KEY=VALUE (`allocmark workloads show WORKLOAD` lists them) and a backend with -b"
         )
     (case,) = plan.cases
     label = case.cells[0].backend.label
