@@ -156,10 +156,10 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.output.text.run_table import render
     from allocmark.results.summary import document
 
-    if sys.stderr.isatty():
-        print("planning…", end="\r", file=sys.stderr, flush=True)
     if options.under is not None:
         return _run_under(options)
+    if sys.stderr.isatty():
+        print("planning…", end="\r", file=sys.stderr, flush=True)
     host = discover()
     if options.resume:
         given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
