@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+_CPP = (".cpp", ".cc", ".cxx")  #: what names of C++ sources end with
+
 
 def get_include() -> str:
     """The folder to give to a C compiler (``-I``) so that ``#include <allocmark/backend.h>`` is found."""
@@ -32,7 +34,7 @@ def get_declarations() -> str:
     """The types of ``allocmark/backend.h`` in the form that cffi's ``cdef`` reads."""
     text = Path(get_include(), "allocmark", "backend.h").read_text()
     text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"^#.*$| ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
 
 
 def cffi_module(
@@ -50,19 +52,24 @@ def cffi_module(
 
     ``name`` is "PACKAGE.MODULE"; ``functions`` are the C declarations of what Python calls, such as the one that
     returns the address of the table. Include folder, headers and flags of allocmark are added behind those given here.
-    ``source`` is the C code that declares the functions, if their declarations alone do not do. ``more`` goes to
-    ``FFI.set_source``, such as ``source_extension=".cpp"`` for C++.
+    ``source`` is the C code that declares the functions, if their declarations alone do not do. The module is in C++
+    when one of the sources is, so that one set of flags does for all; the functions have the linkage of C. ``more``
+    goes to ``FFI.set_source``.
     """
     from cffi import FFI
 
+    sources = list(sources)
+    if any(Path(each).suffix in _CPP for each in sources):
+        more = {"source_extension": ".cpp", **more}
+        source = source or f'extern "C" {{\n{functions}\n}}'
     ffi = FFI()
     ffi.cdef(functions)
     ffi.set_source(
         name,
         source or functions,
-        sources=list(sources),
+        sources=sources,
         include_dirs=[*include_dirs, get_include()],
-        depends=[*depends, *sorted(map(str, Path(get_include(), "allocmark").glob("*.h")))],
+        depends=[*depends, *sorted(map(str, Path(get_include(), "allocmark").glob("*.h*")))],
         extra_compile_args=[*extra_compile_args, *get_compile_args()],  # the last of two -march counts
         **more,
     )

@@ -14,7 +14,7 @@ from allocmark.gate.revisions.wheel import build_wheel, digest, ignore_products,
 
 _FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")  # what its build reads beside the package
 # No figure depends on these: an edit there needs no other harness.
-_BESIDE = {"asv", "cli", "conformance", "output", "sizing", "validate"}
+_BESIDE = {"asv", "cli", "conformance", "fleet", "new_backend", "output", "sizing", "validate"}
 
 
 def fingerprint(repository: Path) -> str:
@@ -57,9 +57,7 @@ def is_current(distribution: Distribution, repository: Path) -> bool:
 def _layout(repository: Path) -> Callable[[Path], None]:
     def lay_out(target: Path) -> None:
         package = Path("suite", "allocmark")
-        # To these the package has links.
-        linked = Path("workloads"), Path("docs", "examples", "allocmark-freelist", "src")
-        for folder in (package, *linked):
+        for folder in (package, Path("workloads")):  # to which the package has a link
             shutil.copytree(repository / folder, target / folder, symlinks=True, ignore=ignore_products)
         for name in _FILES:
             shutil.copy(repository / name, target / name)

@@ -49,7 +49,7 @@ from mutants_native import ffi, lib
 TABLE = int(ffi.cast("uintptr_t", lib.mutant_table(b"good")))
 MUTATIONS = [
     "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "partial", "exhausted",
-    "no_memory", "init_fails", "enter_fails", "crash", "killed", "abort", "hang", "exit",
+    "no_memory", "init_fails", "enter_fails", "create_crash", "put_crash", "crash", "killed", "abort", "hang", "exit",
     "fork_crash", "fork_hang", "overrun", "null_fact", "many_regions",
 ]
 

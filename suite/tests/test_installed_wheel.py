@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support import output
 
+from allocmark.new_backend import rendered
 from asv_environment.harness import build_harness
 from fixtures import synthetic
 
@@ -62,7 +63,12 @@ def test_every_module_is_there_and_can_be_imported(installed: Run) -> None:
     sources = {file.relative_to(ROOT / "suite") for file in (ROOT / "suite" / "allocmark").rglob("*.py")}
     names = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in sources}
     assert names - set(found) == {"allocmark", *SCRIPTS}
-    assert (installed.site / "allocmark" / "validate" / "example" / "freelist.c").is_file()
+
+
+def test_a_backend_can_be_begun(installed: Run) -> None:
+    installed("allocmark", "new-backend", "mine", "--kind", "cxx")
+    folder = installed.folder / "allocmark-mine"
+    assert [name for name in rendered("mine", "cxx") if not (folder / name).is_file()] == []
 
 
 def test_a_run_from_the_first_command_to_the_report(installed: Run) -> None:

@@ -28,9 +28,11 @@ def by_variant(result) -> dict[str, dict]:
 
 #: By variant, what becomes of its cell and how that is told.
 AT_ONCE = {
-    "crash": ("failed", "killed by SIGSEGV during sample"),
+    "crash": ("failed", "killed by SIGSEGV in get_bulk during sample"),
+    "put_crash": ("failed", "killed by SIGSEGV in put_bulk during sample"),
+    "create_crash": ("failed", "killed by SIGSEGV in pool_create during sample"),
     "killed": ("failed", "killed by SIGKILL during sample (the kernel does this when memory runs out)"),
-    "abort": ("failed", "killed by SIGABRT during sample; it said: mutants: heap is corrupt, giving up"),
+    "abort": ("failed", "during sample; it said: mutants: heap is corrupt, giving up"),
     "exit": ("failed", "ended by itself during sample, exit status 7"),
     "no_thp": ("failed", "populated: declared hugetlb, but the kernel reports 0 of"),
     # What refuses to be set up.
@@ -85,7 +87,7 @@ def test_a_cell_that_dies_is_not_taken_for_hung_and_its_children_end(allocmark_c
     )
     assert time.monotonic() - begun < 50
     (reason,) = [cell["reason"] for cell in json.loads(result.stdout)["cells"] if cell["variant"] == "fork_crash"]
-    child = re.fullmatch(r"killed by SIGSEGV during \w+; it said: mutants: child (\d+)", reason)
+    child = re.fullmatch(r"killed by SIGSEGV in get_bulk during \w+; it said: mutants: child (\d+)", reason)
     assert child, reason
     assert not alive(int(child[1]))
 

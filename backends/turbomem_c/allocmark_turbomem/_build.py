@@ -14,7 +14,6 @@ ffi = allocmark.cffi_module(
     # setuptools wants sources relative to setup.py; the compiler runs there too.
     ["src/turbomem.cpp", "src/allocmark_table.cpp"],
     source='#include "turbomem/turbomem.h"\n#include "allocmark_table.hpp"\n',
-    source_extension=".cpp",
     include_dirs=["include", "src"],
     depends=sorted(str(header) for folder in ("include", "src") for header in Path(folder).rglob("*.h*")),
     extra_compile_args=["-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"],

@@ -17,6 +17,7 @@ from allocmark.cli.doctor import add_doctor
 from allocmark.cli.export import add_export
 from allocmark.cli.fleet import add_fleet
 from allocmark.cli.list import add_list
+from allocmark.cli.new_backend import add_new_backend
 from allocmark.cli.publish import add_publish
 from allocmark.cli.report import add_report
 from allocmark.cli.run import add_run
@@ -32,6 +33,7 @@ COMMANDS = (
     add_run,
     add_size,
     add_conform,
+    add_new_backend,
     add_list,
     add_workloads,
     add_show,

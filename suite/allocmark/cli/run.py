@@ -61,6 +61,12 @@ def add_run(commands: Any) -> None:
         action="store_true",
         help="measure nothing: check that no object is handed out twice, overlaps another, or is overwritten or lost",
     )
+    what.add_argument(
+        "--under",
+        metavar="TOOL",
+        help="measure nothing: run the process of one backend in one case under a tool that gets the terminal, such as "
+        "'gdb --args' or valgrind",
+    )
     how_long = parser.add_argument_group("how long")
     how_long.add_argument(
         "--rounds", type=positive, metavar="N", help="processes of each cell at most (default 60; 1 with --verify)"
@@ -134,6 +140,8 @@ examples:
       two cases of one workload, two backends and the floor
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
       ratios to dpdk_ring; the run file is before/run.jsonl
+  allocmark run burst --short --set bulk=1 --set keep=128 -b glibc --under valgrind
+      one process under a tool; "--under 'gdb --args'" for a debugger
 
 exit status: 0 done; 1 a cell failed, or a backend named with -b ran in no case;
 2 not possible as asked; 130 interrupted
@@ -148,6 +156,8 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.output.text.run_table import render
     from allocmark.results.summary import document
 
+    if options.under is not None:
+        return _run_under(options)
     if sys.stderr.isatty():
         print("planning…", end="\r", file=sys.stderr, flush=True)
     host = discover()
@@ -192,6 +202,23 @@ def _run(options: argparse.Namespace) -> int:
         return INTERRUPTED
     return _outcome(run, request)
 
+
+def _run_under(options: argparse.Namespace) -> int:
+    from allocmark.measuring.process import CellFailedError
+    from allocmark.measuring.under_tool import run_under
+
+    if given := [name.replace("_", "-") for name in _NOT_UNDER if getattr(options, name)]:
+        raise UsageError(f"--under keeps nothing and measures nothing: leave --{' and --'.join(given)} out")
+    try:
+        done = run_under(options.under, _request(options))
+    except CellFailedError as failure:
+        note(str(failure))
+        return FAILED
+    print(f"{done}: its process ended well under {options.under}; nothing is kept")
+    return OK
+
+
+_NOT_UNDER = ("resume", "output", "json", "dry_run", "baseline", "budget", "rounds", "blocks")
 
 #: What else may be given with --resume.
 _WITH_RESUME = ("command", "argv", "json", "resume")

@@ -19,7 +19,7 @@ def declarations() -> str:
     )
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"^#.*$| ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
 
 
 ffibuilder = FFI()

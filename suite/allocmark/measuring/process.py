@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocmark.errors import AllocmarkError
@@ -59,27 +59,19 @@ class CellProcess:
         can be had."""
         self._timeout = timeout
         self._buffer = b""
+        self._crashed_in = ""
         with contextlib.ExitStack() as undo:
             try:
                 self._output = undo.enter_context(tempfile.TemporaryFile())
                 request_read, self._requests = _pipe(undo)
                 self._replies, reply_write = _pipe(undo)
-                arguments = request_read, reply_write, os.getpid()
                 with tempfile.TemporaryFile() as described:
                     described.write(json.dumps(job).encode())
                     described.seek(0)
-                    self._process = subprocess.Popen(
-                        # -P: a file in the current folder must not stand in for a module.
-                        [sys.executable, "-P", "-m", module, *map(str, arguments)],
-                        pass_fds=(request_read, reply_write),
-                        stdin=described,
-                        stdout=self._output,
-                        stderr=subprocess.STDOUT,
-                        env={**os.environ, **environ},
-                        # Ctrl-C is for the parent: it stops cells in its own order. What a cell starts is in its
-                        # process group and ends with it.
-                        start_new_session=True,
-                    )
+                    inherited = described.fileno(), request_read, reply_write
+                    # -P: a file in the current folder must not stand in for a module.
+                    worker = [sys.executable, "-P", "-m", module, *map(str, inherited)]
+                    self._process = self._started(worker, pass_fds=inherited, env={**os.environ, **environ})
                 # Tells when it ends. The pipe does not, where a process that it forked holds the other end.
                 self._life = os.pidfd_open(self._process.pid)
             except (OSError, ValueError) as error:
@@ -87,6 +79,18 @@ class CellProcess:
             undo.pop_all()
         os.close(request_read)
         os.close(reply_write)
+
+    def _started(self, worker: Sequence[str], **settings: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*worker, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for the parent: it stops cells in its own order. What a cell starts is in its process group and
+            # ends with it.
+            start_new_session=True,
+            **settings,
+        )
 
     def ready(self) -> dict[str, Any]:
         """Waits until the cell is populated and settled."""
@@ -108,6 +112,22 @@ class CellProcess:
 
     def receive(self, what: str) -> dict[str, Any]:
         """The reply to what was asked. Raises CellFailedError when there is none."""
+        reply = self._reply(what)
+        if "crashed_in" in reply:
+            self._crashed_in = f" in {reply['crashed_in']}"
+            reply = self._reply(what)  # there is none
+        if "error" in reply:
+            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
+        return reply
+
+    def _reply(self, what: str) -> dict[str, Any]:
+        reply = _decoded(self._line(what))
+        if reply is None:
+            self._end(0)
+            raise CellFailedError(f"wrote into a file descriptor that is not its own during {what}{self._last_lines()}")
+        return reply
+
+    def _line(self, what: str) -> bytes:
         deadline = time.monotonic() + self._timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
@@ -122,13 +142,7 @@ class CellProcess:
                     raise CellFailedError(self._death(what))
                 self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
-        reply = _decoded(line)
-        if reply is None:
-            self._end(0)
-            raise CellFailedError(f"wrote into a file descriptor that is not its own during {what}{self._last_lines()}")
-        if "error" in reply:
-            raise (CellRefusedError if reply["refused"] else CellFailedError)(reply["error"])
-        return reply
+        return line
 
     def stop(self) -> None:
         """End the process, gently first so that it gives back what it reserved."""
@@ -159,7 +173,7 @@ class CellProcess:
         except ValueError:
             name = f"signal {-code}"
         hint = " (the kernel does this when memory runs out)" if name == "SIGKILL" else ""
-        return f"killed by {name} during {what}{hint}{self._last_lines()}"
+        return f"killed by {name}{self._crashed_in} during {what}{hint}{self._last_lines()}"
 
     def _last_lines(self) -> str:
         end = self._output.seek(0, os.SEEK_END)

@@ -52,7 +52,13 @@ class RunningCell:
         """Whether it can still be asked for something."""
         return self._process is not None and self.failure is None
 
-    def start(self, request: Request, passes: Sequence[Pass], probe_plugins: Sequence[str]) -> None:
+    def start(
+        self,
+        request: Request,
+        passes: Sequence[Pass],
+        probe_plugins: Sequence[str],
+        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
+    ) -> None:
         """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""
         options: dict[str, Any] = {
             "stall_seconds": min(STALL_SECONDS, request.timeout / 2),
@@ -74,7 +80,7 @@ class RunningCell:
         with self._own_failure():
             if not (self.backend.unavailable or self.failure):
                 environ = {**self._draw.environ(), **self.backend.environ}
-                self._process = CellProcess(job, environ, request.timeout)
+                self._process = process(job, environ, request.timeout)
 
     def await_ready(self) -> None:
         """Wait until it is set up."""

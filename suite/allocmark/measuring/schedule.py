@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 from allocmark.engine import core_distance
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
+from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
 from allocmark.passes import registry
@@ -62,11 +64,12 @@ class CaseRun:
         probe_plugins: Sequence[str] = (),
         passes: Sequence[Pass] | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
     ) -> None:
         """The round with this ``number``.
 
         ``passes`` are measured, None: those that the request asks for in this round. ``stopping`` is asked between
-        samples: true ends the round, of which then nothing is kept.
+        samples: true ends the round, of which then nothing is kept. ``process`` starts a cell's process.
         """
         self.plan = plan
         self.request = request
@@ -76,6 +79,7 @@ class CaseRun:
         self._passes = registry.scheduled(request.passes, request.verify, number) if passes is None else passes
         self._stopping = stopping
         self._stopped = False
+        self._process = process
         self._cells = [self._cell(registered.backend.label, index) for index, registered in enumerate(plan.cells)]
 
     def _cell(self, label: str, index: int) -> RunningCell:
@@ -90,7 +94,7 @@ class CaseRun:
         try:
             progress("set-up")
             for cell in self._cells:
-                cell.start(self.request, self._passes, self._probe_plugins)
+                cell.start(self.request, self._passes, self._probe_plugins, self._process)
             for cell in self._alive():
                 cell.await_ready()
             blocks = {each: self._measure(each, progress) for each in self._passes}

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every process that serves a `CellProcess` does: ``python -m MODULE IN OUT PARENT``.
+"""What every process that serves a `CellProcess` does: ``python -m MODULE JOB IN OUT [PARENT]``.
 
-IN and OUT are inherited file descriptors, PARENT is the process whose end ends this one. Standard input holds one JSON
-document, the job. Then each line of IN is a request and each line of OUT its reply, as JSON. A reply with "error" is
-the last one. Standard output and error stay free for whatever a library prints.
+JOB, IN and OUT are inherited file descriptors. JOB holds one JSON document. Then each line of IN is a request and each
+line of OUT its reply, as JSON. A reply with "error" is the last one. PARENT is the process whose end ends this one;
+under a tool, which may stand between them, there is none. Standard input, output and error stay free for the tool and
+for whatever a library prints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine import end_with_parent
+from allocmark.engine import end_with_parent, report_crashes
 from allocmark.errors import AllocmarkError, RefusedError
 
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -30,20 +31,23 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
     """Serve until ``work(job, requests, replies)`` has answered its last request, or the parent is gone: then it
     returns False. The exit status."""
-    end_with_parent(int(sys.argv[3]))
+    job, requests_from, replies_to, *parent = map(int, sys.argv[1:])
+    if parent:
+        end_with_parent(*parent)
+        report_crashes(replies_to)
     with suppress(OSError):  # when memory runs out, the kernel should end this process and not the run
         Path("/proc/self/oom_score_adj").write_text("1000")
-    with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
+    with open(job) as described, open(requests_from) as requests, open(replies_to, "w") as replies:
         try:
-            if work(json.load(sys.stdin), requests, replies):
+            if work(json.load(described), requests, replies):
                 return 0
         except AllocmarkError as error:
             reply(replies, error=str(error), refused=isinstance(error, RefusedError))
             return 1
         except BrokenPipeError:
             pass
-        # Nobody waits for this process any more, and nobody else knows what it started.
-        os.killpg(os.getpid(), signal.SIGKILL)
+        if parent:  # nobody waits for this process any more, and nobody else knows what it started
+            os.killpg(os.getpid(), signal.SIGKILL)
     return 1
 
 

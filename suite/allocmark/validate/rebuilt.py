@@ -12,13 +12,14 @@ import subprocess
 from pathlib import Path
 
 from allocmark.errors import AllocmarkError
+from allocmark.new_backend import rendered
 from allocmark.plugin_build import get_compile_args, get_include
 from allocmark.validate.twins import Twin
 
-SOURCE = Path(__file__).parent / "example" / "freelist.c"  #: that of the example plugin, by a link
+SOURCE = "src/freelist.c"  #: of what `allocmark new-backend freelist` writes
 TABLE = "allocmark_freelist_table"
 
-_FUNCTION = re.compile(r"^static [\w *]*?\b(freelist_\w+)\(", re.MULTILINE)
+_FUNCTION = re.compile(r"^static [\w *]*?\b(\w+)\(", re.MULTILINE)
 _LONGEST_GAP = 64  #: cache lines
 
 
@@ -31,21 +32,21 @@ def compiler() -> list[str] | None:
 def build(folder: Path, times: int) -> list[Twin]:
     """So many libraries in ``folder``, which is made. The compiler has the flags of every backend."""
     folder.mkdir()
-    functions = list(dict.fromkeys(_FUNCTION.findall(SOURCE.read_text())))
+    text = rendered("freelist", "pool")[SOURCE]
+    functions = list(dict.fromkeys(_FUNCTION.findall(text)))
     drawn = random.Random(1)
     built = []
     for number in range(times):
         drawn.shuffle(functions)
         library = folder / f"built{number}.so"
-        _link(library, functions, [64 * drawn.randrange(_LONGEST_GAP) for _ in functions])
+        _link(library, text, functions, [64 * drawn.randrange(_LONGEST_GAP) for _ in functions])
         built.append(Twin(f"b{number}", TABLE, library=str(library)))
     return built
 
 
-def _link(library: Path, order: list[str], gaps: list[int]) -> None:
-    """The functions in this order, each behind a gap of so many bytes."""
+def _link(library: Path, text: str, order: list[str], gaps: list[int]) -> None:
+    """``text`` with its functions in this order, each behind a gap of so many bytes."""
     source = library.with_suffix(".c")
-    text = SOURCE.read_text()
     numbered = {name: number for number, name in enumerate(order)}
     # A section each, which the linker sorts by name; before each a function that nobody calls.
     declared = "\n".join(
@@ -63,4 +64,4 @@ def _link(library: Path, order: list[str], gaps: list[int]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise AllocmarkError(f"{SOURCE.name} could not be built again: {said}; see whether {command[0]} works")
+        raise AllocmarkError(f"{SOURCE} could not be built again: {said}; see whether {command[0]} works")

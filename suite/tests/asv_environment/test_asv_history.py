@@ -33,7 +33,7 @@ class Asv:
         self.folder = folder
         self.history = history
         needed = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "suite/allocmark", "suite/asv_environment")
-        for name in (*needed, "docs/examples/allocmark-freelist/src"):
+        for name in needed:
             link = folder / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(ROOT / name)

@@ -45,5 +45,7 @@ def test_what_cannot_run_is_unavailable(installed_mutants):
 
 
 def test_a_lost_process_is_an_error_that_says_why(installed_mutants):
-    with pytest.raises(allocmark.AllocmarkError, match="mutant:crash failed on burst: killed by SIGSEGV during sample"):
+    with pytest.raises(
+        allocmark.AllocmarkError, match="mutant:crash failed on burst: killed by SIGSEGV in get_bulk during sample"
+    ):
         allocmark.measure("burst", BURST, "mutant:crash")

@@ -43,6 +43,7 @@ static int init(const allocmark_init *init, allocmark_error *error) {
 
 static int pool_create(const allocmark_pool_spec *spec, void **out, allocmark_error *error) {
     if (is("no_memory")) return -ENOMEM;
+    if (is("create_crash")) raise(SIGSEGV);
     if (spec->alignment > 64) {
         snprintf(error->message, sizeof error->message, "objects lie on 64 bytes, no more");
         return -EINVAL;
@@ -124,6 +125,7 @@ static void put_bulk(void *handle, void *local, void *const *objects, uint32_t n
     (void)local;
     struct pool *pool = handle;
     pthread_mutex_lock(&pool->mutex);
+    if (is("put_crash") && pool->puts > EVERY) raise(SIGSEGV);
     for (uint32_t i = 0; i < n; ++i)
         if (objects[i] == pool->held) pool->held = NULL;
     if (++pool->puts % EVERY == 0 && is("lose")) --n;

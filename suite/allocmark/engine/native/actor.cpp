@@ -9,6 +9,7 @@
 
 #include <system_error>
 
+#include "doing.hpp"
 #include "reference.hpp"
 
 namespace allocmark {
@@ -67,6 +68,7 @@ Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &bac
 
 bool Actor::begin(allocmark_error &error) {
     Arena::mine = &arena_;
+    Doing::backend = &backend_;
     arena_.note("frame", 0, __builtin_frame_address(0), 0);
     if (plan_.cpu >= 0) {
         cpu_set_t set;
@@ -85,6 +87,7 @@ bool Actor::begin(allocmark_error &error) {
 
 bool Actor::enter(uint32_t pool, allocmark_error &error) {
     const allocmark_thread who = {sizeof who, index, plan_.cpu, plan_.node};
+    const Doing doing("thread_enter");
     const int code =
         backend_.thread_enter(pools_[pool].handle, &who, &interpreter_.pools()[pool].local, &error);
     if (code != 0 && !error.message[0])
@@ -97,6 +100,7 @@ bool Actor::enter(uint32_t pool, allocmark_error &error) {
 void Actor::leave() {
     for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
         if (!entered_[pool]) continue;
+        const Doing doing("thread_leave");
         backend_.thread_leave(pools_[pool].handle, interpreter_.pools()[pool].local);
         entered_[pool] = false;
     }
@@ -198,6 +202,7 @@ bool Actor::check_complete(uint32_t pool, uint64_t &stranded) {
     }
     for (void *object : objects) backend_.put_bulk(handle, local, &object, 1);
     // A pool may keep some where only another thread finds them; then it must still know of them all.
+    const Doing doing("available");
     const uint64_t known = backend_.available ? backend_.available(handle) : objects.size();
     stranded = wanted - objects.size();
     return stranded == 0 || known >= wanted || trouble_with_pool(AM_LOST, wanted - known);

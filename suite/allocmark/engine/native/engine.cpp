@@ -16,6 +16,7 @@
 #include "actor.hpp"
 #include "backend_table.hpp"
 #include "crew.hpp"
+#include "doing.hpp"
 
 using namespace allocmark;
 
@@ -96,6 +97,7 @@ void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
     init.cpus = cpus.data();
     for (uint32_t p = 0; p < plan.n_pools; ++p)
         init.pool_bytes += plan.pools[p].object_size * plan.pools[p].objects;
+    const Doing doing("init");
     if (const int code = backend.init(&init, error)) give_up(error, "init", code);
     if (plan.lasting)
         lasting = backend;
@@ -120,6 +122,7 @@ void am_engine::create_pools(const am_plan &plan, allocmark_error *error) {
             .node = wanted.node,
             .max_threads = plan.n_actors,
         };
+        const Doing doing("pool_create");
         if (const int code = backend.pool_create(&pool.spec, &pool.handle, error))
             give_up(error, "pool_create", code);
         created.push_back(p);
@@ -131,6 +134,7 @@ void am_engine::open_ledger() {
     for (const Pool &pool : pools) {
         std::vector<allocmark_region> regions;
         if (backend.regions) {
+            const Doing doing("regions");
             regions.resize(backend.regions(pool.handle, nullptr, 0));
             backend.regions(pool.handle, regions.data(), uint32_t(regions.size()));
         }
@@ -191,6 +195,7 @@ int am_engine::outcome(am_trouble *trouble) {
 
 /** Undoes `init`, which may have reserved what outlives the process. */
 void am_engine::finish() {
+    const Doing doing("fini");
     if (started && backend.fini) backend.fini();
     started = false;
 }
@@ -199,7 +204,10 @@ void am_engine::finish() {
 am_engine::~am_engine() {
     all([](Actor &actor) { actor.leave(); });
     crew.dismiss();
-    for (; !created.empty(); created.pop_back()) backend.pool_destroy(pools[created.back()].handle);
+    for (; !created.empty(); created.pop_back()) {
+        const Doing doing("pool_destroy");
+        backend.pool_destroy(pools[created.back()].handle);
+    }
     finish();
 }
 
@@ -348,6 +356,7 @@ size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capac
         std::string lines;
         bool null = false;
     } told;
+    const Doing doing("facts");
     engine->backend.facts(
         pool < 0 ? nullptr : engine->pools[size_t(pool)].handle,
         [](void *context, const char *key, const char *value) {
@@ -366,6 +375,7 @@ size_t am_engine_facts(am_engine *engine, int32_t pool, char *text, size_t capac
 }
 
 uint32_t am_engine_regions(am_engine *engine, uint32_t pool, allocmark_region *regions, uint32_t capacity) {
+    const Doing doing("regions");
     return engine->backend.regions ? engine->backend.regions(engine->pools[pool].handle, regions, capacity)
                                    : 0;
 }

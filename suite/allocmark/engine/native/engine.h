@@ -287,6 +287,12 @@ double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
  */
 void am_end_with_parent(int64_t parent);
 
+/**
+ * From now on a crash of this process first writes one line to `descriptor`: {"crashed_in": "get_bulk"}, the
+ * function of the backend that the thread was in, where that is known.
+ */
+void am_report_crashes(int32_t descriptor);
+
 #ifdef __cplusplus
 }
 #endif

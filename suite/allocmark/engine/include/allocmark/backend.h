@@ -7,7 +7,8 @@
  * members beyond `size` as NULL, so a backend built today keeps running. Every structure that the engine
  * hands over carries its own `size` for the same reason: read no member that lies beyond it.
  *
- * Beside this header lie say.h, for error messages and facts, and huge_pages.h, which borrows huge pages.
+ * Beside this header lie backend.hpp, which makes the table of a C++ class, say.h, for error messages and
+ * facts, and huge_pages.h, which borrows huge pages.
  *
  * Ownership. The engine owns every structure it passes and keeps it alive only for the call; copy what you
  * keep. The backend owns pools, thread handles and objects. The table itself lives as long as the process.
@@ -31,6 +32,13 @@ extern "C" {
 #endif
 
 #define ALLOCMARK_ABI_VERSION 1u
+
+/** Behind a member that an initializer may leave out: C++ compilers would warn of it. */
+#if defined(__cplusplus) && __cplusplus >= 201402L
+#define ALLOCMARK_OPTIONAL = nullptr
+#else
+#define ALLOCMARK_OPTIONAL
+#endif
 
 /** Room for one line that a person reads; always NUL-terminated. */
 typedef struct allocmark_error {
@@ -119,16 +127,16 @@ typedef struct allocmark_backend {
     /* Optional. */
 
     /** Undo `init`: give back what the process reserved. */
-    void (*fini)(void);
+    void (*fini)(void) ALLOCMARK_OPTIONAL;
 
     /** Objects in the pool, those in per-thread caches included. NULL: the allocator does not count. */
-    uint64_t (*available)(void *pool);
+    uint64_t (*available)(void *pool) ALLOCMARK_OPTIONAL;
 
     /**
      * The pool's object memory: writes up to `capacity` regions and returns how many there are. Every object
      * lies inside one of them. NULL: not known.
      */
-    uint32_t (*regions)(void *pool, allocmark_region *regions, uint32_t capacity);
+    uint32_t (*regions)(void *pool, allocmark_region *regions, uint32_t capacity) ALLOCMARK_OPTIONAL;
 
     /**
      * What is really on, read back and not repeated from the options: handler, effective cache size, and the
@@ -136,17 +144,17 @@ typedef struct allocmark_backend {
      * The key "cache" of a pool is the most objects that a thread may keep for itself; reports compare it
      * with what was asked for.
      */
-    void (*facts)(void *pool, allocmark_fact_fn emit, void *context);
+    void (*facts)(void *pool, allocmark_fact_fn emit, void *context) ALLOCMARK_OPTIONAL;
 
     /**
      * Trips so far: how often a thread went to what all threads share, to get objects or to put them, because
      * its cache could not serve the call. The first call for a pool says that trips are counted from now on:
      * until then, and so in whatever is timed, counting must cost nothing. UINT64_MAX, and NULL: not known.
      */
-    uint64_t (*trips)(void *pool);
+    uint64_t (*trips)(void *pool) ALLOCMARK_OPTIONAL;
 
     /** Objects in the cache of the thread with this handle. NULL: not known. */
-    uint64_t (*cached)(void *pool, void *local);
+    uint64_t (*cached)(void *pool, void *local) ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

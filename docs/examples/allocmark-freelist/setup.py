@@ -1,4 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-from setuptools import setup
-
-setup(cffi_modules=["allocmark_freelist/_build.py:ffibuilder"])

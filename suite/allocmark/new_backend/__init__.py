@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes a distribution with a backend, ready to be installed: the files in ``templates``, with a name filled in.
+
+A template's path has PACKAGE and NAME for the names, and no dot at the front, where packaging would pass it over.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from allocmark.errors import UsageError, show
+
+#: What a backend can begin from, and what that is.
+KINDS = {
+    "pool": "a pool in C, to be replaced by yours",
+    "malloc": "a library with the functions malloc, aligned_alloc and free, in C",
+    "cxx": "a pool in C++, to be replaced by your class",
+}
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_HIDDEN = ("gitignore", "github")  #: written with a dot in front
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*\Z")
+_LONGEST = 40  #: characters of a name
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be a backend, a Python package and a C function at once."""
+    if not _NAME.match(name) or len(name) > _LONGEST:
+        raise UsageError(
+            f"{show(name)} cannot be the name of a backend: it takes words of a-z and 0-9 joined by '_' or '-', a "
+            f"letter first, at most {_LONGEST} characters"
+        )
+
+
+def distribution_of(name: str) -> str:
+    """What pip calls it: ``allocmark-my-pool`` for ``my_pool``."""
+    return f"allocmark-{name.replace('_', '-')}"
+
+
+def rendered(name: str, kind: str) -> dict[str, str]:
+    """The text of every file of the distribution, by its path there."""
+    import jinja2  # only for this: it takes longer than a command takes to start
+
+    identifier = name.replace("-", "_")
+    names = {
+        "name": name,
+        "identifier": identifier,
+        "package": f"allocmark_{identifier}",
+        "distribution": distribution_of(name),
+        "kind": kind,
+    }
+    files = {}
+    for folder in ("common", kind):
+        loader = jinja2.FileSystemLoader(_TEMPLATES / folder)
+        environment = jinja2.Environment(
+            loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+        )
+        for template in loader.list_templates():
+            target = template.removesuffix(".j2").replace("PACKAGE", names["package"]).replace("NAME", identifier)
+            hidden = "." if target.split("/")[0] in _HIDDEN else ""
+            files[hidden + target] = environment.get_template(template).render(names)
+    return files
+
+
+def write(name: str, kind: str, folder: Path) -> None:
+    """Write the distribution into ``folder``, which is made. Raises UsageError where it exists."""
+    check_name(name)
+    files = rendered(name, kind)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{folder}: exists already; name another folder with -o, or remove it") from None
+    for path, text in sorted(files.items()):
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
