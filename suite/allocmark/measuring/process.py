@@ -37,11 +37,17 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
 
 
 class CellProcess:
-    """A worker process. Not started when the constructor raises; always `stop` it in the end."""
+    """A process for one backend. Not started when the constructor raises; always `stop` it in the end."""
 
-    def __init__(self, job: Mapping[str, Any], environ: Mapping[str, str], timeout: float) -> None:
-        """Start the process and hand it its job; the reply to it is read by `ready`. ``timeout``: seconds a reply
-        may take. Raises CellFailedError when no process can be had."""
+    def __init__(
+        self,
+        job: Mapping[str, Any],
+        environ: Mapping[str, str],
+        timeout: float,
+        module: str = "allocmark.measuring.worker",
+    ) -> None:
+        """Start ``module`` in a process and hand it its job; the reply to it is read by `ready`. ``timeout``: seconds
+        a reply may take. Raises CellFailedError when no process can be had."""
         self._timeout = timeout
         self._buffer = b""
         with contextlib.ExitStack() as undo:
@@ -55,7 +61,7 @@ class CellProcess:
                     described.seek(0)
                     self._process = subprocess.Popen(
                         # -P: a file in the current folder must not stand in for a module.
-                        [sys.executable, "-P", "-m", "allocmark.measuring.worker", *map(str, arguments)],
+                        [sys.executable, "-P", "-m", module, *map(str, arguments)],
                         pass_fds=(request_read, reply_write),
                         stdin=described,
                         stdout=self._output,

@@ -17,17 +17,15 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine import end_with_parent
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.measuring.attest import attest
+from allocmark.measuring.child import begin_child, find_backend, reply
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -35,15 +33,13 @@ from allocmark.workload.tape.program import Program
 
 def main() -> int:
     """Serve one cell until it is finished, or its parent is gone."""
-    end_with_parent(int(sys.argv[3]))
-    with suppress(OSError):  # when memory runs out, the kernel should end this cell and not the run
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    begin_child()
     with open(int(sys.argv[1])) as requests, open(int(sys.argv[2]), "w") as replies:
         try:
             if _serve(requests, replies):
                 return 0
         except AllocmarkError as error:
-            _reply(replies, error=str(error), refused=isinstance(error, RefusedError))
+            reply(replies, error=str(error), refused=isinstance(error, RefusedError))
             return 1
         except BrokenPipeError:
             pass
@@ -58,7 +54,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
     host = plugins.load(only=job["plugins"], prefix=job["prefix"])
-    backend = _find(host, job["backend"])
+    backend = find_backend(host, job["backend"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
     asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
@@ -70,14 +66,14 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
         if wrong := attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
-        _reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
+        reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, replies)
                 return True
-            _reply(replies, **passes[request["do"]](request["units"]))
+            reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:
@@ -107,7 +103,7 @@ def _finish(
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
     told = {"facts": facts, "pools": pool_facts, "regions": regions}
-    _reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
+    reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:
@@ -135,19 +131,6 @@ def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
         return dict(result)
     except Exception as error:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
-
-
-def _find(host: plugins.Host, label: str) -> Backend:
-    for registered in host.backends:
-        if registered.backend.label == label:
-            return registered.backend
-    cause = "; ".join(broken.cause for broken in host.broken)
-    raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
-
-
-def _reply(replies: TextIO, **values: Any) -> None:
-    replies.write(json.dumps(values, allow_nan=False) + "\n")
-    replies.flush()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "rush.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "clock.hpp"
+
+namespace allocmark::audit {
+
+namespace {
+
+constexpr auto kLook = std::chrono::milliseconds(10); // how often is looked
+constexpr uint64_t kPatience = 10'000'000'000;        // ns more than asked for, on a slow machine
+
+} // namespace
+
+void Rush::run(uint64_t ns, uint64_t calls, Work work, Watch watch) {
+    const auto threads = uint32_t(pulses_.size());
+    const auto watched = [this, ns, calls, watch] {
+        StallWatch stalls(pulses_);
+        const uint64_t begin = now_ns(), before = pool.subject.calls.load();
+        while (!stopping()) {
+            std::this_thread::sleep_for(kLook);
+            stalls.look();
+            const uint64_t took = now_ns() - begin, made = pool.subject.calls.load() - before;
+            const bool enough = took >= ns && (made >= calls || took >= ns + kPatience);
+            watch(enough ? 1.0 : std::min(0.999, double(took) / double(ns)));
+            if (enough) return;
+        }
+    };
+    on_threads(threads + 1, [this, threads, work, watched](uint32_t i) {
+        try {
+            i < threads ? work(*this, i) : watched();
+        } catch (...) {
+            stop_.store(true, std::memory_order_relaxed);
+            throw;
+        }
+        stop_.store(true, std::memory_order_relaxed);
+    });
+}
+
+} // namespace allocmark::audit
