@@ -21,6 +21,12 @@ from fixtures.tracked import history, track  # noqa: F401
 COMMAND = [sys.executable, "-m", "allocmark"]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What commands keep of this machine is not mixed with what people keep of it."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def mutants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that makes the plugin ``mutant`` importable."""

@@ -26,8 +26,8 @@ def add_conform(commands: Any) -> None:
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="look for rare faults as long as this, such as 30s or 10m, in each variant (default: 1.5s); what that finds "
-        "is said in the end",
+        help="look for rare faults for this long, such as 30s or 10m, in each variant (default: 1.5s); how rare a fault "
+        "that finds is said in the end",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
@@ -67,7 +67,7 @@ def _by_backend(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
 
 def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each variant: its verdict, and how rare a fault would have been found."""
-    from allocmark.conformance.power import stated
+    from allocmark.output.text.wording import kit_power
 
     lines = []
     for backend, own in _by_backend(rows).items():
@@ -76,7 +76,7 @@ def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if failed:
             lines.append(f"{backend} failed {failed} of {len(own)} cases.")
         elif calls:
-            lines.append(f"{backend} passed {verdicts.count('passed')} of {len(own)} cases. {stated(calls)}.")
+            lines.append(f"{backend} passed {verdicts.count('passed')} of {len(own)} cases. {kit_power(calls)}.")
     return lines
 
 

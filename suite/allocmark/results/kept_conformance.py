@@ -12,6 +12,8 @@ import msgspec
 
 from allocmark.results.kept_validation import state_file
 
+UNCHECKED = "not checked"
+
 
 @dataclass(frozen=True)
 class KeptVerdict:
@@ -44,7 +46,7 @@ def kept_verdicts(machine: Mapping[str, Any]) -> dict[str, KeptVerdict]:
 def told(found: KeptVerdict | None, version: str) -> str:
     """A verdict in a few words, for the ``version`` that was measured."""
     if found is None:
-        return "not checked"
+        return UNCHECKED
     if found.version != version:
-        return f"not checked in version {version}" if version else "not checked in this version"
+        return f"{UNCHECKED} in version {version}" if version else f"{UNCHECKED} in this version"
     return "passed" if found.passed else f"failed {found.failed} of {found.cases} cases"

@@ -18,12 +18,12 @@ typedef struct am_audit {
     const void *table; /* allocmark_backend */
     const allocmark_option *options;
     uint32_t n_options;
-    uint32_t threads;       /* most that use a pool at once */
-    uint32_t any_size;      /* an allocator that counts no objects */
-    uint32_t thread_safe;   /* several threads may use a pool at once */
-    uint32_t cross_thread;  /* an object may be put by another thread than the one that got it */
-    uint64_t least_ns;      /* contention and one_way look for rare faults at least so long */
-    uint64_t least_calls;   /* and for at least so many calls */
+    uint32_t threads;      /* most that use a pool at once */
+    uint32_t any_size;     /* an allocator that counts no objects */
+    uint32_t thread_safe;  /* several threads may use a pool at once */
+    uint32_t cross_thread; /* an object may be put by another thread than the one that got it */
+    uint64_t least_ns;     /* contention and one_way look for rare faults at least so long */
+    uint64_t least_calls;  /* and for at least so many calls */
 } am_audit;
 
 typedef enum am_verdict { AM_SOUND, AM_FAULT, AM_NOT_SERVED } am_verdict;

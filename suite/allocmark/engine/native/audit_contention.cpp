@@ -2,7 +2,6 @@
 /** Several threads get and put as fast as they can, and each writes over every object that it has. */
 #include <algorithm>
 
-#include "clock.hpp"
 #include "rush.hpp"
 #include "stamps.hpp"
 
@@ -11,8 +10,15 @@ namespace allocmark::audit {
 namespace {
 
 constexpr uint32_t kBulk = 32, kMost = 96; // objects in a call, and that a thread holds
-constexpr uint32_t kBytes = 64;
-constexpr uint64_t kStarved = 5'000'000'000; // ns in which a thread gets nothing
+constexpr uint32_t kBytes = 200;
+
+/** A thread goes from one to the other: bulks of objects that it writes over wholly, and single ones of which
+ * it writes the first words, so that it is inside the backend most of the time. */
+struct Pace {
+    uint32_t bulk, most, words;
+};
+constexpr Pace kPaces[] = {{kBulk, kMost, kBytes / 8}, {1, 8, 3}};
+constexpr uint64_t kStretch = 4096; // calls at one pace
 
 /** What one thread holds, oldest first, with the stamps. */
 struct Hand {
@@ -27,48 +33,53 @@ struct Hand {
     }
 };
 
-void get_some(Member &thread, Pulse &pulse, Hand &hand, Stamps &stamps, uint32_t wanted) {
-    void **const objects = hand.objects + hand.n;
-    Patience patience(kStarved);
-    for (bool got = false; !got;) {
-        pulse.beat();
-        got = thread.get(objects, wanted);
-        pulse.beat();
-        if (!got && patience.lost())
-            fault("the pool had no %u objects for 5 s, while less than half of them were out", wanted);
+/** One thread of the rush. */
+class Worker {
+  public:
+    Worker(Rush &rush, uint32_t me)
+        : rush_(rush), me_(me), member_(rush.pool, me), stamps_(me), dice_(me + 1) {
+        rush.pulse(me).here();
     }
-    for (uint32_t i = 0; i < wanted; ++i) {
-        hand.stamps[hand.n + i] = stamps.next();
-        Stamps::write(objects[i], hand.stamps[hand.n + i], kBytes / 8);
-    }
-    hand.n += wanted;
-}
 
-void put_oldest(Member &thread, Pulse &pulse, Hand &hand, uint32_t n) {
-    for (uint32_t i = 0; i < n; ++i) Stamps::check(hand.objects[i], hand.stamps[i], kBytes / 8);
-    pulse.beat();
-    thread.put(hand.objects, n);
-    pulse.beat();
-    hand.drop_oldest(n);
-}
-
-void work(Rush &rush, uint32_t me) {
-    Member thread(rush.pool, me);
-    Pulse &pulse = rush.pulse(me);
-    pulse.here();
-    Stamps stamps(me);
-    Dice dice(me + 1);
-    Hand hand;
-    while (!rush.stopping()) {
-        const uint32_t n = 1 + dice.below(dice.below(2) ? 4 : kBulk);
-        if (hand.n + n <= kMost && dice.below(2))
-            get_some(thread, pulse, hand, stamps, n);
-        else if (hand.n > 0)
-            put_oldest(thread, pulse, hand, std::min(n, hand.n));
+    void work() {
+        for (uint64_t stretch = me_; !rush_.stopping(); ++stretch) {
+            const Pace &pace = kPaces[stretch % 2];
+            for (uint64_t calls = 0; calls < kStretch && !rush_.stopping(); ++calls) {
+                const uint32_t n = 1 + dice_.below(dice_.below(2) ? std::min(pace.bulk, 4u) : pace.bulk);
+                if (hand_.n == 0 || (hand_.n + n <= pace.most && dice_.below(2)))
+                    get(n, pace.words);
+                else
+                    put_oldest(std::min(n, hand_.n), pace.words);
+            }
+            while (hand_.n > 0) put_oldest(std::min(kBulk, hand_.n), pace.words);
+        }
+        member_.leave();
     }
-    while (hand.n > 0) put_oldest(thread, pulse, hand, std::min(kBulk, hand.n));
-    thread.leave();
-}
+
+  private:
+    void get(uint32_t n, uint32_t words) {
+        void **const objects = hand_.objects + hand_.n;
+        if (!rush_.get(member_, me_, objects, n)) return;
+        for (uint32_t i = 0; i < n; ++i) {
+            hand_.stamps[hand_.n + i] = stamps_.next();
+            Stamps::write(objects[i], hand_.stamps[hand_.n + i], words);
+        }
+        hand_.n += n;
+    }
+
+    void put_oldest(uint32_t n, uint32_t words) {
+        for (uint32_t i = 0; i < n; ++i) Stamps::check(hand_.objects[i], hand_.stamps[i], words);
+        rush_.put(member_, me_, hand_.objects, n);
+        hand_.drop_oldest(n);
+    }
+
+    Rush &rush_;
+    const uint32_t me_;
+    Member member_;
+    Stamps stamps_;
+    Dice dice_;
+    Hand hand_;
+};
 
 } // namespace
 
@@ -77,7 +88,9 @@ void contention(Subject &subject) {
     for (const uint32_t cache : {32u, 0u}) {
         const Shape shape = {kBytes, 256 * threads, cache, kMost * threads};
         auto &rush = *new Rush(subject, shape, threads);
-        rush.run(subject.audit.least_ns / 2, subject.audit.least_calls / 2, work, [](double) {});
+        rush.run(
+            subject.audit.least_ns / 2, subject.audit.least_calls / 2,
+            [](Rush &of, uint32_t me) { Worker(of, me).work(); }, [](double) {});
         rush.pool.must_count(0, "after every thread had put everything back and left");
         if (rush.pool.counts())
             in_thread([&] {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** One thread, alone: a pool has as many objects as it says, a get takes all or nothing, and codes are codes. */
+/** One thread, alone: a pool has as many objects as it says, a get takes all or nothing, and codes are codes.
+ */
+#include <algorithm>
 #include <cinttypes>
 
 #include "audited.hpp"
@@ -8,11 +10,20 @@ namespace allocmark::audit {
 
 namespace {
 
-void count(Subject &subject, uint32_t cache) {
-    AuditedPool pool(subject, {.object_size = 200, .objects = 500, .cache = cache});
-    Member thread(pool, 0);
-    std::vector<void *> held;
+/** What a get that failed has taken is not there for the next one. `held` is the whole pool. */
+void all_or_nothing(Member &thread, std::vector<void *> &held, uint32_t left) {
+    thread.put(held, left);
+    if (thread.get(held, left + 1))
+        fault("get_bulk of %u succeeded on a pool with %u objects", left + 1, left);
+    if (thread.get(held, left)) return;
+    fault("get_bulk of %u failed on a pool with %u objects, after one of %u had failed as it must: that one "
+          "took some",
+          left, left, left + 1);
+}
 
+/** Takes some, puts them back, takes all, asks for more, and puts them back `at_once`. */
+void count(AuditedPool &pool, Member &thread, uint32_t at_once) {
+    std::vector<void *> held;
     for (const uint32_t n : {1u, 2u, 7u, 32u, 33u, 100u, 8u, 1u}) {
         thread.must_get(held, n);
         pool.must_count(held.size(), "after a get");
@@ -27,20 +38,10 @@ void count(Subject &subject, uint32_t cache) {
         pool.must_count(held.size(), "of an empty pool");
         for (const uint32_t n : {8u, 200u})
             if (thread.get(held, n)) fault("get_bulk of %u succeeded on an empty pool", n);
-        // All or nothing: what a get that failed has taken is not there for the next one.
-        for (uint32_t left = 1; left <= 40; left += 13) {
-            thread.put(held, left);
-            if (thread.get(held, left + 1)) fault("get_bulk of %u succeeded on a pool with %u objects", left + 1, left);
-            if (!thread.get(held, left))
-                fault("get_bulk of %u failed on a pool with %u objects, right after one of %u that had to fail: that "
-                      "one took some",
-                      left, left, left + 1);
-        }
     }
-    thread.put_all(held);
-    thread.leave();
+    for (uint32_t left = 1; pool.counts() && left <= 40; left += 13) all_or_nothing(thread, held, left);
+    while (!held.empty()) thread.put(held, std::min(at_once, uint32_t(held.size())));
     pool.must_count(0, "after everything was put back");
-    pool.destroy();
 }
 
 /** Nobody has memory for this pool: to refuse it takes a negative code. */
@@ -69,7 +70,14 @@ void ask_for_too_much(Subject &subject) {
 
 void counting(Subject &subject) {
     in_thread([&] {
-        for (const uint32_t cache : {0u, 32u}) count(subject, cache);
+        for (const uint32_t cache : {0u, 32u}) {
+            AuditedPool pool(subject, {.object_size = 200, .objects = 500, .cache = cache});
+            Member thread(pool, 0);
+            for (const uint32_t at_once : {32u, 500u, 1u}) count(pool, thread, at_once);
+            thread.leave();
+            pool.must_count(0, "after the only thread has left");
+            pool.destroy();
+        }
         ask_for_too_much(subject);
     });
 }

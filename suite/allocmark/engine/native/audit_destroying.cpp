@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** Pools are made, used and destroyed over and over: then the process has no more than after a few of them. */
+/** Pools are made, used and destroyed over and over: then the process has no more than after a few of them.
+ */
 #include <algorithm>
 #include <cinttypes>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** One thread gets, another one puts: the objects must come back to the first, or memory grows without bound. */
+/** One thread gets, another one puts: the objects must come back to the first, or memory grows without bound.
+ */
 #include <array>
 #include <cinttypes>
 
@@ -18,7 +19,7 @@ constexpr uint64_t kMiB = uint64_t(1) << 20;
 
 // Memory that grows in every quarter of the time but the first, and by so much, goes on growing.
 constexpr uint64_t kLeastGrowth = 8 * kMiB, kLeastStep = kMiB / 2;
-constexpr uint64_t kMostGrowth = 256 * kMiB; // is not waited for
+constexpr uint64_t kMostGrowth = 64 * kMiB; // is not waited for
 
 struct Flow {
     Arena arena{Arena::Half::kShared, Draws(0, 0)};
@@ -29,18 +30,10 @@ struct Flow {
 
 void get_and_send(Rush &rush, Flow &flow) {
     Member thread(rush.pool, 0);
-    Pulse &pulse = rush.pulse(0);
-    pulse.here();
+    rush.pulse(0).here();
     Stamps stamps(0);
     void *objects[kBulk];
-    while (!rush.stopping()) {
-        pulse.beat();
-        const bool got = thread.get(objects, kBulk);
-        pulse.beat();
-        if (!got) {
-            cpu_relax(); // the other thread has not put enough back
-            continue;
-        }
+    while (rush.get(thread, 0, objects, kBulk)) {
         for (void *object : objects) Stamps::write(object, stamps.next(), kBytes / 8);
         Backoff backoff;
         while (!flow.queue.send(objects, kBulk)) backoff.pause();
@@ -51,8 +44,7 @@ void get_and_send(Rush &rush, Flow &flow) {
 
 void receive_and_put(Rush &rush, Flow &flow) {
     Member thread(rush.pool, 1);
-    Pulse &pulse = rush.pulse(1);
-    pulse.here();
+    rush.pulse(1).here();
     Stamps stamps(0); // they come in the order in which they were written
     void *objects[kBulk];
     Backoff backoff;
@@ -65,9 +57,7 @@ void receive_and_put(Rush &rush, Flow &flow) {
         }
         backoff = {};
         for (void *object : objects) Stamps::check(object, stamps.next(), kBytes / 8);
-        pulse.beat();
-        thread.put(objects, kBulk);
-        pulse.beat();
+        rush.put(thread, 1, objects, kBulk);
         flow.put.store(flow.put.load(std::memory_order_relaxed) + kBulk, std::memory_order_relaxed);
     }
     thread.leave();

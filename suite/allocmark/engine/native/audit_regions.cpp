@@ -27,10 +27,12 @@ Regions told(AuditedPool &pool, uint32_t n, uint32_t capacity) {
     const uint32_t again = pool.subject.table.regions(pool.handle, room.data(), capacity);
     if (again != n) fault("regions says that there are %u, and %u when it is asked again", n, again);
     for (size_t i = capacity; i < room.size(); ++i)
-        if (!same(room[i], kUnwritten)) fault("regions wrote to regions[%zu], and the capacity was %u", i, capacity);
+        if (!same(room[i], kUnwritten))
+            fault("regions wrote to regions[%zu], and the capacity was %u", i, capacity);
     room.resize(std::min(n, capacity));
     for (size_t i = 0; i < room.size(); ++i)
-        if (same(room[i], kUnwritten)) fault("regions says that there are %u, and did not fill in regions[%zu]", n, i);
+        if (same(room[i], kUnwritten))
+            fault("regions says that there are %u, and did not fill in regions[%zu]", n, i);
     return room;
 }
 
@@ -43,7 +45,8 @@ Regions mapped() {
     while (maps && getline(&line, &room, maps.get()) > 0) {
         uint64_t begin, end;
         char write;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%c", &begin, &end, &write) != 3 || write != 'w') continue;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%c", &begin, &end, &write) != 3 || write != 'w')
+            continue;
         if (!found.empty() && found.back().address + found.back().length == begin)
             found.back().length += end - begin;
         else
@@ -55,8 +58,9 @@ Regions mapped() {
 
 /** Whether [address, address + length) lies within one of `ranges`, which are in order. */
 bool inside(const Regions &ranges, uint64_t address, uint64_t length) {
-    auto next = std::upper_bound(ranges.begin(), ranges.end(), address,
-                                 [](uint64_t at, const allocmark_region &range) { return at < range.address; });
+    auto next =
+        std::upper_bound(ranges.begin(), ranges.end(), address,
+                         [](uint64_t at, const allocmark_region &range) { return at < range.address; });
     if (next == ranges.begin()) return false;
     const allocmark_region &range = *--next;
     const uint64_t offset = address - range.address;
@@ -67,7 +71,8 @@ bool inside(const Regions &ranges, uint64_t address, uint64_t length) {
 void must_be_there(const AuditedPool &pool, uint64_t bytes, uint32_t n) {
     const ProcessMemory now = ProcessMemory::now();
     uint64_t grown = now.growth(pool.before);
-    if (grown < pool.shape.object_size * pool.shape.objects) grown = now.growth(pool.subject.before); // had it
+    if (grown < pool.shape.object_size * pool.shape.objects)
+        grown = now.growth(pool.subject.before); // had it
     // Where memory comes in larger pieces, the process may have had the rest of one before.
     const uint64_t spare = now.hugetlb > 0 ? 4 << 20 : uint64_t(n) << 12;
     if (bytes > grown + grown / 16 + spare)
@@ -92,10 +97,11 @@ Regions checked(AuditedPool &pool) {
         const auto [address, length] = found[i];
         if (length == 0) fault("regions reports an empty region at 0x%" PRIx64, address);
         if (i > 0 && address - found[i - 1].address < found[i - 1].length)
-            fault("regions reports the memory at 0x%" PRIx64 " twice: two of its %u regions overlap", address, n);
+            fault("regions reports the memory at 0x%" PRIx64 " twice: two of its %u regions overlap", address,
+                  n);
         if (!writable.empty() && !inside(writable, address, length))
-            fault("regions reports %" PRIu64 " bytes at 0x%" PRIx64 ", and not all of them are mapped", length,
-                  address);
+            fault("regions reports %" PRIu64 " bytes at 0x%" PRIx64 ", and not all of them are mapped",
+                  length, address);
         bytes += length;
     }
     const uint64_t least = pool.counts() ? pool.shape.object_size * pool.capacity() : 0;
@@ -130,10 +136,11 @@ void regions(Subject &subject) {
 
             AuditedPool second(subject, shape);
             for (const auto &region : checked(second)) {
-                const bool common = std::any_of(found.begin(), found.end(), [&](const allocmark_region &of_first) {
-                    return region.address < of_first.address + of_first.length &&
-                           of_first.address < region.address + region.length;
-                });
+                const bool common =
+                    std::any_of(found.begin(), found.end(), [&](const allocmark_region &of_first) {
+                        return region.address < of_first.address + of_first.length &&
+                               of_first.address < region.address + region.length;
+                    });
                 if (common) fault("regions of two pools overlap at 0x%" PRIx64, region.address);
             }
             second.destroy();

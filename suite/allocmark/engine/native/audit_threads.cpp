@@ -73,11 +73,12 @@ void keep_what_is_said(Subject &subject) {
             thread.leave();
         });
         if (most > told)
-            fault("a thread kept %" PRIu64 " objects for itself, and the pool's fact \"cache\" says %" PRIu64, most,
-                  told);
+            fault("a thread kept %" PRIu64 " objects for itself, and the pool's fact \"cache\" says %" PRIu64,
+                  most, told);
         // None at all is possible for a pool that fetches objects from the caches of others.
         if (most > 0 && most < told / 2)
-            fault("a thread kept at most %" PRIu64 " objects for itself, and the pool's fact \"cache\" says %" PRIu64,
+            fault("a thread kept at most %" PRIu64
+                  " objects for itself, and the pool's fact \"cache\" says %" PRIu64,
                   most, told);
     }
     pool.destroy();

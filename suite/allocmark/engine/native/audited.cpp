@@ -121,8 +121,8 @@ void AuditedPool::must_count(uint64_t out, const char *when) const {
     if (!counts() || !subject.table.available) return;
     const uint64_t told = subject.table.available(handle);
     if (told != capacity_ - out)
-        fault("available says %" PRIu64 " %s, and %" PRIu64 " of the pool's %" PRIu64 " objects are out", told,
-              when, out, capacity_);
+        fault("available says %" PRIu64 " %s, and %" PRIu64 " of the pool's %" PRIu64 " objects are out",
+              told, when, out, capacity_);
 }
 
 bool AuditedPool::fact(const char *key, uint64_t &value) const {
@@ -136,8 +136,7 @@ bool AuditedPool::fact(const char *key, uint64_t &value) const {
         handle,
         [](void *context, const char *name, const char *text) {
             auto &wanted = *static_cast<Asked *>(context);
-            if (name && text && wanted.key == name)
-                wanted.told = sscanf(text, "%" SCNu64, wanted.value) == 1;
+            if (name && text && wanted.key == name) wanted.told = sscanf(text, "%" SCNu64, wanted.value) == 1;
         },
         &asked);
     return asked.told;
@@ -211,6 +210,8 @@ void Member::put_all(std::vector<void *> &held) {
 
 void Member::take_all(std::vector<void *> &held) {
     while (held.size() < pool_.capacity() && get(held, 1));
+    if (held.size() < pool_.capacity() && get(held, 1))
+        fault("get_bulk of 1 failed, though no other thread is inside and the next one found an object");
     if (held.size() < pool_.capacity() && pool_.capacity() > pool_.shape.objects)
         fault("available said %" PRIu64 " for the new pool, and one thread, alone, finds %zu objects in it",
               pool_.capacity(), held.size());
@@ -224,10 +225,12 @@ void Member::take_all(std::vector<void *> &held) {
 void must_be_apart(std::vector<void *> objects, uint64_t object_size) {
     std::sort(objects.begin(), objects.end());
     for (size_t i = 1; i < objects.size(); ++i) {
-        const auto *const before = static_cast<char *>(objects[i - 1]), *const next = static_cast<char *>(objects[i]);
+        const auto *const before = static_cast<char *>(objects[i - 1]), *const next =
+                                                                            static_cast<char *>(objects[i]);
         if (before == next) fault("object %p was handed out twice", objects[i]);
         if (uint64_t(next - before) < object_size)
-            fault("object %p of %" PRIu64 " bytes overlaps object %p", objects[i - 1], object_size, objects[i]);
+            fault("object %p of %" PRIu64 " bytes overlaps object %p", objects[i - 1], object_size,
+                  objects[i]);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * A backend, a pool and a thread inside it, as an audit uses them: every call is checked, and what is wrong is
- * thrown. Destructors call nothing of a backend, which may be broken by then.
+ * A backend, a pool and a thread inside it, as an audit uses them: every call is checked, and what is wrong
+ * is thrown. Destructors call nothing of a backend, which may be broken by then.
  */
 #pragma once
 

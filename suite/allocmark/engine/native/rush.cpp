@@ -13,8 +13,28 @@ namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(10); // how often is looked
 constexpr uint64_t kPatience = 10'000'000'000;        // ns more than asked for, on a slow machine
+constexpr uint64_t kStarved = 5'000'000'000;          // ns in which a thread gets nothing
 
 } // namespace
+
+bool Rush::get(Member &member, uint32_t thread, void **objects, uint32_t n) {
+    Patience patience(kStarved);
+    while (!stopping()) {
+        pulses_[thread].beat();
+        const bool got = member.get(objects, n);
+        pulses_[thread].beat();
+        if (got) return true;
+        if (patience.lost())
+            fault("the pool had no %u objects for 5 s, though less than half of its objects are out", n);
+    }
+    return false;
+}
+
+void Rush::put(Member &member, uint32_t thread, void *const *objects, uint32_t n) {
+    pulses_[thread].beat();
+    member.put(objects, n);
+    pulses_[thread].beat();
+}
 
 void Rush::run(uint64_t ns, uint64_t calls, Work work, Watch watch) {
     const auto threads = uint32_t(pulses_.size());

@@ -15,8 +15,7 @@ namespace allocmark::audit {
 /** Lives as long as the process: after a fault, threads that are left behind may still use it. */
 class Rush {
   public:
-    Rush(Subject &subject, const Shape &shape, uint32_t threads)
-        : pool(subject, shape), pulses_(threads) {}
+    Rush(Subject &subject, const Shape &shape, uint32_t threads) : pool(subject, shape), pulses_(threads) {}
 
     /** Work of thread `i`, which ends soon after `stopping()`. */
     using Work = std::function<void(Rush &, uint32_t i)>;
@@ -25,6 +24,12 @@ class Rush {
 
     /** Runs for `ns`, and longer where that is too short for so many calls. */
     void run(uint64_t ns, uint64_t calls, Work work, Watch watch);
+
+    /** Takes n objects, in thread `thread` of these. False when it is time to stop; throws where the pool has
+     * none for long, of which there are always enough. */
+    bool get(Member &member, uint32_t thread, void **objects, uint32_t n);
+    /** Gives n objects back. */
+    void put(Member &member, uint32_t thread, void *const *objects, uint32_t n);
 
     bool stopping() const { return stop_.load(std::memory_order_relaxed); }
     Pulse &pulse(uint32_t thread) { return pulses_[thread]; }

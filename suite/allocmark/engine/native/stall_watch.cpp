@@ -16,7 +16,8 @@ namespace allocmark::audit {
 
 namespace {
 
-constexpr uint64_t kLongest = 150'000'000; // ns in one call: a hundred thousand times what one takes
+constexpr uint64_t kLongest = 150'000'000;    // ns in one call: a hundred thousand times what one takes
+constexpr uint64_t kLongestLook = 30'000'000; // ns
 
 std::unique_ptr<FILE, int (*)(FILE *)> opened(int32_t thread, const char *what) {
     char path[64];
@@ -44,37 +45,27 @@ void Pulse::here() {
     thread.store(int32_t(syscall(SYS_gettid)), std::memory_order_relaxed);
 }
 
-bool StallWatch::starved(const Pulse &pulse, const Seen &seen, uint64_t now) {
-    const int32_t thread = pulse.thread.load(std::memory_order_relaxed);
-    return runnable(thread) && ran_ns(thread) - seen.ran_ns < (now - seen.since_ns) / 2;
-}
-
 void StallWatch::look() {
-    const uint64_t now = now_ns();
-    bool any_starved = false;
-    size_t longest = 0;
-    uint64_t lasted = 0;
+    const uint64_t now = now_ns(), passed = now - last_ns_;
+    last_ns_ = now;
+    bool starved = false; // a thread, or one that it waits for
+    uint64_t longest = 0;
     for (size_t i = 0; i < pulses_.size(); ++i) {
-        const uint64_t beats = pulses_[i].beats.load(std::memory_order_relaxed);
         Seen &seen = seen_[i];
-        if (beats % 2 == 0 || beats != seen.beats) {
-            seen = {beats, now, ran_ns(pulses_[i].thread.load(std::memory_order_relaxed))};
-            continue;
-        }
-        // It may wait for another one, which has no CPU.
-        any_starved |= starved(pulses_[i], seen, now);
-        if (now - seen.since_ns > lasted) {
-            lasted = now - seen.since_ns;
-            longest = i;
-        }
+        const int32_t thread = pulses_[i].thread.load(std::memory_order_relaxed);
+        const uint64_t beats = pulses_[i].beats.load(std::memory_order_relaxed), ran = ran_ns(thread);
+        const bool same_call = beats % 2 == 1 && beats == seen.beats;
+        // Where the whole machine stood still, that counts as one short look.
+        const uint64_t lasted = same_call ? seen.lasted_ns + std::min(passed, kLongestLook) : 0;
+        starved |= same_call && runnable(thread) && ran - seen.ran_ns < passed / 2;
+        seen = {beats, lasted, ran};
+        longest = std::max(longest, lasted);
     }
-    if (lasted <= kLongest) return;
-    if (any_starved) { // and from now on it may get one
-        for (Seen &seen : seen_) seen.since_ns = now;
-        return;
-    }
-    fault("a call of thread %zu stalls: it has lasted for %" PRIu64 " ms, while no thread lacked a CPU", longest,
-          lasted / 1'000'000);
+    if (starved)
+        for (Seen &seen : seen_) seen.lasted_ns = 0;
+    else if (longest > kLongest)
+        fault("a get or put stalls: it has lasted for %" PRIu64 " ms, and no thread lacked a CPU",
+              longest / 1'000'000);
 }
 
 } // namespace allocmark::audit

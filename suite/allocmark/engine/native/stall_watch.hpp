@@ -11,8 +11,8 @@ namespace allocmark::audit {
 
 /** What a thread tells of its calls, for one that watches it. */
 struct alignas(128) Pulse {
-    std::atomic<int32_t> thread{0};   // as the kernel numbers it
-    std::atomic<uint64_t> beats{0};   // one when a call begins, one when it ends
+    std::atomic<int32_t> thread{0}; // as the kernel numbers it
+    std::atomic<uint64_t> beats{0}; // one when a call begins, one when it ends
 
     void here();
     // relaxed: only how often it changes matters.
@@ -23,19 +23,20 @@ class StallWatch {
   public:
     explicit StallWatch(std::span<const Pulse> pulses) : pulses_(pulses), seen_(pulses.size()) {}
 
-    /** Throws when a call has lasted too long, and every thread that waits in one had a CPU to go on. */
+    /** To be called every few milliseconds. Throws when a call lasts too long, though all that time every
+     * thread that was in a call had a CPU or was asleep. */
     void look();
 
   private:
     struct Seen {
-        uint64_t beats = 0, since_ns = 0;
-        uint64_t ran_ns = 0; // on a CPU, until then
+        uint64_t beats = 0;
+        uint64_t lasted_ns = 0; // the call that it is in
+        uint64_t ran_ns = 0;    // on a CPU, until the last look
     };
-    /** Whether no CPU was there for a thread that has been in one call since `seen`. */
-    static bool starved(const Pulse &pulse, const Seen &seen, uint64_t now);
 
     std::span<const Pulse> pulses_;
     std::vector<Seen> seen_;
+    uint64_t last_ns_ = 0; // when it looked
 };
 
 } // namespace allocmark::audit

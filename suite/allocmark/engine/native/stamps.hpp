@@ -36,7 +36,8 @@ class Stamps {
         for (uint64_t i = 0; i < words; ++i) {
             uint64_t word;
             std::memcpy(&word, static_cast<const char *>(object) + 8 * i, 8);
-            if (word != mixed(stamp, i)) [[unlikely]] report(object, stamp, i);
+            if (word != mixed(stamp, i)) [[unlikely]]
+                report(object, stamp, i);
         }
     }
 
@@ -48,12 +49,14 @@ class Stamps {
         const uint64_t other = read(object);
         const auto thread = [](uint64_t of) { return unsigned(of >> 48 & 0xff); };
         if (other != stamp && (other ^ kMark) >> 56 == 0) // another one's stamp
-            fault("object %p was handed out twice: to thread %u, and before that one put it back to thread %u",
-                  object, thread(stamp), thread(other));
+            fault(
+                "object %p was handed out twice: to thread %u, and before that one put it back to thread %u",
+                object, thread(stamp), thread(other));
         const uint64_t wanted = mixed(stamp, i);
         uint64_t at = 8 * i;
         while (static_cast<const char *>(object)[at] == reinterpret_cast<const char *>(&wanted)[at % 8]) ++at;
-        fault("object %p was overwritten at byte %" PRIu64 " while thread %u held it", object, at, thread(stamp));
+        fault("object %p was overwritten at byte %" PRIu64 " while thread %u held it", object, at,
+              thread(stamp));
     }
 
     uint64_t next_;
