@@ -26,7 +26,7 @@ def add_conform(commands: Any) -> None:
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="look for rare faults for this long, such as 30s or 10m, in each variant (default: 1.5s); how rare a fault "
+        help="look for rare faults for this long, such as 30s or 10m, in each variant (default: 2s); how rare a fault "
         "that finds is said in the end",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")

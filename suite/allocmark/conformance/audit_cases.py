@@ -24,10 +24,10 @@ AUDITS = {
 }
 
 TIMEOUT = 20.0  #: seconds an audit may take beyond those that it is given
-DEFAULT_BUDGET = 1.5  #: seconds that are spent on rare faults, for each variant
+DEFAULT_BUDGET = 2.0  #: seconds that are spent on rare faults, for each variant
 
-_SHARE = {"contention": 2 / 3, "one_way": 1 / 3}  # of the budget
-_LEAST_CALLS = {"contention": 1_000_000, "one_way": 200_000}  # on a slow machine too
+_SHARE = {"contention": 0.75, "one_way": 0.25}  # of the budget
+_LEAST_CALLS = {"contention": 1_500_000, "one_way": 200_000}  # on a slow machine too
 _MOST_THREADS = 4
 _MODULE = "allocmark.measuring.auditor"
 

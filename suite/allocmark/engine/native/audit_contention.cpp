@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Several threads get and put as fast as they can, and each writes over every object that it has. */
 #include <algorithm>
+#include <optional>
 
+#include "interrupted.hpp"
 #include "rush.hpp"
 #include "stamps.hpp"
 
@@ -17,8 +19,15 @@ constexpr uint32_t kBytes = 200;
 struct Pace {
     uint32_t bulk, most, words;
 };
-constexpr Pace kPaces[] = {{kBulk, kMost, kBytes / 8}, {1, 8, 3}};
+constexpr Pace kWide = {kBulk, kMost, kBytes / 8}, kFast = {1, 8, 3};
 constexpr uint64_t kStretch = 4096; // calls at one pace
+
+/** A thread that is stopped within a call finds what only its lock protects, on a busy machine too. */
+constexpr struct {
+    uint32_t cache;
+    uint64_t pauses; // at least so many, or no thread is stopped
+    uint64_t share;  // of time and calls, in quarters
+} kPhases[] = {{32, 0, 1}, {0, 0, 1}, {0, 20'000, 2}};
 
 /** What one thread holds, oldest first, with the stamps. */
 struct Hand {
@@ -41,9 +50,11 @@ class Worker {
         rush.pulse(me).here();
     }
 
-    void work() {
+    void work(bool interrupted) {
+        std::optional<Interrupted> now_and_then;
+        if (interrupted) now_and_then.emplace(rush_.pulses());
         for (uint64_t stretch = me_; !rush_.stopping(); ++stretch) {
-            const Pace &pace = kPaces[stretch % 2];
+            const Pace &pace = interrupted || stretch % 2 ? kFast : kWide;
             for (uint64_t calls = 0; calls < kStretch && !rush_.stopping(); ++calls) {
                 const uint32_t n = 1 + dice_.below(dice_.below(2) ? std::min(pace.bulk, 4u) : pace.bulk);
                 if (hand_.n == 0 || (hand_.n + n <= pace.most && dice_.below(2)))
@@ -53,6 +64,7 @@ class Worker {
             }
             while (hand_.n > 0) put_oldest(std::min(kBulk, hand_.n), pace.words);
         }
+        now_and_then.reset();
         member_.leave();
     }
 
@@ -81,25 +93,36 @@ class Worker {
     Hand hand_;
 };
 
+/** Every object of the pool, in order, found by one thread alone. */
+std::vector<void *> whole(AuditedPool &pool) {
+    std::vector<void *> found;
+    in_thread([&] {
+        Member thread(pool, 0);
+        std::vector<void *> held;
+        thread.take_all(held);
+        found = held;
+        thread.put_all(held);
+        thread.leave();
+    });
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
 } // namespace
 
 void contention(Subject &subject) {
     const uint32_t threads = subject.audit.threads;
-    for (const uint32_t cache : {32u, 0u}) {
+    for (const auto [cache, pauses, share] : kPhases) {
         const Shape shape = {kBytes, 256 * threads, cache, kMost * threads};
         auto &rush = *new Rush(subject, shape, threads);
+        if (rush.pool.counts()) rush.all_objects = whole(rush.pool);
+        const Rush::Least least = {subject.audit.least_ns * share / 4, subject.audit.least_calls * share / 4,
+                                   pauses};
         rush.run(
-            subject.audit.least_ns / 2, subject.audit.least_calls / 2,
-            [](Rush &of, uint32_t me) { Worker(of, me).work(); }, [](double) {});
+            least, [interrupted = pauses > 0](Rush &of, uint32_t me) { Worker(of, me).work(interrupted); },
+            [](double) {});
         rush.pool.must_count(0, "after every thread had put everything back and left");
-        if (rush.pool.counts())
-            in_thread([&] {
-                Member thread(rush.pool, 0);
-                std::vector<void *> held;
-                thread.take_all(held);
-                thread.put_all(held);
-                thread.leave();
-            });
+        if (rush.pool.counts()) whole(rush.pool);
         rush.pool.destroy();
     }
 }

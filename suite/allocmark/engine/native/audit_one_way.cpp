@@ -98,7 +98,7 @@ void one_way(Subject &subject) {
     auto &flow = *new Flow;
     auto &growth = *new Growth(flow);
     rush.run(
-        subject.audit.least_ns, subject.audit.least_calls,
+        {subject.audit.least_ns, subject.audit.least_calls},
         [&flow](Rush &of, uint32_t i) { i == 0 ? get_and_send(of, flow) : receive_and_put(of, flow); },
         [&growth](double share) { growth.look(share); });
     rush.pool.must_count(0, "after all objects were put by another thread");

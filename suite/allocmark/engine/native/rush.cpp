@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "clock.hpp"
+#include "interrupted.hpp"
 
 namespace allocmark::audit {
 
@@ -17,13 +18,24 @@ constexpr uint64_t kStarved = 5'000'000'000;          // ns in which a thread ge
 
 } // namespace
 
+void Rush::must_be_of_pool(void *const *objects, uint32_t n) const {
+    if (all_objects.empty()) return;
+    for (uint32_t i = 0; i < n; ++i)
+        if (objects[i] < all_objects.front() || objects[i] > all_objects.back())
+            fault("get_bulk of %u handed out %p as objects[%u], which is no object of the pool", n,
+                  objects[i], i);
+}
+
 bool Rush::get(Member &member, uint32_t thread, void **objects, uint32_t n) {
     Patience patience(kStarved);
     while (!stopping()) {
         pulses_[thread].beat();
         const bool got = member.get(objects, n);
         pulses_[thread].beat();
-        if (got) return true;
+        if (got) {
+            must_be_of_pool(objects, n);
+            return true;
+        }
         if (patience.lost())
             fault("the pool had no %u objects for 5 s, though less than half of its objects are out", n);
     }
@@ -36,17 +48,19 @@ void Rush::put(Member &member, uint32_t thread, void *const *objects, uint32_t n
     pulses_[thread].beat();
 }
 
-void Rush::run(uint64_t ns, uint64_t calls, Work work, Watch watch) {
+void Rush::run(const Least &least, Work work, Watch watch) {
     const auto threads = uint32_t(pulses_.size());
-    const auto watched = [this, ns, calls, watch] {
+    const auto watched = [this, least, watch] {
         StallWatch stalls(pulses_);
-        const uint64_t begin = now_ns(), before = pool.subject.calls.load();
+        const uint64_t begin = now_ns(), calls = pool.subject.calls.load(), pauses = Interrupted::pauses();
         while (!stopping()) {
             std::this_thread::sleep_for(kLook);
             stalls.look();
-            const uint64_t took = now_ns() - begin, made = pool.subject.calls.load() - before;
-            const bool enough = took >= ns && (made >= calls || took >= ns + kPatience);
-            watch(enough ? 1.0 : std::min(0.999, double(took) / double(ns)));
+            const uint64_t took = now_ns() - begin;
+            const bool made = pool.subject.calls.load() - calls >= least.calls &&
+                              Interrupted::pauses() - pauses >= least.pauses;
+            const bool enough = took >= least.ns && (made || took >= least.ns + kPatience);
+            watch(enough ? 1.0 : std::min(0.999, double(took) / double(least.ns)));
             if (enough) return;
         }
     };

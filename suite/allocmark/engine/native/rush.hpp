@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "audited.hpp"
@@ -22,8 +23,13 @@ class Rush {
     /** What the watching thread does now and then; `share` of the time is over. */
     using Watch = std::function<void(double share)>;
 
-    /** Runs for `ns`, and longer where that is too short for so many calls. */
-    void run(uint64_t ns, uint64_t calls, Work work, Watch watch);
+    /** How much is enough, beside the time: a slow machine takes longer. */
+    struct Least {
+        uint64_t ns, calls;
+        uint64_t pauses = 0; // of threads that are `Interrupted`
+    };
+    /** Runs until all of `least` is reached, but not for much longer than its time. */
+    void run(const Least &least, Work work, Watch watch);
 
     /** Takes n objects, in thread `thread` of these. False when it is time to stop; throws where the pool has
      * none for long, of which there are always enough. */
@@ -33,10 +39,15 @@ class Rush {
 
     bool stopping() const { return stop_.load(std::memory_order_relaxed); }
     Pulse &pulse(uint32_t thread) { return pulses_[thread]; }
+    std::span<const Pulse> pulses() const { return pulses_; }
 
     AuditedPool pool;
+    /** In order; empty where they are not known. What is none of them is not written to. */
+    std::vector<void *> all_objects;
 
   private:
+    void must_be_of_pool(void *const *objects, uint32_t n) const;
+
     std::vector<Pulse> pulses_;
     std::atomic<bool> stop_{false};
 };
