@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats report conform asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats report conform mutants asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -42,6 +42,9 @@ bench-fleet: setup-dev ## Simulate a fleet of 1,000 machines and 10,000 cases: t
 
 report: setup ## Write a run as one HTML file (make report RUN=runs/…; default: the newest run)
 	$(BIN)/allocmark report $(RUN)
+
+mutants: setup ## Show that the acceptance kit refuses every broken pool, and write the page that says so
+	PYTHONPATH=suite $(BIN)/python -m proofs.mutants
 
 asv: setup ## Measure the last five commits with airspeed velocity (others: make asv RANGE=v1..HEAD)
 	$(BIN)/allocmark track run $(or $(RANGE),HEAD~5..HEAD) $(ARGS)

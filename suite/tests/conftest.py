@@ -11,13 +11,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support import make_plugin
-
-import allocmark
 
 # Fixtures of several folders.
 from fixtures.browser import browser, open_page, scripts, small_run  # noqa: F401
 from fixtures.huge_pages import hugetlb, thp  # noqa: F401
+from fixtures.mutants import build_mutants
 from fixtures.simulated import simulate  # noqa: F401
 from fixtures.tracked import history, track  # noqa: F401
 
@@ -28,52 +26,16 @@ hypothesis.settings.load_profile("side by side")
 COMMAND = [sys.executable, "-m", "allocmark"]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What commands keep of this machine is not mixed with what people keep of it."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def mutants(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that makes the plugin ``mutant`` importable: one variant for each way to be broken."""
-    folder = tmp_path_factory.mktemp("mutants")
-    builder = allocmark.cffi_module(
-        "mutants_native",
-        "const void *mutant_table(const char *kind);",
-        [str(Path(__file__).parent / "native" / "mutants.c")],
-        extra_compile_args=["-Wall", "-Wextra", "-Werror"],
-    )
-    builder.compile(tmpdir=str(folder))
-    make_plugin(
-        folder,
-        "mutant",
-        """
-import allocmark
-from mutants_native import ffi, lib
-
-TABLE = int(ffi.cast("uintptr_t", lib.mutant_table(b"good")))
-MUTATIONS = [
-    "none", "twice", "overlap", "misaligned", "null", "overwrite", "outside", "lose", "partial", "exhausted",
-    "no_memory", "init_fails", "enter_fails", "create_crash", "put_crash", "crash", "killed", "abort", "hang", "exit",
-    "fork_crash", "fork_hang", "overrun", "null_fact", "many_regions",
-]
-
-@allocmark.hookimpl
-def allocmark_backends():
-    backends = [
-        allocmark.Backend(
-            name="mutant", variant=name, description="broken on purpose", version="1", table=TABLE,
-            options={"mutation": name}, default=name == "none",
-        )
-        for name in MUTATIONS
-    ]
-    lie = allocmark.Backend(
-        name="mutant", variant="no_thp", description="says huge pages, has none", version="1", table=TABLE,
-        pages=allocmark.Pages.HUGETLB,
-    )
-    alone = allocmark.Backend(
-        name="mutant", variant="alone", description="for one actor", version="1", table=TABLE,
-        capabilities=allocmark.Capabilities(max_actors=1),
-    )
-    return [*backends, lie, alone]
-""",
-    )
-    return folder
+    """A folder that makes the plugin ``mutant`` importable."""
+    return build_mutants(tmp_path_factory.mktemp("mutants"))
 
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fixtures.made_plugin import make_plugin
+
+__all__ = ["assert_refused", "hook", "make_plugin", "output", "packages_in", "setting", "started"]
+
 _HEAD = """
 import allocmark
 from allocmark.engine import null_table
@@ -22,18 +26,6 @@ def backend(name="odd", variant="default", **rest):
 def hook(body: str, signature: str = "allocmark_backends()") -> str:
     """The code of a plugin with one hook, which may call ``backend(name, variant, **members)`` to make a good one."""
     return f"{_HEAD}@allocmark.hookimpl\ndef {signature}:\n    {body}"
-
-
-def make_plugin(folder: Path, name: str, code: str, value: str | None = None) -> Path:
-    """Lays a module and the metadata of its distribution into ``folder``, as an installer would."""
-    module = f"allocmark_test_{name}"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{module}.py").write_text(code)
-    info = folder / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: allocmark-test-{name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[allocmark]\n{name} = {value or module}\n")
-    return folder
 
 
 def packages_in(folder: Path) -> dict[str, str]:

@@ -22,9 +22,12 @@ CAUGHT = {
     "null": "handed out a null pointer",
     "overwrite": "was overwritten at byte 17 while worker[0]",
     "outside": "lies outside the regions",
-    "overrun": "is held, but was never handed out: a get of the backend wrote outside the objects",
+    "overrun": "get_bulk wrote to objects[-1], outside the objects that it was to fill in",
+    "writes_beyond": "get_bulk wrote to objects[8], outside the objects that it was to fill in",
+    "short_fill": "get_bulk did not fill in objects[7]",
+    "changes_array": "put_bulk changed objects[0] of the array it was given, which is const",
     "lose": "of its 2,000 objects",
-    "exhausted": "had no 8 objects for 5 s",
+    "exhausted": "had no 8 objects for 2 s",
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The acceptance kit: small workloads that every backend must pass, with each object checked. In a plugin's tests::
+"""The acceptance kit: what every backend must pass. In a plugin's tests::
 
     import pytest
     from allocmark.conformance import cases
@@ -8,88 +8,60 @@
     def test_conformance(case):
         case.check()
 
-The workloads are the files beside this one; each says which part of the contract (``allocmark/backend.h``) it checks.
+Small workloads with each object checked, in the files beside this one, each of which says which part of the contract
+(``allocmark/backend.h``) it checks; and `audit_cases.AUDITS`, which check the table directly.
 """
 
 from __future__ import annotations
 
-import unittest
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
+from allocmark.conformance.audit_cases import DEFAULT_BUDGET, TIMEOUT, audit_cases
+from allocmark.conformance.kit_case import KitCase, KitResult
 from allocmark.discovery import discover
-from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.plan import CasePlan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
+
+__all__ = ["DEFAULT_BUDGET", "MAY_REFUSE", "WORKLOADS", "KitCase", "KitResult", "cases"]
 
 WORKLOADS = tuple(sorted(Path(__file__).parent.glob("*.yaml")))
 
 #: Workloads at the edge of what can be asked for: a backend may refuse them. It must serve the others.
 MAY_REFUSE = frozenset({"alignments", "bulk_sizes", "object_sizes", "tiny_pools"})
 
-TIMEOUT = 20.0  #: seconds a silent process may take
 
-Status = Literal["passed", "failed", "refused", "unavailable"]
-
-
-@dataclass(frozen=True)
-class KitResult:
-    """The result of a case; ``reason`` is one line, "" when it passed.
-
-    "refused": the backend would not make such a pool, which it may in this case. "unavailable": it cannot run here, or
-    declares that it cannot do what the case checks.
-    """
-
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True)
-class KitCase:
-    """A workload with one set of parameters, for one backend variant. ``str`` gives its name, unique for a variant."""
-
-    backend: str
-    name: str
-    _plan: CasePlan
-    _request: Request
-
-    def __str__(self) -> str:
-        return self.name
-
-    def run(self) -> KitResult:
-        """Run the case in a process of its own. A crash of the backend is a result too: "failed"."""
-        running = CaseRun(self._plan, self._request, 0)
-        case = running.run(lambda _: None)
-        assert case  # only a run that is stopped has none
-        (cell,) = case.cells
-        reason = cell.reason or ""
-        if cell.status == "ok":
-            return KitResult("passed", "")
-        if running.refused:
-            return KitResult("refused" if self._plan.record.workload in MAY_REFUSE else "failed", reason)
-        if cell.status == "unavailable":
-            return KitResult("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
-        return KitResult("failed", reason)
-
-    def check(self) -> None:
-        """For test suites: raises AssertionError when the case failed, and skips the test when it cannot run."""
-        result = self.run()
-        if result.status == "failed":
-            raise AssertionError(f"{self.backend}, {self.name}: {result.reason}")
-        if result.status != "passed":
-            raise unittest.SkipTest(f"{result.status}: {result.reason}")
-
-
-def cases(backend: str) -> list[KitCase]:
+def cases(backend: str, budget: float = DEFAULT_BUDGET) -> list[KitCase]:
     """The cases for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards. Runs none of them.
 
-    Raises UsageError when no plugin has such a backend, and for the floor, which keeps no objects.
+    ``budget``: seconds that are spent on rare faults, for each variant. Raises UsageError when no plugin has such a
+    backend, and for the floor, which keeps no objects.
     """
     # Actors are not pinned: threads that move between cores find more faults, and any number of cores will do.
     request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
-    return [
-        KitCase(plan.backend.label, case.record.title, replace(case, cells=(plan,)), request)
-        for case in make_plan(request, discover()).cases
-        for plan in case.cells
+    host = discover()
+    plans = make_plan(request, host).cases
+    found = [
+        KitCase(cell.backend.label, plan.record.title, partial(_verify, replace(plan, cells=(cell,)), request))
+        for plan in plans
+        for cell in plan.cells
     ]
+    chosen = select_backends(host, [backend], floor=False)
+    return found + [case for registered in chosen for case in audit_cases(registered, budget)]
+
+
+def _verify(plan: CasePlan, request: Request) -> KitResult:
+    running = CaseRun(plan, request, 0)
+    case = running.run(lambda _: None)
+    assert case  # only a run that is stopped has none
+    (cell,) = case.cells
+    reason = cell.reason or ""
+    if cell.status == "ok":
+        return KitResult("passed", "")
+    if running.refused:
+        return KitResult("refused" if plan.record.workload in MAY_REFUSE else "failed", reason)
+    if cell.status == "unavailable":
+        return KitResult("unavailable", f"{reason}: {cell.fix}" if cell.fix else reason)
+    return KitResult("failed", reason)

@@ -14,9 +14,8 @@ NATIVE = HERE / "native"
 
 def declarations() -> str:
     """What Python sees: the engine's own headers, less what only a C preprocessor understands."""
-    text = "\n".join(
-        path.read_text() for path in (HERE / "include/allocmark/backend.h", NATIVE / "tape.h", NATIVE / "engine.h")
-    )
+    own = [NATIVE / name for name in ("tape.h", "engine.h", "audit.h")]
+    text = "\n".join(path.read_text() for path in (HERE / "include/allocmark/backend.h", *own))
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
     return re.sub(r"^#.*$| ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
@@ -26,7 +25,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "allocmark.engine._engine",
-    '#include "engine.h"',
+    '#include "engine.h"\n#include "audit.h"',
     source_extension=".cpp",
     sources=[str(path) for path in sorted(NATIVE.glob("*.cpp"))],
     depends=[str(path) for path in sorted([*NATIVE.glob("*.h*"), *HERE.glob("include/allocmark/*.h")])],

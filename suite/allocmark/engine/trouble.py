@@ -19,6 +19,7 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
     if trouble.other_actor >= 0:
         other = f"{program.actors[trouble.other_actor].name} ({program.steps[trouble.other_step]})"
     thing = f"object {trouble.object:#x} of pool {pool.name!r}"
+    signed = trouble.figure - (1 << 64) if trouble.figure >> 63 else trouble.figure
     match trouble.kind:
         case lib.AM_EXHAUSTED:
             return (
@@ -48,4 +49,12 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             return f"{at}pool {pool.name!r} handed out a null pointer as if the get had succeeded"
         case lib.AM_CLOSED:
             return f"{at}pool {pool.name!r} let no thread enter to count its objects, after all others had left"
+        case lib.AM_CODE:
+            return f"{at}get_bulk returned {signed}: expected 0, or a negative errno value"
+        case lib.AM_BEYOND:
+            return f"{at}get_bulk wrote to objects[{signed}], outside the objects that it was to fill in"
+        case lib.AM_LEFT_OUT:
+            return f"{at}get_bulk did not fill in objects[{signed}]"
+        case lib.AM_CHANGED:
+            return f"{at}put_bulk changed objects[{signed}] of the array it was given, which is const"
     return f"{at}unknown trouble {trouble.kind}"

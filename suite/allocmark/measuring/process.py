@@ -45,7 +45,7 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 class CellProcess:
-    """A worker process. Not started when the constructor raises; always `stop` it in the end."""
+    """A process for one backend. Not started when the constructor raises; always `stop` it in the end."""
 
     def __init__(
         self,

@@ -40,11 +40,16 @@ class KeptValidation:
     proofs: list[KeptProof]
 
 
-def validation_file(machine: Mapping[str, Any]) -> Path:
-    """Where that of ``machine`` lies, as run files describe it. A home folder may be that of several machines."""
+def state_file(what: str, machine: Mapping[str, Any]) -> Path:
+    """Where ``what`` is known of ``machine`` lies, as run files describe it. A home folder may be that of several."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     told = hashlib.blake2b(json.dumps(machine, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return Path(state) / "allocmark" / f"validation-{told}.json"
+    return Path(state) / "allocmark" / f"{what}-{told}.json"
+
+
+def validation_file(machine: Mapping[str, Any]) -> Path:
+    """Where that of ``machine`` lies."""
+    return state_file("validation", machine)
 
 
 def newest_validation(machine: Mapping[str, Any]) -> KeptValidation | None:

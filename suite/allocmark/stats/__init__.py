@@ -15,7 +15,7 @@ from allocmark.stats.estimates import (
     unpaired_ratio,
 )
 from allocmark.stats.modes import Modes, modes
-from allocmark.stats.proportions import share_bounds
+from allocmark.stats.proportions import one_in, share_bounds
 from allocmark.stats.sequential import ERROR, LOOKS, final_look, least_rounds, look
 from allocmark.stats.verdicts import MARGIN, UNPAIRED_MARGIN, Verdict, gate_verdict, smallest_seen, verdict
 
@@ -45,6 +45,7 @@ __all__ = [
     "median",
     "modes",
     "near",
+    "one_in",
     "order_rank",
     "rank_autocorrelation",
     "round_medians",

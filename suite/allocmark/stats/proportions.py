@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 ONE_SIDED = 0.05  #: the error of each of the two bounds
+MISSED = 0.01  #: the chance that `one_in` is wrong
 
 
 def share_bounds(found: int, n: int) -> tuple[float, float]:
@@ -18,6 +19,14 @@ def share_bounds(found: int, n: int) -> tuple[float, float]:
     low = 0.0 if found == 0 else _solve(lambda share: 1 - _at_most(found - 1, n, share) - ONE_SIDED)
     high = 1.0 if found == n else _solve(lambda share: ONE_SIDED - _at_most(found, n, share))
     return low, high
+
+
+def one_in(tries: int) -> int:
+    """What happens in one of so many tries, at random, happens in ``tries`` with 99 %; 0: there were none.
+
+    In a share p of all tries, it misses all of them with (1 - p) ** tries.
+    """
+    return int(1 / (1 - MISSED ** (1 / tries))) if tries else 0
 
 
 def _at_most(k: int, n: int, share: float) -> float:

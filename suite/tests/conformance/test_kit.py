@@ -1,101 +1,163 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kit passes a correct pool, and catches each way to break the contract."""
+"""The kit passes sound pools, and catches each way to break the contract."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import assert_refused
 
 from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cases
+from allocmark.conformance.audit_cases import AUDITS
+from allocmark.results.kept_conformance import kept_verdicts
+from allocmark.stats import one_in
+from allocmark.system.machine import facts
+from fixtures.mutants import MUTANTS, SOUND, Mutant, refused
+from proofs.mutants import BEGIN, END, PAGE
 
-Mutant = Callable[[str], dict[str, KitCase]]
 
-
-@pytest.fixture
-def mutant(mutants: Path, monkeypatch: pytest.MonkeyPatch) -> Mutant:
-    """``mutant(variant)``: the kit's cases for it, by their names."""
+@pytest.fixture(autouse=True)
+def installed(mutants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(mutants)
     monkeypatch.setenv("PYTHONPATH", str(mutants), prepend=os.pathsep)  # for the processes of the cases
-    return lambda variant: {str(case): case for case in cases(f"mutant:{variant}")}
 
 
-def test_a_correct_pool_passes(allocmark_command, mutants):
+def kit(variant: str) -> dict[str, KitCase]:
+    """The kit's cases for a mutant, by their names."""
+    return {str(case): case for case in cases(f"mutant:{variant}")}
+
+
+def test_a_sound_pool_passes(allocmark_command, mutants):
     done = allocmark_command("conform", "mutant", "--json", plugins=[mutants])
     assert done.returncode == 0, done.stdout
     assert done.stderr == ""
     rows = json.loads(done.stdout)
-    assert {row["case"].split()[0] for row in rows} == {path.stem for path in WORKLOADS} > MAY_REFUSE
+    workloads = {path.stem for path in WORKLOADS}
+    assert {row["case"].split()[0] for row in rows} == workloads | set(AUDITS)
+    assert workloads > MAY_REFUSE
     assert {row["backend"] for row in rows} == {"mutant:none"}
-    (refused,) = [row for row in rows if row["verdict"] != "passed"]
-    assert refused == {
+    (other,) = [row for row in rows if row["verdict"] != "passed"]
+    assert other == {
         "backend": "mutant:none",
         "version": "1",
         "case": "alignments alignment=4096",
         "verdict": "refused",
         "why": "objects lie on 64 bytes, no more",
+        "calls": 0,
     }
+    calls = {row["case"]: row["calls"] for row in rows}
+    assert calls["contention"] >= 1_500_000
+    assert calls["one_way"] >= 200_000
+    kept = kept_verdicts(facts()["machine"])["mutant:none"]
+    assert (kept.version, kept.passed, kept.failed, kept.calls) == ("1", True, 0, sum(calls.values()))
 
 
-@pytest.mark.parametrize(
-    ("variant", "case", "words"),
-    [
-        ("twice", "whole_pool cache=0", "was handed out while worker[0]"),
-        ("overlap", "object_sizes object_size=4096", "overlaps object 0x"),
-        ("misaligned", "alignments alignment=64", "is not aligned to 64 bytes"),
-        ("null", "bulk_sizes cache=0", "handed out a null pointer"),
-        ("overwrite", "handover senders=3 receivers=2 cache=0", "was overwritten at byte 17"),
-        ("outside", "several_pools", "lies outside the regions"),
-        ("lose", "bulk_sizes cache=8", "of its 4,095 objects"),
-        ("crash", "whole_pool cache=8", "killed by SIGSEGV"),
-    ],
-)
-def test_a_broken_pool_fails(mutant, variant, case, words):
-    result = mutant(variant)[case].run()
-    assert result.status == "failed"
-    assert words in result.reason
+@pytest.mark.parametrize("variant", [name for name in SOUND if name != "none"])
+@pytest.mark.parametrize("case", AUDITS)
+def test_other_sound_pools_pass_the_audits(variant, case):
+    assert kit(variant)[case].run().status == "passed"
 
 
-def test_a_get_that_fails_must_take_nothing(mutant):
-    assert mutant("none")["exhausted"].run() == KitResult("passed", "")
-    result = mutant("partial")["exhausted"].run()
+def of(mutant: Mutant):
+    slow = mutant.budget or mutant.variant in ("hang", "unlocked_call")
+    return pytest.param(mutant, id=mutant.variant, marks=[pytest.mark.long] if slow else [])
+
+
+@pytest.mark.parametrize("mutant", map(of, MUTANTS))
+def test_a_broken_pool_is_refused_and_the_fault_is_named(mutant):
+    assert refused(mutant)
+
+
+def test_at_least_thirty_ways_to_be_broken_are_known():
+    assert len({mutant.variant for mutant in MUTANTS}) == len(MUTANTS) >= 30
+
+
+def test_the_page_of_broken_pools_is_what_the_kit_says():
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0].splitlines()[2:]
+    assert len(table) == len(MUTANTS)
+    for mutant, row in zip(MUTANTS, table, strict=True):
+        fault, case, message = (column.strip() for column in row.strip("|").split(" | ", 2))
+        assert fault == mutant.fault
+        assert case.startswith(f"`{mutant.case}`")
+        assert re.search(mutant.words, message)
+
+
+def test_a_get_that_fails_must_take_nothing():
+    assert kit("none")["exhausted"].run() == KitResult("passed", "")
+    result = kit("partial")["exhausted"].run()
     assert result.status == "failed"
     assert "pool 'objects'" in result.reason
 
 
 @pytest.mark.parametrize("variant", ["no_memory", "init_fails", "enter_fails"])
-def test_what_every_backend_must_serve_cannot_be_refused(mutant, variant):
-    found = mutant(variant)
+def test_what_every_backend_must_serve_cannot_be_refused(variant):
+    found = kit(variant)
     assert found["object_sizes object_size=1"].run().status == "refused"
     assert found["whole_pool cache=0"].run().status == "failed"
+    assert found["counting"].run().status == "failed"
 
 
-def test_what_a_backend_declares_it_cannot_do_is_not_asked_of_it(mutant):
-    result = mutant("alone")["handover senders=1 receivers=1 cache=0"].run()
+def test_what_a_backend_declares_it_cannot_do_is_not_asked_of_it():
+    found = kit("alone")
+    result = found["handover senders=1 receivers=1 cache=0"].run()
     assert result == KitResult(
         "unavailable", "for at most 1 actor per pool, and 2 use 'objects': choose fewer actors with --set"
     )
+    assert found["contention"].run() == KitResult("unavailable", "not for several threads")
+    assert found["threads"].run().status == "passed"
 
 
-def test_check_is_for_test_suites(mutant):
-    mutant("none")["whole_pool cache=0"].check()
+def test_check_is_for_test_suites():
+    kit("none")["whole_pool cache=0"].check()
     with pytest.raises(AssertionError, match=r"mutant:null, whole_pool cache=0: .* null pointer"):
-        mutant("null")["whole_pool cache=0"].check()
+        kit("null")["whole_pool cache=0"].check()
     with pytest.raises(unittest.SkipTest, match="refused: objects lie on 64 bytes"):
-        mutant("none")["alignments alignment=4096"].check()
+        kit("none")["alignments alignment=4096"].check()
 
 
 def test_a_broken_pool_is_exit_status_1(allocmark_command, mutants):
-    done = allocmark_command("conform", "mutant:outside", plugins=[mutants])
+    done = allocmark_command("conform", "mutant:outside", "--budget", "1s", plugins=[mutants])
     assert done.returncode == 1
     assert "lies outside the regions" in done.stdout
+    assert re.search(r"mutant:outside failed \d+ of 27 cases\.$", done.stdout, re.MULTILINE)
+    assert not kept_verdicts(facts()["machine"])["mutant:outside"].passed
+
+
+@pytest.mark.parametrize(("calls", "rarest"), [(0, 0), (1, 1), (1_000_000, 217_147), (5_000_000, 1_085_736)])
+def test_the_power_is_that_of_the_calls_made(calls, rarest):
+    assert one_in(calls) == rarest
+    if calls > 1:
+        assert (1 - 1 / rarest) ** calls <= 0.01 < (1 - 1 / (rarest + 1)) ** calls
 
 
 @pytest.mark.parametrize(("backend", "words"), [("null", "the floor cannot be"), ("glibd", "did you mean 'glibc'?")])
 def test_what_cannot_be_checked_is_refused(allocmark_command, backend, words):
     assert_refused(allocmark_command("conform", backend), words)
+
+
+def test_a_budget_that_is_no_time_is_refused(allocmark_command):
+    assert_refused(allocmark_command("conform", "glibc", "--budget", "long"), "'long' is not a time such as 90s")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("backend", [*(f"mutant:{variant}" for variant in SOUND), "turbomem", "dpdk_ring", "glibc"])
+def test_sound_backends_pass_many_times_in_a_row(backend):
+    for _ in range(20):
+        for case in cases(backend):
+            result = case.run()
+            assert result.status != "failed", f"{case}: {result.reason}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("variant", [mutant.variant for mutant in MUTANTS if mutant.variant != "hang"])
+def test_the_whole_kit_refuses_a_broken_pool(allocmark_command, mutants, variant):
+    (budget,) = {mutant.budget or 2 for mutant in MUTANTS if mutant.variant == variant}
+    done = allocmark_command("conform", f"mutant:{variant}", "--budget", f"{budget}s", plugins=[mutants], timeout=1200)
+    assert done.returncode == 1, done.stdout

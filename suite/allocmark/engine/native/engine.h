@@ -115,7 +115,11 @@ typedef enum am_trouble_kind {
     AM_LOST,        /* fewer objects in the pool than at the start */
     AM_NULL,        /* a null pointer was handed out */
     AM_CLOSED,      /* thread_enter failed when the objects were to be counted */
-    AM_FOREIGN      /* an actor holds what was never handed out */
+    AM_FOREIGN,     /* an actor holds what was never handed out */
+    AM_CODE,        /* get_bulk returned a positive code */
+    AM_BEYOND,      /* get_bulk wrote outside the objects that it was to fill in */
+    AM_LEFT_OUT,    /* get_bulk did not fill in all of them */
+    AM_CHANGED      /* put_bulk wrote to the array it was given */
 } am_trouble_kind;
 
 /** The first thing that went wrong. Figures that do not apply are 0, actors -1. */
@@ -123,7 +127,7 @@ typedef struct am_trouble {
     uint32_t kind, pool, step, other_step;
     int32_t actor, other_actor;
     uint64_t object, other_object;
-    uint64_t figure; /* byte of the object, objects missing, objects asked for */
+    uint64_t figure; /* byte of the object, objects missing or asked for, a code, an index (both signed) */
 } am_trouble;
 
 /** What is touched while an engine measures, and where it lies. */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <mutex>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "arena.hpp"
 #include "call_timer.hpp"
+#include "checked_calls.hpp"
 #include "clock.hpp"
 #include "half_wait.hpp"
 #include "ledger.hpp"
@@ -120,6 +122,22 @@ class alignas(Arena::kLine) Interpreter {
         if constexpr (kWatch == Watch::kTrace) shared_.trace->turns.pass_on(uint32_t(actor_));
     }
 
+    /** The bare call; in the verifying mode it fails for good when it did something else as well. */
+    template <Watch kWatch>
+    [[gnu::always_inline]] int call(int (*get)(void *, void *, void **, uint32_t), void *pool, void *local,
+                                    void **objects, uint32_t n, const am_insn &insn) {
+        if constexpr (kWatch != Watch::kVerify) {
+            return get(pool, local, objects, n);
+        } else {
+            int code;
+            am_trouble trouble;
+            if (checked_get(get, pool, local, objects, n, {actor_, insn.target, insn.step}, code, trouble))
+                return code;
+            shared_.fail(trouble);
+            return -ECANCELED;
+        }
+    }
+
     /** One bulk from a pool. */
     template <Watch kWatch>
     [[gnu::always_inline]] bool take(int (*get)(void *, void *, void **, uint32_t), PoolView &view,
@@ -129,7 +147,7 @@ class alignas(Arena::kLine) Interpreter {
         const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_GET).due();
         const uint64_t begin = timed ? ticks() : 0;
         if constexpr (kWatch == Watch::kTrace) shared_.trace->calling(insn.target, local);
-        if (get(pool, local, objects, n) != 0) [[unlikely]]
+        if (call<kWatch>(get, pool, local, objects, n, insn) != 0) [[unlikely]]
             if (!get_again<kWatch>(view, objects, insn)) return false;
         if (timed) timer(AM_CALL_GET).add(begin, ticks());
         if constexpr (kWatch == Watch::kTrace)
@@ -155,7 +173,13 @@ class alignas(Arena::kLine) Interpreter {
         }
         const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_PUT).due();
         const uint64_t begin = timed ? ticks() : 0;
-        put(pool, local, objects, n);
+        if constexpr (kWatch == Watch::kVerify) {
+            am_trouble trouble;
+            if (!checked_put(put, pool, local, objects, n, {actor_, target, step}, trouble))
+                return failed(trouble);
+        } else {
+            put(pool, local, objects, n);
+        }
         if (timed) timer(AM_CALL_PUT).add(begin, ticks());
         if constexpr (kWatch == Watch::kTrace) shared_.trace->put(uint32_t(actor_), target, local, n);
         return true;
@@ -265,7 +289,7 @@ class alignas(Arena::kLine) Interpreter {
         return keep_trying<kWatch>(
             [&] {
                 ++failed_gets_;
-                return get_(view.pool, view.local, objects, insn.n) == 0;
+                return call<kWatch>(get_, view.pool, view.local, objects, insn.n, insn) == 0;
             },
             AM_EXHAUSTED, insn.target, insn);
     }

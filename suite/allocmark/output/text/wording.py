@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from allocmark.output.text.figures import Names, assignments, counted, plain, varied
+from allocmark.output.text.figures import Names, assignments, counted, names_of, plain, varied
+from allocmark.results.kept_conformance import UNCHECKED, kept_verdicts, told
 from allocmark.results.records import MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary
-from allocmark.stats import MARGIN, smallest_seen
+from allocmark.stats import MARGIN, one_in, smallest_seen
 
 if TYPE_CHECKING:
     from allocmark.asv.history import Series
@@ -27,6 +28,8 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
     if versions:
         yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
+    if said := checked(run):
+        yield f"acceptance kit: {said}"
     if marked := disturbed(cell for case in cases for cell in case.cells):
         yield f"disturbed: {marked}"
 
@@ -36,6 +39,23 @@ def variables_said(variables: object) -> Iterator[str]:
     if isinstance(variables, Mapping) and variables:
         said = ", ".join(plain(f"{name}={value}") for name, value in variables.items())
         yield f"{said} was set: every backend was measured with it, and malloc may not be the C library's"
+
+
+def checked(run: Run) -> str:
+    """What the acceptance kit last said, on the machine of a run, of each backend with figures in it."""
+    names = names_of(run)
+    kept = kept_verdicts(run.header.environment.get("machine", {}))
+    found: dict[str, dict[str, None]] = {}  # a verdict, and the backends that have it
+    for cell in (cell for case in run.cases for cell in case.cells if cell.status == "ok" and not cell.floor):
+        found.setdefault(told(kept.get(cell.label), cell.version), {})[plain(names[cell.label])] = None
+    texts = [f"{', '.join(labels)} {plain(verdict)}" for verdict, labels in found.items()]
+    remedy = " (allocmark conform NAME)" if any(verdict.startswith(UNCHECKED) for verdict in found) else ""
+    return "; ".join(texts) + remedy if texts else ""
+
+
+def kit_power(calls: int) -> str:
+    """How rare a fault the acceptance kit would have found in so many calls."""
+    return f"{calls:,} calls were checked, which finds a fault in 1 of {one_in(calls):,} calls with 99 %"
 
 
 def place(case: PlannedCase | MeasuredCell, varying: Mapping[str, Collection[str]] | None = None) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from allocmark import stats
@@ -17,6 +18,8 @@ from allocmark.output.html.charts.cost_charts import PAIRED, PAIRED_NOTE
 from allocmark.output.html.page_tables import Column, Datum, Table, member, number, said, span, unbroken
 from allocmark.output.html.run_view import BackendView, CaseView, View, pools
 from allocmark.output.text.figures import counted, figure, plain
+from allocmark.output.text.wording import kit_power
+from allocmark.results.kept_conformance import UNCHECKED, KeptVerdict, kept_verdicts, told
 from allocmark.results.summary import CellSummary
 from allocmark.stats import Estimate, Verdict
 
@@ -37,11 +40,12 @@ def backend_page(
     """
     backend = next((each for each in view.backends if each.name == name), None) if view else None
     found = rivals(view, backend) if view and backend and not backend.floor else []
-    line, cases = conformance(verdicts, name)
+    kept = kept_verdicts(view.run.header.environment.get("machine", {})) if view else {}
+    line, cases = conformance(verdicts, name, kept)
     return {
         "name": plain(name),
         "backend": backend,
-        "variants": variants(view, backend) if view and backend else None,
+        "variants": variants(view, backend, kept) if view and backend else None,
         "summary": summary(view, found) if view else [],
         "against": against(view, backend, found) if view and backend else None,
         "conformance": line,
@@ -62,8 +66,8 @@ class Rival:
     verdict: Verdict
 
 
-def variants(view: View, backend: BackendView) -> Table:
-    """The variants that were asked for, and what became of them."""
+def variants(view: View, backend: BackendView, kept: Mapping[str, KeptVerdict]) -> Table:
+    """The variants that were asked for, and what became of them. ``kept``: what the acceptance kit said of each."""
     rows = []
     for label in backend.labels:
         cells = [cell for _, cell in view.cells if cell.cell.label == label]
@@ -75,10 +79,17 @@ def variants(view: View, backend: BackendView) -> Table:
             Column("declared pages", lambda _, __, ok: _each(c.cell.attestation.get("declared_pages") for c in ok)),
             Column("huge pages found", lambda _, __, ok: _shares(ok), True, "by the kernel, of the resident memory"),
             Column("cases with figures", lambda _, all_, ok: Datum(f"{len(ok)} of {len(all_)}", len(ok)), True),
+            Column("acceptance kit", lambda label, *_: Datum() if backend.floor else _kept(kept.get(label), backend)),
             Column("why not", lambda _, all_, __: _each(c.cell.reason for c in all_ if c.cell.status != "ok")),
         ),
         rows,
     )
+
+
+def _kept(found: KeptVerdict | None, backend: BackendView) -> Datum:
+    text = told(found, backend.version)
+    tone = "good" if text == "passed" else "muted" if text.startswith(UNCHECKED) else "bad"
+    return Datum(plain(text), tone=tone)
 
 
 def _each(texts: Iterable[object]) -> str:
@@ -198,11 +209,16 @@ def read_verdicts(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def conformance(rows: Iterable[Mapping[str, Any]], backend: str) -> tuple[str, Table | None]:
-    """The verdict of the acceptance kit in one line, and its cases."""
+def conformance(
+    rows: Iterable[Mapping[str, Any]], backend: str, kept: Mapping[str, KeptVerdict] = MappingProxyType({})
+) -> tuple[str, Table | None]:
+    """The verdict of the acceptance kit in one line, and its cases.
+
+    Where the cases are not at hand, the line is about what is ``kept`` of the machine.
+    """
     own = [row for row in rows if str(row.get("backend", "")).partition(":")[0] == backend]
     if not own:
-        return f"Not part of this report. To check the backend: allocmark conform {plain(backend)}", None
+        return _of_machine(backend, kept), None
     verdicts = [str(row.get("verdict", "")) for row in own]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     rest = len(own) - passed - failed
@@ -210,6 +226,9 @@ def conformance(rows: Iterable[Mapping[str, Any]], backend: str) -> tuple[str, T
     line += f", {rest} not run" if rest else ""
     versions = _each(row.get("version") for row in own)
     line += f" (version {versions})." if versions else "."
+    calls = sum(found for row in own if isinstance(found := row.get("calls"), int))
+    if calls and not failed:
+        line += f" {kit_power(calls)}."
 
     table = Table.of(
         "Acceptance kit",
@@ -223,6 +242,16 @@ def conformance(rows: Iterable[Mapping[str, Any]], backend: str) -> tuple[str, T
         key="case",
     )
     return line, table
+
+
+def _of_machine(backend: str, kept: Mapping[str, KeptVerdict]) -> str:
+    lines = [
+        f"{label}, version {found.version or 'unknown'}, {told(found, found.version)} on {found.created[:10]}"
+        + (f": {kit_power(found.calls)}." if found.passed else ".")
+        for label, found in kept.items()
+        if label.partition(":")[0] == backend
+    ]
+    return plain(" ".join(lines) or f"Not checked on this machine. To check the backend: allocmark conform {backend}")
 
 
 def _kit_verdict(verdict: object) -> Datum:
