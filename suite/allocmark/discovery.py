@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from allocmark import plugins
 from allocmark.errors import AllocmarkError
 from allocmark.plugins import BrokenPlugin, Host, Registered
 from allocmark.probes import Probe
+from allocmark.system.loading import with_tls_room
 
 SECONDS = 20.0  #: that a plugin may take to be imported and to answer its hooks
 
@@ -104,6 +105,7 @@ class _Asking:
                 # What a plugin prints is for people: standard output is the command's own.
                 stdout=_standard_error(),
                 start_new_session=True,
+                env=with_tls_room(os.environ),
             )
         finally:
             os.close(write)
@@ -178,8 +180,10 @@ def _main() -> None:
         tell(_Begun(index, plugin, distribution))
 
     host = plugins.load(prefix=prefix, skipped=json.loads(skipped), begin=begin)
+    # Functions stay here: they are called in the process of a cell.
+    backends = [replace(each, backend=replace(each.backend, facts=None)) for each in host.backends]
     probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
-    tell(_Answer(host.backends, probes, [str(folder) for folder in host.workload_dirs], host.broken))
+    tell(_Answer(backends, probes, [str(folder) for folder in host.workload_dirs], host.broken))
     # Threads and exit handlers that a plugin left are not waited for.
     os._exit(0)
 

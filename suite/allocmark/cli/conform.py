@@ -15,26 +15,30 @@ def add_conform(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser("conform", help="check that a backend loses no object and hands out none twice")
     parser.set_defaults(command=_conform)
-    parser.add_argument("backend", metavar="NAME[:VARIANT]", help="without VARIANT the default one; may have wildcards")
+    parser.add_argument(
+        "backend",
+        metavar="NAME[:VARIANT]",
+        help="without VARIANT the default one; may have wildcards; so:PATH and preload:PATH are libraries",
+    )
+    parser.add_argument("--prefix", default="", metavar="TEXT", help="what the functions of so:PATH begin with")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _conform(options: argparse.Namespace) -> int:
     from allocmark import conformance
-    from allocmark.discovery import discover
+    from allocmark.measuring.given import absolute
     from allocmark.measuring.schedule import Progress
     from allocmark.output.text.listing import render
     from allocmark.output.text.progress import reporter
 
-    cases = conformance.cases(options.backend)
+    cases = conformance.cases(absolute(options.backend), options.prefix)
     rows = []
     with reporter(sys.stderr) as report:
         for number, case in enumerate(cases):
             report(Progress(number / len(cases), case.backend, str(case)))
             result = case.run()
-            rows.append({"backend": case.backend, "case": str(case), "verdict": result.status, "why": result.reason})
-    versions = {each.backend.label: each.backend.version for each in discover().backends}
-    told = [{"backend": row["backend"], "version": versions[row["backend"]], **row} for row in rows]
-    print(json.dumps(told, indent=1) if options.json else render(rows))
+            told = {"case": str(case), "verdict": result.status, "why": result.reason}
+            rows.append({"backend": case.backend, "version": case.version, **told})
+    print(json.dumps(rows, indent=1) if options.json else render(rows))
     verdicts = {row["verdict"] for row in rows}
     return OK if "passed" in verdicts and "failed" not in verdicts else FAILED

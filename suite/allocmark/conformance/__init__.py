@@ -50,6 +50,7 @@ class KitCase:
     """A workload with one set of parameters, for one backend variant. ``str`` gives its name, unique for a variant."""
 
     backend: str
+    version: str
     name: str
     _plan: CasePlan
     _request: Request
@@ -81,15 +82,23 @@ class KitCase:
             raise unittest.SkipTest(f"{result.status}: {result.reason}")
 
 
-def cases(backend: str) -> list[KitCase]:
-    """The cases for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards. Runs none of them.
+def cases(backend: str, prefix: str = "") -> list[KitCase]:
+    """The cases for ``NAME`` (its default variant), ``NAME:VARIANT``, which may have wildcards, or a library as
+    ``so:PATH`` with its ``prefix``. Runs none of them.
 
     Raises UsageError when no plugin has such a backend, and for the floor, which keeps no objects.
     """
     # Actors are not pinned: threads that move between cores find more faults, and any number of cores will do.
-    request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
+    request = Request(
+        *([str(path) for path in WORKLOADS], [backend]),
+        prefix=prefix,
+        short=True,
+        verify=True,
+        pin=False,
+        timeout=TIMEOUT,
+    )
     return [
-        KitCase(plan.backend.label, case.record.title, replace(case, cells=(plan,)), request)
+        KitCase(plan.backend.label, plan.backend.version, case.record.title, replace(case, cells=(plan,)), request)
         for case in make_plan(request, discover()).cases
         for plan in case.cells
     ]

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from allocmark.errors import AllocmarkError
+from allocmark.system.loading import with_tls_room
 
 LAST_LINES = 3  #: lines of a dead process's output that are shown
 MOST_OUTPUT = 8192  #: bytes of its output that are looked at
@@ -60,7 +61,7 @@ class CellProcess:
                         stdin=described,
                         stdout=self._output,
                         stderr=subprocess.STDOUT,
-                        env={**os.environ, **environ},
+                        env=with_tls_room({**os.environ, **environ}),
                         # Ctrl-C is for the parent: it stops cells in its own order. What a cell starts is in its
                         # process group and ends with it.
                         start_new_session=True,

@@ -27,7 +27,8 @@ from allocmark.backend import Backend
 from allocmark.engine import end_with_parent
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError, RefusedError
-from allocmark.measuring.attest import attest
+from allocmark.malloc_library import GivenLibrary
+from allocmark.measuring.attest import attest, attest_library, library_facts
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -58,7 +59,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     job = json.load(sys.stdin)
     program = Program.from_json(job["program"])
     host = plugins.load(only=job["plugins"], prefix=job["prefix"])
-    backend = _find(host, job["backend"])
+    backend = _find(host, job["backend"], job["given"])
     probes = [probe for probe, _ in host.probes if not probe.unavailable]
     assert backend.table is not None  # only available variants are planned
     asked = [getattr(import_module(module), name)() for module, name in job["passes"]]
@@ -67,7 +68,7 @@ def _serve(requests: TextIO, replies: TextIO) -> bool:
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
-        if wrong := attest(backend, phases):
+        if wrong := attest_library(backend) or attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         _reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
@@ -94,11 +95,12 @@ def _finish(
     begun_with: dict[str, Any],
     replies: TextIO,
 ) -> None:
-    facts = engine.facts()
+    facts = engine.facts() | _read_back(backend)
+    library = library_facts(backend)
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
-    wrong = attest(backend, phases)
+    wrong = attest_library(backend) or attest(backend, phases)
     engine.drain()
     left_with = of_process(os.getpid())
     stranded = engine.check_complete(backend.capabilities.any_size)
@@ -106,7 +108,7 @@ def _finish(
     if wrong:
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
-    told = {"facts": facts, "pools": pool_facts, "regions": regions}
+    told = {"facts": facts, "library": library, "pools": pool_facts, "regions": regions}
     _reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
 
 
@@ -137,7 +139,17 @@ def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
 
 
-def _find(host: plugins.Host, label: str) -> Backend:
+def _read_back(backend: Backend) -> dict[str, str]:
+    """The settings of the library. A plugin that cannot tell them loses them and nothing else."""
+    try:
+        return {str(key): str(value) for key, value in backend.facts().items()} if backend.facts else {}
+    except Exception as error:
+        return {"unknown": f"facts failed: {type(error).__name__}: {error}"}
+
+
+def _find(host: plugins.Host, label: str, given: Mapping[str, str] | None) -> Backend:
+    if given:
+        return GivenLibrary(**given).backend(label.partition(":")[2])
     for registered in host.backends:
         if registered.backend.label == label:
             return registered.backend

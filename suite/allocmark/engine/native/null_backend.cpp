@@ -97,6 +97,7 @@ const allocmark_backend kTable = {
     .available = nullptr,
     .regions = nullptr,
     .facts = nullptr,
+    .calls = nullptr,
 };
 
 } // namespace

@@ -171,6 +171,7 @@ const allocmark_backend kTable = {
     .available = nullptr,
     .regions = regions,
     .facts = nullptr,
+    .calls = nullptr,
 };
 
 } // namespace

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from allocmark.output.text.figures import Names, assignments, counted, plain, varied
+from allocmark.output.text.figures import Names, assignments, counted, names_of, plain, varied
 from allocmark.results.records import MeasuredCell, PlannedCase
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary
@@ -27,11 +27,39 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     if isinstance(variables, Mapping) and variables:
         said = ", ".join(plain(f"{name}={value}") for name, value in variables.items())
         yield f"{said} was set: every backend was measured with it, and malloc may not be the C library's"
-    versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
-    if versions:
-        yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
+    if versions := versions_of(run):
+        yield ", ".join(f"{name} {version}" for name, version in versions.items())
+    for label, library in libraries_of(run).items():
+        yield f"{label}: {library}"
     if marked := disturbed(cell for case in cases for cell in case.cells):
         yield f"disturbed: {marked}"
+
+
+def versions_of(run: Run) -> dict[str, str]:
+    """By backend: the versions of its variants, each once."""
+    found: dict[str, list[str]] = {}
+    for case in run.cases:
+        for cell in case.cells:
+            if cell.version and plain(cell.version) not in found.setdefault(cell.backend, []):
+                found[cell.backend].append(plain(cell.version))
+    return {name: " and ".join(versions) for name, versions in found.items() if versions}
+
+
+def libraries_of(run: Run) -> dict[str, str]:
+    """By backend, or by variant as tables name it where these differ: the file and the build id of the library whose functions it called."""
+    found: dict[str, dict[str, str]] = {}
+    for case in run.cases:
+        for cell in case.cells:
+            library = cell.attestation.get("library")
+            if isinstance(library, Mapping) and (file := library.get("file")):
+                build = f", build id {library['build_id']}" if library.get("build_id") else ""
+                found.setdefault(cell.backend, {})[cell.label] = plain(f"{file}{build}")
+    names = names_of(run)
+    return {
+        (name if len(by_label) > 1 and len(set(by_label.values())) == 1 else plain(names[label])): library
+        for name, by_label in found.items()
+        for label, library in by_label.items()
+    }
 
 
 def place(case: PlannedCase | MeasuredCell, varying: Mapping[str, Collection[str]] | None = None) -> str:
