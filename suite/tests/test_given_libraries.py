@@ -77,9 +77,10 @@ def test_two_libraries_of_one_name_are_told_apart_and_a_run_of_them_is_resumed(a
 
 
 def test_a_library_is_checked_by_the_acceptance_kit(libraries):
-    results = {str(each): each.run() for each in cases(f"so:{libraries / 'libfoo.so'}") if each.name.startswith("align")}
-    assert {result.status for result in results.values()} == {"refused"}
-    assert all(result.reason.endswith("the library has no function that aligns") for result in results.values())
+    kit = cases(f"so:{libraries / 'libfoo.so'}")
+    results = [each.run() for each in kit if each.name.startswith("align")]
+    assert {result.status for result in results} == {"refused"}
+    assert all(result.reason.endswith("the library has no function that aligns") for result in results)
     handover = next(each for each in cases(f"preload:{libraries / 'libfoo.so'}") if each.name.startswith("handover"))
     assert handover.run().status == "passed"
 
@@ -99,7 +100,6 @@ def test_what_cannot_be_measured_is_told_in_one_line(libraries, tmp_path):
         "so:/nowhere.so": "so:/nowhere.so: No such file or directory: name the file of a shared library",
         f"so:{tmp_path}": "Is a directory",
         f"so:{text}": "is no shared library (it has no ELF header)",
-        f"so:{sys.executable}": "has no function malloc",  # a program that may lie anywhere looks like a library
         f"so:{foreign}": "foreign.so: is for armv7l, and this machine is ",
         f"so:{libraries / 'half.so'}": "half.so: has no function free: name what its functions begin with",
         f"so:{unlinked}": "libgone.so: cannot open shared object file",

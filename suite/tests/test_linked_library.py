@@ -57,11 +57,10 @@ def allocmark_backends():
 def test_a_backend_that_calls_another_library_is_refused_by_the_kit(linked, variant, monkeypatch):
     monkeypatch.syspath_prepend(linked)
     monkeypatch.setenv("PYTHONPATH", str(linked), prepend=os.pathsep)  # for the processes of the cases
-    kit = [case for case in cases(f"linked:{variant}") if case.name.startswith(("handover", "whole"))]
-    results = [case.run() for case in kit]
-    assert {result.status for result in results} == {"failed"}
-    words = f"its free is not that of {linked}/libother.so, but that of /"
-    assert all(words in result.reason and "libc.so" in result.reason for result in results)
+    result = next(case for case in cases(f"linked:{variant}") if case.name.startswith("handover")).run()
+    assert result.status == "failed"
+    assert f"its free is not that of {linked}/libother.so, but that of /" in result.reason
+    assert "libc.so" in result.reason
 
 
 def test_a_backend_that_calls_another_library_has_no_figures_and_its_row_says_why(allocmark_command, linked):
@@ -73,7 +72,8 @@ def test_a_backend_that_calls_another_library_has_no_figures_and_its_row_says_wh
 
 
 def test_a_library_that_is_declared_and_never_called_is_told(allocmark_command, mutants, tmp_path):
-    code = (mutants / "allocmark_test_mutant.py").read_text().replace('name="mutant"', 'name="quiet", library="libz.so.1"')
+    code = (mutants / "allocmark_test_mutant.py").read_text()
+    code = code.replace('name="mutant"', 'name="quiet", library="libz.so.1"')
     plugin = make_plugin(tmp_path / "quiet", "quiet", code)
     done = allocmark_command("run", *CELL, "-b", "quiet:none", plugins=[mutants, plugin])
     assert done.returncode == 1, done.stderr

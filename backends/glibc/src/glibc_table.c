@@ -34,7 +34,8 @@ static bool resolve(void) {
     void *handle = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL) return false;
     /* POSIX has dlsym return functions as void *; writing through a void ** is its documented idiom. */
-#define TAKE(function, name) (*(void **)&allocmark_malloc.function.call = dlsym(handle, allocmark_malloc.function.symbol = name))
+#define TAKE(function, name)                                                                                 \
+    (*(void **)&allocmark_malloc.function.call = dlsym(handle, allocmark_malloc.function.symbol = name))
     const bool complete = TAKE(malloc, "malloc") && TAKE(free, "free") && TAKE(aligned, "aligned_alloc") &&
                           TAKE(usable_size, "malloc_usable_size");
 #undef TAKE

@@ -31,7 +31,8 @@ def _version(library: ctypes.CDLL) -> str:
 
 def _facts(library: ctypes.CDLL) -> dict[str, str]:
     """An option that is set to nothing is on: those of the caller cannot be taken back, but they are told."""
-    return {"version": _version(library)} | {key: each for key, each in os.environ.items() if key.startswith("MIMALLOC_")}
+    options = {name: value for name, value in os.environ.items() if name.startswith("MIMALLOC_")}
+    return {"version": _version(library), **options}
 
 
 def _library(path: Path | None, soname: str, fix: str) -> allocmark.MallocLibrary:

@@ -29,7 +29,9 @@ def allocmark_backends() -> list[allocmark.Backend]:
     library = allocmark.MallocLibrary(
         "scudo",
         path,
-        allocmark.Unavailable("libclang_rt.scudo_standalone is not installed", as_root("apt-get install libclang-rt-14-dev")),
+        allocmark.Unavailable(
+            "libclang_rt.scudo_standalone is not installed", as_root("apt-get install libclang-rt-14-dev")
+        ),
         version=f"LLVM {_version(path)}" if path else "",
         on_request=True,
     )

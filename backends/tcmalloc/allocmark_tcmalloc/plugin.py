@@ -24,8 +24,7 @@ def _facts(library: ctypes.CDLL) -> dict[str, str]:
         value = ctypes.c_size_t()
         if library.MallocExtension_GetNumericProperty(name.encode(), ctypes.byref(value)):
             found[name.removeprefix("tcmalloc.")] = str(value.value)
-    library.MallocExtension_GetMemoryReleaseRate.restype = ctypes.c_double
-    return found | {"release_rate": f"{library.MallocExtension_GetMemoryReleaseRate():g}"}
+    return found
 
 
 @allocmark.hookimpl
@@ -45,10 +44,13 @@ def allocmark_backends() -> list[allocmark.Backend]:
     return [
         library.variant("default", "gperftools' tcmalloc as it comes", environ=_set(), default=True),
         library.variant(
-            "big_cache", "gperftools' tcmalloc, 1 GiB of thread caches", environ=_set(MAX_TOTAL_THREAD_CACHE_BYTES=1 << 30)
+            "big_cache",
+            "gperftools' tcmalloc, 1 GiB of thread caches",
+            environ=_set(MAX_TOTAL_THREAD_CACHE_BYTES=1 << 30),
         ),
-        library.variant("no_release", "gperftools' tcmalloc, freed memory stays", environ=_set(RELEASE_RATE=0)),
         library.variant(
-            "decommit", "gperftools' tcmalloc, freed pages are given back at once", environ=_set(AGGRESSIVE_DECOMMIT="t")
+            "decommit",
+            "gperftools' tcmalloc, freed pages are given back at once",
+            environ=_set(AGGRESSIVE_DECOMMIT="t"),
         ),
     ]

@@ -27,7 +27,11 @@ from allocmark.system.loading import with_tls_room
 KINDS = ("so", "preload")
 
 _SECONDS = 20.0  # that a library may take to be loaded
-_TRY = "import json, sys; from allocmark.engine import malloc_problem; print(malloc_problem(json.load(sys.stdin)) or '')"
+_TRY = """
+import json, sys
+from allocmark.engine import malloc_problem
+print(malloc_problem(json.load(sys.stdin)) or "")
+"""
 
 
 def is_given(spec: str) -> bool:

@@ -17,15 +17,15 @@ class Request:
 
     ``backends`` are ``NAME``, ``NAME:VARIANT`` (``*`` allowed in a variant), or ``so:PATH`` and ``preload:PATH`` for
     libraries, whose functions begin with ``prefix``. ``group``, one of `plan.GROUPS`, adds the default variants of its
-    backends; without either it is the default comparison. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
+    backends; without either it is the default comparison.
+
+    ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
     last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
     seconds ends the run before that. ``passes`` names what is measured beside the samples.
     """
 
     workloads: Sequence[str] = ()
     backends: Sequence[str] = ()
-    group: str = ""
-    prefix: str = ""
     overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     short: bool = False
     seed: int = 1
@@ -37,6 +37,8 @@ class Request:
     sample_ms: float = 3.0
     budget: float | None = None
     timeout: float = 60.0
+    group: str = ""
+    prefix: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * A library with the malloc interface, which counts nothing and hands out the C library's objects. NAME(x) is what its
- * functions are called: x itself, to replace the malloc of a process, or with a prefix. Who asks for the usable size
- * knows that it was this library that was called.
+ * A library with the malloc interface, which counts nothing and hands out the C library's objects. NAME(x) is
+ * what its functions are called: x itself, to replace the malloc of a process, or with a prefix. Who asks for
+ * the usable size knows that it was this library that was called.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -27,7 +27,7 @@ constexpr uint32_t kFunction[] = {0};
 #endif
 
 // What every program is linked with. Its functions may be replaced.
-constexpr const char *kRuntime[] = {"libc.",      "libm.",    "libstdc++.", "libgcc_s.", "libpthread.",
+constexpr const char *kRuntime[] = {"libc.",   "libm.",      "libstdc++.", "libgcc_s.", "libpthread.",
                                     "libc++.", "libc++abi.", "libdl.",     "librt.",    "ld-linux"};
 
 const char *file_of(const void *address) {
@@ -85,7 +85,7 @@ template <class T> T *at(const link_map *module, ElfW(Addr) address) {
 void add_linked(Calls &calls, const link_map *module) {
     const char *names = nullptr;
     const ElfW(Sym) *symbols = nullptr;
-    const ElfW(Rela) *tables[2] = {};
+    const ElfW(Rela) * tables[2] = {};
     size_t bytes[2] = {};
     for (const ElfW(Dyn) *entry = module->l_ld; entry->d_tag != DT_NULL; ++entry) {
         if (entry->d_tag == DT_STRTAB) names = at<const char>(module, entry->d_un.d_ptr);

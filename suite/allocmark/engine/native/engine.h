@@ -247,15 +247,16 @@ const void *am_twin_table(const void *original);
  */
 const void *am_malloc_table(void);
 
-/** A function that a backend calls, the file that it lies in, and the one that it should: "" where any will do. */
+/** A function that a backend calls, the file that it lies in, and the one that it should: "" where any will
+ * do. */
 typedef struct am_called {
     const char *name, *file, *expected;
 } am_called;
 
 /**
  * What the backend with this table calls: writes up to `capacity` and returns how many there are. A function
- * should lie in `library` (NULL: none was declared) or in a library that the backend is linked with, if one of
- * these has a function of its name. What has not been called so far may be missing.
+ * should lie in `library` (NULL: none was declared) or in a library that the backend is linked with, if one
+ * of these has a function of its name. What has not been called so far may be missing.
  */
 uint32_t am_calls(const void *table, const char *library, am_called *calls, uint32_t capacity);
 

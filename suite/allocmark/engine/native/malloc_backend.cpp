@@ -49,8 +49,7 @@ int refused(allocmark_error *error) {
 }
 
 int load(allocmark_error *error) {
-    void *handle =
-        dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | (preloaded ? RTLD_NOLOAD : RTLD_DEEPBIND));
+    void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | (preloaded ? RTLD_NOLOAD : RTLD_DEEPBIND));
     if (!handle && preloaded) {
         allocmark_say(error, "%s was not preloaded: look at what the loader said with LD_PRELOAD=%s",
                       library.c_str(), library.c_str());
@@ -87,7 +86,8 @@ int init(const allocmark_init *given, allocmark_error *error) {
         if (key == "malloc.preloaded") preloaded = true;
     }
     if (library.empty()) {
-        allocmark_say(error, "the option malloc.library is missing: it is the path of the library to measure");
+        allocmark_say(error,
+                      "the option malloc.library is missing: it is the path of the library to measure");
         return -EINVAL;
     }
     return load(error);

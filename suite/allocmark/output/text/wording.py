@@ -46,7 +46,7 @@ def versions_of(run: Run) -> dict[str, str]:
 
 
 def libraries_of(run: Run) -> dict[str, str]:
-    """By backend, or by variant as tables name it where these differ: the file and the build id of the library whose functions it called."""
+    """By backend, or by variant where these differ: file and build id of the library whose functions were called."""
     found: dict[str, dict[str, str]] = {}
     for case in run.cases:
         for cell in case.cells:

@@ -146,9 +146,9 @@ typedef struct allocmark_backend {
     void (*facts)(void *pool, allocmark_fact_fn emit, void *context);
 
     /**
-     * The functions of a library that `get_bulk` and `put_bulk` call through pointers, as from dlsym: writes up
-     * to `capacity` and returns how many there are. Which file they lie in is compared with the library that
-     * the plugin declares. Functions that the backend is linked with are found without this.
+     * The functions of a library that `get_bulk` and `put_bulk` call through pointers, as from dlsym: writes
+     * up to `capacity` and returns how many there are. Which file they lie in is compared with the library
+     * that the plugin declares. Functions that the backend is linked with are found without this.
      */
     uint32_t (*calls)(allocmark_call *calls, uint32_t capacity);
 } allocmark_backend;
