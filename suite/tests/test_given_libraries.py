@@ -57,6 +57,20 @@ def test_a_library_is_measured_without_code(allocmark_command, libraries, tmp_pa
     assert f"so:libfoo: {file}, build id {library['build_id']}" in " ".join(done.stdout.split())
 
 
+def test_a_malloc_that_the_caller_preloads_is_told_and_not_measured_as_glibc_s(
+    allocmark_command, libraries, monkeypatch
+):
+    monkeypatch.setenv("LD_PRELOAD", str(libraries / "libfoo.so"))
+    done = allocmark_command("run", *CELL, *QUICK, "-b", "glibc", "-o", "here")
+    assert done.returncode == 0, done.stdout
+    assert f"LD_PRELOAD={libraries}/libfoo.so was set" in " ".join(done.stdout.split())
+    monkeypatch.delenv("LD_PRELOAD")
+    told = json.loads(allocmark_command("show", "here", "--json").stdout)
+    (cell,) = (each for each in told["cells"] if each["backend"] == "glibc")
+    assert "libc.so" in cell["attestation"]["library"]["file"]
+    assert cell["attestation"]["pools"]["mbuf"]["usable_bytes"] == "2184"
+
+
 def test_two_libraries_of_one_name_are_told_apart_and_a_run_of_them_is_resumed(allocmark_command, libraries, tmp_path):
     names = ["-b", "so:libfoo.so", "-b", "so:again/libfoo.so", "-b", "preload:libfoo.so"]
     (libraries / "again").mkdir()

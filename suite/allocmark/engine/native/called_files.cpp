@@ -126,7 +126,8 @@ extern "C" const char *am_loaded_file(const char *library) {
 extern "C" uint32_t am_calls(const void *address, const char *library, am_called *out, uint32_t capacity) {
     const allocmark_backend table = allocmark::table_of(address);
     Calls calls;
-    if (library) calls.expect(library);
+    // A backend that tells which functions it measures may call others for its own needs.
+    if (library && !table.calls) calls.expect(library);
     Dl_info info;
     void *module = nullptr;
     // Twins have get and put of their own. What the engine itself is linked with is no backend's.
@@ -134,6 +135,7 @@ extern "C" uint32_t am_calls(const void *address, const char *library, am_called
         std::strcmp(info.dli_fname, file_of(reinterpret_cast<const void *>(am_calls))) != 0)
         add_linked(calls, static_cast<const link_map *>(module));
     if (table.calls) {
+        if (library) calls.expect(library);
         std::vector<allocmark_call> told(table.calls(nullptr, 0));
         told.resize(std::min<size_t>(told.size(), table.calls(told.data(), uint32_t(told.size()))));
         for (const allocmark_call &each : told) calls.add(each.name, each.address);
