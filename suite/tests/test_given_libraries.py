@@ -134,6 +134,7 @@ def test_commands_refuse_what_cannot_be_measured(allocmark_command, libraries, t
     assert_refused(allocmark_command("run", *CELL, "-b", "so:text.so"), f"so:{tmp_path}/text.so: is no shared library")
     assert_refused(allocmark_command("run", *CELL, "-b", file, "--prefix", "bar_"), "has no function bar_malloc")
     assert_refused(allocmark_command("run", *CELL, "-b", "glibc", "--prefix", "bar_"), "-b so:PATH, and none is")
+    assert_refused(allocmark_command("conform", "glibc", "--prefix", "bar_"), "-b so:PATH, and none is")
     assert_refused(allocmark_command("conform", "so:text.so"), "is no shared library")
     assert_refused(allocmark_command("track", "gate", "HEAD~1", "HEAD", "-b", file), "a file belongs to neither")
 

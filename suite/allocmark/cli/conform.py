@@ -26,11 +26,12 @@ def add_conform(commands: Any) -> None:
 
 def _conform(options: argparse.Namespace) -> int:
     from allocmark import conformance
-    from allocmark.measuring.given import absolute
+    from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.schedule import Progress
     from allocmark.output.text.listing import render
     from allocmark.output.text.progress import reporter
 
+    check_prefix(options.prefix, [options.backend])
     cases = conformance.cases(absolute(options.backend), options.prefix)
     rows = []
     with reporter(sys.stderr) as report:

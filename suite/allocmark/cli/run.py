@@ -212,12 +212,11 @@ _WITH_RESUME = ("command", "argv", "json", "resume")
 
 
 def _request(options: argparse.Namespace) -> Request:
-    from allocmark.measuring.given import absolute
+    from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.request import Request
     from allocmark.passes import registry
 
-    if options.prefix and not any(name.startswith("so:") for name in options.backend):
-        raise UsageError(f"--prefix {options.prefix}: belongs to a library named with -b so:PATH, and none is")
+    check_prefix(options.prefix, options.backend)
     request = Request(
         workloads=workload_names(options.workloads),
         backends=[absolute(name) for name in options.backend],

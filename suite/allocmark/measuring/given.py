@@ -13,7 +13,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +46,12 @@ def absolute(spec: str) -> str:
         return spec
     kind, _, path = spec.partition(":")
     return f"{kind}:{os.path.abspath(path)}"
+
+
+def check_prefix(prefix: str, specs: Iterable[str]) -> None:
+    """Raises UsageError for a prefix that belongs to nothing."""
+    if prefix and not any(is_given(spec) and spec.startswith("so:") for spec in specs):
+        raise UsageError(f"--prefix {prefix}: belongs to a library named with -b so:PATH, and none is")
 
 
 def given_library(spec: str, prefix: str, beside: Sequence[Registered]) -> Registered:
