@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from allocmark.backend import Backend, Capabilities, Pages, Unavailable
     from allocmark.errors import AllocmarkError
     from allocmark.hookspecs import hookimpl
+    from allocmark.malloc_library import MallocLibrary
     from allocmark.measuring.single import MEASURING_VERSION, UnavailableError, measure, measure_cell
     from allocmark.plugin_build import cffi_module, get_compile_args, get_declarations, get_include, pkg_config
     from allocmark.probes import Probe, ProbeContext
+    from allocmark.system.loading import find_library
     from allocmark.workload.language.find import find_workload
 
 __version__ = "0.1.0"
@@ -28,9 +30,11 @@ _EXPORTS = {
     "backend": ("Backend", "Capabilities", "Pages", "Unavailable"),
     "errors": ("AllocmarkError",),
     "hookspecs": ("hookimpl",),
+    "malloc_library": ("MallocLibrary",),
     "measuring.single": ("MEASURING_VERSION", "UnavailableError", "measure", "measure_cell"),
     "plugin_build": ("cffi_module", "get_compile_args", "get_declarations", "get_include", "pkg_config"),
     "probes": ("Probe", "ProbeContext"),
+    "system.loading": ("find_library",),
     "workload.language.find": ("find_workload",),
 }
 
@@ -39,6 +43,7 @@ __all__ = [
     "AllocmarkError",
     "Backend",
     "Capabilities",
+    "MallocLibrary",
     "Pages",
     "Probe",
     "ProbeContext",
@@ -46,6 +51,7 @@ __all__ = [
     "UnavailableError",
     "__version__",
     "cffi_module",
+    "find_library",
     "find_workload",
     "get_compile_args",
     "get_declarations",

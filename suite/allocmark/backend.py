@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -82,10 +82,14 @@ class Backend:
     unavailable: Unavailable | None = None
     capabilities: Capabilities = Capabilities()
     pages: Pages = Pages.ANY
-    default: bool = False  #: chosen when the backend is named without a variant
+    default: bool = False  #: chosen when the backend is named without a variant; several may be
+    on_request: bool = False  #: measured only when it is named with -b, or selected with --for
     floor: bool = False  #: no allocator: its time is what the harness costs, and is subtracted from the others'
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    library: str = ""  #: path or soname of the library that is measured: a cell that calls another's functions fails
+    #: Settings of the library, read back from it: called in the process of a cell, after the samples.
+    facts: Callable[[], Mapping[str, str]] | None = None
 
     @property
     def label(self) -> str:
@@ -101,15 +105,17 @@ class Backend:
         for what, value in (("name", self.name), ("variant", self.variant)):
             if not isinstance(value, str) or not _NAME.match(value):
                 found.append(f"{what} {value!r} is not lower-case words joined by '_' or '-'")
-        texts: dict[str, object] = {"description": self.description, "version": self.version}
+        texts: dict[str, object] = {what: getattr(self, what) for what in ("description", "version", "library")}
         if isinstance(self.unavailable, Unavailable):
             texts |= {f"unavailable.{what}": getattr(self.unavailable, what) for what in ("reason", "fix")}
             if self.unavailable.reason == "":
                 found.append("unavailable.reason is empty")
         found += [problem for what, text in texts.items() if (problem := text_problem(what, text))]
-        for what, flag in (("default", self.default), ("floor", self.floor)):
-            if not isinstance(flag, bool):
+        for what in ("default", "on_request", "floor"):
+            if not isinstance(flag := getattr(self, what), bool):
                 found.append(f"{what} is {type(flag).__name__}, not bool")
+        if self.facts is not None and not callable(self.facts):
+            found.append(f"facts is {type(self.facts).__name__}, not a function")
         if not isinstance(self.capabilities, Capabilities):
             found.append(f"capabilities is {type(self.capabilities).__name__}, not Capabilities")
         elif not all(isinstance(getattr(self.capabilities, name), bool) for name in _CAPABILITIES):

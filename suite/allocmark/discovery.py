@@ -29,6 +29,7 @@ from allocmark import plugins
 from allocmark.errors import AllocmarkError
 from allocmark.plugins import BrokenPlugin, Find, Host, Registered
 from allocmark.probes import Probe
+from allocmark.system.loading import with_tls_room
 
 SECONDS = 20.0  #: that a plugin may take to be imported and to answer its hooks
 
@@ -50,6 +51,7 @@ def discover(prefix: str = "") -> Host:
                 # What a plugin prints is for people: standard output is the command's own.
                 stdout=_standard_error(),
                 start_new_session=True,
+                env=with_tls_room(os.environ),
             )
         finally:
             os.close(write)
@@ -86,7 +88,8 @@ class _Found:
     @classmethod
     def of(cls, host: Host) -> _Found:
         probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
-        backends = [replace(registered, prefix="") for registered in host.backends]
+        # Functions stay here: they are called in the process of a cell.
+        backends = [replace(each, prefix="", backend=replace(each.backend, facts=None)) for each in host.backends]
         # A path may hold any bytes, a text in JSON may not.
         return cls(
             backends, probes, [os.fsencode(folder).decode("latin-1") for folder in host.workload_dirs], host.broken

@@ -17,7 +17,9 @@ import pluggy
 
 from allocmark import __version__, builtin, hookspecs
 from allocmark.backend import Backend
+from allocmark.malloc_library import GivenLibrary
 from allocmark.probes import Probe
+from allocmark.system.loading import TLS_REMEDY
 
 _T = TypeVar("_T")
 
@@ -29,12 +31,14 @@ BUILTIN = "allocmark"  #: the name under which the host's own plugin is register
 
 @dataclass(frozen=True)
 class Registered:
-    """A backend variant, and who brought it. ``prefix`` is the folder its plugin is in; "": the Python environment."""
+    """A backend variant, and who brought it. ``prefix`` is the folder its plugin is in; "": the Python environment.
+    ``given``: it is a library that was named by its path, and no plugin brought it."""
 
     backend: Backend
     plugin: str
     distribution: str
     prefix: str = ""
+    given: GivenLibrary | None = None
 
 
 @dataclass(frozen=True)
@@ -273,4 +277,6 @@ def _brief(error: BaseException) -> str:
         text = " ".join(str(error).split())
     except BaseException:  # a plugin's own exception may fail again
         text = ""
+    if "static TLS" in text:
+        text += f": {TLS_REMEDY}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

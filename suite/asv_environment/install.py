@@ -106,7 +106,9 @@ def _requirements(repository: Path, build_dir: Path) -> list[str]:
             continue  # its build will say so
         wanted |= set(project.get("build-system", {}).get("requires", []))
         if folder != repository:
-            wanted |= set(project.get("project", {}).get("dependencies", []))
+            described = project.get("project", {})
+            wanted |= set(described.get("dependencies", []))
+            wanted |= set(described.get("optional-dependencies", {}).get("library", []))  # what it measures
     return sorted(each for each in wanted if not each.startswith(HARNESS))
 
 

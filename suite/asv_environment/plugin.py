@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A plugin of asv: installs a commit again after an edit of the harness, and leaves `full.*` out unless it is named.
+"""A plugin of asv: installs a commit again after an edit of the harness, and leaves `full.*` and `malloc.*` out unless
+they are named.
 
 asv has no option for either, so this changes its classes, and asv is pinned to the version it was written for.
 """
@@ -15,7 +16,7 @@ from asv.plugins.virtualenv import Virtualenv  # type: ignore[import-untyped]
 
 from .harness import fingerprint  # asv imports this as suite.asv_environment
 
-FULL = "full"  #: benchmarks whose name begins with this run only when ``--bench`` names it
+ON_REQUEST = ("full", "malloc")  #: benchmarks whose name begins with one of these run only when ``--bench`` names it
 
 
 class AllocmarkEnvironment(Virtualenv):  # type: ignore[misc]  # asv has no types
@@ -32,16 +33,16 @@ class AllocmarkEnvironment(Virtualenv):  # type: ignore[misc]  # asv has no type
         return [*super()._get_install_checksum(), fingerprint(self._repository)]
 
 
-def _leave_out_full(discover: Any) -> Any:
+def _leave_out_unasked(discover: Any) -> Any:
     def discover_wanted(
         cls: type[Any], *arguments: Any, regex: str | Sequence[str] | None = None, **options: Any
     ) -> Benchmarks:
         found = discover(cls, *arguments, regex=regex, **options)
-        if any(FULL in each for each in ([regex] if isinstance(regex, str) else regex or [])):
-            return found
-        return found.filter_out({name for name in found if name.startswith(f"{FULL}.")})
+        asked = " ".join([regex] if isinstance(regex, str) else regex or [])
+        unasked = tuple(f"{each}." for each in ON_REQUEST if each not in asked)
+        return found.filter_out({name for name in found if name.startswith(unasked)})
 
     return discover_wanted
 
 
-Benchmarks.discover = classmethod(_leave_out_full(Benchmarks.discover.__func__))
+Benchmarks.discover = classmethod(_leave_out_unasked(Benchmarks.discover.__func__))

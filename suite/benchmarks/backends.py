@@ -23,6 +23,19 @@ BACKENDS = {
     "glibc:default": "allocmark-glibc",
 }
 
+# Libraries of others, which change when the machine is upgraded and not when we commit: tracked in benchmarks of their
+# own, `malloc.*`, which run only when `--bench malloc` asks for them.
+MALLOCS = {
+    "null:default": "allocmark",
+    "glibc:default": "allocmark-glibc",
+    "jemalloc:default": "allocmark-jemalloc",
+    "mimalloc:v2": "allocmark-mimalloc",
+    "mimalloc:v3": "allocmark-mimalloc",
+    "scudo:default": "allocmark-scudo",
+    "tbb:default": "allocmark-tbb",
+    "tcmalloc:default": "allocmark-tcmalloc",
+}
+
 
 def check_harness() -> None:
     """Raise RuntimeError when the working tree's harness was edited after it was installed here."""
@@ -43,7 +56,7 @@ def why_missing(label: str, error: AllocmarkError) -> Exception:
         status = json.loads(status_file().read_text())
     except FileNotFoundError:
         return error
-    name = BACKENDS[label]
+    name = (BACKENDS | MALLOCS)[label]
     commit = status["commit"][:8]
     built = next((each for each in status["backends"] if each["distribution"] == name), None)
     if built is None:

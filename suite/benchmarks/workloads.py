@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import allocmark
 import allocmark.measuring.single
 from allocmark.errors import UsageError
 
-from .backends import BACKENDS, REPOSITORY, check_harness, why_missing
+from .backends import BACKENDS, MALLOCS, REPOSITORY, check_harness, why_missing
 
 Parameters = Mapping[str, Any]
 
@@ -117,7 +117,9 @@ def _objects(workload: str, parameters: Parameters) -> dict[str, int]:
     return {name: pool.objects for name, pool in case.workload.pools.items()}
 
 
-def _benchmark(kind: type[_Measure], name: str, template: Any, cases: Sequence[Parameters]) -> type[_Measure]:
+def _benchmark(
+    kind: type[_Measure], name: str, template: Any, cases: Sequence[Parameters], backends: Iterable[str] = BACKENDS
+) -> type[_Measure]:
     """A class for asv to find. asv stores its history under ``name``, not under the name of this module."""
 
     def run(self: _Measure, *parameters: Any) -> Any:
@@ -128,7 +130,7 @@ def _benchmark(kind: type[_Measure], name: str, template: Any, cases: Sequence[P
     members = {
         "cases": cases,
         "workload": str(template.path),
-        "params": [list(BACKENDS), *values],
+        "params": [list(backends), *values],
         "param_names": ["backend", *template.sweep],
         "version": f"{allocmark.MEASURING_VERSION}-{template.digest}",
         name.rpartition(".")[2]: run,
@@ -143,6 +145,7 @@ def _benchmarks(file: Path) -> list[type[_Measure]]:
     if template.default:
         short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
         found.append(_benchmark(_Time, f"{template.name}.time_object", template, short))
+        found.append(_benchmark(_Time, f"malloc.{template.name}.time_object", template, short, MALLOCS))
         found.append(_benchmark(_Pages, f"{template.name}.track_pages_2m", template, short))
         # Every case of the short form has the same pools, so one is enough.
         found.append(_benchmark(_Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))

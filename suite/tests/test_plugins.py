@@ -25,6 +25,14 @@ def test_a_wrong_plugin_is_shown_with_its_cause_and_cannot_be_run(allocmark_comm
     assert_refused(allocmark_command("run", "burst", "-b", "wrong", plugins=[folder, mutants]), cause)
 
 
+def test_a_library_for_which_there_is_no_room_says_what_makes_room(allocmark_command, tmp_path):
+    code = "raise ImportError('libmine.so: cannot allocate memory in static TLS block')"
+    listed = rows(allocmark_command("list", "backends", "--json", plugins=[make_plugin(tmp_path, "mine", code)]))
+    assert listed["mine"]["reason"].endswith(
+        "static TLS block: make more room with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=1000000"
+    )
+
+
 def test_two_plugins_of_one_name(allocmark_command, tmp_path):
     good = hook("return [backend()]")
     first = make_plugin(tmp_path / "a", "odd", good)

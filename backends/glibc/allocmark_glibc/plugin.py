@@ -66,6 +66,7 @@ def variants(table: int | None, version: str) -> list[allocmark.Backend]:
                 unavailable=obstacle,
                 capabilities=allocmark.Capabilities(any_size=True),
                 default=variant.name == "default",
+                library="libc.so.6",
                 # The C library reads it when a process starts. "default" sets it to nothing, so that the caller's
                 # environment does not change what the variant is.
                 environ={"GLIBC_TUNABLES": variant.tunables},

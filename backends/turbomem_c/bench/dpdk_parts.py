@@ -96,10 +96,10 @@ def handlers(host: Host) -> list[Backend]:
 
     UsageError, with the remedy, where none of them can run, or TurboMem cannot.
     """
-    (ours,) = (each.backend for each in select_backends(host, [OURS], floor=False))
+    (ours,) = (each.backend for each in select_backends(host, Request(backends=[OURS]), floor=False))
     if ours.unavailable:
         raise UsageError(f"{OURS} cannot run here: {ours.unavailable.reason}: {ours.unavailable.fix}")
-    hugetlb = (each.backend for each in select_backends(host, ["dpdk_ring:*-hugetlb"], floor=False))
+    hugetlb = (each.backend for each in select_backends(host, Request(backends=["dpdk_ring:*-hugetlb"]), floor=False))
     found = [backend for backend in hugetlb if backend.options["handler"] != "turbomem"]
     missing = [backend.unavailable for backend in found if backend.unavailable]
     if len(missing) == len(found):

@@ -45,8 +45,8 @@ def add_cells(parser: Any) -> None:
         action="append",
         default=[],
         metavar="NAME[:VARIANT]",
-        help="backend to measure (see `allocmark list backends`); VARIANT may have wildcards; may be repeated "
-        "(default: each backend in its default variant)",
+        help="backend to measure (see `allocmark list backends`); VARIANT may have wildcards; so:PATH and preload:PATH "
+        "are libraries with the malloc interface; may be repeated (default: each backend of the default comparison)",
     )
     add_set(parser)
 

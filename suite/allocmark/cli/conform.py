@@ -21,7 +21,12 @@ def add_conform(commands: Any) -> None:
         epilog="The newest verdict on each variant is kept, and tables and pages of runs on this machine cite it.",
     )
     parser.set_defaults(command=_conform)
-    parser.add_argument("backend", metavar="NAME[:VARIANT]", help="without VARIANT the default one; may have wildcards")
+    parser.add_argument(
+        "backend",
+        metavar="NAME[:VARIANT]",
+        help="without VARIANT the default one; may have wildcards; so:PATH and preload:PATH are libraries",
+    )
+    parser.add_argument("--prefix", default="", metavar="TEXT", help="what the functions of so:PATH begin with")
     parser.add_argument(
         "--budget",
         type=seconds,
@@ -34,19 +39,21 @@ def add_conform(commands: Any) -> None:
 
 def _conform(options: argparse.Namespace) -> int:
     from allocmark import conformance
-    from allocmark.discovery import discover
+    from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.schedule import Progress
     from allocmark.output.text.listing import render
     from allocmark.output.text.progress import reporter
 
-    cases = conformance.cases(options.backend, options.budget or conformance.DEFAULT_BUDGET)
-    versions = {each.backend.label: each.backend.version for each in discover().backends}
+    check_prefix(options.prefix, [options.backend])
+    cases = conformance.cases(
+        absolute(options.backend), options.budget or conformance.DEFAULT_BUDGET, prefix=options.prefix
+    )
     rows = []
     with reporter(sys.stderr) as report:
         for number, case in enumerate(cases):
             report(Progress(number / len(cases), case.backend, str(case)))
             result = case.run()
-            row = {"backend": case.backend, "version": versions[case.backend], "case": str(case)}
+            row = {"backend": case.backend, "version": case.version, "case": str(case)}
             rows.append({**row, "verdict": result.status, "why": result.reason, "calls": result.calls})
     if options.json:
         print(json.dumps(rows, indent=1))

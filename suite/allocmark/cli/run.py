@@ -47,6 +47,20 @@ def add_run(commands: Any) -> None:
     parser.set_defaults(command=_run)
     what = parser.add_argument_group("what to measure")
     add_cells(what)
+    what.add_argument(
+        "--for",
+        dest="group",
+        choices=["malloc", "pools", "all"],
+        default="",
+        help="measure the backends that serve any size (malloc), those that serve pools of one size, or all of them, "
+        "also those that are not in the default comparison",
+    )
+    what.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free)",
+    )
     what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
     what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
     what.add_argument("--seed", type=seed, metavar="N", help="number that all random choices follow from (default 1)")
@@ -135,9 +149,15 @@ every sample in a run file.
 _EPILOG = """\
 examples:
   allocmark run --quick
-      a first look, in about two minutes: all backends, the default workloads
+      a first look, in about two minutes: the backends and workloads of the
+      default comparison
   allocmark run burst --short -b turbomem -b glibc --set bulk=32
       two cases of one workload, two backends and the floor
+  allocmark run mixed_sizes --short --for malloc
+      every malloc that is installed
+  allocmark run burst --short -b so:/opt/libfoo.so --prefix foo_ -b glibc
+      any library with the malloc interface (preload:PATH: one that must
+      replace the malloc of its whole process)
   allocmark run cross_core_free --short --baseline dpdk_ring -o before
       ratios to dpdk_ring; the run file is before/run.jsonl
   allocmark run burst --short --set bulk=1 --set keep=128 -b glibc --under valgrind
@@ -180,7 +200,7 @@ def _run(options: argparse.Namespace) -> int:
         _check_target(options.json, output)
         plan, writer = runner.start(request, host, output, options.argv, options.baseline)
     with writer:
-        for broken in () if request.backends else host.broken:
+        for broken in () if request.backends and not request.group else host.broken:
             note(f"plugin {broken.plugin!r} ({broken.distribution}) is not used: it {broken.cause}")
         for text in plan.left_out:
             note(f"left out: {text}")
@@ -225,12 +245,16 @@ _WITH_RESUME = ("command", "argv", "json", "resume")
 
 
 def _request(options: argparse.Namespace) -> Request:
+    from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.request import Request
     from allocmark.passes import registry
 
+    check_prefix(options.prefix, options.backend)
     request = Request(
         workloads=workload_names(options.workloads),
-        backends=options.backend,
+        backends=[absolute(name) for name in options.backend],
+        group=options.group,
+        prefix=options.prefix,
         overrides=assignments(options.set),
         short=options.short or options.quick or not options.workloads,
         seed=1 if options.seed is None else options.seed,
@@ -292,10 +316,13 @@ def _check_target(target: str | None, directory: Path | None) -> None:
 
 def _outcome(run: Run, request: Request) -> int:
     """FAILED when a cell failed, nothing was measured, or a backend named with -b ran in no case."""
+    from allocmark.measuring.given import KINDS, is_given
+
     cells = [cell for case in run.cases for cell in case.cells]
     asked = [cell for cell in cells if not cell.floor] or cells
     if any(cell.status == "failed" for cell in cells) or all(cell.status != "ok" for cell in asked):
         return FAILED
     ran = {name for cell in cells if cell.status == "ok" for name in (cell.backend, cell.label)}
-    named = [name for name in request.backends if not set(name) & set("*?[")]
-    return FAILED if any(name not in ran for name in named) else OK
+    named = [name for name in request.backends if not is_given(name) and not set(name) & set("*?[")]
+    given = {cell.label for cell in cells if cell.backend in KINDS}
+    return FAILED if any(name not in ran for name in (*named, *given)) else OK

@@ -120,7 +120,10 @@ def _number(least: float, most: float) -> Callable[[str], float]:
 
 def _asked(options: argparse.Namespace, report: Callable[[Progress], None]) -> GateRequest:
     from allocmark.gate.rounds import GateRequest, cells_of
+    from allocmark.measuring.given import is_given
 
+    if given := next(filter(is_given, options.backend), None):
+        raise UsageError(f"-b {given}: this compares what two revisions build, and a file belongs to neither")
     cells = cells_of(
         workloads=workload_names(options.workloads),
         backends=options.backend,

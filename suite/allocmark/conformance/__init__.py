@@ -33,22 +33,35 @@ WORKLOADS = tuple(sorted(Path(__file__).parent.glob("*.yaml")))
 MAY_REFUSE = frozenset({"alignments", "bulk_sizes", "object_sizes", "tiny_pools"})
 
 
-def cases(backend: str, budget: float = DEFAULT_BUDGET) -> list[KitCase]:
-    """The cases for ``NAME`` (its default variant) or ``NAME:VARIANT``, which may have wildcards. Runs none of them.
+def cases(backend: str, budget: float = DEFAULT_BUDGET, *, prefix: str = "") -> list[KitCase]:
+    """The cases for ``NAME`` (its default variant), ``NAME:VARIANT``, which may have wildcards, or a library as
+    ``so:PATH`` with its ``prefix``. Runs none of them.
 
     ``budget``: seconds that are spent on rare faults, for each variant. Raises UsageError when no plugin has such a
     backend, and for the floor, which keeps no objects.
     """
     # Actors are not pinned: threads that move between cores find more faults, and any number of cores will do.
-    request = Request([str(path) for path in WORKLOADS], [backend], short=True, verify=True, pin=False, timeout=TIMEOUT)
+    request = Request(
+        *([str(path) for path in WORKLOADS], [backend]),
+        prefix=prefix,
+        short=True,
+        verify=True,
+        pin=False,
+        timeout=TIMEOUT,
+    )
     host = discover()
     plans = make_plan(request, host).cases
     found = [
-        KitCase(cell.backend.label, plan.record.title, partial(_verify, replace(plan, cells=(cell,)), request))
+        KitCase(
+            cell.backend.label,
+            cell.backend.version,
+            plan.record.title,
+            partial(_verify, replace(plan, cells=(cell,)), request),
+        )
         for plan in plans
         for cell in plan.cells
     ]
-    chosen = select_backends(host, [backend], floor=False)
+    chosen = select_backends(host, request, floor=False)
     return found + [case for registered in chosen for case in audit_cases(registered, budget)]
 
 

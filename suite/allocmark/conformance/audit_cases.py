@@ -35,7 +35,9 @@ _MODULE = "allocmark.measuring.auditor"
 def audit_cases(registered: Registered, budget: float) -> Iterator[KitCase]:
     """Those for one variant; rare faults are looked for ``budget`` seconds."""
     for name in AUDITS:
-        yield KitCase(registered.backend.label, name, partial(_run, registered, name, budget * _SHARE.get(name, 0.0)))
+        backend = registered.backend
+        work = partial(_run, registered, name, budget * _SHARE.get(name, 0.0))
+        yield KitCase(backend.label, backend.version, name, work)
 
 
 def _run(registered: Registered, name: str, seconds: float) -> KitResult:
@@ -49,6 +51,7 @@ def _run(registered: Registered, name: str, seconds: float) -> KitResult:
         "plugins": [*({registered.plugin} - {BUILTIN})],
         "prefix": registered.prefix,
         "backend": backend.label,
+        "given": registered.given and vars(registered.given),
         "audit": _audit(backend, name, seconds),
     }
     process = None

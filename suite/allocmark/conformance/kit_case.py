@@ -29,6 +29,7 @@ class KitCase:
     """Something that is checked of one backend variant. ``str`` gives its name, unique for a variant."""
 
     backend: str
+    version: str
     name: str
     _work: Callable[[], KitResult]
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from allocmark.engine._engine import ffi, lib
 
 
@@ -15,6 +18,46 @@ def table_problem(address: int) -> str | None:
 def null_table() -> int:
     """Address of the floor's ``allocmark_backend``."""
     return int(ffi.cast("uintptr_t", lib.am_null_table()))
+
+
+def malloc_table() -> int:
+    """Address of the ``allocmark_backend`` of any library with the malloc interface: see `allocmark.malloc_library`."""
+    return int(ffi.cast("uintptr_t", lib.am_malloc_table()))
+
+
+def malloc_problem(options: Mapping[str, str]) -> str | None:
+    """Loads the library that `malloc_table` is to measure into this process: why that failed, or None."""
+    names = [(ffi.new("char[]", key.encode()), ffi.new("char[]", value.encode())) for key, value in options.items()]
+    given = ffi.new("allocmark_option[]", names)
+    error = ffi.new("allocmark_error *")
+    init = ffi.new("allocmark_init *", {"n_options": len(names), "options": given})
+    failed = ffi.cast("const allocmark_backend *", lib.am_malloc_table()).init(init, error)
+    return ffi.string(error.message).decode(errors="replace") if failed else None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that a backend calls, the file that it lies in, and the one that it should; "" where any will do."""
+
+    name: str
+    file: str
+    expected: str
+
+
+def calls(address: int, library: str = "") -> list[Call]:
+    """What the backend with the table at ``address`` calls in this process, and has called so far. ``library``: the
+    one that it declares."""
+    table, declared = ffi.cast("void *", address), library.encode() if library else ffi.NULL
+    count = lib.am_calls(table, declared, ffi.NULL, 0)
+    found = ffi.new("am_called[]", max(count, 1))
+    count = min(count, lib.am_calls(table, declared, found, count))
+    return [Call(*(ffi.string(text).decode() for text in (c.name, c.file, c.expected))) for c in found[0:count]]
+
+
+def loaded_file(library: str) -> str | None:
+    """The file of a library, by its name or path, in this process; None when it is not loaded."""
+    file = lib.am_loaded_file(library.encode())
+    return None if file == ffi.NULL else ffi.string(file).decode()
 
 
 def twin(address: int) -> tuple[int, dict[str, str]]:

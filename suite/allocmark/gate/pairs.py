@@ -86,7 +86,7 @@ def _labels(base: Side, head: Side, wanted: Sequence[str]) -> list[str]:
         broken=head.host.broken + base.host.broken,
     )
     try:
-        selected = select_backends(both, wanted)
+        selected = select_backends(both, Request(backends=wanted))
     except UsageError as error:
         built = [(side.revision, each) for side in (base, head) for each in side.built]
         failed = [f"{each.name} at {revision}: {each.reason}" for revision, each in built if each.reason]

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from allocmark.backend import Backend, Pages
+from allocmark.engine import Call, calls, loaded_file
 from allocmark.engine.session import MOST_REGIONS
+from allocmark.system.elf import build_id
 
 # Of the memory that could be on transparent huge pages, the share that must be. The kernel promises none: one
 # fault that found no free block leaves 2 MB on base pages. Five in a hundred do not show in a time (a pool
@@ -27,6 +30,7 @@ GROWTH_SHARE = 0.05
 LEAST_GROWTH = 4 << 20  # bytes
 
 _LOOK = "see `allocmark doctor`"
+_TAKE = "take its functions from the file itself, with dlopen and dlsym, or describe it as an allocmark.MallocLibrary"
 
 
 def _mib(n: int) -> str:
@@ -134,6 +138,37 @@ def check_growth(resident: Sequence[int | None], live: int) -> str | None:
         f"its memory grew by {_mib(grown)} MiB in {len(known)} samples, with at most {_mib(live)} MiB in use: it may "
         "grow without bound"
     )
+
+
+def check_library(declared: str, loaded: str | None, calls: Sequence[Call]) -> str | None:
+    """None when the functions that a backend calls belong to the library that it declares, and to those that it is
+    linked with; else one line for the first that does not.
+
+    ``loaded`` is the file of the declared library, None when it is not loaded. A backend that declares none must still
+    call what it was linked with: of two libraries with one malloc, the process's own wins.
+    """
+    for call in calls:
+        if call.expected != call.file and call.expected:
+            return f"its {call.name} is not that of {call.expected}, but that of {call.file}; {_TAKE}"
+    if declared and not any(call.file == loaded for call in calls):
+        return f"declared {declared}, but it calls no function of it; {_TAKE}"
+    return None
+
+
+def attest_library(backend: Backend) -> str | None:
+    """`check_library` in this process, which is that of a cell and has called get and put."""
+    assert backend.table is not None  # only available variants are measured
+    loaded = loaded_file(backend.library) if backend.library else None
+    return check_library(backend.library, loaded, calls(backend.table, backend.library))
+
+
+def library_facts(backend: Backend) -> dict[str, Any]:
+    """The library that a backend measures in this process, for the run file; empty when it declares none."""
+    if not backend.library or (file := loaded_file(backend.library)) is None:
+        return {}
+    assert backend.table is not None
+    called = sorted({call.name for call in calls(backend.table, backend.library) if call.file == file})
+    return {"file": os.path.realpath(file), "build_id": build_id(file), "calls": called}
 
 
 def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError, suggest
+from allocmark.measuring.given import given_library, is_given
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
@@ -51,7 +52,7 @@ def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
     Raises UsageError or WorkloadError, one line, when something of the request makes no sense here; TooLargeError when
     it would on a larger machine.
     """
-    registered = select_backends(host, request.backends, floor=floor)
+    registered = select_backends(host, request, floor=floor)
     if request.verify:
         registered = [r for r in registered if not r.backend.floor]
         if not registered:
@@ -120,29 +121,47 @@ def _cases(
     return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
 
 
-def select_backends(host: Host, wanted: Sequence[str], *, floor: bool = True) -> list[Registered]:
-    """The chosen variants; with ``floor`` the floor before them, named or not. UsageError for an unknown name."""
+def select_backends(host: Host, request: Request, *, floor: bool = True) -> list[Registered]:
+    """The chosen variants; with ``floor`` the floor before them, named or not. UsageError for an unknown name, and for
+    a library that cannot be loaded."""
     floors = [r for r in host.backends if r.backend.floor and floor]
-    others = [r for r in host.backends if not r.backend.floor]
-    if not wanted:
-        names = list(dict.fromkeys(r.backend.name for r in others))
-        return floors + [_default([r for r in others if r.backend.name == name]) for name in names]
     chosen: list[Registered] = []
-    for spec in wanted:
-        name, _, variant = spec.partition(":")
-        same = [r for r in host.backends if r.backend.name == name]
-        if not same:
-            raise UsageError(_unknown_backend(host, name))
-        found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else [_default(same)]
-        if not found:
-            known = [r.backend.variant for r in same]
-            raise UsageError(f"backend {name!r} has no variant {variant!r}; {suggest(variant, known)}")
+    if request.group or not request.backends:
+        among = [r for r in host.backends if not r.backend.floor and _is_in(r.backend, request.group)]
+        for name in dict.fromkeys(r.backend.name for r in among):
+            chosen += _defaults([r for r in among if r.backend.name == name])
+    for spec in request.backends:
+        found = [given_library(spec, request.prefix, chosen)] if is_given(spec) else _named(host, spec)
         chosen += [r for r in found if r not in chosen]
     return floors + [r for r in chosen if r not in floors]
 
 
-def _default(variants: Sequence[Registered]) -> Registered:
-    return next((r for r in variants if r.backend.default), variants[0])
+#: What ``--for`` selects, by name. Who serves any size is a malloc.
+GROUPS: Mapping[str, Callable[[Backend], bool]] = {
+    "malloc": lambda backend: backend.capabilities.any_size,
+    "pools": lambda backend: not backend.capabilities.any_size,
+    "all": lambda backend: True,
+}
+
+
+def _is_in(backend: Backend, group: str) -> bool:
+    return GROUPS[group](backend) if group else not backend.on_request
+
+
+def _named(host: Host, spec: str) -> list[Registered]:
+    name, _, variant = spec.partition(":")
+    same = [r for r in host.backends if r.backend.name == name]
+    if not same:
+        raise UsageError(_unknown_backend(host, name))
+    found = [r for r in same if fnmatch.fnmatchcase(r.backend.variant, variant)] if variant else _defaults(same)
+    if not found:
+        known = [r.backend.variant for r in same]
+        raise UsageError(f"backend {name!r} has no variant {variant!r}; {suggest(variant, known)}")
+    return found
+
+
+def _defaults(variants: Sequence[Registered]) -> list[Registered]:
+    return [r for r in variants if r.backend.default] or list(variants[:1])
 
 
 def _unknown_backend(host: Host, name: str) -> str:

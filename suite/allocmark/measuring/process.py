@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocmark.errors import AllocmarkError
+from allocmark.system.loading import with_tls_room
 
 LAST_LINES = 3  #: lines of a dead process's output that are shown
 MOST_OUTPUT = 8192  #: bytes of its output that are looked at
@@ -71,7 +72,9 @@ class CellProcess:
                     inherited = described.fileno(), request_read, reply_write
                     # -P: a file in the current folder must not stand in for a module.
                     worker = [sys.executable, "-P", "-m", module, *map(str, inherited)]
-                    self._process = self._started(worker, pass_fds=inherited, env={**os.environ, **environ})
+                    self._process = self._started(
+                        worker, pass_fds=inherited, env=with_tls_room({**os.environ, **environ})
+                    )
                 # Tells when it ends. The pipe does not, where a process that it forked holds the other end.
                 self._life = os.pidfd_open(self._process.pid)
             except (OSError, ValueError) as error:

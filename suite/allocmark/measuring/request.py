@@ -15,8 +15,11 @@ from allocmark.stats import LOOKS
 class Request:
     """One run. ``workloads`` are names or paths; none means the default comparison.
 
-    ``backends`` are ``NAME`` or ``NAME:VARIANT`` (``*`` allowed in a variant); none means every backend's default
-    variant. ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
+    ``backends`` are ``NAME``, ``NAME:VARIANT`` (``*`` allowed in a variant), or ``so:PATH`` and ``preload:PATH`` for
+    libraries, whose functions begin with ``prefix``. ``group``, one of `plan.GROUPS`, adds the default variants of its
+    backends; without either it is the default comparison.
+
+    ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
     last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
     seconds ends the run before that. ``together``: a process takes its samples of a round one after another, and not in
     turns with the other backends. ``passes`` names what is measured beside the samples.
@@ -36,6 +39,8 @@ class Request:
     sample_ms: float = 3.0
     budget: float | None = None
     timeout: float = 60.0
+    group: str = ""
+    prefix: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""

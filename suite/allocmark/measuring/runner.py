@@ -58,7 +58,7 @@ def open_run(plan: Plan, request: Request, directory: Path, argv: Sequence[str],
 def planned(request: Request, host: Host, baseline: str | None) -> Plan:
     """The plan of a request that can be run. UsageError for one that cannot."""
     if baseline and not request.verify:
-        labels = [registered.backend.label for registered in select_backends(host, request.backends)]
+        labels = [registered.backend.label for registered in select_backends(host, request)]
         check_baseline(baseline, labels, "one of what is measured")
     plan = make_plan(request, host)
     check_budget(plan.cases, request)

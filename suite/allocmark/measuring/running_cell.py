@@ -71,6 +71,7 @@ class RunningCell:
             "plugins": [*({self._registered.plugin} - {BUILTIN}), *probe_plugins],
             "prefix": self._registered.prefix,
             "backend": self.backend.label,
+            "given": self._registered.given and vars(self._registered.given),
             "program": self._case.program.to_json(),
             "cpus": self._case.cpus,
             "engine": options,
@@ -186,6 +187,7 @@ class RunningCell:
         return {
             "declared_pages": str(self.backend.pages),
             "process": self._closing["facts"],
+            "library": self._closing["library"],
             "pools": pools,
             **conditions,
             "stranded": self._closing["stranded"],

@@ -24,6 +24,7 @@ from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.engine import end_with_parent, report_crashes
 from allocmark.errors import AllocmarkError, RefusedError
+from allocmark.malloc_library import GivenLibrary
 
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
@@ -55,6 +56,8 @@ def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:
     """The variant that a job names, and the plugins that it names."""
     host = plugins.load(only=job["plugins"], prefix=job["prefix"], around=partial(_around, job["plugin"]))
     label = job["backend"]
+    if given := job["given"]:
+        return GivenLibrary(**given).backend(label.partition(":")[2]), host
     for registered in host.backends:
         if registered.backend.label == label:
             return registered.backend, host

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from allocmark.backend import Backend
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import attest
+from allocmark.measuring.attest import attest, attest_library, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
@@ -40,7 +40,7 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
-        if wrong := attest(backend, phases):
+        if wrong := attest_library(backend) or attest(backend, phases):
             raise AllocmarkError(wrong)
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
@@ -67,11 +67,12 @@ def _finish(
     begun_with: dict[str, Any],
     replies: TextIO,
 ) -> None:
-    facts = engine.facts()
+    facts = engine.facts() | _read_back(backend)
+    library = library_facts(backend)
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
-    wrong = attest(backend, phases)
+    wrong = attest_library(backend) or attest(backend, phases)
     engine.drain()
     left_with = of_process(os.getpid())
     stranded = engine.check_complete(backend.capabilities.any_size)
@@ -79,7 +80,7 @@ def _finish(
     if wrong:
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
-    told = {"facts": facts, "pools": pool_facts, "regions": regions}
+    told = {"facts": facts, "library": library, "pools": pool_facts, "regions": regions}
     reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
 
 
@@ -108,6 +109,14 @@ def _measure(probe: Probe, context: ProbeContext) -> Mapping[str, Any]:
         return dict(result)
     except Exception as error:
         return {"unknown": f"the probe failed: {type(error).__name__}: {error}"}
+
+
+def _read_back(backend: Backend) -> dict[str, str]:
+    """The settings of the library. A plugin that cannot tell them loses them and nothing else."""
+    try:
+        return {str(key): str(value) for key, value in backend.facts().items()} if backend.facts else {}
+    except Exception as error:
+        return {"unknown": f"facts failed: {type(error).__name__}: {error}"}
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ def _backend(
         "plugins": [*({cell.plugin} - {BUILTIN})],
         "prefix": cell.prefix,
         "backend": backend.label,
+        "given": cell.given and vars(cell.given),
         "program": case.program.to_json(),
         "cpus": _shifted(case.cpus, place),
     }

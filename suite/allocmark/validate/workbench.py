@@ -51,7 +51,7 @@ class Workbench:
 
     def backends(self, most: int) -> list[Registered]:
         """The default variants that run here: pools before allocators of any size, as they cost about the same."""
-        found = [r for r in select_backends(self.host, (), floor=False) if r.backend.unavailable is None]
+        found = [r for r in select_backends(self.host, Request(), floor=False) if r.backend.unavailable is None]
         return sorted(found, key=lambda r: r.backend.capabilities.any_size)[:most]
 
     def request(

@@ -2,7 +2,16 @@
 import pytest
 
 from allocmark.backend import Backend, Pages
-from allocmark.measuring.attest import attest, check_cache, check_cpus, check_gets, check_growth, check_pages
+from allocmark.engine import Call
+from allocmark.measuring.attest import (
+    attest,
+    check_cache,
+    check_cpus,
+    check_gets,
+    check_growth,
+    check_library,
+    check_pages,
+)
 
 MIB = 1 << 20
 
@@ -75,6 +84,25 @@ def test_what_is_not_known_is_not_taken_for_true():
 def test_another_cache_than_asked_is_noted(facts, note):
     found = check_cache(256, facts)
     assert found == ("per-thread cache of 128 objects, not the 256 asked for" if note else None)
+
+
+OWN, LIBC = "/opt/libown.so.1", "/lib/libc.so.6"
+
+
+@pytest.mark.parametrize(
+    ("declared", "loaded", "calls", "wrong"),
+    [
+        ("", None, [("memcpy", LIBC, "")], None),
+        ("libown.so.1", OWN, [("own_malloc", OWN, OWN), ("memcpy", LIBC, "")], None),
+        ("", None, [("malloc", LIBC, OWN)], f"its malloc is not that of {OWN}, but that of {LIBC}; "),
+        ("libown.so.1", OWN, [("malloc", OWN, OWN), ("free", LIBC, OWN)], f"its free is not that of {OWN}, but that"),
+        ("libown.so.1", OWN, [("memcpy", LIBC, "")], "declared libown.so.1, but it calls no function of it; "),
+        ("libown.so.1", None, [("malloc", LIBC, "")], "declared libown.so.1, but it calls no function of it; "),
+    ],
+)
+def test_functions_of_another_library_are_told(declared, loaded, calls, wrong):
+    found = check_library(declared, loaded, [Call(*each) for each in calls])
+    assert found is None if wrong is None else found is not None and found.startswith(wrong)
 
 
 def test_both_phases_are_attested():

@@ -6,11 +6,17 @@ from __future__ import annotations
 import pytest
 
 from allocmark import plugins
+from allocmark.backend import Backend, Capabilities
 from allocmark.errors import UsageError
-from allocmark.measuring.plan import make_plan
+from allocmark.measuring.plan import make_plan, select_backends
 from allocmark.measuring.request import Request
+from allocmark.plugins import Host, Registered
 from allocmark.results.records import RecordError
 from allocmark.system import machine
+
+
+def backend(name: str, variant: str, *, any_size: bool = False, **more: bool) -> Backend:
+    return Backend(name, variant, "", "1", table=8, capabilities=Capabilities(any_size=any_size), **more)
 
 
 def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str]:
@@ -27,6 +33,34 @@ def test_the_floor_is_in_every_case_unless_it_is_not_wanted():
     assert labels("glibc", floor=False) == ["glibc:default"]
     assert labels("glibc", "null", floor=False) == ["glibc:default", "null:default"]  # it was asked for by name
     assert labels("glibc", "null", verify=True) == ["glibc:default"]
+
+
+def test_a_group_selects_what_the_default_comparison_leaves_out():
+    host = Host(
+        backends=[
+            Registered(backend(name, variant, **more), "plugin", "distribution 1")
+            for name, variant, more in [
+                ("floor", "default", {"floor": True, "default": True, "any_size": True}),
+                ("pool", "one", {}),
+                ("pool", "two", {"default": True}),
+                ("heap", "default", {"any_size": True}),
+                ("other", "v1", {"any_size": True, "on_request": True, "default": True}),
+                ("other", "v2", {"any_size": True, "on_request": True, "default": True}),
+                ("other", "v2_odd", {"any_size": True, "on_request": True}),
+            ]
+        ]
+    )
+
+    def chosen(*backends: str, group: str = "") -> list[str]:
+        found = select_backends(host, Request(backends=backends, group=group), floor=False)
+        return [registered.backend.label for registered in found]
+
+    assert chosen() == ["pool:two", "heap:default"]
+    assert chosen(group="malloc") == ["heap:default", "other:v1", "other:v2"]
+    assert chosen(group="pools") == ["pool:two"]
+    assert chosen(group="all") == ["pool:two", "heap:default", "other:v1", "other:v2"]
+    assert chosen("pool:*", group="malloc") == ["heap:default", "other:v1", "other:v2", "pool:one", "pool:two"]
+    assert chosen("other") == ["other:v1", "other:v2"]
 
 
 def test_a_request_is_read_back():

@@ -280,6 +280,28 @@ void am_replay_free(am_replay *replay);
 const void *am_twin_table(const void *original);
 
 /**
+ * A backend for any library with the malloc interface, which its init loads: the options are malloc.library,
+ * malloc.prefix and malloc.preloaded.
+ */
+const void *am_malloc_table(void);
+
+/** A function that a backend calls, the file that it lies in, and the one that it should: "" where any will
+ * do. */
+typedef struct am_called {
+    const char *name, *file, *expected;
+} am_called;
+
+/**
+ * What the backend with this table calls: writes up to `capacity` and returns how many there are. A function
+ * should lie in `library` (NULL: none was declared) or in a library that the backend is linked with, if one
+ * of these has a function of its name. What has not been called so far may be missing.
+ */
+uint32_t am_calls(const void *table, const char *library, am_called *calls, uint32_t capacity);
+
+/** The file of a library in this process, as am_calls gives it; NULL: it is not loaded. */
+const char *am_loaded_file(const char *library);
+
+/**
  * Round trip of one cache line between two CPUs, in ns: the median of `rounds` batches. Takes well under a
  * millisecond for 8 rounds on a near pair. Negative: -errno (a CPU that may not be used).
  */

@@ -173,6 +173,7 @@ const allocmark_backend kTable = {
     .facts = nullptr,
     .trips = nullptr,
     .cached = nullptr,
+    .calls = nullptr,
 };
 
 } // namespace

@@ -12,6 +12,7 @@ from typing import Any
 from allocmark import stats
 from allocmark.errors import UsageError
 from allocmark.output.text.figures import Names, assignments, names_of, plain, value, varied
+from allocmark.output.text.wording import libraries_of, versions_of
 from allocmark.results.records import MeasuredCell
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
@@ -78,12 +79,16 @@ class WorkloadView:
 
 @dataclass(frozen=True)
 class BackendView:
-    """One backend of a run, with the labels of its variants in the order of the plan."""
+    """One backend of a run, with the labels of its variants in the order of the plan.
+
+    ``libraries``: whose functions it called, a line each.
+    """
 
     name: str
     version: str
     labels: tuple[str, ...]
     floor: bool
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,11 +159,12 @@ def _workload(name: str, summaries: Sequence[CaseSummary]) -> WorkloadView:
 
 def _backends(run: Run) -> Iterator[BackendView]:
     planned = [cell for case in run.header.plan for cell in case.cells]
-    versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
+    versions, libraries = versions_of(run), libraries_of(run)
     for name in dict.fromkeys(cell.backend for cell in planned):
         own = [cell for cell in planned if cell.backend == name]
         labels = tuple(dict.fromkeys(cell.label for cell in own))
-        yield BackendView(name, versions.get(name, ""), labels, all(cell.floor for cell in own))
+        called = tuple(f"{each}: {text}" for each, text in libraries.items() if each.partition(":")[0] == plain(name))
+        yield BackendView(name, versions.get(name, ""), labels, all(cell.floor for cell in own), called)
 
 
 def standing(summary: CaseSummary) -> Standing:

@@ -25,9 +25,10 @@ def heading(run: Run, cases: Iterable[CaseSummary] = ()) -> Iterator[str]:
     if machine := machine_facts(header.environment):
         yield machine
     yield from variables_said(header.environment.get("variables"))
-    versions = {cell.backend: cell.version for case in run.cases for cell in case.cells if cell.version}
-    if versions:
-        yield ", ".join(f"{name} {plain(v)}" for name, v in versions.items())
+    if versions := versions_of(run):
+        yield ", ".join(f"{name} {version}" for name, version in versions.items())
+    for label, library in libraries_of(run).items():
+        yield f"{label}: {library}"
     if said := checked(run):
         yield f"acceptance kit: {said}"
     if marked := disturbed(cell for case in cases for cell in case.cells):
@@ -56,6 +57,33 @@ def checked(run: Run) -> str:
 def kit_power(calls: int) -> str:
     """How rare a fault the acceptance kit would have found in so many calls."""
     return f"{calls:,} calls were checked, which finds a fault in 1 of {one_in(calls):,} calls with 99 %"
+
+
+def versions_of(run: Run) -> dict[str, str]:
+    """By backend: the versions of its variants, each once."""
+    found: dict[str, list[str]] = {}
+    for case in run.cases:
+        for cell in case.cells:
+            if cell.version and plain(cell.version) not in found.setdefault(cell.backend, []):
+                found[cell.backend].append(plain(cell.version))
+    return {name: " and ".join(versions) for name, versions in found.items() if versions}
+
+
+def libraries_of(run: Run) -> dict[str, str]:
+    """By backend, or by variant where these differ: file and build id of the library whose functions were called."""
+    found: dict[str, dict[str, str]] = {}
+    for case in run.cases:
+        for cell in case.cells:
+            library = cell.attestation.get("library")
+            if isinstance(library, Mapping) and (file := library.get("file")):
+                build = f", build id {library['build_id']}" if library.get("build_id") else ""
+                found.setdefault(cell.backend, {})[cell.label] = plain(f"{file}{build}")
+    names = names_of(run)
+    return {
+        (name if len(by_label) > 1 and len(set(by_label.values())) == 1 else plain(names[label])): library
+        for name, by_label in found.items()
+        for label, library in by_label.items()
+    }
 
 
 def place(case: PlannedCase | MeasuredCell, varying: Mapping[str, Collection[str]] | None = None) -> str:

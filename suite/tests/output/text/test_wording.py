@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from allocmark.output.html.charts.cost_charts import costs
+from allocmark.output.html.pages.overview_page import facts
 from allocmark.output.html.run_view import View
 from allocmark.output.text.run_table import render
 from allocmark.results.store import Run
@@ -32,3 +33,23 @@ def test_where_ratio_and_medians_disagree_the_row_says_so(simulate: Callable[...
     (ratio,) = (each for each in row if each.text == "0.850")
     assert ratio.note.startswith("the medians give 2.00")
     assert "medians give" not in render(run)
+
+
+def test_the_library_that_was_called_is_named_with_its_version_in_table_and_pages(simulate: Callable[..., Run]) -> None:
+    run = simulate(shapes=SHAPES[:1], rounds=2)
+    libc = {"file": "/lib/libc.so.6", "build_id": "93ac61ec"}
+    called = {"glibc:default": libc, "glibc:no-tcache": libc, "null:default": {}}
+    rounds = tuple(
+        replace(
+            each,
+            cells=tuple(
+                replace(cell, attestation={**cell.attestation, "library": called.get(cell.label)})
+                for cell in each.cells
+            ),
+        )
+        for each in run.rounds[0]
+    )
+    named = replace(run, rounds={0: rounds})
+    assert "\nglibc: /lib/libc.so.6, build id 93ac61ec\n" in render(named)
+    assert dict(facts(View.of(named)))["Libraries"] == "glibc: /lib/libc.so.6, build id 93ac61ec"
+    assert "Libraries" not in dict(facts(View.of(run)))

@@ -7,8 +7,9 @@
  * members beyond `size` as NULL, so a backend built today keeps running. Every structure that the engine
  * hands over carries its own `size` for the same reason: read no member that lies beyond it.
  *
- * Beside this header lie backend.hpp, which makes the table of a C++ class, say.h, for error messages and
- * facts, and huge_pages.h, which borrows huge pages.
+ * Beside this header lie backend.hpp, which makes the table of a C++ class, malloc_table.h, which has that of a
+ * library with the malloc interface, say.h, for error messages and facts, and huge_pages.h, which borrows huge
+ * pages.
  *
  * Ownership. The engine owns every structure it passes and keeps it alive only for the call; copy what you
  * keep. The backend owns pools, thread handles and objects. The table itself lives as long as the process.
@@ -92,6 +93,12 @@ typedef struct allocmark_region {
 /** Receives one fact; both strings are copied. Numbers are written in decimal. */
 typedef void (*allocmark_fact_fn)(void *context, const char *key, const char *value);
 
+/** A function of a library, by its name there, and where it lies in this process. */
+typedef struct allocmark_call {
+    const char *name;
+    const void *address;
+} allocmark_call;
+
 /** The table. Members up to and including `put_bulk` are required; those after it may be NULL. */
 typedef struct allocmark_backend {
     uint32_t abi;  /* ALLOCMARK_ABI_VERSION */
@@ -155,6 +162,13 @@ typedef struct allocmark_backend {
 
     /** Objects in the cache of the thread with this handle. NULL: not known. */
     uint64_t (*cached)(void *pool, void *local) ALLOCMARK_OPTIONAL;
+
+    /**
+     * The functions of a library that `get_bulk` and `put_bulk` call through pointers, as from dlsym: writes
+     * up to `capacity` and returns how many there are. Which file they lie in is compared with the library
+     * that the plugin declares. Functions that the backend is linked with are found without this.
+     */
+    uint32_t (*calls)(allocmark_call *calls, uint32_t capacity) ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

@@ -49,7 +49,8 @@ def facts(view: View) -> list[tuple[str, str]]:
         samples = f"{taken}{settings['blocks']} samples of {settings['sample_ms']:g} ms of every backend"
     found = [
         ("Machine", machine_facts(header.environment)),
-        ("Backends", ", ".join(f"{plain(b.name)} {plain(b.version)}".strip() for b in view.backends)),
+        ("Backends", ", ".join(f"{plain(b.name)} {b.version}".strip() for b in view.backends)),
+        ("Libraries", "; ".join(library for b in view.backends for library in b.libraries)),
         ("Samples", samples),
         ("Disturbed", disturbed(cell for _, cell in view.cells) or "no sample"),
         ("Measured", plain(header.created.replace("T", " ").replace("+00:00", " UTC"))),

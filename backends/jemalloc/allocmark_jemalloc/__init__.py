@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""jemalloc as an allocmark backend."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""tcmalloc of gperftools as an allocmark backend."""

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Libraries that are named by their path: ``-b so:/path/libfoo.so`` and ``-b preload:/path/libfoo.so``.
+
+Each is loaded once in a process of its own when a run is planned, so that one that cannot be measured is refused before
+anything is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from allocmark import __version__
+from allocmark.errors import UsageError
+from allocmark.malloc_library import GivenLibrary
+from allocmark.plugins import BUILTIN, Registered
+from allocmark.system.elf import LibraryFile, NotLoadableError
+from allocmark.system.loading import with_tls_room
+
+KINDS = ("so", "preload")
+
+_SECONDS = 20.0  # that a library may take to be loaded
+_TRY = """
+import json, sys
+from allocmark.engine import malloc_problem
+print(malloc_problem(json.load(sys.stdin)) or "")
+"""
+
+
+def is_given(spec: str) -> bool:
+    """Whether a backend is named as a library."""
+    kind, colon, path = spec.partition(":")
+    return kind in KINDS and bool(colon and path)
+
+
+def absolute(spec: str) -> str:
+    """The same from any folder."""
+    if not is_given(spec):
+        return spec
+    kind, _, path = spec.partition(":")
+    return f"{kind}:{os.path.abspath(path)}"
+
+
+def check_prefix(prefix: str, specs: Iterable[str]) -> None:
+    """Raises UsageError for a prefix that belongs to nothing."""
+    if prefix and not any(is_given(spec) and spec.startswith("so:") for spec in specs):
+        raise UsageError(f"--prefix {prefix}: belongs to a library named with -b so:PATH, and none is")
+
+
+def given_library(spec: str, prefix: str, beside: Sequence[Registered]) -> Registered:
+    """The library of ``so:PATH`` or ``preload:PATH`` as a backend, under a name that none in ``beside`` has.
+
+    Raises UsageError when it cannot be measured.
+    """
+    kind, _, path = spec.partition(":")
+    given = GivenLibrary(kind, path, prefix if kind == "so" else "")
+    for known in beside:
+        if known.given == given:
+            return known
+    _check(spec, given)
+    stem = re.sub(r"\W+", "_", Path(path).name.partition(".so")[0].lower()).strip("_")
+    stem = stem if re.match("[a-z]", stem) else f"lib_{stem}"
+    taken = {known.backend.label for known in beside}
+    names = [stem, *(f"{stem}-{number}" for number in range(2, len(beside) + 2))]
+    variant = next(name for name in names if f"{kind}:{name}" not in taken)
+    return Registered(given.backend(variant), BUILTIN, f"allocmark {__version__}", given=given)
+
+
+@cache  # a run asks several times
+def _check(spec: str, given: GivenLibrary) -> None:
+    try:
+        LibraryFile.read(Path(given.path))
+    except OSError as error:
+        raise UsageError(f"{spec}: {error.strerror}: name the file of a shared library") from error
+    except NotLoadableError as error:
+        raise UsageError(f"{spec}: {error}: name the file of a shared library for this machine") from error
+    if given.kind == "preload" and re.search(r"[\s:]", given.path):
+        raise UsageError(f"{spec}: LD_PRELOAD takes no path with spaces or colons: copy the file")
+    options = given.backend("asked").options
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _TRY],
+            input=json.dumps(dict(options)),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            env=with_tls_room({**os.environ, **given.environ}),
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"{spec}: was not loaded within {_SECONDS:g} s") from error
+    problem = done.stdout.strip()
+    if done.returncode < 0:
+        problem = f"crashed the process that loaded it: {signal.strsignal(-done.returncode)}"
+    elif done.returncode:
+        problem = f"ended the process that loaded it, with exit status {done.returncode}"
+    if problem:
+        raise UsageError(f"{spec}: {problem.removeprefix(given.path).strip()}")
