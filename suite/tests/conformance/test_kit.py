@@ -64,7 +64,7 @@ def test_other_sound_pools_pass_the_audits(variant, case):
 
 
 def of(mutant: Mutant):
-    slow = mutant.budget or mutant.variant in ("hang", "unlocked_call")
+    slow = mutant.budget or mutant.variant == "hang"
     return pytest.param(mutant, id=mutant.variant, marks=[pytest.mark.long] if slow else [])
 
 

@@ -21,6 +21,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The distribution of a kind, installed, and the environment in which it is."""
     folder = tmp_path_factory.mktemp(request.param)
     environ = packages_in(folder / "packages") | NOBODY | {"HOME": str(folder)}
+    environ["ASV_PYTHONPATH"] = environ["PYTHONPATH"]  # as asv takes the other one out
     write("mine", request.param, folder / "mine")
     output("pip", "install", "-e", ".", cwd=folder / "mine", env=environ)
     return folder / "mine", environ

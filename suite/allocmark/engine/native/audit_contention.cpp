@@ -27,7 +27,7 @@ constexpr struct {
     uint32_t cache;
     uint64_t pauses; // at least so many, or no thread is stopped
     uint64_t share;  // of time and calls, in quarters
-} kPhases[] = {{32, 0, 1}, {0, 0, 1}, {0, 20'000, 2}};
+} kPhases[] = {{32, 0, 1}, {0, 0, 1}, {0, 4'000, 2}};
 
 /** What one thread holds, oldest first, with the stamps. */
 struct Hand {
