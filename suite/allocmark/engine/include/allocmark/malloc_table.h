@@ -153,8 +153,11 @@ static void allocmark_malloc_facts(void *pool, allocmark_fact_fn emit, void *con
 }
 
 static inline allocmark_backend allocmark_malloc_table(void) {
-    allocmark_backend table;
-    memset(&table, 0, sizeof table);
+#ifdef __cplusplus
+    allocmark_backend table = {};
+#else
+    allocmark_backend table = {0};
+#endif
     table.abi = ALLOCMARK_ABI_VERSION;
     table.size = sizeof table;
     table.init = allocmark_malloc_init;
