@@ -27,7 +27,7 @@ CAUGHT = {
     "short_fill": "get_bulk did not fill in objects[7]",
     "changes_array": "put_bulk changed objects[0] of the array it was given, which is const",
     "lose": "of its 2,000 objects",
-    "exhausted": "had no 8 objects for 2 s",
+    "exhausted": "had no 8 objects for 5 s",
 }
 
 

@@ -16,7 +16,7 @@ namespace {
 constexpr int kSignal = SIGURG;       // one that comes late is ignored
 constexpr long kEvery = 60'000;       // ns
 constexpr long kNap = 8'000;          // ns
-constexpr int kMostNaps = 8;         // the others may wait for what this thread has
+constexpr int kMostNaps = 8;          // the others may wait for what this thread has
 constexpr uint64_t kOthersBeats = 16; // in a pause
 
 std::atomic<uint64_t> stopped{0};
