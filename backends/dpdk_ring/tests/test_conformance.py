@@ -9,6 +9,8 @@ from allocmark_dpdk import plugin
 
 from allocmark.conformance import KitCase, cases
 
+pytestmark = pytest.mark.alone
+
 #: the handler bucket hands out full blocks only: these may find too few objects (README.md)
 TOO_MUCH_FOR_BUCKET = ("whole_pool", "handover senders=3")
 

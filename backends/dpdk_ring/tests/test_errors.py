@@ -7,6 +7,8 @@ import errno
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize(
     ("spec", "says"),

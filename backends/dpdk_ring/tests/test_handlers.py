@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 from allocmark_dpdk import plugin
 
+pytestmark = pytest.mark.alone
+
 HANDLERS = [handler.name for handler in [*plugin._HANDLERS, plugin._TURBOMEM]]
 START, STOP = ["init", "create"], ["facts", "destroy", "fini"]
 
