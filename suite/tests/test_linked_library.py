@@ -12,8 +12,8 @@ from support import make_plugin, setting
 
 import allocmark
 from allocmark.conformance import cases
+from allocmark.new_backend import rendered
 
-ROOT = Path(__file__).parents[2]
 CELL = ["burst", *setting(bulk=8, keep=128, touch=0, off_ns=0, cores=1, cache=256), "--rounds", "1", "--sample-ms", "1"]
 
 
@@ -24,10 +24,12 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     foo = Path(__file__).parent / "native" / "foo.c"
     command = ["cc", "-fno-builtin", "-shared", "-fPIC", "-Wl,-soname,libother.so", "-o", folder / "libother.so", foo]
     subprocess.run(command, check=True, timeout=60)
+    source = folder / "freelist.c"
+    source.write_text(rendered("freelist", "pool")["src/freelist.c"])
     builder = allocmark.cffi_module(
         "linked_native",
         "const void *allocmark_freelist_table(void);",
-        [str(ROOT / "docs/examples/allocmark-freelist/src/freelist.c")],
+        [str(source)],
         libraries=["other"],
         library_dirs=[str(folder)],
         extra_link_args=["-Wl,--no-as-needed", f"-Wl,-rpath,{folder}", "-pthread"],

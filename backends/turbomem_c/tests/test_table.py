@@ -19,7 +19,8 @@ def test_declares_the_abi_it_was_built_against(table, ffi):
     assert table.native.abi == int(re.search(r"ALLOCMARK_ABI_VERSION (\d+)u", header)[1])
     assert table.native.size == ffi.sizeof("allocmark_backend")
     for name, _ in ffi.typeof("allocmark_backend").fields[2:]:
-        assert getattr(table.native, name) != ffi.NULL, name
+        # It calls no library.
+        assert (getattr(table.native, name) != ffi.NULL) == (name != "calls"), name
 
 
 def test_trips_are_the_calls_that_the_cache_does_not_serve(table, ffi):

@@ -167,7 +167,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _print(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> None:
-    from allocmark.fleet.verdicts import summaries
+    from allocmark.fleet.summaries import summaries
     from allocmark.output.text.fleet_table import fleet_table, unmeasured
 
     found = summaries(folder, fleet, baseline)
@@ -181,7 +181,7 @@ def _print(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> None:
 
 
 def _document(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> dict[str, Any]:
-    from allocmark.fleet.verdicts import summaries
+    from allocmark.fleet.summaries import summaries
 
     return {
         "machines": {name: {"kind": member.kind, **member.machine} for name, member in fleet.members.items()},

@@ -68,7 +68,7 @@ def of(mutant: Mutant):
     return pytest.param(mutant, id=mutant.variant, marks=[pytest.mark.long] if slow else [])
 
 
-@pytest.mark.parametrize("mutant", map(of, MUTANTS))
+@pytest.mark.parametrize("mutant", list(map(of, MUTANTS)))
 def test_a_broken_pool_is_refused_and_the_fault_is_named(mutant):
     assert refused(mutant)
 

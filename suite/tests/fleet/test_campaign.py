@@ -13,7 +13,7 @@ import pytest
 from allocmark.errors import UsageError
 from allocmark.fleet.campaign import Campaign
 from allocmark.fleet.folder import Fleet, FleetFolder, new_fleet
-from allocmark.fleet.verdicts import summaries
+from allocmark.fleet.summaries import summaries
 from allocmark.measuring.request import Request
 from allocmark.output.text.fleet_table import agreement, fleet_table, unmeasured
 from allocmark.stats import Verdict
