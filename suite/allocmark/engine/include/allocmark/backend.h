@@ -7,9 +7,9 @@
  * members beyond `size` as NULL, so a backend built today keeps running. Every structure that the engine
  * hands over carries its own `size` for the same reason: read no member that lies beyond it.
  *
- * Beside this header lie backend.hpp, which makes the table of a C++ class, malloc_table.h, which has that of a
- * library with the malloc interface, say.h, for error messages and facts, and huge_pages.h, which borrows huge
- * pages.
+ * Beside this header lie backend.hpp, which makes the table of a C++ class, malloc_table.h, which has that of
+ * a library with the malloc interface, say.h, for error messages and facts, and huge_pages.h, which borrows
+ * huge pages.
  *
  * Ownership. The engine owns every structure it passes and keeps it alive only for the call; copy what you
  * keep. The backend owns pools, thread handles and objects. The table itself lives as long as the process.
