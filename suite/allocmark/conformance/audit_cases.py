@@ -10,7 +10,8 @@ from typing import Any
 from allocmark.backend import Backend
 from allocmark.conformance.kit_case import KitCase, KitResult
 from allocmark.measuring.process import CellFailedError, CellProcess
-from allocmark.plugins import BUILTIN, Registered
+from allocmark.measuring.serving import job_of
+from allocmark.plugins import Registered
 from allocmark.system import machine
 
 #: What each checks. Its source is ``engine/native/audit_NAME.cpp``.
@@ -46,14 +47,7 @@ def _run(registered: Registered, name: str, seconds: float) -> KitResult:
         return KitResult("unavailable", f"{missing.reason}: {missing.fix}" if missing.fix else missing.reason)
     if lacking := _lacking(backend, name):
         return KitResult("unavailable", lacking)
-    job = {
-        "plugin": registered.plugin,
-        "plugins": [*({registered.plugin} - {BUILTIN})],
-        "prefix": registered.prefix,
-        "backend": backend.label,
-        "given": registered.given and vars(registered.given),
-        "audit": _audit(backend, name, seconds),
-    }
+    job = {**job_of(registered), "audit": _audit(backend, name, seconds)}
     process = None
     try:
         process = CellProcess(job, backend.environ, TIMEOUT + seconds, _MODULE)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from allocmark.errors import RunFileError
 from allocmark.measuring.request import Request
+from allocmark.output import write_whole
 from allocmark.results.records import RecordError, typed
 from allocmark.results.store import FILE_NAME, Run, read_run
 
@@ -64,7 +65,8 @@ class FleetFolder:
     def write(self, fleet: Fleet) -> None:
         """RunFileError when it cannot be written."""
         text = json.dumps({"format": _FORMAT, **asdict(fleet)}, indent=1) + "\n"
-        self._whole(self.path / FILE, text.encode())
+        with _writing(self.path / FILE) as file:
+            write_whole(file, text)
 
     def read(self) -> Fleet:
         """RunFileError, one line, for what is no folder of a fleet."""
@@ -82,8 +84,8 @@ class FleetFolder:
     def keep(self, machine: str, title: str, data: bytes) -> Run:
         """Write a run file that came home, and read it back. RunFileError when it is not a whole run of that case."""
         file = self.path / _slug(machine) / _slug(title) / FILE_NAME
-        arriving = file.with_suffix(".arriving")
-        self._whole(arriving, data)
+        with _writing(file.with_suffix(".arriving")) as arriving:
+            arriving.write_bytes(data)
         try:
             run = _checked(read_run(arriving), title)
         except RunFileError:
@@ -105,14 +107,15 @@ class FleetFolder:
                         continue
         return found
 
-    def _whole(self, file: Path, data: bytes) -> None:
-        new = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(data)
-            new.replace(file)
-        except OSError as error:
-            raise RunFileError(f"{file}: cannot be written: {error.strerror}") from error
+
+@contextmanager
+def _writing(file: Path) -> Iterator[Path]:
+    """Its folder is there, and RunFileError says what prevents it from being written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield file
+    except OSError as error:
+        raise RunFileError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def _checked(run: Run, title: str) -> Run:

@@ -15,8 +15,9 @@ from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
+from allocmark.measuring.serving import job_of
 from allocmark.passes.base import Pass, Reply
-from allocmark.plugins import BUILTIN, Registered
+from allocmark.plugins import Registered
 from allocmark.results.records import Block, MeasuredCell, cell_from
 from allocmark.stats import dominant_distance
 
@@ -67,11 +68,7 @@ class RunningCell:
         for each in passes:
             options |= each.engine_options(request.sample_ms)
         job = {
-            "plugin": self._registered.plugin,
-            "plugins": [*({self._registered.plugin} - {BUILTIN}), *probe_plugins],
-            "prefix": self._registered.prefix,
-            "backend": self.backend.label,
-            "given": self._registered.given and vars(self._registered.given),
+            **job_of(self._registered, probe_plugins),
             "program": self._case.program.to_json(),
             "cpus": self._case.cpus,
             "engine": options,

@@ -14,7 +14,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,17 @@ def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
         if parent:  # nobody waits for this process any more, and nobody else knows what it started
             os.killpg(os.getpid(), signal.SIGKILL)
     return 1
+
+
+def job_of(registered: plugins.Registered, probe_plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """The members of a job that `backend_of` reads: which variant, and which plugins are loaded for it."""
+    return {
+        "plugin": registered.plugin,
+        "plugins": [*({registered.plugin} - {plugins.BUILTIN}), *probe_plugins],
+        "prefix": registered.prefix,
+        "backend": registered.backend.label,
+        "given": registered.given and vars(registered.given),
+    }
 
 
 def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:

@@ -14,7 +14,8 @@ from allocmark.measuring.plan import CasePlan, Plan, make_plan
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress
-from allocmark.plugins import BUILTIN, Host, Registered
+from allocmark.measuring.serving import job_of
+from allocmark.plugins import Host, Registered
 from allocmark.results.records import typed
 from allocmark.sizing.sized import Sized, SizedBackend, SizedCase
 from allocmark.system import machine
@@ -94,11 +95,7 @@ def _backend(
     if backend.unavailable:
         return SizedBackend(backend.label, status="unavailable", reason=backend.unavailable.reason)
     job = {
-        "plugin": cell.plugin,
-        "plugins": [*({cell.plugin} - {BUILTIN})],
-        "prefix": cell.prefix,
-        "backend": backend.label,
-        "given": cell.given and vars(cell.given),
+        **job_of(cell),
         "program": case.program.to_json(),
         "cpus": _shifted(case.cpus, place),
     }
