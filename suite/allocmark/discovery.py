@@ -25,9 +25,9 @@ from typing import Any
 
 import msgspec
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.errors import AllocmarkError
-from allocmark.plugins import BrokenPlugin, Find, Host, Registered
+from allocmark.plugins import BrokenPlugin, Entry, Find, Host, Registered
 from allocmark.probes import Probe
 from allocmark.system.loading import with_tls_room
 
@@ -35,7 +35,7 @@ SECONDS = 20.0  #: that a plugin may take to be imported and to answer its hooks
 
 
 def discover(prefix: str = "") -> Host:
-    """The host's own plugin and every installed one, as `allocmark.plugins.load` finds them; nothing is imported here.
+    """The host's own plugin and every installed one, as `installed.load` finds them; nothing is imported here.
 
     A ``table`` is an address in a process that is gone, and a probe cannot be called: this is for planning and listing.
     With ``prefix`` only what is installed in that folder counts.
@@ -81,13 +81,13 @@ class _Found:
     """What plugins brought, as JSON can hold it."""
 
     backends: list[Registered]
-    probes: list[tuple[dict[str, str], str]]
+    probes: list[tuple[dict[str, str], Entry]]
     workload_dirs: list[str]
     broken: list[BrokenPlugin]
 
     @classmethod
     def of(cls, host: Host) -> _Found:
-        probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, plugin) for probe, plugin in host.probes]
+        probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, entry) for probe, entry in host.probes]
         # Functions stay here: they are called in the process of a cell.
         backends = [replace(each, prefix="", backend=replace(each.backend, facts=None)) for each in host.backends]
         # A path may hold any bytes, a text in JSON may not.
@@ -97,7 +97,7 @@ class _Found:
 
     def host(self) -> Host:
         """The same again, with probes that cannot be called."""
-        probes = [(Probe(**each, measure=_uncallable), plugin) for each, plugin in self.probes]
+        probes = [(Probe(**each, measure=_uncallable), entry) for each, entry in self.probes]
         folders = [Path(os.fsdecode(folder.encode("latin-1"))) for folder in self.workload_dirs]
         return Host(self.backends, probes, folders, self.broken)
 
@@ -115,7 +115,7 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _bring(descriptor: int, seconds: float, plugin: str, distribution: str, find: Find) -> None:
+def _bring(descriptor: int, seconds: float, entry: Entry, find: Find) -> None:
     """What the process of one plugin does; it ends here."""
     try:
         os.setsid()
@@ -125,7 +125,7 @@ def _bring(descriptor: int, seconds: float, plugin: str, distribution: str, find
         try:
             data = _encoded(found)
         except (TypeError, ValueError, OverflowError) as error:
-            data = _encoded(_broken(plugin, distribution, f"hands over what cannot be passed on: {error}"))
+            data = _encoded(_broken(entry, f"hands over what cannot be passed on: {error}"))
         _write(descriptor, data)
         sys.stdout.flush()
     finally:
@@ -133,13 +133,13 @@ def _bring(descriptor: int, seconds: float, plugin: str, distribution: str, find
         os._exit(1)
 
 
-def _apart(channel: int, seconds: float, plugin: str, distribution: str, find: Find) -> Host:
+def _apart(channel: int, seconds: float, entry: Entry, find: Find) -> Host:
     """What a plugin brings, found in a process of its own."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(channel)
-        _bring(write, seconds, plugin, distribution, find)
+        _bring(write, seconds, entry, find)
     os.close(write)
     life = os.pidfd_open(child)
     try:
@@ -158,11 +158,11 @@ def _apart(channel: int, seconds: float, plugin: str, distribution: str, find: F
             with contextlib.suppress(ProcessLookupError):
                 end(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    return _broken(plugin, distribution, cause)
+    return _broken(entry, cause)
 
 
-def _broken(plugin: str, distribution: str, cause: str) -> Host:
-    return Host(broken=[BrokenPlugin(plugin, distribution, cause)])
+def _broken(entry: Entry, cause: str) -> Host:
+    return Host(broken=[BrokenPlugin(entry.plugin, entry.distribution, cause)])
 
 
 def _line(descriptor: int, life: int, seconds: float) -> bytes:
@@ -202,7 +202,7 @@ def _death(child: int, life: int, seconds: float) -> str:
 def _main() -> None:
     descriptor, prefix, seconds = sys.argv[1:]
     channel = int(descriptor)
-    _write(channel, _encoded(plugins.load(prefix=prefix, around=partial(_apart, channel, float(seconds)))))
+    _write(channel, _encoded(installed.load(prefix=prefix, around=partial(_apart, channel, float(seconds)))))
 
 
 if __name__ == "__main__":

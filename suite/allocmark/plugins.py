@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions
+from functools import partial, reduce
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pluggy
 
-from allocmark import __version__, builtin, hookspecs
+from allocmark import __version__, hookspecs
 from allocmark.backend import Backend
 from allocmark.malloc_library import GivenLibrary
 from allocmark.probes import Probe
@@ -23,22 +22,44 @@ from allocmark.system.loading import TLS_REMEDY
 
 _T = TypeVar("_T")
 
-GROUP = "allocmark"  #: the entry-point group
-_ENTRY_POINTS = "entry_points.txt"
 _LARGEST_TABLE = 1 << 16  # bytes
-BUILTIN = "allocmark"  #: the name under which the host's own plugin is registered
+
+
+class Entry(NamedTuple):
+    """Where a plugin is: the name and the value of its entry point, "MODULE" or "MODULE:OBJECT", and who brings it."""
+
+    plugin: str
+    target: str
+    distribution: str
+
+    def load(self) -> Any:
+        """Imports it."""
+        module, _, path = self.target.partition(":")
+        return reduce(getattr, filter(None, path.split(".")), import_module(module))
+
+
+BUILTIN = Entry("allocmark", "allocmark.builtin", f"allocmark {__version__}")  #: the host's own plugin
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A backend variant, and who brought it. ``prefix`` is the folder its plugin is in; "": the Python environment.
-    ``given``: it is a library that was named by its path, and no plugin brought it."""
+    """A backend variant, and which plugin brought it. ``prefix`` is the folder that the plugin is in; "": the Python
+    environment. ``given``: it is a library that was named by its path, and no plugin brought it."""
 
     backend: Backend
-    plugin: str
-    distribution: str
+    entry: Entry
     prefix: str = ""
     given: GivenLibrary | None = None
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+        return self.entry.plugin
+
+    @property
+    def distribution(self) -> str:
+        """The plugin's distribution, "NAME VERSION"."""
+        return self.entry.distribution
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,7 @@ class Host:
     """Everything that plugins brought, the host's own plugin first."""
 
     backends: list[Registered] = field(default_factory=list)
-    probes: list[tuple[Probe, str]] = field(default_factory=list)
+    probes: list[tuple[Probe, Entry]] = field(default_factory=list)
     workload_dirs: list[Path] = field(default_factory=list)
     broken: list[BrokenPlugin] = field(default_factory=list)
 
@@ -71,94 +92,43 @@ class _RefusedError(Exception):
 Find = Callable[[], Host]  #: imports a plugin, and says what it alone brings
 
 
-def _here(plugin: str, distribution: str, find: Find) -> Host:
+def here(_: Entry, find: Find) -> Host:
+    """Finds it in this process, and puts nothing around it."""
     return find()
 
 
-def load(
-    only: Iterable[str] | None = None, prefix: str = "", *, around: Callable[[str, str, Find], Host] = _here
-) -> Host:
-    """Load the host's own plugin and every installed one, or those named in ``only``, into this process.
+def load_entries(entries: Iterable[Entry], prefix: str = "", *, around: Callable[[Entry, Find], Host] = here) -> Host:
+    """Load the host's own plugin and these into this process.
 
     Only the process of a cell, and those that `allocmark.discovery` starts, do this: a plugin is foreign code.
-    ``around`` is given the name of a plugin, its distribution, and what imports it, which it calls.
-
-    With ``prefix``, a folder that ``pip install --target`` filled, only the plugins in it are loaded; it comes first on
+    ``around`` is given what imports a plugin, which it calls. ``prefix``, the folder that they are in, comes first on
     this process's path.
 
     A broken plugin raises nothing. If it cannot be imported, implements an unknown hook, or has a hook that fails or
     returns what cannot be used, then nothing of it is used and it is listed in ``broken``.
     """
-    host = _ask(Host(), BUILTIN, f"allocmark {__version__}", lambda: builtin)
-    wanted = None if only is None else set(only)
     if prefix:
         sys.path.insert(0, prefix)
-    entries, unreadable = _entries(prefix)
-    host.broken += unreadable if wanted is None else []
+    host = _ask(Host(), BUILTIN)
     used: set[str] = set()
     for entry in entries:
-        if wanted is not None and entry.name not in wanted:
+        if entry.plugin in used:
+            cause = f"registers the plugin name {entry.plugin!r} a second time"
+            host.broken.append(BrokenPlugin(entry.plugin, entry.distribution, cause))
             continue
-        about = entry.name, _distribution(entry.dist)
-        if entry.name in used:
-            host.broken.append(BrokenPlugin(*about, f"registers the plugin name {entry.name!r} a second time"))
-            continue
-        found = around(*about, partial(_ask, host, *about, entry.load))
+        found = around(entry, partial(_ask, host, entry))
         if not found.broken:
-            used.add(entry.name)
+            used.add(entry.plugin)
         host = host + found
     host.backends = [replace(registered, prefix=prefix) for registered in host.backends]
     return host
 
 
-def _entries(prefix: str) -> tuple[list[EntryPoint], list[BrokenPlugin]]:
-    """By name; of a distribution that is there twice the first counts, and none that an interrupted installation left
-    beside the new one (``~name``). Metadata that cannot be read costs no other distribution."""
-    once: dict[str, tuple[Distribution, EntryPoints]] = {}
-    broken = []
-    for each in distributions(path=[prefix]) if prefix else distributions():
-        try:
-            if f"[{GROUP}]" not in (each.read_text(_ENTRY_POINTS) or ""):
-                continue
-            found = each.entry_points.select(group=GROUP)
-        except (ValueError, TypeError) as error:  # bytes that are not UTF-8; a line that is cut off
-            if not _is_left_over(each):
-                why = f"has metadata that cannot be read: {_ENTRY_POINTS}: {_brief(error)}: install it again"
-                broken.append(BrokenPlugin(_folder(each).name, _distribution(each), why))
-            continue
-        key = canonical(_distribution(each))
-        if key not in once or _is_left_over(once[key][0]):
-            once[key] = each, found
-    entries = [entry for _, found in once.values() for entry in found]
-    return sorted(entries, key=lambda entry: (entry.name, entry.value)), broken
-
-
-def _folder(distribution: Distribution) -> Path:
-    """That of its metadata."""
-    return Path(str(getattr(distribution, "_path", "unknown")))
-
-
-def _is_left_over(distribution: Distribution) -> bool:
-    return _folder(distribution).name.startswith("~")
-
-
-def canonical(distribution: str) -> str:
-    """The name of "NAME VERSION" as package tools compare it."""
-    return re.sub(r"[-_.]+", "-", distribution.split(" ")[0]).lower()
-
-
-def _distribution(distribution: Distribution | None) -> str:
-    if distribution is None:
-        return "unknown"
-    name, version = (distribution.metadata[key] for key in ("Name", "Version"))
-    return f"{name} {version}" if name else _folder(distribution).stem
-
-
-def _ask(host: Host, name: str, distribution: str, importer: Callable[[], Any]) -> Host:
+def _ask(host: Host, entry: Entry) -> Host:
     """What one plugin brings, beside those that ``host`` has."""
     try:
-        plugin = _guarded("failed to import", importer)
-        hooks = _registered(name, plugin)
+        plugin = _guarded("failed to import", entry.load)
+        hooks = _registered(entry.plugin, plugin)
         backends = _backends(_call(hooks.allocmark_backends), host.backends)
         dirs = _all_of(Path, _call(hooks.allocmark_workload_dirs), "allocmark_workload_dirs")
         probes = _all_of(Probe, _call(hooks.allocmark_probes), "allocmark_probes")
@@ -177,10 +147,10 @@ def _ask(host: Host, name: str, distribution: str, importer: Callable[[], Any]) 
         if taken:
             raise _RefusedError(f"registers the probe name {min(taken)!r} a second time")
     except _RefusedError as refusal:
-        return Host(broken=[BrokenPlugin(name, distribution, str(refusal))])
+        return Host(broken=[BrokenPlugin(entry.plugin, entry.distribution, str(refusal))])
     return Host(
-        backends=[Registered(backend, name, distribution) for backend in backends],
-        probes=[(probe, name) for probe in probes],
+        backends=[Registered(backend, entry) for backend in backends],
+        probes=[(probe, entry) for probe in probes],
         workload_dirs=dirs,
     )
 
@@ -200,7 +170,7 @@ def _guarded(failure: str, call: Callable[[], _T]) -> _T:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit
-        raise _RefusedError(f"{failure}: {_brief(error)}") from error
+        raise _RefusedError(f"{failure}: {brief(error)}") from error
 
 
 def _registered(name: str, plugin: Any) -> pluggy.HookRelay:
@@ -210,12 +180,12 @@ def _registered(name: str, plugin: Any) -> pluggy.HookRelay:
     try:
         manager.register(plugin, name)
     except (ValueError, pluggy.PluginValidationError) as error:
-        raise _RefusedError(f"does not fit a hook: {_brief(error)}") from error
+        raise _RefusedError(f"does not fit a hook: {brief(error)}") from error
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("allocmark_")))
-        raise _RefusedError(f"implements an unknown hook ({_brief(error)}); the hooks are {known}") from error
+        raise _RefusedError(f"implements an unknown hook ({brief(error)}); the hooks are {known}") from error
     return manager.hook
 
 
@@ -272,7 +242,8 @@ def _table_problems(address: int) -> list[str]:
     return [problem] if problem else []
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
+    """An error in one line."""
     try:
         text = " ".join(str(error).split())
     except BaseException:  # a plugin's own exception may fail again

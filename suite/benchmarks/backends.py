@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
-from allocmark import AllocmarkError, plugins
+from allocmark import AllocmarkError, installed
 from asv_environment.harness import is_current
 from asv_environment.install import REPOSITORY, status_file
 
@@ -49,7 +49,7 @@ def why_missing(label: str, error: AllocmarkError) -> Exception:
     NotImplementedError (asv: an empty cell) when the commit does not have the backend; RuntimeError (a failed cell)
     when the commit has it, but it cannot be used; ``error`` when it is installed, or this is no environment of asv.
     """
-    host = plugins.load()
+    host = installed.load()
     if any(each.backend.label == label for each in host.backends):
         return error
     try:

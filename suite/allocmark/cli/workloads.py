@@ -64,7 +64,7 @@ def _show_cases(options: argparse.Namespace) -> int:
     from allocmark.workload.language.find import find_workload
     from allocmark.workload.tape.compile import compile_workload
 
-    template = find_workload(options.workload, plugins.load(only=()).workload_dirs)
+    template = find_workload(options.workload, plugins.load_entries(()).workload_dirs)
     print(printable(f"{template.name}: {template.summary}"), printable(f"source: {template.source}"), "", sep="\n")
     rows = []
     for case in template.cases(assignments(options.set), short=options.short):

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from allocmark import __version__
 from allocmark.errors import UsageError
 from allocmark.malloc_library import GivenLibrary
 from allocmark.plugins import BUILTIN, Registered
@@ -70,7 +69,7 @@ def given_library(spec: str, prefix: str, beside: Sequence[Registered]) -> Regis
     taken = {known.backend.label for known in beside}
     names = [stem, *(f"{stem}-{number}" for number in range(2, len(beside) + 2))]
     variant = next(name for name in names if f"{kind}:{name}" not in taken)
-    return Registered(given.backend(variant), BUILTIN, f"allocmark {__version__}", given=given)
+    return Registered(given.backend(variant), BUILTIN, given=given)
 
 
 @cache  # a run asks several times

@@ -9,6 +9,7 @@ from itertools import count
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Known, Teller
+from allocmark.plugins import Entry
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, MeasuredCell
 from allocmark.results.summary import summarise_case
@@ -44,7 +45,7 @@ class OpenCase:
         return 0 if self.done else max(self._request.rounds - len(self.rounds), 0)
 
     def next_round(
-        self, probe_plugins: Sequence[str], stopping: Callable[[], bool], progress: Teller
+        self, probe_plugins: Sequence[Entry], stopping: Callable[[], bool], progress: Teller
     ) -> MeasuredCase | None:
         """Measure one more; None when it was stopped. It is not added yet."""
         taken = {each.round for each in self.rounds}

@@ -105,7 +105,7 @@ def execute(
     """
     begun = time.monotonic()
     measured = 0.0
-    probe_plugins = sorted({plugin for _, plugin in host.probes} - {BUILTIN})
+    probe_plugins = sorted({entry for _, entry in host.probes} - {BUILTIN})
     ratios = ratios or ratios_of(writer.header.plan)
     cases = [
         OpenCase(case, request, writer.header.baseline, ratios, writer.rounds_of(case.record.case))

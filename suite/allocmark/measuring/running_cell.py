@@ -17,7 +17,7 @@ from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
 from allocmark.measuring.serving import job_of
 from allocmark.passes.base import Pass, Reply
-from allocmark.plugins import Registered
+from allocmark.plugins import Entry, Registered
 from allocmark.results.records import Block, MeasuredCell, cell_from
 from allocmark.stats import dominant_distance
 
@@ -57,7 +57,7 @@ class RunningCell:
         self,
         request: Request,
         passes: Sequence[Pass],
-        probe_plugins: Sequence[str],
+        probe_plugins: Sequence[Entry],
         process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
     ) -> None:
         """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""

@@ -23,6 +23,7 @@ from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
 from allocmark.passes import registry
 from allocmark.passes.base import Pass
+from allocmark.plugins import Entry
 from allocmark.results.records import Block, MeasuredCase
 
 DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
@@ -61,7 +62,7 @@ class CaseRun:
         number: int,
         *,
         known: Known | None = None,
-        probe_plugins: Sequence[str] = (),
+        probe_plugins: Sequence[Entry] = (),
         passes: Sequence[Pass] | None = None,
         stopping: Callable[[], bool] = lambda: False,
         process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,

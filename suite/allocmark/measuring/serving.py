@@ -52,11 +52,11 @@ def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
     return 1
 
 
-def job_of(registered: plugins.Registered, probe_plugins: Sequence[str] = ()) -> dict[str, Any]:
+def job_of(registered: plugins.Registered, probe_plugins: Sequence[plugins.Entry] = ()) -> dict[str, Any]:
     """The members of a job that `backend_of` reads: which variant, and which plugins are loaded for it."""
     return {
         "plugin": registered.plugin,
-        "plugins": [*({registered.plugin} - {plugins.BUILTIN}), *probe_plugins],
+        "plugins": [*({registered.entry} - {plugins.BUILTIN}), *probe_plugins],
         "prefix": registered.prefix,
         "backend": registered.backend.label,
         "given": registered.given and vars(registered.given),
@@ -65,7 +65,8 @@ def job_of(registered: plugins.Registered, probe_plugins: Sequence[str] = ()) ->
 
 def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:
     """The variant that a job names, and the plugins that it names."""
-    host = plugins.load(only=job["plugins"], prefix=job["prefix"], around=partial(_around, job["plugin"]))
+    entries = [plugins.Entry(*each) for each in job["plugins"]]
+    host = plugins.load_entries(entries, job["prefix"], around=partial(_around, job["plugin"]))
     label = job["backend"]
     if given := job["given"]:
         return GivenLibrary(**given).backend(label.partition(":")[2]), host
@@ -76,9 +77,9 @@ def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:
     raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
 
 
-def _around(own: str, plugin: str, _: str, find: plugins.Find) -> plugins.Host:
+def _around(own: str, entry: plugins.Entry, find: plugins.Find) -> plugins.Host:
     """What a plugin that only brings probes changes in this process does not reach the backend of another."""
-    if plugin == own:
+    if entry.plugin == own:
         return find()
     environ, cpus, folder = dict(os.environ), os.sched_getaffinity(0), os.open(".", os.O_PATH)
     limits = {each: resource.getrlimit(each) for each in _LIMITS}

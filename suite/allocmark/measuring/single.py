@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
 from allocmark.measuring.request import Request
@@ -83,7 +83,7 @@ def _as_typed(value: Scalar) -> str:
 
 def _one_cell(request: Request) -> CasePlan:
     try:
-        plan = make_plan(request, plugins.load(), floor=False)
+        plan = make_plan(request, installed.load(), floor=False)
     except TooLargeError as error:
         raise UnavailableError(str(error)) from error
     cells = sum(len(case.cells) for case in plan.cases)

@@ -124,6 +124,7 @@ class LatencyPass(TablePass[Latency]):
     time."""
 
     name = "latency"
+    most_rounds = 8  # tails beyond p99.99 need many calls, and not more processes
     help = "do not time single calls"
     record = Latency
     title = "single calls, ns"

@@ -56,7 +56,7 @@ class PlacementPass(TablePass[Placement]):
     """
 
     name = "placement"
-    most_rounds = 8  # enough for an interval of 95 %; each takes as long as the samples
+    most_rounds = 6  # the fewest with an interval of 95 %; each takes as long as the samples
     help = "do not measure what the addresses that a backend hands out cost by themselves"
     record = Placement
     title = "the same addresses without the backend"

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from allocmark import plugins
 from allocmark.backend import Backend
 from allocmark.discovery import discover
 from allocmark.engine import twin
 from allocmark.errors import AllocmarkError
-from allocmark.plugins import Host, Registered
+from allocmark.plugins import BUILTIN, Entry, Host, Registered, load_entries
 
 NAME = "twin"
 
@@ -35,19 +34,20 @@ def allocmark_backends():
 
 @dataclass(frozen=True)
 class Twin:
-    """``twin:VARIANT``: that of the backend ``label``, which ``plugin`` brings, or, where ``library`` is not "", of the
-    table that the function ``label`` of this shared object returns. ``planted``: see ``am_twin_table``."""
+    """``twin:VARIANT``: that of the backend ``label``, which the plugin at ``entry`` brings, or, where
+    ``library`` is not "", of the table that the function ``label`` of this shared object returns. ``planted``: see
+    ``am_twin_table``."""
 
     variant: str
     label: str
-    plugin: str = ""
+    entry: Entry | None = None
     library: str = ""
     planted: int = 0
 
     @classmethod
     def of(cls, registered: Registered, variant: str, planted: int = 0) -> Twin:
         """That of an installed backend."""
-        return cls(variant, registered.backend.label, registered.plugin, planted=planted)
+        return cls(variant, registered.backend.label, registered.entry, planted=planted)
 
     @property
     def name(self) -> str:
@@ -73,8 +73,8 @@ def host_of(twins: Sequence[Twin], folder: Path) -> Host:
 def installed(file: str) -> list[Backend]:
     """Called by the plugin whose module is ``file``: its backends."""
     twins = msgspec.json.decode(Path(file).with_name("twins.json").read_bytes(), type=list[Twin])
-    wanted = {each.plugin for each in twins if each.plugin}
-    originals = {r.backend.label: r.backend for r in plugins.load(only=wanted).backends} if wanted else {}
+    wanted = {each.entry for each in twins if each.entry} - {BUILTIN}
+    originals = {r.backend.label: r.backend for r in load_entries(sorted(wanted)).backends}
     return [_twin(each, _built(each) if each.library else originals[each.label]) for each in twins]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import allocmark
-from allocmark import plugins
+from allocmark import installed
 from allocmark.system import machine
 
 pytestmark = pytest.mark.alone
@@ -139,7 +139,7 @@ def test_every_cell_of_every_workload_is_in_the_full_set(benchmarks):
 
 
 def test_every_backend_of_the_repository_is_tracked(benchmarks):
-    registered = {each.backend.label: each.distribution.split()[0] for each in plugins.load().backends}
+    registered = {each.backend.label: each.distribution.split()[0] for each in installed.load().backends}
     tracked = benchmarks.BACKENDS | benchmarks.MALLOCS
     assert tracked.items() <= registered.items()
     projects = [tomllib.loads(file.read_text())["project"] for file in ROOT.glob("backends/*/pyproject.toml")]

@@ -13,9 +13,9 @@ from allocmark.gate.pairs import make_pairs
 from allocmark.gate.revisions.build_backends import Built
 from allocmark.gate.revisions.side import Side
 from allocmark.measuring.request import Request
-from allocmark.plugins import Host, Registered, load
+from allocmark.plugins import Entry, Host, Registered, load_entries
 
-DIRS = load(only=()).workload_dirs
+DIRS = load_entries(()).workload_dirs
 
 
 def side(revision: str, files: str | None, reason: str | None = None, unavailable: str | None = None) -> Side:
@@ -31,8 +31,8 @@ def side(revision: str, files: str | None, reason: str | None = None, unavailabl
     built = Built(
         name="pool", distribution="allocmark_pool", wheel=None if reason else Path("w"), log=Path("log"), reason=reason
     )
-    floors = [r for r in load(only=()).backends if r.backend.floor]
-    there = [Registered(backend, "pool", "allocmark-pool 1")] if files else []
+    floors = [r for r in load_entries(()).backends if r.backend.floor]
+    there = [Registered(backend, Entry("pool", "pool", "allocmark-pool 1"))] if files else []
     return Side(
         revision=revision,
         commit="0" * 40,

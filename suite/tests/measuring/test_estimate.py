@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.errors import UsageError
 from allocmark.measuring.estimate import check_budget, round_seconds, run_seconds
 from allocmark.measuring.plan import CasePlan, make_plan
@@ -20,7 +20,7 @@ REQUEST = Request(["burst"], ["glibc", "glibc:no_tcache"], short=True, overrides
 
 @pytest.fixture(scope="module")
 def cases() -> Sequence[CasePlan]:
-    return make_plan(REQUEST, plugins.load()).cases
+    return make_plan(REQUEST, installed.load()).cases
 
 
 def test_a_run_takes_from_the_first_look_to_the_last(cases: Sequence[CasePlan]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.measuring.open_case import TRIES, OpenCase
 from allocmark.measuring.plan import CasePlan, make_plan
 from allocmark.measuring.request import Request
@@ -21,7 +21,7 @@ NULL, GLIBC, OTHER = "null:default", "glibc:default", "glibc:no_tcache"
 
 
 def planned(*backends: str) -> CasePlan:
-    (plan,) = make_plan(replace(REQUEST, backends=backends), plugins.load()).cases
+    (plan,) = make_plan(replace(REQUEST, backends=backends), installed.load()).cases
     return plan
 
 

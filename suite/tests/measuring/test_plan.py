@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.backend import Backend, Capabilities
 from allocmark.errors import UsageError
 from allocmark.measuring.plan import make_plan, select_backends
 from allocmark.measuring.request import Request
-from allocmark.plugins import Host, Registered
+from allocmark.plugins import Entry, Host, Registered
 from allocmark.results.records import RecordError
 from allocmark.system import machine
 
@@ -21,7 +21,7 @@ def backend(name: str, variant: str, *, any_size: bool = False, **more: bool) ->
 
 def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str]:
     request = Request(workloads=["burst"], backends=backends, short=True, verify=verify)
-    plan = make_plan(request, plugins.load(), floor=floor)
+    plan = make_plan(request, installed.load(), floor=floor)
     (found,) = {tuple(cell.backend.label for cell in case.cells) for case in plan.cases}
     assert all(tuple(cell.label for cell in case.record.cells) == found for case in plan.cases)
     return list(found)
@@ -38,7 +38,7 @@ def test_the_floor_is_in_every_case_unless_it_is_not_wanted():
 def test_a_group_selects_what_the_default_comparison_leaves_out():
     host = Host(
         backends=[
-            Registered(backend(name, variant, **more), "plugin", "distribution 1")
+            Registered(backend(name, variant, **more), Entry("plugin", "plugin", "distribution 1"))
             for name, variant, more in [
                 ("floor", "default", {"floor": True, "default": True, "any_size": True}),
                 ("pool", "one", {}),
@@ -95,7 +95,7 @@ def test_a_pool_on_a_numa_node(online, node, reason, monkeypatch):
     monkeypatch.setattr(machine, "numa_nodes", lambda: machine.parse_cpu_list(online))
     overrides = {"pools.mbuf.node": [node]}
     request = Request(workloads=["burst"], backends=["glibc"], short=True, overrides=overrides)
-    for case in make_plan(request, plugins.load()).cases:
+    for case in make_plan(request, installed.load()).cases:
         floor, glibc = (cell.backend.unavailable for cell in case.cells)
         assert floor is None
         assert (glibc and glibc.reason) == reason

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pytest
 
-from allocmark import plugins
+from allocmark import installed
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
@@ -19,7 +19,7 @@ ONE = {"bulk": ["8"], "keep": ["128"]}
 def turns(together: bool, number: int) -> list[str]:
     """Who took samples, a label for each stretch, in the round of that number."""
     request = Request(["burst"], ["glibc"], ONE, short=True, blocks=BLOCKS, sample_ms=1.0, together=together, passes=())
-    (plan,) = make_plan(request, plugins.load()).cases
+    (plan,) = make_plan(request, installed.load()).cases
     told: list[str] = []
     done = CaseRun(plan, request, number).run(told.append)
     assert done

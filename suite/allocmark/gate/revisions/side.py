@@ -18,7 +18,8 @@ from allocmark.errors import UsageError
 from allocmark.gate.revisions.build_backends import Built, build_backends
 from allocmark.gate.revisions.git import checked_out, resolve, submodules
 from allocmark.gate.revisions.wheel import pip, short_digest
-from allocmark.plugins import Host, Registered, canonical
+from allocmark.installed import canonical
+from allocmark.plugins import Host, Registered
 
 NOT_THERE = "not in this commit"
 

@@ -71,9 +71,9 @@ def probes(host: Host) -> list[dict[str, Any]]:
             "available": not probe.unavailable,
             "description": probe.description,
             "reason": probe.unavailable,
-            "plugin": plugin,
+            "plugin": entry.plugin,
         }
-        for probe, plugin in host.probes
+        for probe, entry in host.probes
     ]
 
 

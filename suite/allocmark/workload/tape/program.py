@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from allocmark.workload.tape.instructions import LAYOUT, Insn, Op
 
@@ -52,6 +51,13 @@ class ProgramActor:
     settle_iterations: int
     objects: int
     coupled: bool
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> ProgramActor:
+        """That of a program."""
+        tapes = {name: a2b_base64(document[name]) for name in ("prologue", "body")}
+        counts = {name: tuple(document[name]) for name in ("indices", "ring_capacity")}
+        return cls(**{**document, **tapes, **counts})
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,17 @@ class Program:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; read back by `from_json`."""
+        import msgspec  # here, as it takes its time and the process of a cell only reads
+
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Program:
         """The inverse of `to_json`."""
-        return msgspec.convert(document, cls)
+        return cls(
+            workload=document["workload"],
+            pools=tuple(ProgramPool(**each) for each in document["pools"]),
+            queues=tuple(ProgramQueue(**each) for each in document["queues"]),
+            actors=tuple(ProgramActor.from_json(each) for each in document["actors"]),
+            steps=tuple(document["steps"]),
+        )

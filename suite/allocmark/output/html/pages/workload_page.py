@@ -51,7 +51,7 @@ def workload_text(view: View, workload: WorkloadView) -> WorkloadText:
     from allocmark import plugins
     from allocmark.workload.language.find import find_workload
 
-    dirs = plugins.load(only=()).workload_dirs
+    dirs = plugins.load_entries(()).workload_dirs
     found = None
     for place in _places(view, workload):
         try:
