@@ -20,7 +20,7 @@ setup-dev: ## The same, and what tests need, a browser and emulators included
 	@PYTHON='$(PYTHON)' tools/setup dev
 
 bench: setup ## Compare all backends on the default workloads, about 3 minutes (options of `allocmark run`: ARGS='…')
-	$(BIN)/allocmark run --baseline dpdk_ring --budget 150s $(ARGS)
+	$(BIN)/allocmark run --baseline dpdk_ring --budget 170s $(ARGS)
 
 bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 40 minutes (ARGS='--quick')
 	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)

@@ -26,7 +26,7 @@ from allocmark.discovery import discover
 from allocmark.engine import end_with_parent
 from allocmark.errors import AllocmarkError
 from allocmark.measuring import runner
-from allocmark.measuring.estimate import round_seconds
+from allocmark.measuring.estimate import case_seconds
 from allocmark.measuring.plan import Plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.single import MEASURING_VERSION
@@ -61,7 +61,7 @@ def _describe(request: Request, baseline: str | None) -> dict[str, Any]:
         "cases": [msgspec.to_builtins(case.record) for case in plan.cases],
         "left_out": list(plan.left_out),
         # The longest that each case may take.
-        "seconds": [request.rounds * round_seconds(case, request) for case in plan.cases],
+        "seconds": [case_seconds(case, request, request.rounds) for case in plan.cases],
     }
 
 

@@ -14,25 +14,32 @@ from allocmark.results.summary import ratios_of
 from allocmark.stats import LOOKS, least_rounds
 
 START_SECONDS = 0.4  #: until the processes of a round are set up, side by side, and until they have ended
-CELL_SECONDS = 0.03  #: of each process beside its samples
+CELL_SECONDS = 0.06  #: of each process beside its samples
 WARM_UP_SAMPLES = 3
 VERIFY_SECONDS = 2.0
 
 
-def round_seconds(plan: CasePlan, request: Request) -> float:
-    """What one round of a case takes, roughly, in seconds."""
+def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
+    """What the round with this ``number`` of a case takes, roughly, in seconds."""
     if request.verify:
         return VERIFY_SECONDS
-    timed = [each for each in registry.scheduled(request.passes, request.verify) if each.timed]
+    timed = [each for each in registry.scheduled(request.passes, request.verify, number) if each.timed]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
     cells = sum(cell.backend.unavailable is None for cell in plan.cells)
     return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3)
 
 
+def case_seconds(plan: CasePlan, request: Request, rounds: int) -> float:
+    """What the first ``rounds`` of a case take, roughly, in seconds."""
+    return sum(round_seconds(plan, request, number) for number in range(rounds))
+
+
 def run_seconds(cases: Sequence[CasePlan], request: Request) -> tuple[float, float]:
     """What a run takes, roughly, in seconds: at least, when every verdict is told at the first look, and at most."""
-    turn = sum(round_seconds(case, request) for case in cases)
-    least, most = turn * min(LOOKS[0], request.rounds), turn * request.rounds
+    least, most = (
+        sum(case_seconds(case, request, rounds) for case in cases)
+        for rounds in (min(LOOKS[0], request.rounds), request.rounds)
+    )
     if request.budget is not None:
         least, most = min(least, request.budget), min(most, request.budget)
     return least, most
@@ -41,7 +48,7 @@ def run_seconds(cases: Sequence[CasePlan], request: Request) -> tuple[float, flo
 def check_budget(cases: Sequence[CasePlan], request: Request) -> None:
     """UsageError when the budget is too small for any verdict."""
     rounds = min(least_rounds(ratios_of(case.record for case in cases)), request.rounds)
-    least = math.ceil(rounds * sum(round_seconds(case, request) for case in cases))
+    least = math.ceil(sum(case_seconds(case, request, rounds) for case in cases))
     if request.budget is not None and request.budget < least:
         raise UsageError(
             f"--budget {request.budget:g}s is too small: {rounds} rounds of each case, without which there is no "

@@ -10,7 +10,7 @@ import pytest
 
 from allocmark import installed
 from allocmark.errors import UsageError
-from allocmark.measuring.estimate import check_budget, round_seconds, run_seconds
+from allocmark.measuring.estimate import case_seconds, check_budget, round_seconds, run_seconds
 from allocmark.measuring.plan import CasePlan, make_plan
 from allocmark.measuring.request import Request
 from allocmark.stats import LOOKS, least_rounds
@@ -24,21 +24,23 @@ def cases() -> Sequence[CasePlan]:
 
 
 def test_a_run_takes_from_the_first_look_to_the_last(cases: Sequence[CasePlan]) -> None:
-    turn = sum(round_seconds(case, REQUEST) for case in cases)
-    assert run_seconds(cases, REQUEST) == pytest.approx((LOOKS[0] * turn, LOOKS[-1] * turn))
-    assert run_seconds(cases, replace(REQUEST, rounds=3)) == pytest.approx((3 * turn, 3 * turn))
-    assert run_seconds(cases, replace(REQUEST, budget=20 * turn)) == pytest.approx((LOOKS[0] * turn, 20 * turn))
+    first, least, most = (sum(case_seconds(case, REQUEST, n) for case in cases) for n in (3, LOOKS[0], LOOKS[-1]))
+    assert first < least < most
+    assert run_seconds(cases, REQUEST) == pytest.approx((least, most))
+    assert run_seconds(cases, replace(REQUEST, rounds=3)) == pytest.approx((first, first))
+    assert run_seconds(cases, replace(REQUEST, budget=most - 1)) == pytest.approx((least, most - 1))
 
 
 def test_samples_and_passes_are_counted(cases: Sequence[CasePlan]) -> None:
     one = round_seconds(cases[0], REQUEST)
     assert round_seconds(cases[0], replace(REQUEST, blocks=100)) > one
     assert round_seconds(cases[0], replace(REQUEST, passes=())) < one
+    assert round_seconds(cases[0], REQUEST, number=100) < one  # no latency any more
 
 
 def test_a_budget_has_room_for_a_verdict_or_is_refused(cases: Sequence[CasePlan]) -> None:
     # One ratio in each case.
-    needed = least_rounds(len(cases)) * sum(round_seconds(case, REQUEST) for case in cases)
+    needed = sum(case_seconds(case, REQUEST, least_rounds(len(cases))) for case in cases)
     check_budget(cases, replace(REQUEST, budget=needed + 1))
     check_budget(cases, REQUEST)
     with pytest.raises(UsageError, match=r"--budget 1s is too small: \d+ rounds of each case.* give --budget \d+s"):
