@@ -30,7 +30,7 @@ def add_validate(commands: Any) -> None:
 
 
 _DESCRIPTION = """\
-Measures the instrument, in about a quarter of an hour, on an otherwise idle
+Measures the instrument, in about twenty minutes, on an otherwise idle
 machine:
 
   repeatability  does the same comparison say the same each time?
