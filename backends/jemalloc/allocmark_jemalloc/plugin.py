@@ -30,7 +30,8 @@ def _facts(library: ctypes.CDLL) -> dict[str, str]:
     for name, kind in _SETTINGS.items():
         value, size = kind(), ctypes.c_size_t(ctypes.sizeof(kind))
         if library.mallctl(name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)) == 0:
-            found[_NAMES.get(name, name.removeprefix("opt."))] = value.value.decode() if kind is ctypes.c_char_p else str(value.value)
+            text = value.value.decode() if kind is ctypes.c_char_p else str(value.value)
+            found[_NAMES.get(name, name.removeprefix("opt."))] = text
     return found
 
 
