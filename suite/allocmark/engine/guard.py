@@ -5,7 +5,7 @@ does to the guard."""
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,9 +57,9 @@ class Guard:
 
     def has_ended(self, seconds: float) -> bool:
         """Whether it ends within so many seconds."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.life, selectors.EVENT_READ)
-            return bool(selector.select(seconds))
+        ended = select.poll()
+        ended.register(self.life, select.POLLIN)
+        return bool(ended.poll(1000 * seconds))
 
     def end(self) -> Ending:
         """End the process now, unless it has ended, and all that it started; how it ended."""
