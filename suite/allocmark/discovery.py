@@ -10,10 +10,8 @@ that it measures.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -26,6 +24,7 @@ from typing import Any
 import msgspec
 
 from allocmark import installed
+from allocmark.engine.guard import Guard, guarded, signal_name
 from allocmark.errors import AllocmarkError
 from allocmark.plugins import BrokenPlugin, Entry, Find, Host, Registered
 from allocmark.probes import Probe
@@ -115,12 +114,11 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _bring(descriptor: int, seconds: float, entry: Entry, find: Find) -> None:
+def _bring(descriptor: int, parent: int, report: int, entry: Entry, find: Find) -> None:
     """What the process of one plugin does; it ends here."""
     try:
         os.setsid()
-        # Should whoever asked be killed, a plugin that never returns ends with it.
-        signal.alarm(int(2 * seconds) + 1)
+        guarded(parent, report)
         found = find()
         try:
             data = _encoded(found)
@@ -136,28 +134,27 @@ def _bring(descriptor: int, seconds: float, entry: Entry, find: Find) -> None:
 def _apart(channel: int, seconds: float, entry: Entry, find: Find) -> Host:
     """What a plugin brings, found in a process of its own."""
     read, write = os.pipe()
+    told, report = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if not child:
         os.close(channel)
-        _bring(write, seconds, entry, find)
+        _bring(write, parent, report, entry, find)
     os.close(write)
-    life = os.pidfd_open(child)
+    os.close(report)
+    guard = Guard(child, told, lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     try:
-        if line := _line(read, life, seconds):
+        if line := _line(read, guard.life, seconds):
             return msgspec.json.decode(line, type=_Found).host()
-        cause = _death(child, life, seconds)
+        cause = _death(guard, seconds)
     except TimeoutError:
         cause = f"did not answer within {seconds:g} s: look at what it does when it is imported and in its hooks"
     except msgspec.MsgspecError:
         cause = "wrote into a file descriptor that is not its own"
     finally:
         os.close(read)
-        os.close(life)
-        # What it started is in its process group. Only then is it waited for: until then nothing else has its number.
-        for end in (os.kill, os.killpg):
-            with contextlib.suppress(ProcessLookupError):
-                end(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        guard.end()
+        guard.close()
     return _broken(entry, cause)
 
 
@@ -183,20 +180,15 @@ def _line(descriptor: int, life: int, seconds: float) -> bytes:
     return data.partition(b"\n")[0]
 
 
-def _death(child: int, life: int, seconds: float) -> str:
-    with selectors.DefaultSelector() as selector:
-        selector.register(life, selectors.EVENT_READ)
-        if not selector.select(seconds):
-            return "closed a file descriptor that is not its own"
-    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    assert ended
-    if ended.si_code == os.CLD_EXITED:
-        return f"ended the process that imported it, with exit status {ended.si_status}"
-    try:
-        name = signal.Signals(ended.si_status).name
-    except ValueError:
-        name = f"signal {ended.si_status}"
-    return f"crashed the process that imported it: {name}"
+def _death(guard: Guard, seconds: float) -> str:
+    if not guard.has_ended(seconds):
+        return "closed a file descriptor that is not its own"
+    ending = guard.end()
+    if ending.blame:
+        return ending.blame
+    if ending.code >= 0:
+        return f"ended the process that imported it, with exit status {ending.code}"
+    return f"crashed the process that imported it: {signal_name(-ending.code)}"
 
 
 def _main() -> None:

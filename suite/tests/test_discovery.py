@@ -105,6 +105,14 @@ WRONG = {
     "crashes": ("import ctypes\nctypes.string_at(0)", "crashed the process that imported it: SIGSEGV"),
     "hangs": (BEGIN + "while True: pass", "did not answer within 2 s"),
     "sleeps_in_hook": (BEGIN + hook("time.sleep(1000)"), "did not answer within 2 s"),
+    "kills_parent": (
+        BEGIN + "os.kill(os.getppid(), 9)\ntime.sleep(1000)",
+        "lost its parent process to SIGKILL (code that signals its parent does this)",
+    ),
+    "terminates_parent": (
+        BEGIN + "os.kill(os.getppid(), 15)\ntime.sleep(1000)",
+        "sent SIGTERM to its parent process",
+    ),
     "closes": (BEGIN + "os.closerange(3, 64)\n" + hook("return []"), "with exit status 1"),
     "closes_and_hangs": (
         BEGIN + "os.closerange(3, 64)\ntime.sleep(1000)",
@@ -162,6 +170,16 @@ def test_what_a_plugin_changes_in_its_process_reaches_nobody(tmp_path: Path, mon
     assert time.monotonic() - begun < discovery.SECONDS / 2
     after = dict(os.environ), os.getcwd(), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
     assert after == before
+
+
+def test_a_daemon_that_a_plugin_starts_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = ["import os, subprocess, sys", "daemon = subprocess.Popen(['sleep', '1000'], start_new_session=True)"]
+    make_plugin(
+        tmp_path, "daemon", "\n".join([*daemon, f"open({str(tmp_path / 'pid')!r}, 'w').write(str(daemon.pid))"])
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    discovery.discover()
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
 
 
 def test_what_a_plugin_prints_is_not_in_the_document(allocmark_command, tmp_path):

@@ -32,6 +32,11 @@ AT_ONCE = {
     "put_crash": ("failed", "killed by SIGSEGV in put_bulk during sample"),
     "create_crash": ("failed", "killed by SIGSEGV in pool_create during sample"),
     "killed": ("failed", "killed by SIGKILL during sample (the kernel does this when memory runs out)"),
+    "kill_parent": (
+        "failed",
+        "lost its parent process to SIGKILL (code that signals its parent does this) during sample",
+    ),
+    "term_parent": ("failed", "sent SIGTERM to its parent process during sample"),
     "abort": ("failed", "during sample; it said: mutants: heap is corrupt, giving up"),
     "exit": ("failed", "ended by itself during sample, exit status 7"),
     "no_thp": ("failed", "populated: declared hugetlb, but the kernel reports 0 of"),
@@ -80,13 +85,18 @@ def wait_until(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_a_cell_that_dies_is_not_taken_for_hung_and_its_children_end(allocmark_command, mutants):
+def descendants(pid: int) -> list[int]:
+    return [each for child in children(pid) for each in (child, *descendants(child))]
+
+
+@pytest.mark.parametrize("variant", ["fork_crash", "daemon_crash"])
+def test_a_cell_that_dies_is_not_taken_for_hung_and_what_it_started_ends(allocmark_command, mutants, variant):
     begun = time.monotonic()
     result = allocmark_command(
-        *["run", *CELL, *QUICK, "-b", "mutant:fork_crash", "--timeout", "50", "--json", "-"], plugins=[mutants]
+        *["run", *CELL, *QUICK, "-b", f"mutant:{variant}", "--timeout", "50", "--json", "-"], plugins=[mutants]
     )
     assert time.monotonic() - begun < 50
-    (reason,) = [cell["reason"] for cell in json.loads(result.stdout)["cells"] if cell["variant"] == "fork_crash"]
+    (reason,) = [cell["reason"] for cell in json.loads(result.stdout)["cells"] if cell["variant"] == variant]
     child = re.fullmatch(r"killed by SIGSEGV in get_bulk during \w+; it said: mutants: child (\d+)", reason)
     assert child, reason
     assert not alive(int(child[1]))
@@ -95,9 +105,9 @@ def test_a_cell_that_dies_is_not_taken_for_hung_and_its_children_end(allocmark_c
 def test_cells_end_with_the_run_that_is_killed(mutants, tmp_path):
     with started(tmp_path, mutants, "run", *CELL, *QUICK, "-b", "mutant:fork_hang", "-o", "here") as run:
         try:
-            wait_until(lambda: any(children(cell) for cell in children(run.pid)))
-            cells = children(run.pid)
-            all_of_them = [*cells, *(each for cell in cells for each in children(cell))]
+            # A guard, its worker, and what that forked.
+            wait_until(lambda: any(map(children, (each for cell in children(run.pid) for each in children(cell)))))
+            all_of_them = descendants(run.pid)
         finally:
             run.kill()
     wait_until(lambda: not any(map(alive, all_of_them)), 15)
@@ -173,7 +183,7 @@ def test_an_actor_that_is_moved_to_another_cpu_is_told(mutants, tmp_path):
         try:
             wait_until(lambda: len(children(run.pid)) == 2)
             time.sleep(2)
-            for cell in children(run.pid):
+            for cell in descendants(run.pid):
                 for thread in Path(f"/proc/{cell}/task").iterdir():
                     os.sched_setaffinity(int(thread.name), {min(os.sched_getaffinity(0))})
             out, _ = run.communicate(timeout=120)

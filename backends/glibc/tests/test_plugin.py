@@ -160,3 +160,38 @@ def test_what_this_system_cannot_do_is_unavailable(monkeypatch, version, thp, av
     found = plugin.variants(BACKENDS["default"].table, version)
     assert {each.variant for each in found if each.table} == available
     assert all(each.unavailable.reason and each.unavailable.fix for each in found if not each.table)
+
+
+BLOWUP = """\
+format: 1
+name: blowup
+summary: Aligned buffers between small objects that stay.
+source: a test
+pools:
+  large: {object_size: 16777216, objects: 2, cache: 0, alignment: 64}
+  small: {object_size: 25, objects: 2047, cache: 0}
+actors:
+  worker:
+    - get: {from: large, n: 1}
+    - get: {from: small, n: 1}
+    - put: {which: all, from: large}
+    - hold: {objects: 1024, release: oldest}
+"""
+
+
+def test_a_heap_that_grows_between_small_objects_is_in_the_table_of_memory(tmp_path):
+    """Not a page of the buffers is touched, so that resident memory tells nothing."""
+    (tmp_path / "blowup.yaml").write_text(BLOWUP)
+    run = [sys.executable, "-m", "allocmark", "run", "blowup.yaml", "-b", "glibc", "--rounds", "1", "--blocks", "2"]
+    done = subprocess.run(
+        [*run, "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"],
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    heads, _, row = done.stdout.partition("blowup: memory\n\n")[2].splitlines()[:3]
+    assert heads.split()[:6] == ["backend", "live", "at", "most", "resident", "arena"]
+    assert float(row.split()[3]) > 48, row

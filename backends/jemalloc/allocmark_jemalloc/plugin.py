@@ -18,15 +18,20 @@ _SETTINGS: dict[str, type[Any]] = {
     "opt.thp": ctypes.c_char_p,
     "opt.dirty_decay_ms": ctypes.c_ssize_t,
     "opt.muzzy_decay_ms": ctypes.c_ssize_t,
+    "stats.mapped": ctypes.c_size_t,
 }
+_NAMES = {"stats.mapped": "arena_bytes"}
 
 
 def _facts(library: ctypes.CDLL) -> dict[str, str]:
     found = {}
+    epoch = ctypes.c_uint64(1)  # written: statistics are brought up to date
+    library.mallctl(b"epoch", None, None, ctypes.byref(epoch), ctypes.c_size_t(8))
     for name, kind in _SETTINGS.items():
         value, size = kind(), ctypes.c_size_t(ctypes.sizeof(kind))
         if library.mallctl(name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)) == 0:
-            found[name.removeprefix("opt.")] = value.value.decode() if kind is ctypes.c_char_p else str(value.value)
+            text = value.value.decode() if kind is ctypes.c_char_p else str(value.value)
+            found[_NAMES.get(name, name.removeprefix("opt."))] = text
     return found
 
 

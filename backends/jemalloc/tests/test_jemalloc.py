@@ -44,6 +44,7 @@ def test_the_default_is_jemalloc_as_it_comes(monkeypatch: pytest.MonkeyPatch) ->
     found = attested("default")
     assert (found["process"]["tcache"], found["process"]["thp"]) == ("True", "default")
     assert int(found["process"]["narenas"]) > 1
+    assert int(found["process"]["arena_bytes"]) >= found["live_bytes"] > 0
     assert found["library"]["file"].endswith("libjemalloc.so.2")
     assert found["library"]["calls"] == ["free", "malloc", "memalign"]
 

@@ -9,7 +9,11 @@ import allocmark
 from allocmark.system.availability import as_root
 from allocmark.system.elf import text_in
 
-_SETTINGS = ("tcmalloc.max_total_thread_cache_bytes", "tcmalloc.aggressive_memory_decommit")
+_ASKED = {
+    "tcmalloc.max_total_thread_cache_bytes": "max_total_thread_cache_bytes",
+    "tcmalloc.aggressive_memory_decommit": "aggressive_memory_decommit",
+    "generic.heap_size": "arena_bytes",
+}
 
 
 def _set(**options: object) -> dict[str, str]:
@@ -20,10 +24,10 @@ def _set(**options: object) -> dict[str, str]:
 
 def _facts(library: ctypes.CDLL) -> dict[str, str]:
     found = {}
-    for name in _SETTINGS:
+    for name, fact in _ASKED.items():
         value = ctypes.c_size_t()
         if library.MallocExtension_GetNumericProperty(name.encode(), ctypes.byref(value)):
-            found[name.removeprefix("tcmalloc.")] = str(value.value)
+            found[fact] = str(value.value)
     return found
 
 

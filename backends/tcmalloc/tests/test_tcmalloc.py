@@ -36,6 +36,7 @@ def attested(variant: str) -> Mapping[str, Any]:
 def test_a_variant_has_its_setting(variant: str, setting: str, value: str) -> None:
     found = attested(variant)
     assert found["process"][setting] == value
+    assert int(found["process"]["arena_bytes"]) >= found["live_bytes"] > 0
     assert found["library"]["calls"] == ["tc_free", "tc_malloc", "tc_memalign"]
 
 

@@ -37,7 +37,7 @@ class Programs:
             pytest.skip(f"{compiler} is not installed: apt install {compiler.removesuffix('++')}")
         out = self.folder / f"{name}-{compiler}-{kind}"
         if not out.exists():
-            run(compiler, "-std=c++20", "-O1", *WARNINGS, *KINDS[kind], *flags, SHARED / source, "-o", out, "-ldl")
+            run(compiler, "-std=c++20", "-O0", *WARNINGS, *KINDS[kind], *flags, SHARED / source, "-o", out, "-ldl")
         return out
 
     def host(self, compiler: str, kind: str) -> Path:

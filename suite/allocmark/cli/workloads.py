@@ -65,7 +65,6 @@ def _show_cases(options: argparse.Namespace) -> int:
     from allocmark.workload.tape.compile import compile_workload
 
     template = find_workload(options.workload, plugins.load_entries(()).workload_dirs)
-    print(printable(f"{template.name}: {template.summary}"), printable(f"source: {template.source}"), "", sep="\n")
     rows = []
     for case in template.cases(assignments(options.set), short=options.short):
         program = compile_workload(case.workload, 1, str(template.path))
@@ -78,6 +77,7 @@ def _show_cases(options: argparse.Namespace) -> int:
                 "pools": f"{program.pool_bytes / 2**20:,.0f} MiB",
             }
         )
+    print(printable(f"{template.name}: {template.summary}"), printable(f"source: {template.source}"), "", sep="\n")
     print(render(rows))
     return OK
 

@@ -83,11 +83,6 @@ def core_distance(cpu_a: int, cpu_b: int, rounds: int = 8) -> float:
     return distance
 
 
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process, and its process group, 2 s after the process ``parent`` died."""
-    lib.am_end_with_parent(parent)
-
-
 def report_crashes(descriptor: int) -> None:
     """Have a crash of this process first write ``{"crashed_in": "get_bulk"}`` there, where the function is known."""
     lib.am_report_crashes(descriptor)

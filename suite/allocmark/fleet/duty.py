@@ -23,7 +23,7 @@ import msgspec
 
 import allocmark
 from allocmark.discovery import discover
-from allocmark.engine import end_with_parent
+from allocmark.engine.guard import guarded
 from allocmark.errors import AllocmarkError
 from allocmark.measuring import runner
 from allocmark.measuring.estimate import case_seconds
@@ -85,7 +85,7 @@ def run_file(answer: Mapping[str, Any]) -> bytes:
 
 
 def _main() -> None:
-    end_with_parent(int(sys.argv[1]))
+    guarded(int(sys.argv[1]))
     duty = json.load(sys.stdin)
     # What a library prints must not get into the answer.
     answers = os.fdopen(os.dup(1), "w")

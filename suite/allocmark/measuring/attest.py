@@ -124,6 +124,15 @@ def check_gets(failed: int, gets: float) -> str | None:
     return f"{100 * share:.0f} % of its gets found too few objects and were tried again: give the pool more objects"
 
 
+def growth(resident: Sequence[int | None]) -> int:
+    """Bytes that a process had resident after its last sample beyond those after its first; 0 where it had no more.
+
+    ``resident`` are its bytes after each sample, in order.
+    """
+    known = [found for found in resident if found is not None]
+    return max(0, known[-1] - known[0]) if known else 0
+
+
 def check_growth(resident: Sequence[int | None], live: int) -> str | None:
     """None when the process did not keep growing, else a line for the notes of a table.
 
@@ -131,7 +140,7 @@ def check_growth(resident: Sequence[int | None], live: int) -> str | None:
     """
     known = [found for found in resident if found is not None]
     steps = [after - before for before, after in pairwise(known)]
-    grown = known[-1] - known[0] if known else 0
+    grown = growth(resident)
     if grown <= max(LEAST_GROWTH, GROWTH_SHARE * live) or 2 * sum(step > 0 for step in steps) <= len(steps):
         return None
     return (

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from allocmark.engine.guard import Ending, Guard, signal_name
 from allocmark.errors import AllocmarkError
 from allocmark.system.loading import with_tls_room
 
@@ -66,6 +66,7 @@ class CellProcess:
                 self._output = undo.enter_context(tempfile.TemporaryFile())
                 request_read, self._requests = _pipe(undo)
                 self._replies, reply_write = _pipe(undo)
+                told, report = _pipe(undo)
                 with tempfile.TemporaryFile() as described:
                     described.write(json.dumps(job).encode())
                     described.seek(0)
@@ -73,24 +74,23 @@ class CellProcess:
                     # -P: a file in the current folder must not stand in for a module.
                     worker = [sys.executable, "-P", "-m", module, *map(str, inherited)]
                     self._process = self._started(
-                        worker, pass_fds=inherited, env=with_tls_room({**os.environ, **environ})
+                        worker, report, pass_fds=(*inherited, report), env=with_tls_room({**os.environ, **environ})
                     )
-                # Tells when it ends. The pipe does not, where a process that it forked holds the other end.
-                self._life = os.pidfd_open(self._process.pid)
+                self._guard = Guard(self._process.pid, told, self._process.wait)
             except (OSError, ValueError) as error:
                 raise CellFailedError(f"its process could not be started: {error}") from error
             undo.pop_all()
         os.close(request_read)
         os.close(reply_write)
+        os.close(report)
 
-    def _started(self, worker: Sequence[str], **settings: Any) -> subprocess.Popen[bytes]:
+    def _started(self, worker: Sequence[str], report: int, **settings: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*worker, str(os.getpid())],
+            [*worker, str(os.getpid()), str(report)],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for the parent: it stops cells in its own order. What a cell starts is in its process group and
-            # ends with it.
+            # Ctrl-C is for the parent: it stops cells in its own order.
             start_new_session=True,
             **settings,
         )
@@ -134,7 +134,8 @@ class CellProcess:
         deadline = time.monotonic() + self._timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
-            selector.register(self._life, selectors.EVENT_READ)
+            # The pipe does not tell that it has ended where something that it started holds the other end.
+            selector.register(self._guard.life, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 ready = [key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
                 if not ready:
@@ -154,27 +155,22 @@ class CellProcess:
             self._requests = -1
         self._end(2)
         os.close(self._replies)
-        os.close(self._life)
+        self._guard.close()
         self._output.close()
 
-    def _end(self, patience: float) -> int:
-        """The exit status of the process, which is killed after ``patience`` seconds. What it started is killed."""
+    def _end(self, patience: float) -> Ending:
+        """How the process ended, which is killed after ``patience`` seconds. What it started is killed."""
         if self._process.returncode is None:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._life, selectors.EVENT_READ)
-                selector.select(patience)
-            # Before it is waited for: until then nothing else can have its number.
-            os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait()
+            self._guard.has_ended(patience)
+        return self._guard.end()
 
     def _death(self, what: str) -> str:
-        code = self._end(2)
-        if code >= 0:
-            return f"ended by itself during {what}, exit status {code}{self._last_lines()}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
+        ending = self._end(2)
+        if ending.blame:
+            return f"{ending.blame} during {what}{self._last_lines()}"
+        if ending.code >= 0:
+            return f"ended by itself during {what}, exit status {ending.code}{self._last_lines()}"
+        name = signal_name(-ending.code)
         hint = " (the kernel does this when memory runs out)" if name == "SIGKILL" else ""
         return f"killed by {name}{self._crashed_in} during {what}{hint}{self._last_lines()}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth, check_regions
+from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth, check_regions, growth
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
@@ -175,10 +175,11 @@ class RunningCell:
             notes[pool.name] = "; ".join(filter(None, found))
         taken = [reply for each, by in self._replies.items() if each.gives_samples for reply in by.values()]
         gets = sum(reply["objects"] for reply in taken) / program.bulk if program.bulk else 0.0
+        resident = [reply["resident"] for reply in taken]
         of_all = (
             check_cpus([cpu for cpu, _ in self._case.cpus], [reply["cpus"] for reply in taken]),
             check_gets(sum(reply["failed_gets"] for reply in taken), gets),
-            check_growth([reply["resident"] for reply in taken], program.live_bytes),
+            check_growth(resident, program.live_bytes),
         )
         notes[""] = "; ".join(filter(None, of_all))
         return {
@@ -189,6 +190,7 @@ class RunningCell:
             **conditions,
             "stranded": self._closing["stranded"],
             "live_bytes": program.live_bytes,
+            "growth_bytes": growth(resident),
             "notes": {name: note for name, note in notes.items() if note},
             **{
                 phase: {name: results.pop(name) for name in ATTESTED if name in results}

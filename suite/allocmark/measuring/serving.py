@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every process that serves a `CellProcess` does: ``python -m MODULE JOB IN OUT [PARENT]``.
+"""What every process that serves a `CellProcess` does: ``python -m MODULE JOB IN OUT [PARENT REPORT]``.
 
 JOB, IN and OUT are inherited file descriptors. JOB holds one JSON document. Then each line of IN is a request and each
-line of OUT its reply, as JSON. A reply with "error" is the last one. PARENT is the process whose end ends this one;
-under a tool, which may stand between them, there is none. Standard input, output and error stay free for the tool and
-for whatever a library prints.
+line of OUT its reply, as JSON. A reply with "error" is the last one. PARENT is the process whose end ends this one,
+and REPORT where `allocmark.engine.guard` says how it ended; under a tool there is no guard. Standard input, output and
+error stay free for the tool and for whatever a library prints.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,8 @@ from typing import Any, TextIO
 
 from allocmark import plugins
 from allocmark.backend import Backend
-from allocmark.engine import end_with_parent, report_crashes
+from allocmark.engine import report_crashes
+from allocmark.engine.guard import guarded
 from allocmark.errors import AllocmarkError, RefusedError
 from allocmark.malloc_library import GivenLibrary
 
@@ -32,9 +32,9 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
     """Serve until ``work(job, requests, replies)`` has answered its last request, or the parent is gone: then it
     returns False. The exit status."""
-    job, requests_from, replies_to, *parent = map(int, sys.argv[1:])
-    if parent:
-        end_with_parent(*parent)
+    job, requests_from, replies_to, *guard = map(int, sys.argv[1:])
+    if guard:
+        guarded(*guard)
         report_crashes(replies_to)
     with suppress(OSError):  # when memory runs out, the kernel should end this process and not the run
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -47,8 +47,6 @@ def serve(work: Callable[[Mapping[str, Any], TextIO, TextIO], bool]) -> int:
             return 1
         except BrokenPipeError:
             pass
-        if parent:  # nobody waits for this process any more, and nobody else knows what it started
-            os.killpg(os.getpid(), signal.SIGKILL)
     return 1
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from allocmark.discovery import discover
+from allocmark.engine.guard import Ending
 from allocmark.errors import UsageError
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.process import CellFailedError, CellProcess
@@ -30,11 +31,11 @@ class ToolProcess(CellProcess):
         unhurried = {**job["engine"], "stall_seconds": PATIENCE}
         super().__init__({**job, "engine": unhurried}, environ, PATIENCE)
 
-    def _started(self, worker: Sequence[str], **settings: Any) -> subprocess.Popen[bytes]:
+    def _started(self, worker: Sequence[str], report: int, **settings: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*self._tool, *worker], **settings)
 
-    def _end(self, patience: float) -> int:
-        return self._process.wait()
+    def _end(self, patience: float) -> Ending:
+        return Ending(self._process.wait())
 
 
 def run_under(tool: str, request: Request) -> str:

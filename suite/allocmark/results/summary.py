@@ -192,7 +192,8 @@ def _cell(
         no_verdict = f"of the baseline {noisy[base]}"
     ratio = net_ratio = verdict = None
     if not own:
-        why = cell.reason if cell.status != "ok" else "no sample was taken, or all were set aside"
+        taken = "all of its samples were set aside" if cell.samples else "not measured: no other backend could run here"
+        why = cell.reason if cell.status != "ok" else taken
     elif cell.label == base:
         why = "this is the baseline"
     elif cell.floor:

@@ -170,6 +170,14 @@ def test_a_run_times_calls_and_counts_what_is_reused(allocmark_command, mutants,
     assert "memory reused" not in neither.stdout
 
 
+def test_a_floor_that_nothing_could_be_compared_with_says_so(allocmark_command, mutants):
+    result = allocmark_command("run", *TINY, *BRIEF, *setting(**{"pools.mbuf.node": 1023}), plugins=[mutants])
+    assert result.returncode == 1, result.stderr  # it was asked for by name
+    (floor,) = [line for line in result.stdout.splitlines() if line.startswith("null  ")]
+    assert floor.split(maxsplit=1)[1] == "not measured: no other backend could run here"
+    assert "pool 'mbuf': this machine has no NUMA node 1023" in result.stdout
+
+
 def test_the_fastest_of_a_family_is_the_baseline(allocmark_command, mutants):
     arguments = [*TINY, *BRIEF, "-b", "mutant:outside", "--baseline", "mutant:*", "-o", "here"]
     result = allocmark_command("run", *arguments, plugins=[mutants])

@@ -307,11 +307,23 @@ const char *am_loaded_file(const char *library);
  */
 double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
 
+/** How a guarded process ended. */
+typedef struct {
+    int32_t status; /* as waitpid gives it */
+    int32_t signal; /* that its guard was sent, and not by its parent; 0: none */
+    int32_t sender; /* of the signal; 0: the process itself */
+} am_ending;
+
 /**
- * From now on this process is killed 2 s after the process `parent` died, whatever it is doing, and its
- * process group with it if it leads one. Takes SIGHUP and SIGALRM.
+ * Makes this process, which has one thread, the guard of its child `worker`: it waits until that has ended,
+ * kills whatever that has started, also what has left its process group, writes an am_ending to `report` and
+ * ends. Without a report (-1) it ends as the worker did. The process `parent` ends the worker by sending
+ * SIGTERM, or by its own end: then the worker has 2 s to clean up. Does not return.
  */
-void am_end_with_parent(int64_t parent);
+void am_guard(int64_t worker, int64_t parent, int32_t report);
+
+/** Has the kernel kill this process when its parent `guard` ends. */
+void am_end_with(int64_t guard);
 
 /**
  * From now on a crash of this process first writes one line to `descriptor`: {"crashed_in": "get_bulk"}, the

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from allocmark.output.html.charts import LESS, Chart, parameter_columns, short
@@ -30,13 +31,10 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
             *parameter_columns(workload),
             Column("backend", lambda _, cell, __: unbroken(view.name(cell.cell.label))),
             Column("process MiB", lambda *row: mib(row[2]), True, "resident after the samples, hugetlb pages included"),
-            Column("live MiB", _live, True, "objects held at most"),
-            Column(
-                "drained MiB",
-                _retained,
-                True,
-                "beyond the bare process, when every object was put back",
-            ),
+            Column("live MiB", _known("live"), True, "objects held at most"),
+            Column("arena MiB", _known("arena"), True, "what the backend has of the kernel, touched or not"),
+            Column("growth MiB", _known("growth"), True, "from the first sample to the last"),
+            Column("drained MiB", _known("retained"), True, "beyond the bare process, when every object was put back"),
             Column("pools MiB", _pools_resident, True, "resident in the regions that the backend reports"),
             Column("bytes over size", _over_size, True, "resident bytes per object asked for, beyond its size"),
             Column("declared", _declared, False, "page kind that the variant declares"),
@@ -63,12 +61,9 @@ def memory(view: View, workload: WorkloadView) -> Chart | None:
     )
 
 
-def _live(_: CaseView, cell: CellSummary, __: object) -> Datum:
-    return mib(found.live) if (found := memory_of(cell.cell)) else Datum()
-
-
-def _retained(_: CaseView, cell: CellSummary, __: object) -> Datum:
-    return mib(found.retained) if (found := memory_of(cell.cell)) else Datum()
+def _known(what: str) -> Callable[..., Datum]:
+    """The entry of a member of `Memory`."""
+    return lambda _, cell, __: mib(getattr(found, what)) if (found := memory_of(cell.cell)) else Datum()
 
 
 def _parts(cell: CellSummary, total: int) -> list[dict[str, Any]]:
