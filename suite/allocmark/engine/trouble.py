@@ -57,4 +57,13 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             return f"{at}get_bulk did not fill in objects[{signed}]"
         case lib.AM_CHANGED:
             return f"{at}put_bulk changed objects[{signed}] of the array it was given, which is const"
+        case lib.AM_NOT_ZEROED:
+            return f"{at}{thing} is not all zeros, though that was asked for"
+        case lib.AM_NOT_KEPT:
+            return f"{at}{thing} has not kept the content that it had before it was resized"
+        case lib.AM_TAGGED:
+            return (
+                f"{at}{thing}: the allocator uses the upper byte of addresses, and there the engine notes the pool of "
+                "objects that wait in a queue with those of others: expected a queue per pool"
+            )
     return f"{at}unknown trouble {trouble.kind}"

@@ -32,12 +32,17 @@ std::span<const am_insn> tape(Arena &arena, const char *what, const am_insn *fro
     return arena.copy(what, from, size_t(end + 1 - from));
 }
 
-std::span<PoolView> views(Arena &arena, const std::vector<Pool> &pools, const uint32_t *ring_capacity) {
-    const std::span<PoolView> views = arena.array<PoolView>("pools", pools.size());
-    for (uint32_t pool = 0; pool < pools.size(); ++pool) {
+/** Of each pool, and behind them the mixed ring. Where all is held there, the others stay empty. */
+std::span<PoolView> views(Arena &arena, const std::vector<Pool> &pools, const am_actor &plan) {
+    const auto n = uint32_t(pools.size());
+    const std::span<PoolView> views = arena.array<PoolView>("pools", n + 1);
+    for (uint32_t pool = 0; pool < n; ++pool) {
         views[pool].pool = pools[pool].handle;
-        if (ring_capacity[pool] > 0) views[pool].held = Ring(arena, pool, ring_capacity[pool]);
+        views[pool].object_size = pools[pool].spec.object_size;
+        if (plan.ring_capacity[pool] > 0)
+            views[pool].held = Ring(arena, pool, plan.mixed_capacity ? 1 : plan.ring_capacity[pool]);
     }
+    if (plan.mixed_capacity > 0) views[n].held = Ring(arena, n, plan.mixed_capacity);
     return views;
 }
 
@@ -61,7 +66,7 @@ Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &bac
       interpreter_{int32_t(number),
                    backend,
                    shared,
-                   views(arena, pools, plan.ring_capacity),
+                   views(arena, pools, plan),
                    arena.copy("queues", queues.data(), queues.size()),
                    arena.copy("indices", plan.indices, plan.n_indices),
                    arena} {}
@@ -163,7 +168,10 @@ void Actor::drain() {
     if (!interpreter_.drain()) return;
     for (const std::span<const am_insn> tape : {prologue_, body_})
         for (const am_insn &insn : tape)
-            if (insn.op == AM_RECEIVE) interpreter_.empty(insn.target, insn.aux);
+            if (insn.op == AM_RECEIVE)
+                interpreter_.empty(insn.target, insn.aux);
+            else if (insn.op == AM_MIXED_RECEIVE)
+                interpreter_.empty_mixed(insn.target);
 }
 
 double Actor::reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts) {

@@ -60,7 +60,8 @@ class Actor {
 
     CallTimer &timer(am_call call) { return interpreter_.timer(call); }
     Recorder &recorder() { return interpreter_.recorder(); }
-    const Ring &held(uint32_t pool) { return interpreter_.pools()[pool].held; }
+    /** The ring of a pool, or behind the last pool the mixed one. */
+    const Ring &held(uint32_t ring) { return interpreter_.pools()[ring].held; }
 
     const uint32_t index;
 

@@ -35,6 +35,7 @@ typedef struct am_actor {
     const am_insn *body;           /* one iteration; leaves the live set as it found it */
     const uint32_t *indices;       /* of AM_PUT_RANDOM */
     const uint32_t *ring_capacity; /* by pool; 0: this actor never holds its objects */
+    uint32_t mixed_capacity;       /* of the mixed ring; 0: it has a ring for each pool */
     uint64_t iterations;           /* iterations of the body in one unit of a sample */
     uint64_t settle_iterations;    /* iterations that follow the prologue, untimed */
     uint64_t objects;              /* objects got in one iteration */
@@ -119,7 +120,10 @@ typedef enum am_trouble_kind {
     AM_CODE,        /* get_bulk returned a positive code */
     AM_BEYOND,      /* get_bulk wrote outside the objects that it was to fill in */
     AM_LEFT_OUT,    /* get_bulk did not fill in all of them */
-    AM_CHANGED      /* put_bulk wrote to the array it was given */
+    AM_CHANGED,     /* put_bulk wrote to the array it was given */
+    AM_NOT_ZEROED,  /* a get that was to give zeros gave others */
+    AM_NOT_KEPT,    /* content was lost when an object was resized */
+    AM_TAGGED       /* an address has no room for the number of its pool */
 } am_trouble_kind;
 
 /** The first thing that went wrong. Figures that do not apply are 0, actors -1. */

@@ -83,6 +83,15 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
 
 void put_bulk(void *, void *, void *const *, uint32_t) {}
 
+// To ask for a size or for zeros, and to keep what an object had, is the allocator's work.
+int get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t, uint32_t) {
+    return get_bulk(pool, local, objects, n);
+}
+
+int resize(void *, void *, void *to, void *to_local, void **object) {
+    return get_bulk(to, to_local, object, 1);
+}
+
 const allocmark_backend kTable = {
     .abi = ALLOCMARK_ABI_VERSION,
     .size = sizeof(allocmark_backend),
@@ -100,6 +109,8 @@ const allocmark_backend kTable = {
     .trips = nullptr,
     .cached = nullptr,
     .calls = nullptr,
+    .get_sized = get_sized,
+    .resize = resize,
 };
 
 } // namespace

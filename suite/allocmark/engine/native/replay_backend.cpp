@@ -151,6 +151,15 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
 
 void put_bulk(void *, void *, void *const *, uint32_t) {}
 
+// As the floor does it, too.
+int get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t, uint32_t) {
+    return get_bulk(pool, local, objects, n);
+}
+
+int resize(void *, void *, void *to, void *to_local, void **object) {
+    return get_bulk(to, to_local, object, 1);
+}
+
 uint32_t regions(void *, allocmark_region *out, uint32_t capacity) {
     const std::vector<allocmark_region> all = chosen->mirror.regions();
     std::copy_n(all.begin(), std::min<size_t>(all.size(), capacity), out);
@@ -174,6 +183,8 @@ const allocmark_backend kTable = {
     .trips = nullptr,
     .cached = nullptr,
     .calls = nullptr,
+    .get_sized = get_sized,
+    .resize = resize,
 };
 
 } // namespace

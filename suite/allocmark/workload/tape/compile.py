@@ -13,6 +13,7 @@ iterations of every actor after which each queue holds as many objects as before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
 
@@ -21,7 +22,8 @@ from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
 from allocmark.workload.language.steps import Get, Send
 from allocmark.workload.tape.instructions import assemble, roll
-from allocmark.workload.tape.play import Context, Player, Recorded
+from allocmark.workload.tape.context import Context, Flow, MixedError
+from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
 
 MOST_SETTLING = 10_000  #: iterations until the queues are empty, for each iteration of the largest unit
@@ -33,7 +35,12 @@ def compile_workload(workload: Workload, seed: int, path: str = "workload") -> P
     ``path`` names the file in errors. Raises WorkloadError for what cannot run: more put than held, a live set that
     grows for ever, queues that are filled faster than they are emptied, a pool smaller than what its actors hold.
     """
-    return _Compiler(Context(workload, seed, path)).program()
+    mixed: set[int] = set()
+    while True:
+        try:
+            return _Compiler(Context(workload, seed, path, mixed)).program()
+        except MixedError as found:
+            mixed.add(found.queue)
 
 
 class _Compiler:
@@ -55,6 +62,7 @@ class _Compiler:
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
         working_sets = self._working_sets(recorded)
+        asked = self._asked(recorded)
         return Program(
             workload=self.workload.name,
             pools=tuple(
@@ -75,8 +83,10 @@ class _Compiler:
                     name=f"{name}[{i}]",
                     prologue=assemble(roll(tape.prologue)),
                     body=assemble(roll(tape.body)),
-                    indices=tuple(tape.indices),
+                    indices=tape.indices.tobytes(),
                     ring_capacity=tuple(tape.most_held),
+                    mixed_capacity=tape.most_mixed,
+                    live_bytes=self._live_bytes(name, tape, asked),
                     iterations=rates[name],
                     settle_iterations=settle[name],
                     objects=tape.body_counts.got,
@@ -174,6 +184,23 @@ class _Compiler:
             "multiples of what is received at a time",
         )
 
+    def _carried(self, flow: Flow) -> Sequence[int]:
+        """The pools whose objects a queue may carry."""
+        return self.context.pools_of[flow.sender] if flow.mixed else () if flow.pool is None else (flow.pool,)
+
+    def _asked(self, recorded: dict[str, list[Recorded]]) -> list[tuple[int, int]]:
+        """By pool: objects that were got, and the bytes that were asked for."""
+        asked = [tape.asked for tapes in recorded.values() for tape in tapes]
+        return [(sum(n for n, _ in pool), sum(size for _, size in pool)) for pool in zip(*asked, strict=True)]
+
+    def _live_bytes(self, name: str, tape: Recorded, asked: Sequence[tuple[int, int]]) -> int:
+        """Bytes that were asked for, of what an actor holds at most: the mean of what is got from the pools."""
+        if tape.most_mixed:
+            own = [asked[pool] for pool in self.context.pools_of[name]]
+            objects, size = (sum(each) for each in zip(*own, strict=True))
+            return tape.most_mixed * size // objects
+        return sum(held * size // n for held, (n, size) in zip(tape.most_held, asked, strict=True) if n)
+
     def _working_sets(self, recorded: dict[str, list[Recorded]]) -> list[int]:
         """The working set of each pool: the most objects out at once, per actor that gets from it.
 
@@ -187,7 +214,7 @@ class _Compiler:
                     f"{self.context.path}: pool {name!r} has {pool.objects:,} objects and its actors hold up to "
                     f"{held:,} at once: give it more, or hold fewer"
                 )
-            queued = sum(flow.capacity for flow in self.flows if flow.pool == index)
+            queued = sum(flow.capacity for flow in self.flows if index in self._carried(flow))
             getters = sum(
                 actor.count
                 for actor in self.workload.actors.values()

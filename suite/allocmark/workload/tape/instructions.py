@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 LAYOUT = struct.Struct("=HHIIHH")  #: am_insn
+INDEX_SIZE = 4  #: bytes of one of am_actor.indices
 LOOP_DEPTH = 8  #: AM_LOOP_DEPTH
 LONGEST_PERIOD = 8  #: instructions in a repeated run that `roll` looks for
+MOST_COUNT = 2**32 - 1  #: in a field of an instruction
 
 
 class Op(enum.IntEnum):
@@ -30,6 +32,17 @@ class Op(enum.IntEnum):
     LOOP = 11
     END = 12
     HALT = 13
+    GET_SIZED = 14
+    TOUCH_AT = 15
+    RESIZE = 16
+    MIXED_GET = 17
+    MIXED_READ = 18
+    MIXED_WRITE = 19
+    MIXED_PUT_OLDEST = 20
+    MIXED_PUT_NEWEST = 21
+    MIXED_PUT_RANDOM = 22
+    MIXED_SEND = 23
+    MIXED_RECEIVE = 24
 
 
 class Insn(NamedTuple):
@@ -50,7 +63,19 @@ class Loop(NamedTuple):
     body: tuple[Insn | Loop, ...]
 
 
-_REPEATABLE = {Op.GET, Op.GET_READ, Op.GET_WRITE, Op.PUT_OLDEST, Op.PUT_NEWEST}
+Items = list[Insn | Loop]
+
+GETS = {Op.GET, Op.GET_READ, Op.GET_WRITE, Op.GET_SIZED, Op.MIXED_GET}  #: `target` is the pool, `n` the objects
+
+REPEATABLE = {  #: `arg` is how often
+    Op.GET,
+    Op.GET_READ,
+    Op.GET_WRITE,
+    Op.PUT_OLDEST,
+    Op.PUT_NEWEST,
+    Op.MIXED_PUT_OLDEST,
+    Op.MIXED_PUT_NEWEST,
+}
 _FUSED = {Op.READ: Op.GET_READ, Op.WRITE: Op.GET_WRITE}
 
 
@@ -60,31 +85,72 @@ def _touches_all_of(get: Insn, touch: Insn) -> bool:
     return alike and get.arg == 1 and touch.arg < 1 << 16
 
 
+def _differ_in_count(one: Insn, other: Insn) -> bool:
+    alike = one[:3] == other[:3] and one[4:] == other[4:]
+    return alike and one.arg + other.arg <= MOST_COUNT
+
+
 class Recorder:
     """Takes instructions one by one; an instruction that repeats at once becomes a count."""
 
     def __init__(self) -> None:
-        self.items: list[Insn | Loop] = []
+        self.items: Items = []
+        self.size = 0  #: instructions with the loops unrolled
 
     def add(self, insn: Insn) -> None:
         """Append, folded into the instruction before it where the engine has one for both."""
         last = self.items[-1] if self.items else None
-        if isinstance(last, Insn) and _touches_all_of(last, insn):
+        if type(last) is Insn and _touches_all_of(last, insn):
             self.items.pop()
+            self.size -= 1
             self.add(last._replace(op=_FUSED[insn.op], aux=insn.arg))
             return
-        if isinstance(last, Insn) and insn.op in _REPEATABLE and last._replace(arg=insn.arg) == insn:
+        if type(last) is Insn and insn.op in REPEATABLE and _differ_in_count(last, insn):
             self.items[-1] = last._replace(arg=last.arg + insn.arg)
             return
         self.items.append(insn)
+        self.size += 1
+
+    def repeat(self, part: Recorder, times: int) -> None:
+        """Append what was recorded apart, as often: as a loop, where that is shorter and not nested too deep."""
+        items, nested = part.items, depth(part.items)
+        if len(items) == 1 and isinstance(items[0], Insn) and items[0].op in REPEATABLE:
+            most = MOST_COUNT // items[0].arg
+            for part_times in (*[most] * (times // most), times % most):
+                if part_times:
+                    self.add(items[0]._replace(arg=items[0].arg * part_times))
+        elif times * len(items) > len(items) + 2 and nested < LOOP_DEPTH:
+            self._append(Loop(times, tuple(items)))
+        else:
+            for _ in range(times):
+                for item in items:
+                    if isinstance(item, Insn):
+                        self.add(item)
+                    else:
+                        self._append(item)
+
+    def _append(self, loop: Loop) -> None:
+        self.items.append(loop)
+        self.size += _size(loop)
 
 
-def roll(items: Sequence[Insn | Loop], depth: int = LOOP_DEPTH) -> list[Insn | Loop]:
-    """The same instructions with repeated runs folded into loops, shortest period first, at most ``depth`` deep."""
+def _size(item: Insn | Loop) -> int:
+    return item.times * sum(map(_size, item.body)) if isinstance(item, Loop) else 1
+
+
+def depth(items: Sequence[Insn | Loop]) -> int:
+    """How deep loops are nested."""
+    return max((1 + depth(item.body) for item in items if isinstance(item, Loop)), default=0)
+
+
+def roll(items: Sequence[Insn | Loop]) -> Items:
+    """The same instructions with repeated runs folded into loops, shortest period first."""
     current = list(items)
-    for _ in range(depth):
+    for _ in range(LOOP_DEPTH - depth(current)):
+        numbers: dict[Insn | Loop, int] = {}
+        named = [numbers.setdefault(item, len(numbers)) for item in current]  # numbers are compared faster
         for period in range(1, LONGEST_PERIOD + 1):
-            folded = _fold(current, period)
+            folded = _fold(current, named, period)
             if len(folded) < len(current):
                 current = folded
                 break
@@ -93,21 +159,22 @@ def roll(items: Sequence[Insn | Loop], depth: int = LOOP_DEPTH) -> list[Insn | L
     return current
 
 
-def _fold(items: list[Insn | Loop], period: int) -> list[Insn | Loop]:
-    out: list[Insn | Loop] = []
+def _fold(items: Items, named: Sequence[int], period: int) -> Items:
+    out: Items = []
     at = 0
+    # A loop costs two instructions of its own: fold only what gets shorter.
+    least = period + 2
     while at < len(items):
-        body = items[at : at + period]
-        times = 1
-        while items[at + times * period : at + (times + 1) * period] == body:
-            times += 1
-        # A loop costs two instructions of its own: fold only what gets shorter.
-        if times * period > period + 2:
-            out.append(Loop(times, tuple(body)))
+        end = at
+        while end + period < len(named) and named[end] == named[end + period]:
+            end += 1
+        times = (end - at) // period + 1
+        if times * period > least:
+            out.append(Loop(times, tuple(items[at : at + period])))
             at += times * period
         else:
-            out.append(items[at])
-            at += 1
+            out += items[at : end + 1]  # what begins further on in this run of matches repeats less often
+            at = end + 1
     return out
 
 
