@@ -14,14 +14,15 @@ iterations of every actor after which each queue holds as many objects as before
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import gcd, lcm
 
 from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
-from allocmark.workload.language.steps import Get, Send
-from allocmark.workload.tape.instructions import assemble, roll
+from allocmark.workload.language.steps import Get, Receive, Send
+from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
@@ -158,31 +159,71 @@ class _Compiler:
 
     def _settle(self, recorded: dict[str, list[Recorded]], rates: dict[str, int]) -> dict[str, int]:
         """Iterations after the prologue that leave the queues empty before the first sample."""
+        if (iterations := self._evened(recorded, rates)) is not None:
+            return iterations
+        # Some actors fill a live set from a queue before they hand anything on: their senders send that in advance.
+        short = []
+        for index, flow in enumerate(self.flows):
+            sent, received = self._exchanged(index, recorded, "prologue_counts")
+            if received > sent:
+                short.append(index)
+                self._send_in_advance(index, received - sent, recorded[flow.sender])
+        if short and (iterations := self._evened(recorded, rates)) is not None:
+            return iterations
+        index = short[0] if short else 0
+        flow, name = self.flows[index], list(self.workload.queues)[index]
+        sent, received = self._exchanged(index, recorded, "prologue_counts")
+        steps = walk(self.workload.actors[flow.receiver].steps)
+        raise self.context.error(
+            next(step.line for step in steps if isinstance(step, Receive) and step.queue == name),
+            f"queue {name!r}: to fill its live set {flow.receiver} receives {received:,} objects, {flow.sender} sends "
+            f"{sent:,} by then, and no number of iterations leaves the queues empty: fill to a multiple of what is "
+            "received at a time (`hold`, `until_held`)",
+        )
+
+    def _exchanged(self, index: int, recorded: dict[str, list[Recorded]], counts: str) -> tuple[int, int]:
+        """Objects sent to a queue and received from it, in one of the tapes of all actors."""
+        flow = self.flows[index]
+        sent = sum(getattr(tape, counts).sent[index] for tape in recorded[flow.sender])
+        return sent, sum(getattr(tape, counts).received[index] for tape in recorded[flow.receiver])
+
+    def _evened(self, recorded: dict[str, list[Recorded]], rates: dict[str, int]) -> dict[str, int] | None:
+        """Iterations of each actor after which every queue is empty; None when there are none."""
         iterations = dict.fromkeys(self.workload.actors, 0)
-        for _ in range(MOST_SETTLING * (1 + max(rates.values()))):
+        before = [self._exchanged(index, recorded, "prologue_counts") for index in range(len(self.flows))]
+        each = [self._exchanged(index, recorded, "body_counts") for index in range(len(self.flows))]
+        most = MOST_SETTLING * (1 + max(rates.values()))
+        while max(iterations.values()) <= most:
             even = True
-            for index, flow in enumerate(self.flows):
-                sender, receiver = recorded[flow.sender], recorded[flow.receiver]
-                sent = sum(
-                    t.prologue_counts.sent[index] + iterations[flow.sender] * t.body_counts.sent[index] for t in sender
-                )
-                received = sum(
-                    t.prologue_counts.received[index] + iterations[flow.receiver] * t.body_counts.received[index]
-                    for t in receiver
-                )
-                if sent < received:
-                    iterations[flow.sender] += 1
-                    even = False
-                elif received < sent:
-                    iterations[flow.receiver] += 1
-                    even = False
+            for flow, (sent, received), (sends, receives) in zip(self.flows, before, each, strict=True):
+                missing = sent + iterations[flow.sender] * sends - received - iterations[flow.receiver] * receives
+                if missing < 0:
+                    iterations[flow.sender] += -(missing // sends)
+                elif missing > 0:
+                    iterations[flow.receiver] += -(-missing // receives)
+                even = even and missing == 0
             if even:
                 return iterations
-        raise self.context.error(
-            1,
-            "the actors cannot fill their live sets and leave the queues empty: choose sizes of `hold` that are "
-            "multiples of what is received at a time",
-        )
+        return None
+
+    def _send_in_advance(self, index: int, n: int, senders: list[Recorded]) -> None:
+        """Has the senders get n objects more, and send them, at the beginning of their prologues; where they can."""
+        flow, name = self.flows[index], list(self.workload.queues)[index]
+        steps = list(walk(self.workload.actors[flow.sender].steps))
+        send = next(step for step in steps if isinstance(step, Send) and step.queue == name)
+        got = {self.context.pool_index[pool] for step in steps if isinstance(step, Get) for pool in step.pools}
+        bulk = min(flow.bulks)
+        if flow.pool not in got or flow.pool is None or n % bulk:
+            return
+        step_id = self.context.step_ids[id(send)]
+        pair = (Insn(Op.GET, flow.pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, flow.pool, step_id))
+        for place, tape in enumerate(senders):
+            times = n // bulk // len(senders) + (place < n // bulk % len(senders))
+            counts = tape.prologue_counts.copy()
+            counts.got += times * bulk
+            counts.sent[index] += times * bulk
+            ahead = [Loop(times, pair)] if times else []
+            senders[place] = replace(tape, prologue=[*ahead, *tape.prologue], prologue_counts=counts)
 
     def _carried(self, flow: Flow) -> Sequence[int]:
         """The pools whose objects a queue may carry."""

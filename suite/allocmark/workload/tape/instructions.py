@@ -6,6 +6,8 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from operator import eq
 from typing import NamedTuple
 
 LAYOUT = struct.Struct("=HHIIHH")  #: am_insn
@@ -81,13 +83,12 @@ _FUSED = {Op.READ: Op.GET_READ, Op.WRITE: Op.GET_WRITE}
 
 def _touches_all_of(get: Insn, touch: Insn) -> bool:
     """Whether one instruction of the engine does both: a single get, and a touch of just what it got."""
-    alike = get.op is Op.GET and touch.op in _FUSED and (get.target, get.n) == (touch.target, touch.n)
+    alike = get.op is Op.GET and (get.target, get.n) == (touch.target, touch.n)
     return alike and get.arg == 1 and touch.arg < 1 << 16
 
 
 def _differ_in_count(one: Insn, other: Insn) -> bool:
-    alike = one[:3] == other[:3] and one[4:] == other[4:]
-    return alike and one.arg + other.arg <= MOST_COUNT
+    return one[:3] == other[:3] and one[4:] == other[4:] and one.arg + other.arg <= MOST_COUNT
 
 
 class Recorder:
@@ -99,17 +100,18 @@ class Recorder:
 
     def add(self, insn: Insn) -> None:
         """Append, folded into the instruction before it where the engine has one for both."""
-        last = self.items[-1] if self.items else None
-        if type(last) is Insn and _touches_all_of(last, insn):
-            self.items.pop()
+        items = self.items
+        last = items[-1] if items else None
+        op, target, n, arg, aux, step = insn
+        if op in _FUSED and type(last) is Insn and _touches_all_of(last, insn):
+            items.pop()
             self.size -= 1
-            self.add(last._replace(op=_FUSED[insn.op], aux=insn.arg))
-            return
-        if type(last) is Insn and insn.op in REPEATABLE and _differ_in_count(last, insn):
-            self.items[-1] = last._replace(arg=last.arg + insn.arg)
-            return
-        self.items.append(insn)
-        self.size += 1
+            self.add(Insn(_FUSED[op], target, n, 1, arg, last.step))
+        elif op in REPEATABLE and type(last) is Insn and _differ_in_count(last, insn):
+            items[-1] = Insn(op, target, n, last.arg + arg, aux, step)
+        else:
+            items.append(insn)
+            self.size += 1
 
     def repeat(self, part: Recorder, times: int) -> None:
         """Append what was recorded apart, as often: as a loop, where that is shorter and not nested too deep."""
@@ -120,22 +122,16 @@ class Recorder:
                 if part_times:
                     self.add(items[0]._replace(arg=items[0].arg * part_times))
         elif times * len(items) > len(items) + 2 and nested < LOOP_DEPTH:
-            self._append(Loop(times, tuple(items)))
+            self.items.append(Loop(times, tuple(items)))
+            self.size += times * part.size
         else:
             for _ in range(times):
-                for item in items:
-                    if isinstance(item, Insn):
-                        self.add(item)
-                    else:
-                        self._append(item)
-
-    def _append(self, loop: Loop) -> None:
-        self.items.append(loop)
-        self.size += _size(loop)
-
-
-def _size(item: Insn | Loop) -> int:
-    return item.times * sum(map(_size, item.body)) if isinstance(item, Loop) else 1
+                begin = 0
+                if items and isinstance(items[0], Insn):  # only the first can be folded into what is there
+                    self.add(items[0])
+                    begin = 1
+                self.items += items[begin:]
+                self.size += part.size - begin
 
 
 def depth(items: Sequence[Insn | Loop]) -> int:
@@ -160,22 +156,19 @@ def roll(items: Sequence[Insn | Loop]) -> Items:
 
 
 def _fold(items: Items, named: Sequence[int], period: int) -> Items:
+    # 1 where the instruction is the same a period later. A loop costs two instructions of its own: fold only what gets
+    # shorter, which takes so many in a row.
+    same = bytes(map(eq, named, islice(named, period, None)))
+    least = b"\1" * (period * ((period + 2) // period))
     out: Items = []
     at = 0
-    # A loop costs two instructions of its own: fold only what gets shorter.
-    least = period + 2
-    while at < len(items):
-        end = at
-        while end + period < len(named) and named[end] == named[end + period]:
-            end += 1
-        times = (end - at) // period + 1
-        if times * period > least:
-            out.append(Loop(times, tuple(items[at : at + period])))
-            at += times * period
-        else:
-            out += items[at : end + 1]  # what begins further on in this run of matches repeats less often
-            at = end + 1
-    return out
+    while (begin := same.find(least, at)) >= 0:
+        out += items[at:begin]
+        end = same.find(0, begin)
+        times = ((len(same) if end < 0 else end) - begin) // period + 1
+        out.append(Loop(times, tuple(items[begin : begin + period])))
+        at = begin + times * period
+    return out + items[at:]
 
 
 def assemble(items: Iterable[Insn | Loop]) -> bytes:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from allocmark.errors import WorkloadError
+from allocmark.workload.language.distributions import Distribution
+from allocmark.workload.language.schema import Pool
 from allocmark.workload.language.steps import (
     ALL,
     MOST_OBJECTS,
@@ -34,8 +36,9 @@ from allocmark.workload.tape.alike import draws, regardless
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
 
-RANDOM_BODY = 4096  #: instructions after which a body with random numbers is long enough
-RANDOM_PLACES = 1 << 19  #: places of objects that were drawn, after which it is long enough, too
+#: Instructions after which a body with random numbers is long enough; or 32 times as many numbers that were drawn, or 128
+#: times as many places of objects.
+RANDOM_BODY = 4096
 RANDOM_PASSES = 16384  #: instructions after which passes with random numbers may be repeated as they are
 LONGEST = 2_000_000  #: steps played for one actor before it is refused
 CLOSING_BULK = 32  #: objects in one of the gets and puts that close a random body
@@ -56,6 +59,11 @@ class Counts:
         copy = Counts(0)
         copy.got, copy.sent, copy.received = self.got, list(self.sent), list(self.received)
         return copy
+
+    def add(self, more: Counts) -> None:
+        self.got += more.got
+        for mine, others in ((self.sent, more.sent), (self.received, more.received)):
+            mine[:] = map(sum, zip(mine, others, strict=True))
 
     def add_since(self, before: Counts, times: int) -> None:
         """As often again what was counted since then."""
@@ -119,11 +127,13 @@ class Player:
         self.pools = list(context.workload.pools.values())
         self.pool_names = list(context.workload.pools)
         self.own = context.pools_of[name]
+        self.step_ids = context.step_ids
         self.mixed = len(self.pools) if name in context.mixing else None
         self.several = len(self.own) > 1 and self.mixed is None
         # The draws depend on the seed and on this actor's name and number: another actor does not change them.
         self.rng = random.Random(zlib.crc32(f"{context.seed}/{name}/{instance}".encode()))
         self.samplers: dict[tuple[int, str], Callable[[], int]] = {}
+        self.fits: dict[int, _Fit] = {}  # by id() of a get
         self.held = [0] * (len(self.pools) + 1)  # by ring
         self.total = 0
         self.order = bytearray()  # ring of each held object, oldest first; kept only for several
@@ -133,7 +143,7 @@ class Player:
         self.peak, self.dip, self.top = list(self.held), list(self.held), 0
         self.latest: list[Latest] = []
         self.indices = array("I")
-        self.asked = [(0, 0)] * len(self.pools)
+        self.got, self.asked = [0] * len(self.pools), [0] * len(self.pools)  # objects and bytes, by pool
         self.recorder = Recorder()
         self.counts = Counts(len(context.flows))
         self.drawn = 0  # numbers
@@ -153,38 +163,40 @@ class Player:
 
     def play(self, steps: Sequence[Step]) -> Recorded:
         """The actor's tapes, not yet folded into more loops."""
-        # The prologue: iterations until the live set grows no more.
-        grew = True
-        while grew:
-            highest, before_total = self.most_total, self.total
+        # The prologue: iterations as long as the live set grows.
+        prologue, prologue_counts = Recorder(), Counts(len(self.context.flows))
+        certain = not draws(steps) and regardless(steps, self.several)
+        while True:
+            highest, before, before_total, places = self.most_total, list(self.held), self.total, len(self.indices)
             self._run(steps)
-            grew = self.most_total > highest
-            if self.total > before_total and not draws(steps) and regardless(steps, self.several):
+            if self.most_total == highest:
+                break
+            if certain and self.total > before_total:
                 raise self._error(
                     steps[-1],
                     f"{self.name} holds {self.total - before_total:,} objects more each time it has run its steps: "
                     "expected as many puts as gets",
                 )
-        prologue, prologue_counts = self.recorder.items, self.counts
+            prologue.repeat(self.recorder, 1)
+            prologue_counts.add(self.counts)
+            self.recorder, self.counts, self.drawn = Recorder(), Counts(len(self.context.flows)), 0
 
-        self.recorder, self.counts, self.drawn = Recorder(), Counts(len(self.context.flows)), 0
-        before, before_total, places = list(self.held), self.total, len(self.indices)
-        while True:
-            self._run(steps)
-            # A body with random numbers goes on until it is long, and ends with as many objects held as it began with
-            # if that comes soon.
+        # The body, of which this was the first iteration. With random numbers it goes on until it is long, and ends with
+        # as many objects held as it began with if that comes soon.
+        while self.drawn:
             size = self.recorder.size
-            long = size >= RANDOM_BODY or len(self.indices) - places >= RANDOM_PLACES
-            if not self.drawn or (long and self.total == before_total) or size >= 2 * RANDOM_BODY:
+            long = max(size, self.drawn >> 5, (len(self.indices) - places) >> 7) >= RANDOM_BODY
+            if (long and self.total == before_total) or size >= 2 * RANDOM_BODY:
                 break
+            self._run(steps)
         self._close(before, steps[-1])
         return Recorded(
-            prologue,
+            prologue.items,
             self.recorder.items,
             self.indices,
             self._most_held(),
             self.most_held[-1],
-            self.asked,
+            list(zip(self.got, self.asked, strict=True)),
             prologue_counts,
             self.counts,
         )
@@ -207,11 +219,11 @@ class Player:
             self.order = bytearray().join(bytes([ring]) * n for ring, n in enumerate(self.held))
 
     def _run(self, steps: Sequence[Step]) -> None:
+        self.played += len(steps)
+        if self.played > LONGEST:
+            raise self._too_long(steps[0])
         do = self.do
         for step in steps:
-            self.played += 1
-            if self.played > LONGEST:
-                raise self._too_long(step)
             do[type(step)](step)
 
     def _too_long(self, step: Step) -> WorkloadError:
@@ -228,13 +240,16 @@ class Player:
         if isinstance(number, int):
             return number
         self.drawn += 1
+        return self._sampler(step, what, number)()
+
+    def _sampler(self, step: Step, what: str, number: Distribution) -> Callable[[], int]:
         key = (id(step), what)
         if key not in self.samplers:
             self.samplers[key] = number.sampler(self.rng)
-        return self.samplers[key]()
+        return self.samplers[key]
 
     def _emit(self, step: Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
-        self.recorder.add(Insn(op, target, n, arg, aux, self.context.step_ids[id(step)]))
+        self.recorder.add(Insn(op, target, n, arg, aux, self.step_ids[id(step)]))
 
     def _gained(self, ring: int, n: int, step: Step) -> None:
         held = self.held[ring] + n
@@ -247,47 +262,61 @@ class Player:
             )
         if ring == self.mixed and held > MOST_OBJECTS:
             raise self._error(step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer")
-        self.total += n
-        self.most_held[ring] = max(self.most_held[ring], held)
-        self.peak[ring] = max(self.peak[ring], held)
-        self.top = max(self.top, self.total)
-        self.most_total = max(self.most_total, self.total)
+        self.total = total = self.total + n
+        # Not max(): this is where the time goes.
+        if held > self.peak[ring]:
+            self.peak[ring] = held
+            if held > self.most_held[ring]:
+                self.most_held[ring] = held
+        if total > self.top:
+            self.top = total
+            if total > self.most_total:
+                self.most_total = total
         if self.several:
             self.order += bytes((ring,)) * n
 
     def _lost(self, ring: int, n: int) -> None:
         held = self.held[ring] - n
         self.held[ring] = held
-        self.dip[ring] = min(self.dip[ring], held)
+        if held < self.dip[ring]:
+            self.dip[ring] = held
         self.total -= n
         self.latest = []
 
     def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
-        pools = [self.context.pool_index[name] for name in step.pools]
+        if id(step) not in self.fits:
+            self.fits[id(step)] = _Fit([self.context.pool_index[name] for name in step.pools], self.pools)
+        fit = self.fits[id(step)]
         if step.size is None:
-            wanted = [Latest(pools[0], n)]
+            wanted = [Latest(fit.among[0], n)]
         else:
-            by_size = sorted((self.pools[pool].object_size, pool) for pool in pools)
-            sizes = [self._number(step, "size", step.size) for _ in range(n)]
-            found = [(next(pool for room, pool in by_size if room >= size), size) for size in sizes]
-            wanted = _one_by_one(found) if step.exact else _by_pool([pool for pool, _ in found], pools)
-        for each in wanted:
-            self._get_from(each.pool, each.n, step, each.size, step.zeroed)
+            sizes = self._sizes(step, step.size, n)
+            found = [fit[size] for size in sizes]
+            wanted = _one_by_one(zip(found, sizes, strict=True)) if step.exact else _by_pool(found, fit.among)
+        for pool, count, size, _ in wanted:
+            self._get_from(pool, count, step, size, step.zeroed)
         self.latest = wanted
+
+    def _sizes(self, step: Get, size: Number, n: int) -> list[int]:
+        if isinstance(size, int):
+            return [size] * n
+        self.drawn += n
+        draw = self._sampler(step, "size", size)
+        return [draw() for _ in range(n)] if n > 1 else [draw()]
 
     def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
         asked = self.pools[pool].object_size if size is None else size
+        plain = size is None and not zeroed
         if self.mixed is not None:
-            special = size is not None or zeroed
-            self._emit(step, Op.MIXED_GET, pool, n, arg=asked if special else 0, aux=zeroed)
-        elif size is None and not zeroed:
+            self._emit(step, Op.MIXED_GET, pool, n, arg=0 if plain else asked, aux=zeroed)
+        elif plain:
             self._emit(step, Op.GET, pool, n, arg=1)
         else:
             self._emit(step, Op.GET_SIZED, pool, n, arg=asked, aux=zeroed)
         self.counts.got += n
-        objects, total = self.asked[pool]
-        self.asked[pool] = (objects + n, total + n * asked)
+        self.got[pool] += n
+        self.asked[pool] += n * asked
         self._gained(pool if self.mixed is None else self.mixed, n, step)
 
     def _touch(self, step: Touch) -> None:
@@ -310,8 +339,8 @@ class Player:
             self._emit(step, Op.MIXED_WRITE if write else Op.MIXED_READ, n=n, arg=arg)
         else:
             together: dict[int, int] = {}
-            for each in self.latest:
-                together[each.pool] = together.get(each.pool, 0) + each.n
+            for pool, n, *_ in self.latest:
+                together[pool] = together.get(pool, 0) + n
             for pool, n in together.items():
                 arg = self.pools[pool].object_size if step.bytes == ALL else step.bytes
                 self._emit(step, Op.WRITE if write else Op.READ, pool, n, arg=arg)
@@ -378,6 +407,8 @@ class Player:
                 chosen = place + int(draw() * (left - place))
                 order[place], order[chosen] = order[chosen], order[place]
         first = len(order) - n if which == "newest" else 0
+        if n == 1:
+            return [(order.pop(first), 1)]
         gone = order[first : first + n]
         del order[first : first + n]
         return [(ring, count) for ring in self.own if (count := gone.count(ring))]
@@ -415,8 +446,8 @@ class Player:
             )
         self._emit(step, Op.RESIZE, old, step.n, arg=step.which == "newest", aux=new)
         self.counts.got += step.n
-        size = self.pools[new].object_size
-        self.asked[new] = (self.asked[new][0] + step.n, self.asked[new][1] + step.n * size)
+        self.got[new] += step.n
+        self.asked[new] += step.n * self.pools[new].object_size
         self._gained(new, step.n, step)  # for a moment there may be both
         self._lost(old, step.n)
         self._forget(old, step.n, step.which)
@@ -487,7 +518,7 @@ class Player:
         if id(step) not in self.alike:
             self.alike[id(step)] = (draws(step.steps), regardless(step.steps, self.several))
         drawing, independent = self.alike[id(step)]
-        if drawing and not independent:  # no two passes are alike
+        if not independent and (drawing or target is not None):  # no two passes are alike
             while not ends():
                 self._pass(step, target, growing)
                 left -= 1
@@ -495,7 +526,7 @@ class Player:
         passes, compared = 0, 1
         while not ends():
             # To compare what is held takes a while where that is much: before the first pass, the second, the fourth …
-            with self._apart(compare=passes + 1 >= compared) as (mark, part):
+            with self._apart(compare=self.several and passes + 1 >= compared) as (mark, part):
                 while True:
                     self._pass(step, target, growing)
                     mark.passes += 1
@@ -581,7 +612,20 @@ class Player:
         self.counts.add_since(mark.counts, times)
 
 
-def _one_by_one(found: Sequence[tuple[int, int]]) -> list[Latest]:
+class _Fit(dict[int, int]):
+    """The pool of each size: the smallest of ``among`` that fits."""
+
+    def __init__(self, among: Sequence[int], pools: Sequence[Pool]) -> None:
+        super().__init__()
+        self.among = among
+        self.rooms = sorted((pools[number].object_size, number) for number in among)
+
+    def __missing__(self, size: int) -> int:
+        self[size] = next(number for room, number in self.rooms if room >= size)
+        return self[size]
+
+
+def _one_by_one(found: Iterable[tuple[int, int]]) -> list[Latest]:
     """(pool, size) of each object, in their order."""
     latest: list[Latest] = []
     for pool, size in found:
@@ -592,6 +636,9 @@ def _one_by_one(found: Sequence[tuple[int, int]]) -> list[Latest]:
 
 def _by_pool(found: Sequence[int], pools: Sequence[int]) -> list[Latest]:
     """The pool of each object: a bulk from each pool."""
+    first = found[0]
+    if found.count(first) == len(found):
+        return [Latest(first, len(found))]
     return [Latest(pool, n) for pool in pools if (n := found.count(pool))]
 
 
