@@ -47,6 +47,8 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             )
         case lib.AM_NULL:
             return f"{at}pool {pool.name!r} handed out a null pointer as if the get had succeeded"
+        case lib.AM_CLOSED if trouble.actor >= 0:
+            return f"{at}pool {pool.name!r} let no thread enter that was to take over from one that has ended"
         case lib.AM_CLOSED:
             return f"{at}pool {pool.name!r} let no thread enter to count its objects, after all others had left"
         case lib.AM_CODE:

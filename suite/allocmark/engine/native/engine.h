@@ -41,6 +41,7 @@ typedef struct am_actor {
     uint64_t objects;              /* objects got in one iteration */
     uint32_t n_indices;
     uint32_t coupled;  /* waits for others through queues: never stops early */
+    uint32_t ends;     /* each tape that is run is a thread's life: it ends, another takes over what it held */
     int32_t cpu, node; /* -1: left free */
 } am_actor;
 

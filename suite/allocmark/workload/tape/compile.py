@@ -58,7 +58,7 @@ class _Compiler:
             actor = self.workload.actors[name]
             # Actors of one kind on a queue draw the same numbers, so that what is sent equals what is received.
             instances = 1 if name in coupled else actor.count
-            played = [Player(self.context, name, i).play(actor.steps) for i in range(instances)]
+            played = [Player(self.context, name, i).play(actor.steps, actor.threads_end) for i in range(instances)]
             recorded[name] = played * (actor.count if name in coupled else 1)
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
@@ -92,6 +92,7 @@ class _Compiler:
                     settle_iterations=settle[name],
                     objects=tape.body_counts.got,
                     coupled=name in coupled,
+                    ends=self.workload.actors[name].threads_end,
                 )
                 for name in self.workload.actors
                 for i, tape in enumerate(recorded[name])

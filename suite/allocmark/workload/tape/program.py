@@ -42,7 +42,7 @@ class ProgramActor:
     prologue.
     ``ring_capacity`` is the most objects of each pool that it holds at once, ``mixed_capacity`` of all together where it
     holds them so, ``live_bytes`` what these have that was asked for. ``indices`` are 32-bit numbers, ``objects`` what one
-    iteration gets.
+    iteration gets. ``ends``: each iteration is a thread's life.
     """
 
     name: str
@@ -56,6 +56,7 @@ class ProgramActor:
     settle_iterations: int
     objects: int
     coupled: bool
+    ends: bool
 
 
 @dataclass(frozen=True)
