@@ -56,11 +56,14 @@ def checked(workload: Workload) -> Workload:
     _check_objects(workload)
     steps = [step for actor in workload.actors.values() for step in walk(actor.steps)]
     pools = {name for step in steps if isinstance(step, Get) for name in step.pools}
-    pools |= {step.to for step in steps if isinstance(step, Resize)}
-    queues = {step.queue for step in steps if isinstance(step, Send)}
     if not pools:
         first = next(iter(workload.actors.values()))
         raise CaseError(first, "found no 'get' in any actor; expected at least one")
+    pools |= {step.to for step in steps if isinstance(step, Resize)}
+    queues = {step.queue for step in steps if isinstance(step, Send)}
+    for step in steps:
+        if isinstance(step, Put | Hold | Resize) and step.pool is not None and step.pool not in pools:
+            raise CaseError(step, f"found a {step.kind} from {step.pool}, and no step that gets from it; expected one")
     return workload.model_copy(
         update={
             "pools": {name: pool for name, pool in workload.pools.items() if name in pools},

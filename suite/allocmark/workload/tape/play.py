@@ -363,7 +363,8 @@ class Player:
         held = self.total if ring is None else self.held[ring]
         n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
         if n > held:
-            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here; put fewer")
+            of = f" of pool {step.pool!r}" if step.pool else ""
+            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,}{of} here; put fewer")
         self._release(n, step.which, ring, step)
 
     def _hold(self, step: Hold) -> None:
