@@ -35,14 +35,14 @@ typedef struct am_actor {
     const am_insn *body;           /* one iteration; leaves the live set as it found it */
     const uint32_t *indices;       /* of AM_PUT_RANDOM */
     const uint32_t *ring_capacity; /* by pool; 0: this actor never holds its objects */
-    uint32_t mixed_capacity;       /* of the mixed ring; 0: it has a ring for each pool */
     uint64_t iterations;           /* iterations of the body in one unit of a sample */
     uint64_t settle_iterations;    /* iterations that follow the prologue, untimed */
     uint64_t objects;              /* objects got in one iteration */
     uint32_t n_indices;
-    uint32_t coupled;  /* waits for others through queues: never stops early */
-    uint32_t ends;     /* each tape that is run is a thread's life: it ends, another takes over what it held */
-    int32_t cpu, node; /* -1: left free */
+    uint32_t coupled;        /* waits for others through queues: never stops early */
+    int32_t cpu, node;       /* -1: left free */
+    uint32_t mixed_capacity; /* of the mixed ring; 0: it has a ring for each pool */
+    uint32_t ends; /* each tape that is run is a thread's life: it ends, another takes over what it held */
 } am_actor;
 
 typedef struct am_plan {

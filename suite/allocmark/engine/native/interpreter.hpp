@@ -69,9 +69,8 @@ class alignas(Arena::kLine) Interpreter {
     Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::span<PoolView> pools,
                 std::span<Queue *const> queues, std::span<const uint32_t> indices, Arena &arena)
         : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), get_sized_(backend.get_sized),
-          resize_(backend.resize), shared_(shared), pools_(pools),
-          queues_(queues), half_waits_(arena.array<HalfWait>("waits", queues.size())),
-          indices_(indices.data()) {
+          resize_(backend.resize), shared_(shared), pools_(pools), queues_(queues),
+          half_waits_(arena.array<HalfWait>("waits", queues.size())), indices_(indices.data()) {
         for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
             timers_[call] = arena.make<CallTimer>("timer", call);
     }
@@ -364,9 +363,8 @@ class alignas(Arena::kLine) Interpreter {
         PoolView &view = pools_[insn.target];
         Ring &held = mixed().held;
         void **objects = held.room();
-        const bool good =
-            insn.arg ? take_sized<kWatch>(view, objects, insn)
-                     : take<kWatch>(get_, view, view.pool, view.local, objects, insn.n, insn);
+        const bool good = insn.arg ? take_sized<kWatch>(view, objects, insn)
+                                   : take<kWatch>(get_, view, view.pool, view.local, objects, insn.n, insn);
         if (!good) return false;
         for (uint32_t i = 0; i < insn.n; ++i) {
             if (!can_be_tagged(objects[i])) [[unlikely]]
@@ -378,7 +376,8 @@ class alignas(Arena::kLine) Interpreter {
         return true;
     }
 
-    template <Watch kWatch> bool touch_one(void *object, uint32_t pool, uint32_t bytes, bool write, uint32_t step) {
+    template <Watch kWatch>
+    bool touch_one(void *object, uint32_t pool, uint32_t bytes, bool write, uint32_t step) {
         if constexpr (kWatch == Watch::kVerify) return still_held(pool, &object, 1, step);
         if (write)
             touch<Touch::kWrite>(&object, 1, bytes);
@@ -399,7 +398,8 @@ class alignas(Arena::kLine) Interpreter {
         for (uint32_t i = 0; i < insn.n; ++i) {
             const uint32_t pool = tag_of(objects[i]);
             const uint64_t bytes = std::min<uint64_t>(insn.arg, pools_[pool].object_size);
-            if (!touch_one<kWatch>(untagged(objects[i]), pool, uint32_t(bytes), write, insn.step)) return false;
+            if (!touch_one<kWatch>(untagged(objects[i]), pool, uint32_t(bytes), write, insn.step))
+                return false;
         }
         return true;
     }
@@ -574,7 +574,8 @@ class alignas(Arena::kLine) Interpreter {
         return false;
     }
 
-    /** The instructions behind AM_HALT, in a function of their own: so they change nothing in the others' code. */
+    /** The instructions behind AM_HALT, in a function of their own: so they change nothing in the others'
+     * code. */
     template <Watch kWatch> [[gnu::noinline]] bool run_other(const am_insn &insn) {
         switch (insn.op) {
         case AM_GET_SIZED:
@@ -630,12 +631,11 @@ class alignas(Arena::kLine) Interpreter {
 
 template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {
     // A jump at the end of each instruction, not one for all: the processor learns what follows what.
-    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read, &&write,
-                                                &&put_oldest, &&put_newest, &&put_random, &&send, &&receive,
-                                                &&idle,       &&loop,       &&end,        &&halt,
-                                                &&other,      &&other,      &&other,      &&other,
-                                                &&other,      &&other,      &&other,      &&other,
-                                                &&other,      &&other,      &&other};
+    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read,  &&write,
+                                                &&put_oldest, &&put_newest, &&put_random, &&send,  &&receive,
+                                                &&idle,       &&loop,       &&end,        &&halt,  &&other,
+                                                &&other,      &&other,      &&other,      &&other, &&other,
+                                                &&other,      &&other,      &&other,      &&other, &&other};
     uint32_t left[AM_LOOP_DEPTH];
     uint32_t depth = 0;
     const am_insn *insn = tape;

@@ -11,7 +11,6 @@ from allocmark.errors import unknown
 from allocmark.workload.language.distributions import Distribution
 from allocmark.workload.language.parts import Part
 from allocmark.workload.language.steps import (
-    ALL,
     Get,
     Hold,
     Number,
@@ -64,6 +63,8 @@ def checked(workload: Workload) -> Workload:
     for step in steps:
         if isinstance(step, Put | Hold | Resize) and step.pool is not None and step.pool not in pools:
             raise CaseError(step, f"found a {step.kind} from {step.pool}, and no step that gets from it; expected one")
+        if isinstance(step, Resize) and _usable(workload)[step.pool] < workload.pools[step.pool].object_size:
+            raise CaseError(step, f"found a resize from {step.pool}, whose objects have sizes of their own ('exact')")
     return workload.model_copy(
         update={
             "pools": {name: pool for name, pool in workload.pools.items() if name in pools},
@@ -216,7 +217,7 @@ class _Flow:
     def check(self, step: Touch | Put | Hold | Resize | Send, latest: Pools) -> None:
         if not latest:
             raise CaseError(step, f"found {step.kind} with nothing held; expected a get or receive first")
-        if isinstance(step, Touch) and step.bytes != ALL:
+        if isinstance(step, Touch) and isinstance(step.bytes, int):
             smallest = min(latest, key=lambda name: self.usable[name])
             size = self.usable[smallest]
             if step.bytes > size:

@@ -20,8 +20,8 @@ from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from pydantic import ConfigDict, Field, PrivateAttr, RootModel, ValidationInfo, model_validator
 from typing_extensions import TypeAliasType
 
-from allocmark.workload.language.quantiles import Table, TableError, parse_table
 from allocmark.workload.language.parts import Keyed, OneOf, OrVariable, Part, refuse
+from allocmark.workload.language.quantiles import Table, TableError, parse_table
 
 MOST_VALUES = 4096
 
@@ -154,9 +154,7 @@ class Zipf(Part, Distribution):
     ``zipf: {exponent: s, min: lo, max: hi}``: every whole number from lo to hi, k with the weight ``k ** -s``.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["values"]}, {"required": ["min", "max"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["values"]}, {"required": ["min", "max"]}]})
     kind: ClassVar[str] = "zipf"
 
     exponent: Annotated[float, Field(strict=True, ge=0, le=16), OrVariable()]

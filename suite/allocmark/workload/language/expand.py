@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import UsageError, show, unknown
-from allocmark.workload.language.quantiles import TableError, read_table
 from allocmark.workload.language.load import Key, LineError, List, Map, Scalar, line_of, load, parse, scalar
+from allocmark.workload.language.quantiles import TableError, read_table
 
 if TYPE_CHECKING:
     from allocmark.workload.language.schema import FileHeader, Workload

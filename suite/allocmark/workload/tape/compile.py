@@ -22,8 +22,8 @@ from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
 from allocmark.workload.language.steps import Get, Receive, Send
-from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
 from allocmark.workload.tape.context import Context, Flow, MixedError
+from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
 from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
 
@@ -239,8 +239,7 @@ class _Compiler:
         """Bytes that were asked for, of what an actor holds at most: the mean of what is got from the pools."""
         if tape.most_mixed:
             own = [asked[pool] for pool in self.context.pools_of[name]]
-            objects, size = (sum(each) for each in zip(*own, strict=True))
-            return tape.most_mixed * size // objects
+            return tape.most_mixed * sum(size for _, size in own) // max(1, sum(n for n, _ in own))
         return sum(held * size // n for held, (n, size) in zip(tape.most_held, asked, strict=True) if n)
 
     def _working_sets(self, recorded: dict[str, list[Recorded]]) -> list[int]:

@@ -36,8 +36,8 @@ from allocmark.workload.tape.alike import draws, regardless
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
 
-#: Instructions after which a body with random numbers is long enough; or 32 times as many numbers that were drawn, or 128
-#: times as many places of objects.
+#: Instructions after which a body with random numbers is long enough; or 32 times as many numbers that were drawn, or
+#: 128 times as many places of objects.
 RANDOM_BODY = 4096
 RANDOM_PASSES = 16384  #: instructions after which passes with random numbers may be repeated as they are
 LONGEST = 2_000_000  #: steps played for one actor before it is refused
@@ -182,8 +182,8 @@ class Player:
             prologue_counts.add(self.counts)
             self.recorder, self.counts, self.drawn = Recorder(), Counts(len(self.context.flows)), 0
 
-        # The body, of which this was the first iteration. With random numbers it goes on until it is long, and ends with
-        # as many objects held as it began with if that comes soon.
+        # The body, of which this was the first iteration. With random numbers it goes on until it is long, and ends
+        # with as many objects held as it began with if that comes soon.
         while self.drawn and not once:
             size = self.recorder.size
             long = max(size, self.drawn >> 5, (len(self.indices) - places) >> 7) >= RANDOM_BODY
@@ -262,7 +262,9 @@ class Player:
                 f"holds {held:,} here: give it more, or hold fewer",
             )
         if ring == self.mixed and held > MOST_OBJECTS:
-            raise self._error(step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer")
+            raise self._error(
+                step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer"
+            )
         self.total = total = self.total + n
         # Not max(): this is where the time goes.
         if held > self.peak[ring]:
@@ -336,14 +338,14 @@ class Player:
             self._touch_each(step, write)
         elif self.mixed is not None:
             n = sum(each.n for each in self.latest)
-            arg = MOST_COUNT if step.bytes == ALL else step.bytes
+            arg = step.bytes if isinstance(step.bytes, int) else MOST_COUNT
             self._emit(step, Op.MIXED_WRITE if write else Op.MIXED_READ, n=n, arg=arg)
         else:
             together: dict[int, int] = {}
             for pool, n, *_ in self.latest:
                 together[pool] = together.get(pool, 0) + n
             for pool, n in together.items():
-                arg = self.pools[pool].object_size if step.bytes == ALL else step.bytes
+                arg = step.bytes if isinstance(step.bytes, int) else self.pools[pool].object_size
                 self._emit(step, Op.WRITE if write else Op.READ, pool, n, arg=arg)
 
     def _touch_each(self, step: Touch, write: bool) -> None:
@@ -580,7 +582,7 @@ class Player:
     def _is_as_before(self, mark: Mark) -> bool:
         """Whether all is as before the passes, so that the next ones do the same."""
         alike = self.held == mark.held and self.latest == mark.latest and self.drawn == mark.drawn
-        return alike and (not self.several or mark.order == self.order)
+        return alike and (not self.several or mark.order == bytes(self.order))
 
     def _further(self, mark: Mark, left: int, target: int | None) -> int:
         """How often the same passes can follow at least: as far as they are asked for, and what they need is there."""

@@ -40,9 +40,9 @@ class ProgramActor:
 
     ``iterations`` counts the iterations of its body in one unit, ``settle_iterations`` the untimed ones after the
     prologue.
-    ``ring_capacity`` is the most objects of each pool that it holds at once, ``mixed_capacity`` of all together where it
-    holds them so, ``live_bytes`` what these have that was asked for. ``indices`` are 32-bit numbers, ``objects`` what one
-    iteration gets. ``ends``: each iteration is a thread's life.
+    ``ring_capacity`` is the most objects of each pool that it holds at once, ``mixed_capacity`` of all together where
+    it holds them so, ``live_bytes`` what these have that was asked for. ``indices`` are 32-bit numbers, ``objects``
+    what one iteration gets. ``ends``: each iteration is a thread's life.
     """
 
     name: str

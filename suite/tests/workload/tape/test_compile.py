@@ -235,7 +235,8 @@ def test_a_live_set_that_grows_and_shrinks():
             "pool 'p' has 1,000 objects, and w alone holds 1,002",
         ),
         (
-            POOL + "actors: {w: [{get: {from: p, n: 9}}, {repeat: {times: 5, steps: [{put: {which: oldest, n: 2}}]}}]}\n",
+            POOL + "actors: {w: [{get: {from: p, n: 9}},"
+            "{repeat: {times: 5, steps: [{put: {which: oldest, n: 2}}]}}]}\n",
             6,
             "put of 2 objects, and w holds 1 here",
         ),
@@ -368,7 +369,8 @@ LOOPED = st.recursive(
 @settings(max_examples=60, deadline=None)
 def test_a_repeat_is_what_it_would_be_step_by_step(steps, seed):
     """The same instructions in the same order, whether passes become a loop or all are played."""
-    text = POOLS + f"actors: {{w: [{{get: {{from: a, n: 9}}}}, {{get: {{from: b, n: 1}}}}, {', '.join(steps)}, {{hold: {{objects: 50, release: oldest}}}}]}}\n"
+    first, last = "{get: {from: a, n: 9}}, {get: {from: b}}", "{hold: {objects: 50, release: oldest}}"
+    text = POOLS + f"actors: {{w: [{', '.join([first, *steps, last])}]}}\n"
     outcomes = []
     for jumping in (True, False):
         with pytest.MonkeyPatch.context() as patch:
@@ -404,7 +406,8 @@ def plain(tape: bytes) -> list[Insn]:
 def test_a_repeat_that_reaches_its_number_is_what_it_would_be_step_by_step(monkeypatch):
     text = POOLS + (
         "actors: {w: [{repeat: {until_held: 2000, steps: [{get: {from: a, n: 3}}, {get: {from: b, n: 4}}]}},"
-        "{repeat: {until_held: 100, steps: [{put: {which: oldest, n: 3, from: a}}, {put: {which: newest, n: 4, from: b}}]}}]}\n"
+        "{repeat: {until_held: 100, steps: [{put: {which: oldest, n: 3, from: a}},"
+        "{put: {which: newest, n: 4, from: b}}]}}]}\n"
     )
     looped = compiled(text).actors[0]
     monkeypatch.setattr(Player, "_further", lambda *_: 0)

@@ -16,8 +16,8 @@
  *
  * Threads. `init`, `fini`, `pool_create` and `pool_destroy` are called by one thread at a time, while no
  * other function runs. `thread_enter`, `thread_leave`, `get_bulk` and `put_bulk` are called by the thread
- * they concern, as are `get_sized` and `resize`, concurrently with those of other threads. `available`, `regions`, `facts`, `trips` and
- * `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
+ * they concern, as are `get_sized` and `resize`, concurrently with those of other threads. `available`,
+ * `regions`, `facts`, `trips` and `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
  *
  * Errors. Functions that can fail return 0 or a negative errno value, and put one line for a person into
  * `allocmark_error.message`: what was found, and what to do. A backend never prints, aborts or exits.
