@@ -12,13 +12,12 @@ from allocmark.engine._engine import ffi, lib
 from allocmark.engine.session import EVENT, Engine
 from allocmark.errors import RefusedError
 from allocmark.system.mappings import Range, backing
-from allocmark.workload.tape.instructions import LAYOUT, Op
+from allocmark.workload.tape.instructions import GETS, LAYOUT, Insn, Op
 from allocmark.workload.tape.program import Program
 
 SHARE = 0.05  #: of what is resident: page kinds with less are not named
 _KINDS = {"base": lib.AM_BASE, "thp": lib.AM_THP, "hugetlb": lib.AM_HUGETLB}
 _BLOCK = 1 << 21
-_GETS = (Op.GET, Op.GET_READ, Op.GET_WRITE)
 
 
 class Replay(Engine):
@@ -88,11 +87,15 @@ def _give_back(engine: Any, mirror: Any) -> None:
 def _only_held(program: Program) -> str:
     """What of the workload cannot be replayed because it comes only from before the samples, or ""."""
     for actor in program.actors:
-        tapes = [LAYOUT.iter_unpack(tape) for tape in (actor.prologue, actor.body)]
-        before, during = ({target for op, target, *_ in tape if op in _GETS} for tape in tapes)
+        before, during = (_got_from(tape) for tape in (actor.prologue, actor.body))
         for pool in before - during:
             return f"{actor.name} gets from pool {program.pools[pool].name!r} only before the samples: none is recorded"
     return ""
+
+
+def _got_from(tape: bytes) -> set[int]:
+    insns = [Insn(Op(op), *rest) for op, *rest in LAYOUT.iter_unpack(tape)]
+    return {insn.target for insn in insns if insn.op in GETS} | {insn.aux for insn in insns if insn.op is Op.RESIZE}
 
 
 def _ranges(regions: Sequence[tuple[int, int]]) -> list[Range]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from allocmark.engine._engine import ffi, lib
 from allocmark.engine.trouble import describe
 from allocmark.errors import EngineError, RefusedError
-from allocmark.workload.tape.instructions import LAYOUT
+from allocmark.workload.tape.instructions import INDEX_SIZE, LAYOUT
 from allocmark.workload.tape.program import Program, ProgramActor
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ class Engine:
         if code != 0:
             raise EngineError(describe(self._trouble, self._program, self._stall_seconds))
 
-    def _array(self, kind: str, items: list[Any]) -> Any:
+    def _array(self, kind: str, items: list[Any] | int) -> Any:
         array = ffi.new(kind, items)
         self._keep.append(array)
         return array
@@ -370,10 +370,13 @@ class Engine:
 
     def _actor(self, actor: ProgramActor, cpu: int, node: int) -> dict[str, Any]:
         tapes = {"prologue": self._tape(actor.prologue), "body": self._tape(actor.body)}
+        n = len(actor.indices) // INDEX_SIZE
+        indices = self._array("uint32_t[]", max(n, 1))
+        ffi.memmove(indices, actor.indices, len(actor.indices))
         arrays = {
-            "indices": self._array("uint32_t[]", list(actor.indices) or [0]),
+            "indices": indices,
             "ring_capacity": self._array("uint32_t[]", list(actor.ring_capacity)),
         }
-        members = vars(actor) | tapes | arrays | {"n_indices": len(actor.indices), "cpu": cpu, "node": node}
-        del members["name"]
+        members = vars(actor) | tapes | arrays | {"n_indices": n, "cpu": cpu, "node": node}
+        del members["name"], members["live_bytes"]
         return members

@@ -47,6 +47,8 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             )
         case lib.AM_NULL:
             return f"{at}pool {pool.name!r} handed out a null pointer as if the get had succeeded"
+        case lib.AM_CLOSED if trouble.actor >= 0:
+            return f"{at}pool {pool.name!r} let no thread enter that was to take over from one that has ended"
         case lib.AM_CLOSED:
             return f"{at}pool {pool.name!r} let no thread enter to count its objects, after all others had left"
         case lib.AM_CODE:
@@ -57,4 +59,13 @@ def describe(trouble: Any, program: Program, stall_seconds: float) -> str:
             return f"{at}get_bulk did not fill in objects[{signed}]"
         case lib.AM_CHANGED:
             return f"{at}put_bulk changed objects[{signed}] of the array it was given, which is const"
+        case lib.AM_NOT_ZEROED:
+            return f"{at}{thing} is not all zeros, though that was asked for"
+        case lib.AM_NOT_KEPT:
+            return f"{at}{thing} has not kept the content that it had before it was resized"
+        case lib.AM_TAGGED:
+            return (
+                f"{at}{thing}: the allocator uses the upper byte of addresses, and there the engine notes the pool of "
+                "objects that wait in a queue with those of others: expected a queue per pool"
+            )
     return f"{at}unknown trouble {trouble.kind}"

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include <system_error>
+#include <thread>
 
 #include "doing.hpp"
 #include "reference.hpp"
@@ -32,12 +33,17 @@ std::span<const am_insn> tape(Arena &arena, const char *what, const am_insn *fro
     return arena.copy(what, from, size_t(end + 1 - from));
 }
 
-std::span<PoolView> views(Arena &arena, const std::vector<Pool> &pools, const uint32_t *ring_capacity) {
-    const std::span<PoolView> views = arena.array<PoolView>("pools", pools.size());
-    for (uint32_t pool = 0; pool < pools.size(); ++pool) {
+/** Of each pool, and behind them the mixed ring. Where all is held there, the others stay empty. */
+std::span<PoolView> views(Arena &arena, const std::vector<Pool> &pools, const am_actor &plan) {
+    const auto n = uint32_t(pools.size());
+    const std::span<PoolView> views = arena.array<PoolView>("pools", n + 1);
+    for (uint32_t pool = 0; pool < n; ++pool) {
         views[pool].pool = pools[pool].handle;
-        if (ring_capacity[pool] > 0) views[pool].held = Ring(arena, pool, ring_capacity[pool]);
+        views[pool].object_size = pools[pool].spec.object_size;
+        if (plan.ring_capacity[pool] > 0)
+            views[pool].held = Ring(arena, pool, plan.mixed_capacity ? 1 : plan.ring_capacity[pool]);
     }
+    if (plan.mixed_capacity > 0) views[n].held = Ring(arena, n, plan.mixed_capacity);
     return views;
 }
 
@@ -61,15 +67,42 @@ Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &bac
       interpreter_{int32_t(number),
                    backend,
                    shared,
-                   views(arena, pools, plan.ring_capacity),
+                   views(arena, pools, plan),
                    arena.copy("queues", queues.data(), queues.size()),
                    arena.copy("indices", plan.indices, plan.n_indices),
                    arena} {}
 
 bool Actor::begin(allocmark_error &error) {
+    bool good = false;
+    live([&] { good = plan_.ends || join(error); });
+    return good;
+}
+
+template <class Work> void Actor::live(Work work) {
+    if (!plan_.ends) return work();
+    std::thread([&] {
+        allocmark_error error{};
+        if (join(error)) {
+            work();
+        } else {
+            shared_.fail(trouble_of(AM_CLOSED, {int32_t(index), 0, 0}, 0));
+        }
+        leave();
+        switches_ += involuntary_switches();
+    }).join();
+}
+
+bool Actor::run(std::span<const am_insn> tape, Watch how) {
+    if (!plan_.ends) return interpreter_.run(tape.data(), how);
+    bool good = false;
+    live([&] { good = interpreter_.run(tape.data(), how); });
+    return good;
+}
+
+bool Actor::join(allocmark_error &error) {
     Arena::mine = &arena_;
     Doing::backend = &backend_;
-    arena_.note("frame", 0, __builtin_frame_address(0), 0);
+    if (!known_) arena_.note("frame", 0, __builtin_frame_address(0), 0);
     if (plan_.cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
@@ -82,6 +115,7 @@ bool Actor::begin(allocmark_error &error) {
     }
     for (uint32_t pool = 0; pool < pools_.size(); ++pool)
         if (held(pool).capacity() > 0 && !enter(pool, error)) return false;
+    known_ = true;
     return true;
 }
 
@@ -93,7 +127,7 @@ bool Actor::enter(uint32_t pool, allocmark_error &error) {
     if (code != 0 && !error.message[0])
         allocmark_say(&error, "thread_enter of pool %s failed: error %d", pools_[pool].name.c_str(), code);
     entered_[pool] = code == 0;
-    arena_.note("handle", pool, interpreter_.pools()[pool].local, 0);
+    if (!known_) arena_.note("handle", pool, interpreter_.pools()[pool].local, 0);
     return code == 0;
 }
 
@@ -107,27 +141,27 @@ void Actor::leave() {
 }
 
 void Actor::settle(Watch how) {
-    if (!interpreter_.run(prologue_.data(), how)) return;
+    if (!run(prologue_, how)) return;
     for (uint64_t done = 0; done < plan_.settle_iterations; ++done)
-        if (!interpreter_.run(body_.data(), how)) return;
+        if (!run(body_, how)) return;
 }
 
 am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     interpreter_.clear_counters();
     const uint64_t iterations = plan_.iterations * units;
-    const am_insn *body = body_.data();
     // A trace must be the same in every run, so there no actor stops early.
     const bool may_stop = !plan_.coupled && how != Watch::kTrace;
 
     const uint64_t start = meeting.meet();
     // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
     const uint64_t switches = involuntary_switches();
+    switches_ = 0;
     while (now_ns() < start) cpu_relax();
     if (how == Watch::kTrace) shared_.trace->turns.join(index);
 
     uint64_t done = 0;
     for (; done < iterations; ++done) {
-        if (!interpreter_.run(body, how)) break;
+        if (!run(body_, how)) break;
         // relaxed: a hint to stop together; one iteration more or less is counted, not lost.
         if (may_stop && shared_.stop.load(std::memory_order_relaxed)) {
             ++done;
@@ -143,27 +177,32 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
         .idle_ns = interpreter_.idle_ns(),
         .objects = done * plan_.objects,
         .failed_gets = interpreter_.failed_gets(),
-        .switches = involuntary_switches() - switches,
+        .switches = involuntary_switches() - switches + switches_,
         .cpu = sched_getcpu(),
     };
 }
 
 void Actor::count(uint64_t units) {
     shared_.trace->turns.join(index);
-    bool good = interpreter_.run(prologue_.data(), Watch::kTrace);
+    bool good = run(prologue_, Watch::kTrace);
     const uint64_t iterations = plan_.settle_iterations + plan_.iterations * units;
     // acquire: as where an actor waits.
     for (uint64_t done = 0; good && done < iterations && !shared_.abort.load(std::memory_order_acquire);
          ++done)
-        good = interpreter_.run(body_.data(), Watch::kTrace);
+        good = run(body_, Watch::kTrace);
     shared_.trace->turns.leave(index);
 }
 
 void Actor::drain() {
-    if (!interpreter_.drain()) return;
-    for (const std::span<const am_insn> tape : {prologue_, body_})
-        for (const am_insn &insn : tape)
-            if (insn.op == AM_RECEIVE) interpreter_.empty(insn.target, insn.aux);
+    live([this] {
+        if (!interpreter_.drain()) return;
+        for (const std::span<const am_insn> tape : {prologue_, body_})
+            for (const am_insn &insn : tape)
+                if (insn.op == AM_RECEIVE)
+                    interpreter_.empty(insn.target, insn.aux);
+                else if (insn.op == AM_MIXED_RECEIVE)
+                    interpreter_.empty_mixed(insn.target);
+    });
 }
 
 double Actor::reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts) {

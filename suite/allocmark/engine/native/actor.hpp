@@ -60,12 +60,19 @@ class Actor {
 
     CallTimer &timer(am_call call) { return interpreter_.timer(call); }
     Recorder &recorder() { return interpreter_.recorder(); }
-    const Ring &held(uint32_t pool) { return interpreter_.pools()[pool].held; }
+    /** The ring of a pool, or behind the last pool the mixed one. */
+    const Ring &held(uint32_t ring) { return interpreter_.pools()[ring].held; }
 
     const uint32_t index;
 
   private:
     bool enter(uint32_t pool, allocmark_error &error);
+    /** Pins the calling thread and enters the pools that this actor uses. */
+    bool join(allocmark_error &error);
+    /** Does `work` on this thread, or on one of its own if this actor's threads end. */
+    template <class Work> void live(Work work);
+    /** Runs a tape in that way. False when the engine is to stop. */
+    bool run(std::span<const am_insn> tape, Watch how);
 
     const am_actor plan_;
     Arena &arena_;
@@ -74,6 +81,8 @@ class Actor {
     const std::vector<Pool> &pools_;
     Shared &shared_;
     const std::span<bool> entered_; // by pool
+    uint64_t switches_ = 0;         // times the kernel took the CPU away from threads that have ended
+    bool known_ = false;            // its handles are noted
     Interpreter interpreter_;
 };
 

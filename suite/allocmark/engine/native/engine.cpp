@@ -382,11 +382,14 @@ uint32_t am_engine_regions(am_engine *engine, uint32_t pool, allocmark_region *r
 
 uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses, uint32_t capacity) {
     uint32_t n = 0;
-    for (const auto &actor : engine->actors) {
-        const Ring &ring = actor->held(pool);
-        for (size_t i = 0; i < ring.capacity() && n < capacity; ++i)
-            if (ring.slot(i)) addresses[n++] = reinterpret_cast<uintptr_t>(ring.slot(i));
-    }
+    const auto mixed = uint32_t(engine->pools.size());
+    for (const auto &actor : engine->actors)
+        for (const uint32_t number : {pool, mixed}) {
+            const Ring &ring = actor->held(number);
+            for (size_t i = 0; i < ring.capacity() && n < capacity; ++i)
+                if (ring.slot(i) && (number == pool || tag_of(ring.slot(i)) == pool))
+                    addresses[n++] = reinterpret_cast<uintptr_t>(untagged(ring.slot(i)));
+        }
     return n;
 }
 

@@ -39,8 +39,10 @@ typedef struct am_actor {
     uint64_t settle_iterations;    /* iterations that follow the prologue, untimed */
     uint64_t objects;              /* objects got in one iteration */
     uint32_t n_indices;
-    uint32_t coupled;  /* waits for others through queues: never stops early */
-    int32_t cpu, node; /* -1: left free */
+    uint32_t coupled;        /* waits for others through queues: never stops early */
+    int32_t cpu, node;       /* -1: left free */
+    uint32_t mixed_capacity; /* of the mixed ring; 0: it has a ring for each pool */
+    uint32_t ends; /* each tape that is run is a thread's life: it ends, another takes over what it held */
 } am_actor;
 
 typedef struct am_plan {
@@ -119,7 +121,10 @@ typedef enum am_trouble_kind {
     AM_CODE,        /* get_bulk returned a positive code */
     AM_BEYOND,      /* get_bulk wrote outside the objects that it was to fill in */
     AM_LEFT_OUT,    /* get_bulk did not fill in all of them */
-    AM_CHANGED      /* put_bulk wrote to the array it was given */
+    AM_CHANGED,     /* put_bulk wrote to the array it was given */
+    AM_NOT_ZEROED,  /* a get that was to give zeros gave others */
+    AM_NOT_KEPT,    /* content was lost when an object was resized */
+    AM_TAGGED       /* an address has no room for the number of its pool */
 } am_trouble_kind;
 
 /** The first thing that went wrong. Figures that do not apply are 0, actors -1. */

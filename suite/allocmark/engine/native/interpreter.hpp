@@ -2,12 +2,15 @@
 /** Runs an actor's tape. The measured loop: nothing here allocates, locks or knows Python. */
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <mutex>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "arena.hpp"
 #include "call_timer.hpp"
@@ -18,6 +21,7 @@
 #include "queue.hpp"
 #include "recorder.hpp"
 #include "ring.hpp"
+#include "tagged.hpp"
 #include "touch.hpp"
 #include "trace.hpp"
 
@@ -28,6 +32,7 @@ struct alignas(Arena::kLine) PoolView {
     void *pool;
     void *local; // the actor's thread handle
     Ring held;
+    uint64_t object_size;
 };
 
 /** What is done besides the workload. Each has its own loop, so that the measured loop pays for none. */
@@ -63,9 +68,9 @@ class alignas(Arena::kLine) Interpreter {
   public:
     Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::span<PoolView> pools,
                 std::span<Queue *const> queues, std::span<const uint32_t> indices, Arena &arena)
-        : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), shared_(shared), pools_(pools),
-          queues_(queues), half_waits_(arena.array<HalfWait>("waits", queues.size())),
-          indices_(indices.data()) {
+        : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), get_sized_(backend.get_sized),
+          resize_(backend.resize), shared_(shared), pools_(pools), queues_(queues),
+          half_waits_(arena.array<HalfWait>("waits", queues.size())), indices_(indices.data()) {
         for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
             timers_[call] = arena.make<CallTimer>("timer", call);
     }
@@ -88,20 +93,18 @@ class alignas(Arena::kLine) Interpreter {
     }
 
     /** Puts back everything held. */
-    bool drain() {
-        static constexpr uint32_t kBulk = 32;
-        for (uint32_t pool = 0; pool < pools_.size(); ++pool)
-            while (const uint32_t n = std::min(pools_[pool].held.size(), kBulk))
-                if (!(shared_.ledger ? put_oldest<Watch::kVerify>(pool, n, 1, 0)
-                                     : put_oldest<Watch::kNothing>(pool, n, 1, 0)))
-                    return false;
-        return true;
-    }
+    bool drain() { return shared_.ledger ? drain_as<Watch::kVerify>() : drain_as<Watch::kNothing>(); }
 
     /** Puts back what waits in a queue of this pool's objects. */
     void empty(uint32_t queue, uint32_t pool) {
         void *object;
         while (queues_[queue]->receive(&object, 1)) put_(pools_[pool].pool, pools_[pool].local, &object, 1);
+    }
+
+    /** The same of a queue that carries objects of several pools. */
+    void empty_mixed(uint32_t queue) {
+        void *object;
+        while (queues_[queue]->receive(&object, 1)) put_mixed<Watch::kNothing>(&object, 1, 0);
     }
 
     int32_t actor() const { return actor_; }
@@ -116,6 +119,16 @@ class alignas(Arena::kLine) Interpreter {
     enum class Touch { kNone, kRead, kWrite };
 
     template <Watch kWatch> bool run_as(const am_insn *tape);
+
+    template <Watch kWatch> bool drain_as() {
+        static constexpr uint32_t kBulk = 32;
+        for (uint32_t pool = 0; pool + 1 < pools_.size(); ++pool)
+            while (const uint32_t n = std::min(pools_[pool].held.size(), kBulk))
+                if (!put_oldest<kWatch>(pool, n, 1, 0)) return false;
+        while (const uint32_t n = std::min(mixed().held.size(), kBulk))
+            if (!put_mixed_oldest<kWatch>(n, 1, 0)) return false;
+        return true;
+    }
 
     /** Before whatever others can see. */
     template <Watch kWatch> void others_first() const {
@@ -247,17 +260,31 @@ class alignas(Arena::kLine) Interpreter {
         return put_oldest<kWatch>(insn.target, insn.n, 1, insn.step);
     }
 
+    template <Watch kWatch>
+    [[gnu::always_inline]] bool enqueue(void **objects, uint32_t pool, const am_insn &insn) {
+        others_first<kWatch>();
+        Queue &queue = *queues_[insn.target];
+        if (queue.send(objects, insn.n)) [[likely]]
+            return true;
+        if (kWatch != Watch::kTrace) half_waits_[insn.target]([&] { return queue.room(); }, queue.half());
+        return keep_trying<kWatch>([&] { return queue.send(objects, insn.n); }, AM_BLOCKED, pool, insn);
+    }
+
+    template <Watch kWatch>
+    [[gnu::always_inline]] bool dequeue(void **objects, uint32_t pool, const am_insn &insn) {
+        others_first<kWatch>();
+        Queue &queue = *queues_[insn.target];
+        if (queue.receive(objects, insn.n)) [[likely]]
+            return true;
+        if (kWatch != Watch::kTrace) half_waits_[insn.target]([&] { return queue.filled(); }, queue.half());
+        return keep_trying<kWatch>([&] { return queue.receive(objects, insn.n); }, AM_BLOCKED, pool, insn);
+    }
+
     template <Watch kWatch> bool send(const am_insn &insn) {
         Ring &held = pools_[insn.aux].held;
         void **objects = held.oldest();
         if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
-        others_first<kWatch>();
-        Queue &queue = *queues_[insn.target];
-        if (!queue.send(objects, insn.n)) [[unlikely]] {
-            if (kWatch != Watch::kTrace) half_waits_[insn.target]([&] { return queue.room(); }, queue.half());
-            if (!keep_trying<kWatch>([&] { return queue.send(objects, insn.n); }, AM_BLOCKED, insn.aux, insn))
-                return false;
-        }
+        if (!enqueue<kWatch>(objects, insn.aux, insn)) return false;
         held.drop_oldest(insn.n);
         return true;
     }
@@ -265,15 +292,7 @@ class alignas(Arena::kLine) Interpreter {
     template <Watch kWatch> bool receive(const am_insn &insn) {
         Ring &held = pools_[insn.aux].held;
         void **objects = held.room();
-        others_first<kWatch>();
-        Queue &queue = *queues_[insn.target];
-        if (!queue.receive(objects, insn.n)) [[unlikely]] {
-            if (kWatch != Watch::kTrace)
-                half_waits_[insn.target]([&] { return queue.filled(); }, queue.half());
-            if (!keep_trying<kWatch>([&] { return queue.receive(objects, insn.n); }, AM_BLOCKED, insn.aux,
-                                     insn))
-                return false;
-        }
+        if (!dequeue<kWatch>(objects, insn.aux, insn)) return false;
         if (kWatch == Watch::kVerify && !still_held(insn.aux, objects, insn.n, insn.step)) return false;
         held.grow(insn.n);
         return true;
@@ -281,6 +300,231 @@ class alignas(Arena::kLine) Interpreter {
 
     template <Watch kWatch>
     [[gnu::noinline]] bool get_again(PoolView &view, void **objects, const am_insn &insn) {
+        return try_again<kWatch>(
+            [&] { return call<kWatch>(get_, view.pool, view.local, objects, insn.n, insn); }, insn.target,
+            insn);
+    }
+
+    // What follows is not in the paths that are above: it may cost a branch more.
+
+    PoolView &mixed() const { return pools_[pools_.size() - 1]; }
+
+    /** One bulk from a pool, of a size of its own, or all zeros. */
+    template <Watch kWatch> bool take_sized(PoolView &view, void **objects, const am_insn &insn) {
+        // Checked objects are stamped as a whole.
+        const uint64_t size = kWatch == Watch::kVerify ? view.object_size : insn.arg;
+        const uint32_t n = insn.n, zeroed = insn.aux;
+        const auto attempt = [&] {
+            return get_sized_ ? get_sized_(view.pool, view.local, objects, n, size, zeroed)
+                              : call<kWatch>(get_, view.pool, view.local, objects, n, insn);
+        };
+        others_first<kWatch>();
+        const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_GET).due();
+        const uint64_t begin = timed ? ticks() : 0;
+        if constexpr (kWatch == Watch::kTrace) shared_.trace->calling(insn.target, view.local);
+        if (attempt() != 0) [[unlikely]]
+            if (!try_again<kWatch>(attempt, insn.target, insn)) return false;
+        if (zeroed && !get_sized_)
+            for (uint32_t i = 0; i < n; ++i) std::memset(objects[i], 0, size);
+        if (timed) timer(AM_CALL_GET).add(begin, ticks());
+        if (kWatch == Watch::kVerify && zeroed)
+            for (uint32_t i = 0; i < n; ++i)
+                if (!all_zeros(static_cast<const unsigned char *>(objects[i]), size))
+                    return failed(trouble_of(AM_NOT_ZEROED, {actor_, insn.target, insn.step},
+                                             reinterpret_cast<uintptr_t>(objects[i])));
+        return taken<kWatch>(insn.target, view, objects, n, insn.step);
+    }
+
+    static bool all_zeros(const unsigned char *bytes, uint64_t n) {
+        return std::all_of(bytes, bytes + n, [](unsigned char byte) { return byte == 0; });
+    }
+
+    /** Tells those who watch of a get that is done. */
+    template <Watch kWatch>
+    bool taken(uint32_t target, PoolView &view, void *const *objects, uint32_t n, uint32_t step) {
+        if constexpr (kWatch == Watch::kTrace)
+            shared_.trace->got(uint32_t(actor_), target, view.local, objects, n);
+        if constexpr (kWatch == Watch::kRecord) recorder_.got(uint32_t(actor_), target, objects, n);
+        if constexpr (kWatch == Watch::kVerify) {
+            am_trouble trouble;
+            if (!shared_.ledger->out({actor_, target, step}, objects, n, trouble)) return failed(trouble);
+        }
+        return true;
+    }
+
+    template <Watch kWatch> bool get_sized(const am_insn &insn) {
+        PoolView &view = pools_[insn.target];
+        if (!take_sized<kWatch>(view, view.held.room(), insn)) return false;
+        view.held.grow(insn.n);
+        return true;
+    }
+
+    template <Watch kWatch> bool mixed_get(const am_insn &insn) {
+        PoolView &view = pools_[insn.target];
+        Ring &held = mixed().held;
+        void **objects = held.room();
+        const bool good = insn.arg ? take_sized<kWatch>(view, objects, insn)
+                                   : take<kWatch>(get_, view, view.pool, view.local, objects, insn.n, insn);
+        if (!good) return false;
+        for (uint32_t i = 0; i < insn.n; ++i) {
+            if (!can_be_tagged(objects[i])) [[unlikely]]
+                return failed(trouble_of(AM_TAGGED, {actor_, insn.target, insn.step},
+                                         reinterpret_cast<uintptr_t>(objects[i])));
+            objects[i] = tagged(objects[i], insn.target);
+        }
+        held.grow(insn.n);
+        return true;
+    }
+
+    template <Watch kWatch>
+    bool touch_one(void *object, uint32_t pool, uint32_t bytes, bool write, uint32_t step) {
+        if constexpr (kWatch == Watch::kVerify) return still_held(pool, &object, 1, step);
+        if (write)
+            touch<Touch::kWrite>(&object, 1, bytes);
+        else
+            touch<Touch::kRead>(&object, 1, bytes);
+        return true;
+    }
+
+    template <Watch kWatch> bool touch_at(const am_insn &insn) {
+        PoolView &view = pools_[insn.target];
+        void *const object = *view.held.newest(insn.n);
+        const uint32_t pool = &view == &mixed() ? tag_of(object) : insn.target;
+        return touch_one<kWatch>(untagged(object), pool, insn.arg, insn.aux, insn.step);
+    }
+
+    template <Watch kWatch> bool mixed_touch(const am_insn &insn, bool write) {
+        void *const *objects = mixed().held.newest(insn.n);
+        for (uint32_t i = 0; i < insn.n; ++i) {
+            const uint32_t pool = tag_of(objects[i]);
+            const uint64_t bytes = std::min<uint64_t>(insn.arg, pools_[pool].object_size);
+            if (!touch_one<kWatch>(untagged(objects[i]), pool, uint32_t(bytes), write, insn.step))
+                return false;
+        }
+        return true;
+    }
+
+    /** Puts what leaves the mixed ring, in its order: a bulk of each run of objects of one pool. */
+    template <Watch kWatch> bool put_mixed(void **objects, uint32_t n, uint32_t step) {
+        for (uint32_t done = 0; done < n;) {
+            const uint32_t pool = tag_of(objects[done]);
+            uint32_t end = done;
+            do objects[end] = untagged(objects[end]);
+            while (++end < n && tag_of(objects[end]) == pool);
+            const PoolView &view = pools_[pool];
+            if (!give<kWatch>(put_, view.pool, view.local, objects + done, end - done, pool, step))
+                return false;
+            done = end;
+        }
+        return true;
+    }
+
+    template <Watch kWatch> bool put_mixed_oldest(uint32_t n, uint32_t times, uint32_t step) {
+        Ring &held = mixed().held;
+        for (; times > 0; --times) {
+            if (!put_mixed<kWatch>(held.oldest(), n, step)) return false;
+            held.drop_oldest(n);
+        }
+        return true;
+    }
+
+    template <Watch kWatch> bool put_mixed_newest(uint32_t n, uint32_t times, uint32_t step) {
+        Ring &held = mixed().held;
+        for (; times > 0; --times) {
+            if (!put_mixed<kWatch>(held.newest(n), n, step)) return false;
+            held.drop_newest(n);
+        }
+        return true;
+    }
+
+    template <Watch kWatch> bool put_mixed_random(const am_insn &insn) {
+        void **objects = mixed().held.oldest();
+        const uint32_t *index = indices_ + insn.arg;
+        for (uint32_t i = 0; i < insn.n; ++i) std::swap(objects[i], objects[i + index[i]]);
+        return put_mixed_oldest<kWatch>(insn.n, 1, insn.step);
+    }
+
+    /** In the verifying mode: objects of the mixed ring, or of a queue. */
+    bool still_held_mixed(void *const *objects, uint32_t n, uint32_t step) {
+        for (uint32_t i = 0; i < n; ++i) {
+            void *const object = untagged(objects[i]);
+            if (!still_held(tag_of(objects[i]), &object, 1, step)) return false;
+        }
+        return true;
+    }
+
+    template <Watch kWatch> bool mixed_send(const am_insn &insn) {
+        Ring &held = mixed().held;
+        void **objects = held.oldest();
+        if (kWatch == Watch::kVerify && !still_held_mixed(objects, insn.n, insn.step)) return false;
+        if (!enqueue<kWatch>(objects, 0, insn)) return false;
+        held.drop_oldest(insn.n);
+        return true;
+    }
+
+    template <Watch kWatch> bool mixed_receive(const am_insn &insn) {
+        Ring &held = mixed().held;
+        void **objects = held.room();
+        if (!dequeue<kWatch>(objects, 0, insn)) return false;
+        if (kWatch == Watch::kVerify && !still_held_mixed(objects, insn.n, insn.step)) return false;
+        held.grow(insn.n);
+        return true;
+    }
+
+    template <Watch kWatch> bool resize(const am_insn &insn) {
+        PoolView &from = pools_[insn.target], &to = pools_[insn.aux];
+        for (uint32_t i = 0; i < insn.n; ++i) {
+            void **const old = insn.arg ? from.held.newest(1) : from.held.oldest();
+            if (!resized<kWatch>(from, to, *old, to.held.room(), insn)) return false;
+            to.held.grow(1);
+            if (insn.arg)
+                from.held.drop_newest(1);
+            else
+                from.held.drop_oldest(1);
+        }
+        return true;
+    }
+
+    /** One object of another pool, with the content of `old`, which is gone. */
+    template <Watch kWatch>
+    bool resized(PoolView &from, PoolView &to, void *old, void **object, const am_insn &insn) {
+        const size_t kept = std::min(from.object_size, to.object_size);
+        am_insn get = insn; // as if it were one
+        get.target = insn.aux;
+        get.n = 1;
+        if (!resize_) {
+            if (!take<kWatch>(get_, to, to.pool, to.local, object, 1, get)) return false;
+            if (kWatch != Watch::kVerify) std::memcpy(*object, old, kept); // a stamp is its object's own
+            return give<kWatch>(put_, from.pool, from.local, &old, 1, insn.target, insn.step);
+        }
+        std::vector<char> content;
+        if constexpr (kWatch == Watch::kVerify) {
+            content.assign(static_cast<char *>(old), static_cast<char *>(old) + kept);
+            if (!leaves(insn.target, &old, 1, insn.step)) return false;
+        }
+        others_first<kWatch>();
+        if constexpr (kWatch == Watch::kTrace)
+            shared_.trace->putting(uint32_t(actor_), insn.target, from.local, &old, 1);
+        const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_GET).due();
+        const uint64_t begin = timed ? ticks() : 0;
+        const auto attempt = [&] {
+            *object = old;
+            return resize_(from.pool, from.local, to.pool, to.local, object);
+        };
+        if (attempt() != 0) [[unlikely]]
+            if (!try_again<kWatch>(attempt, insn.aux, get)) return false;
+        if (timed) timer(AM_CALL_GET).add(begin, ticks());
+        if constexpr (kWatch == Watch::kTrace) {
+            shared_.trace->put(uint32_t(actor_), insn.target, from.local, 1);
+            shared_.trace->calling(insn.aux, to.local);
+        }
+        if (kWatch == Watch::kVerify && std::memcmp(content.data(), *object, kept) != 0)
+            return failed(
+                trouble_of(AM_NOT_KEPT, {actor_, insn.aux, insn.step}, reinterpret_cast<uintptr_t>(*object)));
+        return taken<kWatch>(insn.aux, to, object, 1, insn.step);
+    }
+
+    template <Watch kWatch, class Try> bool try_again(Try attempt, uint32_t pool, const am_insn &insn) {
         if (kWatch == Watch::kTrace && shared_.trace->ends_here()) {
             // release: as Shared::fail.
             shared_.abort.store(true, std::memory_order_release);
@@ -289,9 +533,9 @@ class alignas(Arena::kLine) Interpreter {
         return keep_trying<kWatch>(
             [&] {
                 ++failed_gets_;
-                return call<kWatch>(get_, view.pool, view.local, objects, insn.n, insn) == 0;
+                return attempt() == 0;
             },
-            AM_EXHAUSTED, insn.target, insn);
+            AM_EXHAUSTED, pool, insn);
     }
 
     template <Watch kWatch, class Try>
@@ -330,6 +574,36 @@ class alignas(Arena::kLine) Interpreter {
         return false;
     }
 
+    /** The instructions behind AM_HALT, in a function of their own: so they change nothing in the others'
+     * code. */
+    template <Watch kWatch> [[gnu::noinline]] bool run_other(const am_insn &insn) {
+        switch (insn.op) {
+        case AM_GET_SIZED:
+            return get_sized<kWatch>(insn);
+        case AM_TOUCH_AT:
+            return touch_at<kWatch>(insn);
+        case AM_RESIZE:
+            return resize<kWatch>(insn);
+        case AM_MIXED_GET:
+            return mixed_get<kWatch>(insn);
+        case AM_MIXED_READ:
+            return mixed_touch<kWatch>(insn, false);
+        case AM_MIXED_WRITE:
+            return mixed_touch<kWatch>(insn, true);
+        case AM_MIXED_PUT_OLDEST:
+            return put_mixed_oldest<kWatch>(insn.n, insn.arg, insn.step);
+        case AM_MIXED_PUT_NEWEST:
+            return put_mixed_newest<kWatch>(insn.n, insn.arg, insn.step);
+        case AM_MIXED_PUT_RANDOM:
+            return put_mixed_random<kWatch>(insn);
+        case AM_MIXED_SEND:
+            return mixed_send<kWatch>(insn);
+        case AM_MIXED_RECEIVE:
+            return mixed_receive<kWatch>(insn);
+        }
+        __builtin_unreachable();
+    }
+
     void idle(uint32_t ns) {
         const uint64_t start = now_ns();
         uint64_t now;
@@ -343,8 +617,10 @@ class alignas(Arena::kLine) Interpreter {
     const int32_t actor_;
     int (*const get_)(void *, void *, void **, uint32_t);
     void (*const put_)(void *, void *, void *const *, uint32_t);
+    decltype(allocmark_backend::get_sized) const get_sized_; // null: the backend has none
+    decltype(allocmark_backend::resize) const resize_;       // the same
     Shared &shared_;
-    const std::span<PoolView> pools_;
+    const std::span<PoolView> pools_; // the last one is the mixed ring
     const std::span<Queue *const> queues_;
     const std::span<HalfWait> half_waits_; // by queue
     const uint32_t *const indices_;
@@ -355,9 +631,11 @@ class alignas(Arena::kLine) Interpreter {
 
 template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {
     // A jump at the end of each instruction, not one for all: the processor learns what follows what.
-    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read, &&write,
-                                                &&put_oldest, &&put_newest, &&put_random, &&send, &&receive,
-                                                &&idle,       &&loop,       &&end,        &&halt};
+    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read,  &&write,
+                                                &&put_oldest, &&put_newest, &&put_random, &&send,  &&receive,
+                                                &&idle,       &&loop,       &&end,        &&halt,  &&other,
+                                                &&other,      &&other,      &&other,      &&other, &&other,
+                                                &&other,      &&other,      &&other,      &&other, &&other};
     uint32_t left[AM_LOOP_DEPTH];
     uint32_t depth = 0;
     const am_insn *insn = tape;
@@ -407,6 +685,10 @@ receive:
     ALLOCMARK_NEXT();
 idle:
     if constexpr (kWatch != Watch::kTrace) idle(insn->n); // no clock is read there
+    ALLOCMARK_NEXT();
+other:
+    if (!run_other<kWatch>(*insn)) [[unlikely]]
+        return false;
     ALLOCMARK_NEXT();
 loop:
     left[depth++] = insn->arg;

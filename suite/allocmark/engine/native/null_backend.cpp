@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #include "arena.hpp"
 #include "copy.hpp"
@@ -26,13 +27,14 @@ using allocmark::Arena;
 
 namespace {
 
-struct NullPool {
-    uint64_t stride, alignment, window;
-};
-
 struct Local {
     uint32_t cursor, window;
     void **objects;
+};
+
+struct NullPool {
+    uint64_t stride, alignment, window;
+    std::vector<Local *> locals; // by slot: a thread that takes over from one that has ended has the same
 };
 
 int init(const allocmark_init *, allocmark_error *) {
@@ -42,7 +44,8 @@ int init(const allocmark_init *, allocmark_error *) {
 int pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *) {
     const uint64_t alignment = std::max<uint64_t>(spec->alignment, 64);
     const uint64_t stride = (spec->object_size + alignment - 1) / alignment * alignment;
-    *pool = new NullPool{stride, alignment, std::max<uint64_t>(spec->working_set, 1)};
+    *pool = new NullPool{stride, alignment, std::max<uint64_t>(spec->working_set, 1),
+                         std::vector<Local *>(spec->max_threads)};
     return 0;
 }
 
@@ -50,8 +53,13 @@ void pool_destroy(void *pool) {
     delete static_cast<NullPool *>(pool);
 }
 
-int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_error *error) try {
-    const NullPool &spec = *static_cast<NullPool *>(pool);
+int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) try {
+    NullPool &spec = *static_cast<NullPool *>(pool);
+    Local *&known = spec.locals[thread->slot];
+    if (known) {
+        *local = known;
+        return 0;
+    }
     Arena &arena = *Arena::mine;
     Local *const mine = arena.make<Local>("floor", 0);
     mine->window = uint32_t(spec.window);
@@ -59,7 +67,7 @@ int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_e
     char *const objects = arena.take("floor's objects", 0, spec.stride * spec.window, spec.alignment);
     std::memset(objects, 0, spec.stride * spec.window); // populated, as a pool would be
     for (uint64_t i = 0; i < spec.window; ++i) mine->objects[i] = objects + i * spec.stride;
-    *local = mine;
+    *local = known = mine;
     return 0;
 } catch (const std::bad_alloc &) {
     const NullPool &spec = *static_cast<NullPool *>(pool);
@@ -83,6 +91,15 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
 
 void put_bulk(void *, void *, void *const *, uint32_t) {}
 
+// To ask for a size or for zeros, and to keep what an object had, is the allocator's work.
+int get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t, uint32_t) {
+    return get_bulk(pool, local, objects, n);
+}
+
+int resize(void *, void *, void *to, void *to_local, void **object) {
+    return get_bulk(to, to_local, object, 1);
+}
+
 const allocmark_backend kTable = {
     .abi = ALLOCMARK_ABI_VERSION,
     .size = sizeof(allocmark_backend),
@@ -100,6 +117,8 @@ const allocmark_backend kTable = {
     .trips = nullptr,
     .cached = nullptr,
     .calls = nullptr,
+    .get_sized = get_sized,
+    .resize = resize,
 };
 
 } // namespace

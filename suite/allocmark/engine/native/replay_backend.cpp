@@ -70,11 +70,12 @@ struct am_replay {
     uint32_t n_actors;
     std::vector<std::string> names; // of the pools
     std::vector<List> lists;        // by pool and actor
+    std::vector<void *> places;     // the same, once a thread has entered
 
     am_replay(const am_event *events, uint64_t n, const char *const *pools, const uint64_t *object_sizes,
               const am_pages *pages, uint32_t n_pools, uint32_t actors)
         : mirror(originals(events, n, object_sizes, pages)), n_actors(actors), names(pools, pools + n_pools),
-          lists(size_t(n_pools) * actors) {
+          lists(size_t(n_pools) * actors), places(lists.size()) {
         for (uint64_t i = 0; i < n; ++i)
             list(events[i].pool, events[i].actor).push_back(mirror.at(events[i].object));
         for (List &each : lists) each.resize(enough(each));
@@ -109,12 +110,17 @@ void pool_destroy(void *) {}
 
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) try {
     const List &list = static_cast<const List *>(pool)[thread->slot];
+    void *&known = chosen->places[size_t(&list - chosen->lists.data())];
+    if (known) { // a thread takes over from one that has ended
+        *local = known;
+        return 0;
+    }
     Arena &arena = *Arena::mine;
     Place *const mine = arena.make<Place>("replay", 0);
     mine->length = uint32_t(list.size());
     mine->objects = arena.array<void *>("replay's pointers", list.size()).data();
     std::copy(list.begin(), list.end(), mine->objects);
-    *local = mine;
+    *local = known = mine;
     return 0;
 } catch (const std::bad_alloc &) {
     allocmark_say(error, "no memory for the addresses that are handed out again");
@@ -151,6 +157,15 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
 
 void put_bulk(void *, void *, void *const *, uint32_t) {}
 
+// As the floor does it, too.
+int get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t, uint32_t) {
+    return get_bulk(pool, local, objects, n);
+}
+
+int resize(void *, void *, void *to, void *to_local, void **object) {
+    return get_bulk(to, to_local, object, 1);
+}
+
 uint32_t regions(void *, allocmark_region *out, uint32_t capacity) {
     const std::vector<allocmark_region> all = chosen->mirror.regions();
     std::copy_n(all.begin(), std::min<size_t>(all.size(), capacity), out);
@@ -174,6 +189,8 @@ const allocmark_backend kTable = {
     .trips = nullptr,
     .cached = nullptr,
     .calls = nullptr,
+    .get_sized = get_sized,
+    .resize = resize,
 };
 
 } // namespace

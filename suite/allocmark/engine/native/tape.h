@@ -4,7 +4,9 @@
  * interpreter runs it. Everything random was drawn when it was written.
  *
  * Each actor keeps, for every pool it uses, the objects it holds in a ring ordered by age: `get` and
- * `receive` append at the young end.
+ * `receive` append at the young end. An actor at a queue that carries objects of several pools keeps all in
+ * one ring instead, the mixed one, whose number follows that of the last pool. There and in such queues the
+ * pool stands in the address: see tagged.hpp.
  */
 #ifndef ALLOCMARK_TAPE_H
 #define ALLOCMARK_TAPE_H
@@ -30,6 +32,20 @@ typedef enum am_op {
     AM_LOOP,       /* run up to the matching AM_END `arg` times; nests AM_LOOP_DEPTH deep */
     AM_END,        /* end of a loop's body; `arg` is the index of its first instruction */
     AM_HALT,       /* end of the tape */
+
+    AM_GET_SIZED, /* take n from pool `target`, asking for `arg` bytes of each; `aux` 1: all zeros */
+    AM_TOUCH_AT,  /* touch `arg` bytes of the n-th youngest of ring `target`; `aux` 1: write, 0: read */
+    AM_RESIZE,    /* n of pool `target` become objects of pool `aux`; `arg` 1: the youngest, 0: the oldest */
+
+    /* On the mixed ring, which has objects of several pools: */
+    AM_MIXED_GET,        /* take n from pool `target`; `arg` and `aux` as in AM_GET_SIZED; `arg` 0: plain */
+    AM_MIXED_READ,       /* read the first `arg` bytes of the youngest n; UINT32_MAX: as many as each has */
+    AM_MIXED_WRITE,      /* the same, written */
+    AM_MIXED_PUT_OLDEST, /* give n back, each to its pool, `arg` times over */
+    AM_MIXED_PUT_NEWEST, /* the same, the youngest n */
+    AM_MIXED_PUT_RANDOM, /* as AM_PUT_RANDOM */
+    AM_MIXED_SEND,       /* the oldest n go to queue `target`; waits for room for all n */
+    AM_MIXED_RECEIVE,    /* n come from queue `target`; waits for all n */
     AM_OPS
 } am_op;
 

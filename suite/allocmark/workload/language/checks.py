@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from allocmark.errors import unknown
 from allocmark.workload.language.distributions import Distribution
 from allocmark.workload.language.parts import Part
-from allocmark.workload.language.steps import Get, Hold, Number, Put, Receive, Repeat, Send, Step, Touch
+from allocmark.workload.language.steps import (
+    Get,
+    Hold,
+    Number,
+    Put,
+    Receive,
+    Repeat,
+    Resize,
+    Send,
+    Step,
+    Touch,
+)
 
 if TYPE_CHECKING:
     from allocmark.workload.language.schema import Pool, Workload
@@ -44,10 +55,16 @@ def checked(workload: Workload) -> Workload:
     _check_objects(workload)
     steps = [step for actor in workload.actors.values() for step in walk(actor.steps)]
     pools = {name for step in steps if isinstance(step, Get) for name in step.pools}
-    queues = {step.queue for step in steps if isinstance(step, Send)}
     if not pools:
         first = next(iter(workload.actors.values()))
         raise CaseError(first, "found no 'get' in any actor; expected at least one")
+    pools |= {step.to for step in steps if isinstance(step, Resize)}
+    queues = {step.queue for step in steps if isinstance(step, Send)}
+    for step in steps:
+        if isinstance(step, Put | Hold | Resize) and step.pool is not None and step.pool not in pools:
+            raise CaseError(step, f"found a {step.kind} from {step.pool}, and no step that gets from it; expected one")
+        if isinstance(step, Resize) and _usable(workload)[step.pool] < workload.pools[step.pool].object_size:
+            raise CaseError(step, f"found a resize from {step.pool}, whose objects have sizes of their own ('exact')")
     return workload.model_copy(
         update={
             "pools": {name: pool for name, pool in workload.pools.items() if name in pools},
@@ -73,7 +90,11 @@ def lowest(number: Number) -> int:
 
 
 def _check_names(workload: Workload, step: Step) -> None:
-    pools = step.pools if isinstance(step, Get) else (step.pool,) if isinstance(step, Put) else ()
+    pools: tuple[str | None, ...] = ()
+    if isinstance(step, Get):
+        pools = step.pools
+    elif isinstance(step, Put | Hold | Resize):
+        pools = (step.pool, step.to) if isinstance(step, Resize) else (step.pool,)
     for pool in pools:
         if pool is not None and pool not in workload.pools:
             raise CaseError(step, unknown("pool", pool, workload.pools))
@@ -115,10 +136,19 @@ def _check_objects(workload: Workload) -> None:
     """Every touch fits the smallest object that it can meet, and steps that need objects can hold some."""
     arriving = _arriving(workload)
     for actor in workload.actors.values():
-        flow = _Flow(workload.pools, arriving)
+        flow = _Flow(workload.pools, arriving, _usable(workload))
         start = flow.after(actor.steps, NONE)  # steps run over and over: what the last one leaves meets the first
         flow.checking = True
         flow.after(actor.steps, start)
+
+
+def held_by(workload: Workload) -> dict[str, Pools]:
+    """By actor: the pools whose objects it may hold."""
+    arriving = _arriving(workload)
+    return {
+        name: NONE.union(*(_taken(step, workload.pools, arriving) for step in walk(actor.steps)))
+        for name, actor in workload.actors.items()
+    }
 
 
 def _arriving(workload: Workload) -> dict[str, Pools]:
@@ -140,6 +170,8 @@ def _taken(step: Step, pools: Mapping[str, Pool], arriving: Mapping[str, Pools])
     """The pools from which a step may bring objects to its actor."""
     if isinstance(step, Receive):
         return arriving.get(step.queue, NONE)
+    if isinstance(step, Resize):
+        return frozenset((step.to,))
     if not isinstance(step, Get):
         return NONE
     if step.size is None:
@@ -149,16 +181,29 @@ def _taken(step: Step, pools: Mapping[str, Pool], arriving: Mapping[str, Pools])
     return frozenset(n for n in step.pools if lowest(step.size) <= pools[n].object_size <= largest)
 
 
+def _usable(workload: Workload) -> dict[str, int]:
+    """By pool: the bytes that may be used of each object."""
+    usable = {name: pool.object_size for name, pool in workload.pools.items()}
+    for actor in workload.actors.values():
+        for step in walk(actor.steps):
+            if isinstance(step, Get) and step.exact and step.size is not None:
+                for name in _taken(step, workload.pools, {}):
+                    usable[name] = min(usable[name], lowest(step.size))
+    return usable
+
+
 class _Flow:
     """Follows an actor's steps and keeps the pools that its latest get or receive may have used."""
 
-    def __init__(self, pools: Mapping[str, Pool], arriving: Mapping[str, Pools]) -> None:
-        self.pools, self.arriving = pools, arriving
+    def __init__(self, pools: Mapping[str, Pool], arriving: Mapping[str, Pools], usable: Mapping[str, int]) -> None:
+        self.pools, self.arriving, self.usable = pools, arriving, usable
         self.checking = False
 
     def after(self, steps: Iterable[Step], latest: Pools) -> Pools:
         for step in steps:
-            if isinstance(step, Get | Receive):
+            if isinstance(step, Resize) and self.checking and not latest:
+                self.check(step, latest)
+            if isinstance(step, Get | Receive | Resize):
                 latest = _taken(step, self.pools, self.arriving)
             elif isinstance(step, Repeat):
                 checking, self.checking = self.checking, False
@@ -169,12 +214,14 @@ class _Flow:
                 self.check(step, latest)
         return latest
 
-    def check(self, step: Touch | Put | Hold | Send, latest: Pools) -> None:
+    def check(self, step: Touch | Put | Hold | Resize | Send, latest: Pools) -> None:
         if not latest:
             raise CaseError(step, f"found {step.kind} with nothing held; expected a get or receive first")
-        if isinstance(step, Touch):
-            smallest = min(latest, key=lambda name: self.pools[name].object_size)
-            size = self.pools[smallest].object_size
+        if isinstance(step, Touch) and isinstance(step.bytes, int):
+            smallest = min(latest, key=lambda name: self.usable[name])
+            size = self.usable[smallest]
             if step.bytes > size:
-                expected = f"expected at most {size}, the object_size of {smallest}"
+                own = size == self.pools[smallest].object_size
+                what = f"the object_size of {smallest}" if own else f"the smallest size asked of {smallest}"
+                expected = f"expected at most {size}, {what}; or bytes: all, each to its own end"
                 raise CaseError(step, f"found a touch of {step.bytes} bytes; {expected}")

@@ -12,14 +12,16 @@ from abc import ABC, abstractmethod
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from itertools import accumulate, cycle
+from pathlib import Path
 from random import Random
 from statistics import NormalDist
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import ConfigDict, Field, RootModel, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, RootModel, ValidationInfo, model_validator
 from typing_extensions import TypeAliasType
 
 from allocmark.workload.language.parts import Keyed, OneOf, OrVariable, Part, refuse
+from allocmark.workload.language.quantiles import Table, TableError, parse_table
 
 MOST_VALUES = 4096
 
@@ -147,15 +149,88 @@ class _Listed(Part, Distribution):
         return max(self.values)
 
 
-class Zipf(_Listed):
-    """``zipf: {exponent: s, values: [v1, v2, …]}``: the k-th value has the weight ``k ** -s``."""
+class Zipf(Part, Distribution):
+    """``zipf: {exponent: s, values: [v1, v2, …]}``: the k-th value has the weight ``k ** -s``.
+    ``zipf: {exponent: s, min: lo, max: hi}``: every whole number from lo to hi, k with the weight ``k ** -s``.
+    """
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["values"]}, {"required": ["min", "max"]}]})
     kind: ClassVar[str] = "zipf"
 
     exponent: Annotated[float, Field(strict=True, ge=0, le=16), OrVariable()]
+    values: Values | None = None
+    min: Annotated[int | None, Field(strict=True, ge=1, le=2**63 - 1), OrVariable()] = None
+    max: Annotated[int | None, Field(strict=True, ge=1, le=2**63 - 1), OrVariable()] = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.values is None) == (self.min is None and self.max is None) or (self.min is None) != (self.max is None):
+            raise refuse("expected either 'values', or 'min' and 'max'")
+        _ordered(self.min, self.max)
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return min(self.values) if self.values else self.min or 1
+
+    @property
+    def maximum(self) -> int:
+        return max(self.values) if self.values else self.max or 1
 
     def sampler(self, rng: Random) -> Sampler:
-        return _weighted(self.values, [k**-self.exponent for k in range(1, len(self.values) + 1)], rng)
+        if self.values:
+            return _weighted(self.values, [k**-self.exponent for k in range(1, len(self.values) + 1)], rng)
+        # The numbers as a line, of which each has the piece from itself to the next.
+        low, high, power = self.minimum, self.maximum + 1, 1 - self.exponent
+        if abs(power) < 1e-9:
+            ratio = math.log(high / low)
+            return lambda: min(int(low * math.exp(rng.random() * ratio)), high - 1)
+        span = math.expm1(power * math.log(high / low))
+        return lambda: min(int(low * math.exp(math.log1p(rng.random() * span) / power)), high - 1)
+
+
+class Pareto(Part, Distribution):
+    """``pareto: {shape: a, min: lo, max: hi}``: the share above x falls as ``(x / lo) ** -a``; drawn again beyond max.
+
+    With ``scale: s`` it falls as ``(1 + (x - lo) / s) ** -a``, the generalised form.
+    """
+
+    kind: ClassVar[str] = "pareto"
+
+    shape: Annotated[float, Field(strict=True, gt=0, le=64), OrVariable()]
+    min: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1), OrVariable()]
+    max: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1), OrVariable()]
+    scale: Annotated[float | None, Field(strict=True, gt=0, le=1e18), OrVariable()] = None
+    """As `min` when left out."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        _ordered(self.min, self.max)
+        if not self.min and not self.scale:
+            raise refuse("found min 0 and no scale; expected a min of 1 or more, or a scale", "min")
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return self.min
+
+    @property
+    def maximum(self) -> int:
+        return self.max
+
+    def sampler(self, rng: Random) -> Sampler:
+        low, high, scale = self.min, self.max, self.scale or float(self.min)
+        within = -math.expm1(-self.shape * math.log1p((high + 1 - low) / scale))  # the share that is not beyond max
+
+        def draw() -> int:
+            return min(low + int(scale * math.expm1(-math.log1p(-rng.random() * within) / self.shape)), high)
+
+        return draw
+
+
+def _ordered(low: int | None, high: int | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise refuse(f"found min {low} above max {high}; expected the smaller one as min", "min")
 
 
 class Lognormal(Part, Distribution):
@@ -170,9 +245,8 @@ class Lognormal(Part, Distribution):
     max: Value
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise refuse(f"found min {self.min} above max {self.max}; expected the smaller one as min", "min")
+    def _bounds(self) -> Self:
+        _ordered(self.min, self.max)
         return self
 
     @property
@@ -214,13 +288,50 @@ class Empirical(_Listed):
         return _weighted(self.values, self.weights, rng)
 
 
+class Quantiles(_Whole[str]):
+    """``quantiles: sizes.txt``: what a table of quantiles says, in a file beside the workload (quantiles.py)."""
+
+    kind: ClassVar[str] = "quantiles"
+
+    _table: Table = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _read(self, info: ValidationInfo) -> Self:
+        try:
+            self._table = parse_table((info.context or {}).get("folder", Path()) / self.root)
+        except TableError as error:
+            raise refuse(str(error)) from None
+        return self
+
+    @property
+    def minimum(self) -> int:
+        return self._table[1][0]
+
+    @property
+    def maximum(self) -> int:
+        return self._table[1][-1]
+
+    def sampler(self, rng: Random) -> Sampler:
+        shares, values = self._table
+
+        def draw() -> int:
+            share = rng.random()
+            above = bisect(shares, share)
+            if above == 0:
+                return values[0]
+            part = (share - shares[above - 1]) / (shares[above] - shares[above - 1])
+            return round(values[above - 1] + part * (values[above] - values[above - 1]))
+
+        return draw
+
+
 def _weighted(values: Sequence[int], weights: Sequence[float], rng: Random) -> Sampler:
     below = list(accumulate(weights))
     last = len(values) - 1
     return lambda: values[bisect(below, rng.random() * below[-1], 0, last)]
 
 
-KINDS = (Uniform, Choice, Geometric, Zipf, Lognormal, Empirical, Cycle)
+KINDS = (Uniform, Choice, Geometric, Zipf, Pareto, Lognormal, Empirical, Quantiles, Cycle)
 
-#: an inline or a named distribution: a mapping with one of the seven keys
+#: an inline or a named distribution: a mapping with one of these keys
 AnyDistribution = TypeAliasType("AnyDistribution", Annotated[Distribution, OneOf("distribution", lambda: KINDS)])

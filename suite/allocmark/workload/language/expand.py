@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import UsageError, show, unknown
 from allocmark.workload.language.load import Key, LineError, List, Map, Scalar, line_of, load, parse, scalar
+from allocmark.workload.language.quantiles import TableError, read_table
 
 if TYPE_CHECKING:
     from allocmark.workload.language.schema import FileHeader, Workload
@@ -74,7 +75,7 @@ class Template:
         _check_variables(tree, body, header.sweep, path)
         _check_short(tree, header, path)
         about = (header.name, header.summary, header.source, header.sweep, header.short, header.default)
-        return cls(path, *about, _digest(header.format, body), body, header)
+        return cls(path, *about, _digest(header.format, body, _tables(body, path)), body, header)
 
     def cases(self, overrides: Mapping[str, Sequence[str]] | None = None, short: bool = False) -> list[Case]:
         """Every combination of the sweep, the first variable slowest; with ``short`` those of the short form.
@@ -288,8 +289,21 @@ def _check_short(tree: Map, header: FileHeader, path: Path) -> None:
                     raise LineError(path, line, f"short.{key}: found {show(value)}; expected one of {possible}")
 
 
-def _digest(version: int, body: Map) -> str:
-    return hashlib.sha256(json.dumps([version, _plain(body)]).encode()).hexdigest()
+def _tables(body: Map, path: Path) -> list[str]:
+    """Digests of the files that a workload names."""
+    found = []
+    for place, value in _leaves(body):
+        if place[-1] == "quantiles" and isinstance(value, str):
+            try:
+                found.append(hashlib.sha256(read_table(path.parent / value)).hexdigest())
+            except TableError as error:
+                raise LineError(path, line_of(body, place), str(error)) from None
+    return found
+
+
+def _digest(version: int, body: Map, tables: Sequence[str]) -> str:
+    content = [version, _plain(body), *([tables] if tables else [])]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _plain(node: Any) -> Any:

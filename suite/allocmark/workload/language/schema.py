@@ -56,6 +56,8 @@ class Actor(Part):
 
     count: Annotated[int, Field(strict=True, ge=1, le=checks.MOST_ACTORS), OrVariable()] = 1
     """Threads that do these steps, each with objects of its own."""
+    threads_end: Annotated[bool, Field(strict=True), OrVariable()] = False
+    """Each run of the steps is a thread's life: it ends, and another takes over what it held."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
 
 
@@ -155,10 +157,11 @@ def validate(body: Map, header: FileHeader, path: Path | str) -> Workload:
     """Validate one case: the `BODY` of a file, every variable substituted. Raises `WorkloadError`."""
     about = {"name": header.name, "summary": header.summary, "source": header.source}
     try:
-        named = _Named.model_validate({key: body[key] for key in body if key == "distributions"})
+        folder = {"folder": Path(path).parent}
+        named = _Named.model_validate({key: body[key] for key in body if key == "distributions"}, context=folder)
         workload = Workload.model_validate(
             {**about, **{key: body[key] for key in body if key != "distributions"}},
-            context={"distributions": named.distributions},
+            context={"distributions": named.distributions} | folder,
         )
         return checks.checked(workload)
     except ValidationError as error:

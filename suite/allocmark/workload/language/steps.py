@@ -26,6 +26,7 @@ MOST_BULK = 65536  #: objects of one get, put, send or receive
 MOST_IDLE_NS = 10**9
 MOST_ARGUMENT = 2**32 - 1  #: that an instruction of the tape holds
 MOST_POOLS = 64
+ALL = "all"  #: bytes of a touch: each object to its own end
 
 Number = int | Distribution
 
@@ -64,6 +65,19 @@ class Between(OrName):
         return value
 
 
+class BytesOrAll:
+    """A number of bytes, or `ALL`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.tagged_union_schema(
+            {
+                "number": core_schema.int_schema(strict=True, ge=0, le=MOST_ARGUMENT),
+                "word": core_schema.literal_schema([ALL]),
+            },
+            discriminator=lambda value: "word" if isinstance(value, str) else "number",
+        )
+
+
 Bulk = Annotated[int, Field(strict=True, ge=1, le=MOST_BULK), OrVariable()]
 Which = Annotated[Literal["all", "oldest", "newest", "random"], OrVariable()]
 Release = Annotated[Literal["oldest", "newest", "random"], OrVariable()]
@@ -85,6 +99,10 @@ class Get(Part):
     """Objects."""
     size: Annotated[Number | None, Between(1, 2**40)] = None
     """Bytes of each object; it comes from the smallest of the pools that fits."""
+    exact: Annotated[bool, Field(strict=True), OrVariable()] = False
+    """Ask for `size` bytes, not for the object_size of its pool: a malloc then rounds as it likes. Pools cannot."""
+    zeroed: Annotated[bool, Field(strict=True), OrVariable()] = False
+    """The objects are all zeros, as from calloc. What cannot do so is written by the engine."""
 
     @model_validator(mode="after")
     def _size_decides(self) -> Self:
@@ -92,6 +110,8 @@ class Get(Part):
             raise refuse(f"found {len(self.pools)} pools and no size; expected 'size', which picks the pool")
         if len(set(self.pools)) < len(self.pools):
             raise refuse("found a pool twice; expected each once", "from")
+        if self.exact and self.size is None:
+            raise refuse("found 'exact' and no size; expected 'size', which is what is asked for", "exact")
         return self
 
 
@@ -122,8 +142,8 @@ class Touch(Part):
 
     kind: ClassVar[str] = "touch"
 
-    bytes: Annotated[int, Field(strict=True, ge=0, le=MOST_ARGUMENT), OrVariable()]
-    """From the object's beginning; 0 touches nothing."""
+    bytes: Annotated[int | Literal["all"], BytesOrAll(), OrVariable()]
+    """From the object's beginning; 0 touches nothing, `all` touches each object to its own end."""
     how: Annotated[Literal["read", "write"], OrVariable()]
 
 
@@ -136,6 +156,28 @@ class Hold(Part):
     """Objects that stay."""
     release: Release
     """Which are put: the ones got first (oldest), last (newest) or any (random)."""
+    pool: Annotated[Reference | None, Field(validation_alias="from")] = None
+    """Only objects that came from this pool count, and are put."""
+
+
+class Resize(Part):
+    """Exchange held objects of one pool for objects of another, with their content, as realloc does."""
+
+    kind: ClassVar[str] = "resize"
+
+    pool: Annotated[Reference, Field(validation_alias="from")]
+    to: Reference
+    """The pool whose object_size they have afterwards; larger or smaller."""
+    n: Bulk = 1
+    """Objects."""
+    which: Annotated[Literal["oldest", "newest"], OrVariable()] = "newest"
+    """The ones got first (oldest) or last (newest)."""
+
+    @model_validator(mode="after")
+    def _another(self) -> Self:
+        if self.pool == self.to:
+            raise refuse(f"found {self.to} twice; expected another pool", "to")
+        return self
 
 
 class Send(Part):
@@ -185,8 +227,8 @@ class Repeat(Part):
         return self
 
 
-STEPS = (Get, Put, Touch, Hold, Send, Receive, Idle, Repeat)
+STEPS = (Get, Put, Touch, Hold, Resize, Send, Receive, Idle, Repeat)
 Step = TypeAliasType(
     "Step",
-    Annotated[Get | Put | Touch | Hold | Send | Receive | Idle | Repeat, OneOf("step", lambda: STEPS)],
+    Annotated[Get | Put | Touch | Hold | Resize | Send | Receive | Idle | Repeat, OneOf("step", lambda: STEPS)],
 )

@@ -13,15 +13,18 @@ iterations of every actor after which each queue holds as many objects as before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import gcd, lcm
 
 from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
-from allocmark.workload.language.steps import Get, Send
-from allocmark.workload.tape.instructions import assemble, roll
-from allocmark.workload.tape.play import Context, Player, Recorded
+from allocmark.workload.language.steps import Get, Receive, Send
+from allocmark.workload.tape.context import Context, Flow, MixedError
+from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
+from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
 
 MOST_SETTLING = 10_000  #: iterations until the queues are empty, for each iteration of the largest unit
@@ -33,7 +36,12 @@ def compile_workload(workload: Workload, seed: int, path: str = "workload") -> P
     ``path`` names the file in errors. Raises WorkloadError for what cannot run: more put than held, a live set that
     grows for ever, queues that are filled faster than they are emptied, a pool smaller than what its actors hold.
     """
-    return _Compiler(Context(workload, seed, path)).program()
+    mixed: set[int] = set()
+    while True:
+        try:
+            return _Compiler(Context(workload, seed, path, mixed)).program()
+        except MixedError as found:
+            mixed.add(found.queue)
 
 
 class _Compiler:
@@ -50,11 +58,12 @@ class _Compiler:
             actor = self.workload.actors[name]
             # Actors of one kind on a queue draw the same numbers, so that what is sent equals what is received.
             instances = 1 if name in coupled else actor.count
-            played = [Player(self.context, name, i).play(actor.steps) for i in range(instances)]
+            played = [Player(self.context, name, i).play(actor.steps, actor.threads_end) for i in range(instances)]
             recorded[name] = played * (actor.count if name in coupled else 1)
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
         working_sets = self._working_sets(recorded)
+        asked = self._asked(recorded)
         return Program(
             workload=self.workload.name,
             pools=tuple(
@@ -75,12 +84,15 @@ class _Compiler:
                     name=f"{name}[{i}]",
                     prologue=assemble(roll(tape.prologue)),
                     body=assemble(roll(tape.body)),
-                    indices=tuple(tape.indices),
+                    indices=tape.indices.tobytes(),
                     ring_capacity=tuple(tape.most_held),
+                    mixed_capacity=tape.most_mixed,
+                    live_bytes=self._live_bytes(name, tape, asked),
                     iterations=rates[name],
                     settle_iterations=settle[name],
                     objects=tape.body_counts.got,
                     coupled=name in coupled,
+                    ends=self.workload.actors[name].threads_end,
                 )
                 for name in self.workload.actors
                 for i, tape in enumerate(recorded[name])
@@ -148,31 +160,87 @@ class _Compiler:
 
     def _settle(self, recorded: dict[str, list[Recorded]], rates: dict[str, int]) -> dict[str, int]:
         """Iterations after the prologue that leave the queues empty before the first sample."""
+        if (iterations := self._evened(recorded, rates)) is not None:
+            return iterations
+        # Some actors fill a live set from a queue before they hand anything on: their senders send that in advance.
+        short = []
+        for index, flow in enumerate(self.flows):
+            sent, received = self._exchanged(index, recorded, "prologue_counts")
+            if received > sent:
+                short.append(index)
+                self._send_in_advance(index, received - sent, recorded[flow.sender])
+        if short and (iterations := self._evened(recorded, rates)) is not None:
+            return iterations
+        index = short[0] if short else 0
+        flow, name = self.flows[index], list(self.workload.queues)[index]
+        sent, received = self._exchanged(index, recorded, "prologue_counts")
+        steps = walk(self.workload.actors[flow.receiver].steps)
+        raise self.context.error(
+            next(step.line for step in steps if isinstance(step, Receive) and step.queue == name),
+            f"queue {name!r}: to fill its live set {flow.receiver} receives {received:,} objects, {flow.sender} sends "
+            f"{sent:,} by then, and no number of iterations leaves the queues empty: fill to a multiple of what is "
+            "received at a time (`hold`, `until_held`)",
+        )
+
+    def _exchanged(self, index: int, recorded: dict[str, list[Recorded]], counts: str) -> tuple[int, int]:
+        """Objects sent to a queue and received from it, in one of the tapes of all actors."""
+        flow = self.flows[index]
+        sent = sum(getattr(tape, counts).sent[index] for tape in recorded[flow.sender])
+        return sent, sum(getattr(tape, counts).received[index] for tape in recorded[flow.receiver])
+
+    def _evened(self, recorded: dict[str, list[Recorded]], rates: dict[str, int]) -> dict[str, int] | None:
+        """Iterations of each actor after which every queue is empty; None when there are none."""
         iterations = dict.fromkeys(self.workload.actors, 0)
-        for _ in range(MOST_SETTLING * (1 + max(rates.values()))):
+        before = [self._exchanged(index, recorded, "prologue_counts") for index in range(len(self.flows))]
+        each = [self._exchanged(index, recorded, "body_counts") for index in range(len(self.flows))]
+        most = MOST_SETTLING * (1 + max(rates.values()))
+        while max(iterations.values()) <= most:
             even = True
-            for index, flow in enumerate(self.flows):
-                sender, receiver = recorded[flow.sender], recorded[flow.receiver]
-                sent = sum(
-                    t.prologue_counts.sent[index] + iterations[flow.sender] * t.body_counts.sent[index] for t in sender
-                )
-                received = sum(
-                    t.prologue_counts.received[index] + iterations[flow.receiver] * t.body_counts.received[index]
-                    for t in receiver
-                )
-                if sent < received:
-                    iterations[flow.sender] += 1
-                    even = False
-                elif received < sent:
-                    iterations[flow.receiver] += 1
-                    even = False
+            for flow, (sent, received), (sends, receives) in zip(self.flows, before, each, strict=True):
+                missing = sent + iterations[flow.sender] * sends - received - iterations[flow.receiver] * receives
+                if missing < 0:
+                    iterations[flow.sender] += -(missing // sends)
+                elif missing > 0:
+                    iterations[flow.receiver] += -(-missing // receives)
+                even = even and missing == 0
             if even:
                 return iterations
-        raise self.context.error(
-            1,
-            "the actors cannot fill their live sets and leave the queues empty: choose sizes of `hold` that are "
-            "multiples of what is received at a time",
-        )
+        return None
+
+    def _send_in_advance(self, index: int, n: int, senders: list[Recorded]) -> None:
+        """Has the senders get n objects more, and send them, at the beginning of their prologues; where they can."""
+        flow, name = self.flows[index], list(self.workload.queues)[index]
+        steps = list(walk(self.workload.actors[flow.sender].steps))
+        send = next(step for step in steps if isinstance(step, Send) and step.queue == name)
+        got = {self.context.pool_index[pool] for step in steps if isinstance(step, Get) for pool in step.pools}
+        bulk = min(flow.bulks)
+        if flow.pool not in got or flow.pool is None or n % bulk:
+            return
+        step_id = self.context.step_ids[id(send)]
+        pair = (Insn(Op.GET, flow.pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, flow.pool, step_id))
+        for place, tape in enumerate(senders):
+            times = n // bulk // len(senders) + (place < n // bulk % len(senders))
+            counts = tape.prologue_counts.copy()
+            counts.got += times * bulk
+            counts.sent[index] += times * bulk
+            ahead = [Loop(times, pair)] if times else []
+            senders[place] = replace(tape, prologue=[*ahead, *tape.prologue], prologue_counts=counts)
+
+    def _carried(self, flow: Flow) -> Sequence[int]:
+        """The pools whose objects a queue may carry."""
+        return self.context.pools_of[flow.sender] if flow.mixed else () if flow.pool is None else (flow.pool,)
+
+    def _asked(self, recorded: dict[str, list[Recorded]]) -> list[tuple[int, int]]:
+        """By pool: objects that were got, and the bytes that were asked for."""
+        asked = [tape.asked for tapes in recorded.values() for tape in tapes]
+        return [(sum(n for n, _ in pool), sum(size for _, size in pool)) for pool in zip(*asked, strict=True)]
+
+    def _live_bytes(self, name: str, tape: Recorded, asked: Sequence[tuple[int, int]]) -> int:
+        """Bytes that were asked for, of what an actor holds at most: the mean of what is got from the pools."""
+        if tape.most_mixed:
+            own = [asked[pool] for pool in self.context.pools_of[name]]
+            return tape.most_mixed * sum(size for _, size in own) // max(1, sum(n for n, _ in own))
+        return sum(held * size // n for held, (n, size) in zip(tape.most_held, asked, strict=True) if n)
 
     def _working_sets(self, recorded: dict[str, list[Recorded]]) -> list[int]:
         """The working set of each pool: the most objects out at once, per actor that gets from it.
@@ -187,7 +255,7 @@ class _Compiler:
                     f"{self.context.path}: pool {name!r} has {pool.objects:,} objects and its actors hold up to "
                     f"{held:,} at once: give it more, or hold fewer"
                 )
-            queued = sum(flow.capacity for flow in self.flows if flow.pool == index)
+            queued = sum(flow.capacity for flow in self.flows if index in self._carried(flow))
             getters = sum(
                 actor.count
                 for actor in self.workload.actors.values()

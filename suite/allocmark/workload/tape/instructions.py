@@ -6,11 +6,15 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from operator import eq
 from typing import NamedTuple
 
 LAYOUT = struct.Struct("=HHIIHH")  #: am_insn
+INDEX_SIZE = 4  #: bytes of one of am_actor.indices
 LOOP_DEPTH = 8  #: AM_LOOP_DEPTH
 LONGEST_PERIOD = 8  #: instructions in a repeated run that `roll` looks for
+MOST_COUNT = 2**32 - 1  #: in a field of an instruction
 
 
 class Op(enum.IntEnum):
@@ -30,6 +34,17 @@ class Op(enum.IntEnum):
     LOOP = 11
     END = 12
     HALT = 13
+    GET_SIZED = 14
+    TOUCH_AT = 15
+    RESIZE = 16
+    MIXED_GET = 17
+    MIXED_READ = 18
+    MIXED_WRITE = 19
+    MIXED_PUT_OLDEST = 20
+    MIXED_PUT_NEWEST = 21
+    MIXED_PUT_RANDOM = 22
+    MIXED_SEND = 23
+    MIXED_RECEIVE = 24
 
 
 class Insn(NamedTuple):
@@ -50,41 +65,88 @@ class Loop(NamedTuple):
     body: tuple[Insn | Loop, ...]
 
 
-_REPEATABLE = {Op.GET, Op.GET_READ, Op.GET_WRITE, Op.PUT_OLDEST, Op.PUT_NEWEST}
+Items = list[Insn | Loop]
+
+GETS = {Op.GET, Op.GET_READ, Op.GET_WRITE, Op.GET_SIZED, Op.MIXED_GET}  #: `target` is the pool, `n` the objects
+
+REPEATABLE = {  #: `arg` is how often
+    Op.GET,
+    Op.GET_READ,
+    Op.GET_WRITE,
+    Op.PUT_OLDEST,
+    Op.PUT_NEWEST,
+    Op.MIXED_PUT_OLDEST,
+    Op.MIXED_PUT_NEWEST,
+}
 _FUSED = {Op.READ: Op.GET_READ, Op.WRITE: Op.GET_WRITE}
 
 
 def _touches_all_of(get: Insn, touch: Insn) -> bool:
     """Whether one instruction of the engine does both: a single get, and a touch of just what it got."""
-    alike = get.op is Op.GET and touch.op in _FUSED and (get.target, get.n) == (touch.target, touch.n)
+    alike = get.op is Op.GET and (get.target, get.n) == (touch.target, touch.n)
     return alike and get.arg == 1 and touch.arg < 1 << 16
+
+
+def _differ_in_count(one: Insn, other: Insn) -> bool:
+    return one[:3] == other[:3] and one[4:] == other[4:] and one.arg + other.arg <= MOST_COUNT
 
 
 class Recorder:
     """Takes instructions one by one; an instruction that repeats at once becomes a count."""
 
     def __init__(self) -> None:
-        self.items: list[Insn | Loop] = []
+        self.items: Items = []
+        self.size = 0  #: instructions with the loops unrolled
 
     def add(self, insn: Insn) -> None:
         """Append, folded into the instruction before it where the engine has one for both."""
-        last = self.items[-1] if self.items else None
-        if isinstance(last, Insn) and _touches_all_of(last, insn):
-            self.items.pop()
-            self.add(last._replace(op=_FUSED[insn.op], aux=insn.arg))
-            return
-        if isinstance(last, Insn) and insn.op in _REPEATABLE and last._replace(arg=insn.arg) == insn:
-            self.items[-1] = last._replace(arg=last.arg + insn.arg)
-            return
-        self.items.append(insn)
+        items = self.items
+        last = items[-1] if items else None
+        op, target, n, arg, aux, step = insn
+        if op in _FUSED and type(last) is Insn and _touches_all_of(last, insn):
+            items.pop()
+            self.size -= 1
+            self.add(Insn(_FUSED[op], target, n, 1, arg, last.step))
+        elif op in REPEATABLE and type(last) is Insn and _differ_in_count(last, insn):
+            items[-1] = Insn(op, target, n, last.arg + arg, aux, step)
+        else:
+            items.append(insn)
+            self.size += 1
+
+    def repeat(self, part: Recorder, times: int) -> None:
+        """Append what was recorded apart, as often: as a loop, where that is shorter and not nested too deep."""
+        items, nested = part.items, depth(part.items)
+        if len(items) == 1 and isinstance(items[0], Insn) and items[0].op in REPEATABLE:
+            most = MOST_COUNT // items[0].arg
+            for part_times in (*[most] * (times // most), times % most):
+                if part_times:
+                    self.add(items[0]._replace(arg=items[0].arg * part_times))
+        elif times * len(items) > len(items) + 2 and nested < LOOP_DEPTH:
+            self.items.append(Loop(times, tuple(items)))
+            self.size += times * part.size
+        else:
+            for _ in range(times):
+                begin = 0
+                if items and isinstance(items[0], Insn):  # only the first can be folded into what is there
+                    self.add(items[0])
+                    begin = 1
+                self.items += items[begin:]
+                self.size += part.size - begin
 
 
-def roll(items: Sequence[Insn | Loop], depth: int = LOOP_DEPTH) -> list[Insn | Loop]:
-    """The same instructions with repeated runs folded into loops, shortest period first, at most ``depth`` deep."""
+def depth(items: Sequence[Insn | Loop]) -> int:
+    """How deep loops are nested."""
+    return max((1 + depth(item.body) for item in items if isinstance(item, Loop)), default=0)
+
+
+def roll(items: Sequence[Insn | Loop]) -> Items:
+    """The same instructions with repeated runs folded into loops, shortest period first."""
     current = list(items)
-    for _ in range(depth):
+    for _ in range(LOOP_DEPTH - depth(current)):
+        numbers: dict[Insn | Loop, int] = {}
+        named = [numbers.setdefault(item, len(numbers)) for item in current]  # numbers are compared faster
         for period in range(1, LONGEST_PERIOD + 1):
-            folded = _fold(current, period)
+            folded = _fold(current, named, period)
             if len(folded) < len(current):
                 current = folded
                 break
@@ -93,22 +155,20 @@ def roll(items: Sequence[Insn | Loop], depth: int = LOOP_DEPTH) -> list[Insn | L
     return current
 
 
-def _fold(items: list[Insn | Loop], period: int) -> list[Insn | Loop]:
-    out: list[Insn | Loop] = []
+def _fold(items: Items, named: Sequence[int], period: int) -> Items:
+    # 1 where the instruction is the same a period later. A loop costs two instructions of its own: fold only what gets
+    # shorter, which takes so many in a row.
+    same = bytes(map(eq, named, islice(named, period, None)))
+    least = b"\1" * (period * ((period + 2) // period))
+    out: Items = []
     at = 0
-    while at < len(items):
-        body = items[at : at + period]
-        times = 1
-        while items[at + times * period : at + (times + 1) * period] == body:
-            times += 1
-        # A loop costs two instructions of its own: fold only what gets shorter.
-        if times * period > period + 2:
-            out.append(Loop(times, tuple(body)))
-            at += times * period
-        else:
-            out.append(items[at])
-            at += 1
-    return out
+    while (begin := same.find(least, at)) >= 0:
+        out += items[at:begin]
+        end = same.find(0, begin)
+        times = ((len(same) if end < 0 else end) - begin) // period + 1
+        out.append(Loop(times, tuple(items[begin : begin + period])))
+        at = begin + times * period
+    return out + items[at:]
 
 
 def assemble(items: Iterable[Insn | Loop]) -> bytes:

@@ -1,171 +1,238 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plays one actor of a workload in Python, draws its random numbers, and writes down what it does."""
+"""Plays one actor of a workload in Python, draws its random numbers, and writes down what it does.
+
+Passes of a repeat that do the same as the one before are not played: they become a loop on the tape.
+"""
 
 from __future__ import annotations
 
 import random
 import zlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from allocmark.errors import WorkloadError
-from allocmark.workload.language.checks import walk
-from allocmark.workload.language.schema import Workload
-from allocmark.workload.language.steps import Get, Hold, Idle, Number, Put, Receive, Repeat, Send, Step, Touch
-from allocmark.workload.tape.instructions import Insn, Loop, Op, Recorder
+from allocmark.workload.language.distributions import Distribution
+from allocmark.workload.language.schema import Pool
+from allocmark.workload.language.steps import (
+    ALL,
+    MOST_OBJECTS,
+    Get,
+    Hold,
+    Idle,
+    Number,
+    Put,
+    Receive,
+    Repeat,
+    Resize,
+    Send,
+    Step,
+    Touch,
+)
+from allocmark.workload.tape.alike import draws, regardless
+from allocmark.workload.tape.context import Context, Flow, MixedError
+from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
 
-RANDOM_BODY = 4096  #: instructions after which a body with random numbers is long enough
+#: Instructions after which a body with random numbers is long enough; or 32 times as many numbers that were drawn, or
+#: 128 times as many places of objects.
+RANDOM_BODY = 4096
+RANDOM_PASSES = 16384  #: instructions after which passes with random numbers may be repeated as they are
 LONGEST = 2_000_000  #: steps played for one actor before it is refused
 CLOSING_BULK = 32  #: objects in one of the gets and puts that close a random body
 
-
-@dataclass
-class Flow:
-    """What goes through one queue."""
-
-    capacity: int
-    sender: str = ""
-    receiver: str = ""
-    pool: int | None = None
-    bulks: set[int] = field(default_factory=set)  # sizes of the sends
+_PUTS = {"oldest": Op.PUT_OLDEST, "newest": Op.PUT_NEWEST, "random": Op.PUT_RANDOM}
+_MIXED_PUTS = {"oldest": Op.MIXED_PUT_OLDEST, "newest": Op.MIXED_PUT_NEWEST, "random": Op.MIXED_PUT_RANDOM}
 
 
-@dataclass
 class Counts:
     """Objects that one tape gets, and that it sends and receives on each queue."""
 
-    got: int = 0
-    sent: Counter[int] = field(default_factory=Counter)
-    received: Counter[int] = field(default_factory=Counter)
+    def __init__(self, queues: int) -> None:
+        self.got = 0
+        self.sent = [0] * queues
+        self.received = [0] * queues
+
+    def copy(self) -> Counts:
+        copy = Counts(0)
+        copy.got, copy.sent, copy.received = self.got, list(self.sent), list(self.received)
+        return copy
+
+    def add(self, more: Counts) -> None:
+        self.got += more.got
+        for mine, others in ((self.sent, more.sent), (self.received, more.received)):
+            mine[:] = map(sum, zip(mine, others, strict=True))
+
+    def add_since(self, before: Counts, times: int) -> None:
+        """As often again what was counted since then."""
+        self.got += times * (self.got - before.got)
+        for now, then in ((self.sent, before.sent), (self.received, before.received)):
+            now[:] = [n + times * (n - was) for n, was in zip(now, then, strict=True)]
 
 
 @dataclass
 class Recorded:
-    """One actor, played to its end."""
+    """One actor, played to its end. ``most_held``: by pool; ``most_mixed``: of all pools together, if it holds them so.
+    ``asked``: by pool, objects that were got and the bytes that were asked for."""
 
-    prologue: list[Insn | Loop]
-    body: list[Insn | Loop]
-    indices: list[int]
+    prologue: Items
+    body: Items
+    indices: array[int]
     most_held: list[int]
+    most_mixed: int
+    asked: list[tuple[int, int]]
     prologue_counts: Counts
     body_counts: Counts
 
 
-class Context:
-    """What the actors of a case share while they are played: the numbers of pools, queues and steps, and the queues."""
+class Latest(NamedTuple):
+    """Objects of the latest get or receive, of one pool, and the bytes of each that were asked for; None: all that
+    objects of its pool have."""
 
-    def __init__(self, workload: Workload, seed: int, path: str) -> None:
-        self.workload = workload
-        self.seed = seed
-        self.path = path
-        self.pool_index = {name: i for i, name in enumerate(workload.pools)}
-        self.queue_index = {name: i for i, name in enumerate(workload.queues)}
-        self.flows = [Flow(queue.capacity) for queue in workload.queues.values()]
-        self.steps: list[str] = []  # the name of each step in messages
-        self.step_ids: dict[int, int] = {}  # place in `steps`, by id() of a step of the model
-        for name, actor in workload.actors.items():
-            self._name_steps(actor.steps, f"{name} step ")
-            for step in walk(actor.steps):
-                if isinstance(step, Send):
-                    self.flows[self.queue_index[step.queue]].sender = name
-                elif isinstance(step, Receive):
-                    self.flows[self.queue_index[step.queue]].receiver = name
+    pool: int
+    n: int
+    size: int | None = None
+    received: bool = False
 
-    def error(self, line: int, text: str) -> WorkloadError:
-        """The error, with file and line."""
-        return WorkloadError(f"{self.path}:{line}: {text}")
 
-    def _name_steps(self, steps: Sequence[Step], prefix: str) -> None:
-        for number, step in enumerate(steps, 1):
-            self.step_ids[id(step)] = len(self.steps)
-            self.steps.append(f"{prefix}{number} ({type(step).__name__.lower()}), line {step.line}")
-            if isinstance(step, Repeat):
-                self._name_steps(step.steps, f"{prefix}{number}.")
+@dataclass
+class Mark:
+    """Where an actor stood before some passes of a repeat, and what it held in them at most and at least, by ring.
+    ``order``: see `Player`; None when it is not compared."""
+
+    held: list[int]
+    total: int
+    latest: list[Latest]
+    order: bytes | None
+    counts: Counts
+    drawn: int
+    passes: int = 0
+    peak: list[int] = field(default_factory=list)
+    dip: list[int] = field(default_factory=list)
+    top: int = 0  #: of all rings together
 
 
 class Player:
-    """One actor: what it holds, what it draws, and the tape so far."""
+    """One actor: what it holds, what it draws, and the tape so far.
+
+    What it holds is in a *ring* for each pool, oldest first. An actor at a queue that carries objects of several pools
+    has one ring for all of them, the last one (`mixed`), as what comes is known only while the tape runs.
+    """
 
     def __init__(self, context: Context, name: str, instance: int) -> None:
         self.context = context
         self.name = name
         self.pools = list(context.workload.pools.values())
+        self.pool_names = list(context.workload.pools)
+        self.own = context.pools_of[name]
+        self.step_ids = context.step_ids
+        self.mixed = len(self.pools) if name in context.mixing else None
+        self.several = len(self.own) > 1 and self.mixed is None
         # The draws depend on the seed and on this actor's name and number: another actor does not change them.
         self.rng = random.Random(zlib.crc32(f"{context.seed}/{name}/{instance}".encode()))
         self.samplers: dict[tuple[int, str], Callable[[], int]] = {}
-        self.held = [0] * len(self.pools)
+        self.fits: dict[int, _Fit] = {}  # by id() of a get
+        self.held = [0] * (len(self.pools) + 1)  # by ring
         self.total = 0
-        self.order: list[int] = []  # pool of each held object, oldest first; kept only for several pools
-        self.mixed = len(self.pools) > 1
-        self.most_held = [0] * len(self.pools)
+        self.order = bytearray()  # ring of each held object, oldest first; kept only for several
+        self.most_held = [0] * len(self.held)
         self.most_total = 0
-        self.latest: list[tuple[int, int]] = []  # (pool, n) of the latest get or receive
-        self.indices: list[int] = []
+        # Since the last mark.
+        self.peak, self.dip, self.top = list(self.held), list(self.held), 0
+        self.latest: list[Latest] = []
+        self.indices = array("I")
+        self.got, self.asked = [0] * len(self.pools), [0] * len(self.pools)  # objects and bytes, by pool
         self.recorder = Recorder()
-        self.counts = Counts()
-        self.drew = False
+        self.counts = Counts(len(context.flows))
+        self.drawn = 0  # numbers
         self.played = 0
+        self.do: dict[type, Callable[..., None]] = {
+            Get: self._get,
+            Touch: self._touch,
+            Put: self._put,
+            Hold: self._hold,
+            Resize: self._resize,
+            Send: self._send,
+            Receive: self._receive,
+            Idle: self._idle,
+            Repeat: self._repeat,
+        }
+        self.alike: dict[int, tuple[bool, bool]] = {}  # by id() of a repeat: whether it draws, and is regardless
 
-    def play(self, steps: Sequence[Step]) -> Recorded:
-        """The actor's tapes, not yet folded into loops."""
-        # The prologue: iterations until the live set grows no more.
-        grew = True
-        while grew:
-            highest = self.most_total
-            self._run(steps)
-            grew = self.most_total > highest
-        prologue, prologue_counts = self.recorder.items, self.counts
-
-        self.recorder, self.counts, self.drew = Recorder(), Counts(), False
-        before, before_total = list(self.held), self.total
+    def play(self, steps: Sequence[Step], once: bool = False) -> Recorded:
+        """The actor's tapes, not yet folded into more loops. ``once``: the body is one run of the steps, also when they
+        draw."""
+        # The prologue: iterations as long as the live set grows.
+        prologue, prologue_counts = Recorder(), Counts(len(self.context.flows))
+        certain = not draws(steps) and regardless(steps, self.several)
         while True:
+            highest, before, before_total, places = self.most_total, list(self.held), self.total, len(self.indices)
             self._run(steps)
-            # A body with random numbers goes on until it is long, and ends with as many objects held as it began with
-            # if that comes soon.
-            size = len(self.recorder.items)
-            if not self.drew or (size >= RANDOM_BODY and self.total == before_total) or size >= 2 * RANDOM_BODY:
+            if self.most_total == highest:
                 break
+            if certain and self.total > before_total:
+                raise self._error(
+                    steps[-1],
+                    f"{self.name} holds {self.total - before_total:,} objects more each time it has run its steps: "
+                    "expected as many puts as gets",
+                )
+            prologue.repeat(self.recorder, 1)
+            prologue_counts.add(self.counts)
+            self.recorder, self.counts, self.drawn = Recorder(), Counts(len(self.context.flows)), 0
+
+        # The body, of which this was the first iteration. With random numbers it goes on until it is long, and ends
+        # with as many objects held as it began with if that comes soon.
+        while self.drawn and not once:
+            size = self.recorder.size
+            long = max(size, self.drawn >> 5, (len(self.indices) - places) >> 7) >= RANDOM_BODY
+            if (long and self.total == before_total) or size >= 2 * RANDOM_BODY:
+                break
+            self._run(steps)
         self._close(before, steps[-1])
-        return Recorded(prologue, self.recorder.items, self.indices, self.most_held, prologue_counts, self.counts)
+        return Recorded(
+            prologue.items,
+            self.recorder.items,
+            self.indices,
+            self._most_held(),
+            self.most_held[-1],
+            list(zip(self.got, self.asked, strict=True)),
+            prologue_counts,
+            self.counts,
+        )
+
+    def _most_held(self) -> list[int]:
+        """By pool. Where all are held together it is not known which: each may be the pool of all."""
+        if self.mixed is None:
+            return self.most_held[:-1]
+        return [self.most_held[-1] if pool in self.own else 0 for pool in range(len(self.pools))]
 
     def _close(self, before: Sequence[int], last: Step) -> None:
-        """Gets and puts so that each pool's live set is as large as at the start of the body."""
-        for pool, wanted in enumerate(before):
-            while surplus := max(0, self.held[pool] - wanted):
-                self._put_from(pool, min(surplus, CLOSING_BULK), "oldest", last)
-            while missing := max(0, wanted - self.held[pool]):
+        """Gets and puts so that each live set is as large as at the start of the body."""
+        for ring, wanted in enumerate(before):
+            while surplus := max(0, self.held[ring] - wanted):
+                self._put_from(ring, min(surplus, CLOSING_BULK), "oldest", last)
+            while missing := max(0, wanted - self.held[ring]):
+                pool = self.own[0] if ring == self.mixed else ring
                 self._get_from(pool, min(missing, CLOSING_BULK), last)
-        if self.mixed:
-            self.order = [pool for pool, n in enumerate(self.held) for _ in range(n)]
+        if self.several:
+            self.order = bytearray().join(bytes([ring]) * n for ring, n in enumerate(self.held))
 
     def _run(self, steps: Sequence[Step]) -> None:
+        self.played += len(steps)
+        if self.played > LONGEST:
+            raise self._too_long(steps[0])
+        do = self.do
         for step in steps:
-            self.played += 1
-            if self.played > LONGEST:
-                raise self._error(
-                    step,
-                    f"{self.name} holds more objects each time it has run its steps, {self.total:,} after {LONGEST:,} "
-                    "steps: expected as many puts as gets",
-                )
-            match step:
-                case Get():
-                    self._get(step)
-                case Touch():
-                    self._touch(step)
-                case Put():
-                    self._put(step)
-                case Hold():
-                    self._release(self.total - self._number(step, "objects", step.objects), step.release, None, step)
-                case Send():
-                    self._send(step)
-                case Receive():
-                    self._receive(step)
-                case Idle():
-                    if ns := self._number(step, "ns", step.ns):
-                        self._emit(step, Op.IDLE, n=ns)
-                case Repeat():
-                    self._repeat(step)
+            do[type(step)](step)
+
+    def _too_long(self, step: Step) -> WorkloadError:
+        return self._error(
+            step,
+            f"{self.name} has more than {LONGEST:,} steps to play one by one, as each depends on draws or on what is "
+            "held: expected fewer; repeat less often, or get and put more objects at a time (n)",
+        )
 
     def _error(self, step: Step, text: str) -> WorkloadError:
         return self.context.error(step.line, text)
@@ -173,176 +240,410 @@ class Player:
     def _number(self, step: Step, what: str, number: Number) -> int:
         if isinstance(number, int):
             return number
-        self.drew = True
+        self.drawn += 1
+        return self._sampler(step, what, number)()
+
+    def _sampler(self, step: Step, what: str, number: Distribution) -> Callable[[], int]:
         key = (id(step), what)
         if key not in self.samplers:
             self.samplers[key] = number.sampler(self.rng)
-        return self.samplers[key]()
+        return self.samplers[key]
 
     def _emit(self, step: Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
-        self.recorder.add(Insn(op, target, n, arg, aux, self.context.step_ids[id(step)]))
+        self.recorder.add(Insn(op, target, n, arg, aux, self.step_ids[id(step)]))
 
-    def _gained(self, pool: int, n: int, step: Step) -> None:
-        self.held[pool] += n
-        if self.held[pool] > self.pools[pool].objects:
-            name = list(self.context.pool_index)[pool]
+    def _gained(self, ring: int, n: int, step: Step) -> None:
+        held = self.held[ring] + n
+        self.held[ring] = held
+        if ring != self.mixed and held > self.pools[ring].objects:
             raise self._error(
                 step,
-                f"pool {name!r} has {self.pools[pool].objects:,} objects, and {self.name} alone "
-                f"holds {self.held[pool]:,} here: give it more, or hold fewer",
+                f"pool {self.pool_names[ring]!r} has {self.pools[ring].objects:,} objects, and {self.name} alone "
+                f"holds {held:,} here: give it more, or hold fewer",
             )
-        self.total += n
-        self.most_held[pool] = max(self.most_held[pool], self.held[pool])
-        self.most_total = max(self.most_total, self.total)
-        if self.mixed:
-            self.order += [pool] * n
+        if ring == self.mixed and held > MOST_OBJECTS:
+            raise self._error(
+                step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer"
+            )
+        self.total = total = self.total + n
+        # Not max(): this is where the time goes.
+        if held > self.peak[ring]:
+            self.peak[ring] = held
+            if held > self.most_held[ring]:
+                self.most_held[ring] = held
+        if total > self.top:
+            self.top = total
+            if total > self.most_total:
+                self.most_total = total
+        if self.several:
+            self.order += bytes((ring,)) * n
 
-    def _lost(self, pool: int, n: int) -> None:
-        self.held[pool] -= n
+    def _lost(self, ring: int, n: int) -> None:
+        held = self.held[ring] - n
+        self.held[ring] = held
+        if held < self.dip[ring]:
+            self.dip[ring] = held
         self.total -= n
         self.latest = []
 
     def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
-        wanted = dict.fromkeys((self.context.pool_index[name] for name in step.pools), 0)
+        if id(step) not in self.fits:
+            self.fits[id(step)] = _Fit([self.context.pool_index[name] for name in step.pools], self.pools)
+        fit = self.fits[id(step)]
         if step.size is None:
-            wanted[next(iter(wanted))] = n
+            wanted = [Latest(fit.among[0], n)]
         else:
-            by_size = sorted(wanted, key=lambda pool: self.pools[pool].object_size)
-            for _ in range(n):
-                size = self._number(step, "size", step.size)
-                wanted[next(pool for pool in by_size if self.pools[pool].object_size >= size)] += 1
-        self.latest = [(pool, count) for pool, count in wanted.items() if count]
-        for pool, count in self.latest:
-            self._get_from(pool, count, step)
+            sizes = self._sizes(step, step.size, n)
+            found = [fit[size] for size in sizes]
+            wanted = _one_by_one(zip(found, sizes, strict=True)) if step.exact else _by_pool(found, fit.among)
+        for pool, count, size, _ in wanted:
+            self._get_from(pool, count, step, size, step.zeroed)
+        self.latest = wanted
 
-    def _get_from(self, pool: int, n: int, step: Step) -> None:
-        self._emit(step, Op.GET, pool, n, arg=1)
+    def _sizes(self, step: Get, size: Number, n: int) -> list[int]:
+        if isinstance(size, int):
+            return [size] * n
+        self.drawn += n
+        draw = self._sampler(step, "size", size)
+        return [draw() for _ in range(n)] if n > 1 else [draw()]
+
+    def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
+        asked = self.pools[pool].object_size if size is None else size
+        plain = size is None and not zeroed
+        if self.mixed is not None:
+            self._emit(step, Op.MIXED_GET, pool, n, arg=0 if plain else asked, aux=zeroed)
+        elif plain:
+            self._emit(step, Op.GET, pool, n, arg=1)
+        else:
+            self._emit(step, Op.GET_SIZED, pool, n, arg=asked, aux=zeroed)
         self.counts.got += n
-        self._gained(pool, n, step)
+        self.got[pool] += n
+        self.asked[pool] += n * asked
+        self._gained(pool if self.mixed is None else self.mixed, n, step)
 
     def _touch(self, step: Touch) -> None:
         if step.bytes == 0:
             return
         if not self.latest:
             raise self._error(step, "nothing to touch: what came last is put or sent already; touch it earlier")
-        op = Op.WRITE if step.how == "write" else Op.READ
-        for pool, n in self.latest:
-            self._emit(step, op, pool, n, arg=step.bytes)
+        write = step.how == "write"
+        if step.bytes == ALL and any(each.received for each in self.latest) and (sized := self.context.sized(self.own)):
+            raise self._error(
+                step,
+                f"objects of pool {sized} are got with sizes of their own ('exact'), which do not travel with them; "
+                "expected a number of bytes, or the touch before they are sent",
+            )
+        if step.bytes == ALL and any(each.size is not None for each in self.latest):
+            self._touch_each(step, write)
+        elif self.mixed is not None:
+            n = sum(each.n for each in self.latest)
+            arg = step.bytes if isinstance(step.bytes, int) else MOST_COUNT
+            self._emit(step, Op.MIXED_WRITE if write else Op.MIXED_READ, n=n, arg=arg)
+        else:
+            together: dict[int, int] = {}
+            for pool, n, *_ in self.latest:
+                together[pool] = together.get(pool, 0) + n
+            for pool, n in together.items():
+                arg = step.bytes if isinstance(step.bytes, int) else self.pools[pool].object_size
+                self._emit(step, Op.WRITE if write else Op.READ, pool, n, arg=arg)
+
+    def _touch_each(self, step: Touch, write: bool) -> None:
+        """Objects of sizes of their own, each to its end: the engine finds one by its place from the newest."""
+        place = [sum(each.n for each in self.latest if self._ring(each.pool) == ring) for ring in range(len(self.held))]
+        for each in self.latest:
+            ring = self._ring(each.pool)
+            for _ in range(each.n):
+                self._emit(step, Op.TOUCH_AT, ring, place[ring], arg=each.size or 0, aux=write)
+                place[ring] -= 1
+
+    def _ring(self, pool: int) -> int:
+        return pool if self.mixed is None else self.mixed
 
     def _put(self, step: Put) -> None:
-        pool = None if step.pool is None else self.context.pool_index[step.pool]
-        held = self.total if pool is None else self.held[pool]
+        ring = self._ring_of(step, step.pool)
+        held = self.total if ring is None else self.held[ring]
         n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
         if n > held:
-            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,} here; put fewer")
-        self._release(n, step.which, pool, step)
+            of = f" of pool {step.pool!r}" if step.pool else ""
+            raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,}{of} here; put fewer")
+        self._release(n, step.which, ring, step)
 
-    def _release(self, n: int, which: str, pool: int | None, step: Step) -> None:
-        """Put n of the objects held, one bulk per pool."""
+    def _hold(self, step: Hold) -> None:
+        ring = self._ring_of(step, step.pool)
+        held = self.total if ring is None else self.held[ring]
+        self._release(held - self._number(step, "objects", step.objects), step.release, ring, step)
+
+    def _ring_of(self, step: Put | Hold, pool: str | None) -> int | None:
+        """The ring that a step takes from; None: from all."""
+        if self.mixed is None:
+            return None if pool is None else self.context.pool_index[pool]
+        if pool is not None:
+            raise self._error(
+                step,
+                f"found a {step.kind} from pool {pool!r}, and {self.name} holds objects of several pools as they come "
+                "through a queue; expected no 'from': it takes them in the order in which they came",
+            )
+        return self.mixed
+
+    def _release(self, n: int, which: str, ring: int | None, step: Step) -> None:
+        """Put n of the objects held, one bulk per ring."""
         if n <= 0:
             return
-        if pool is not None or not self.mixed:
-            self._put_from(pool or 0, n, which, step)
-            if self.mixed:
-                self._forget(pool or 0, n, which)
+        if ring is None and not self.several:
+            ring = self.own[0]
+        if ring is None:
+            for chosen, count in self._choose(n, which):
+                self._put_from(chosen, count, which, step)
             return
-        for chosen, count in self._choose(n, which):
-            self._put_from(chosen, count, which, step)
+        self._put_from(ring, n, which, step)
+        if self.several:
+            self._forget(ring, n, which)
 
     def _choose(self, n: int, which: str) -> list[tuple[int, int]]:
-        """(pool, number) of the n objects that go; takes them out of `order`."""
+        """(ring, number) of the n objects that go; takes them out of `order`."""
+        order = self.order
+        if which == "random":
+            self.drawn += 1
+            # As the engine does it: each is brought to the old end, in exchange with the one there.
+            left, draw = len(order), self.rng.random
+            for place in range(n):
+                chosen = place + int(draw() * (left - place))
+                order[place], order[chosen] = order[chosen], order[place]
+        first = len(order) - n if which == "newest" else 0
+        if n == 1:
+            return [(order.pop(first), 1)]
+        gone = order[first : first + n]
+        del order[first : first + n]
+        return [(ring, count) for ring in self.own if (count := gone.count(ring))]
+
+    def _forget(self, ring: int, n: int, which: str) -> None:
+        """Takes n objects of one ring out of `order`."""
+        own = bytes((ring,))
         if which == "newest":
-            gone, self.order = self.order[-n:], self.order[:-n]
-        elif which == "random":
-            self.drew = True
-            gone = [self.order.pop(int(self.rng.random() * len(self.order))) for _ in range(n)]
+            self.order = bytearray().join(self.order.rsplit(own, n))
         else:
-            gone, self.order = self.order[:n], self.order[n:]
-        return sorted((pool, gone.count(pool)) for pool in set(gone))
+            self.order = self.order.replace(own, b"", n)
 
-    def _forget(self, pool: int, n: int, which: str) -> None:
-        """Takes n objects of one pool out of `order`."""
-        places = [i for i, other in enumerate(self.order) if other == pool]
-        gone = set(places[-n:] if which == "newest" else places[:n])
-        self.order = [other for i, other in enumerate(self.order) if i not in gone]
-
-    def _put_from(self, pool: int, n: int, which: str, step: Step) -> None:
-        if which == "random" and n < self.held[pool]:
-            self.drew = True
-            self._emit(step, Op.PUT_RANDOM, pool, n, arg=len(self.indices))
-            self.indices += [int(self.rng.random() * (self.held[pool] - i)) for i in range(n)]
+    def _put_from(self, ring: int, n: int, which: str, step: Step) -> None:
+        puts = _PUTS if ring != self.mixed else _MIXED_PUTS
+        if which == "random" and n < (held := self.held[ring]):
+            self.drawn += 1
+            self._emit(step, puts["random"], ring, n, arg=len(self.indices))
+            draw = self.rng.random
+            self.indices.extend([int(draw() * left) for left in range(held, held - n, -1)])
         else:
-            self._emit(step, Op.PUT_NEWEST if which == "newest" else Op.PUT_OLDEST, pool, n, arg=1)
-        self._lost(pool, n)
+            self._emit(step, puts["newest" if which == "newest" else "oldest"], ring, n, arg=1)
+        self._lost(ring, n)
+
+    def _resize(self, step: Resize) -> None:
+        if self.mixed is not None:
+            raise self._error(
+                step,
+                f"found a resize, and {self.name} holds objects of several pools as they come through a queue; "
+                "expected it before they are sent",
+            )
+        old, new = (self.context.pool_index[name] for name in (step.pool, step.to))
+        if step.n > self.held[old]:
+            raise self._error(
+                step, f"resize of {step.n:,} objects, and {self.name} holds {self.held[old]:,} of {step.pool} here"
+            )
+        self._emit(step, Op.RESIZE, old, step.n, arg=step.which == "newest", aux=new)
+        self.counts.got += step.n
+        self.got[new] += step.n
+        self.asked[new] += step.n * self.pools[new].object_size
+        self._gained(new, step.n, step)  # for a moment there may be both
+        self._lost(old, step.n)
+        self._forget(old, step.n, step.which)
+        self.latest = [Latest(new, step.n)]
 
     def _send(self, step: Send) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
-        pools = [pool for pool, n in enumerate(self.held) if n]
-        if len(pools) != 1:
-            found = "nothing is held" if not pools else "objects of several pools are held"
-            raise self._error(step, f"send to {step.queue!r}, and {found}; a queue carries the objects of one pool")
-        pool = pools[0]
-        n = self.held[pool] if step.n is None else step.n
-        if n > self.held[pool]:
-            raise self._error(
-                step, f"send of {n:,} objects, and {self.name} holds {self.held[pool]:,} here; send fewer"
-            )
-        if flow.pool not in (None, pool):
-            raise self._error(step, f"queue {step.queue!r} is sent objects of two pools; use a queue per pool")
-        flow.pool = pool
+        if flow.mixed:
+            ring = len(self.pools)
+            held = self.total
+        else:
+            rings = [ring for ring, n in enumerate(self.held) if n]
+            if len(rings) > 1 or (rings and flow.pool not in (None, rings[0])):
+                raise MixedError(index)
+            ring = rings[0] if rings else 0
+            held = self.held[ring]
+        if not held:
+            raise self._error(step, f"send to {step.queue!r}, and nothing is held")
+        n = held if step.n is None else step.n
+        if n > held:
+            raise self._error(step, f"send of {n:,} objects, and {self.name} holds {held:,} here; send fewer")
+        if not flow.mixed:
+            flow.pool = ring
         flow.bulks.add(n)
         self._check_capacity(step, flow, n)
-        self._emit(step, Op.SEND, index, n, aux=pool)
+        self._emit(step, Op.MIXED_SEND if flow.mixed else Op.SEND, index, n, aux=ring)
         self.counts.sent[index] += n
-        self._lost(pool, n)
-        if self.mixed:
-            self._forget(pool, n, "oldest")
+        self._lost(ring, n)
+        if self.several:
+            self._forget(ring, n, "oldest")
 
     def _receive(self, step: Receive) -> None:
         index = self.context.queue_index[step.queue]
         flow = self.context.flows[index]
-        if flow.pool is None:
-            if self.mixed:
-                raise self._error(
-                    step,
-                    f"queue {step.queue!r} closes a circle of actors that wait for each other, so the pool of "
-                    "its objects is not known here: use one pool, or break the circle",
-                )
-            flow.pool = 0
+        if flow.pool is None and not flow.mixed:
+            if len(self.own) != 1:  # a circle of actors that wait for each other
+                raise MixedError(index)
+            flow.pool = self.own[0]
         n = step.n
         if n is None:
             if len(flow.bulks) != 1:
                 raise self._error(step, f"receive needs n: {flow.sender} sends {_range(flow.bulks)} objects at a time")
             n = next(iter(flow.bulks))
         self._check_capacity(step, flow, n)
-        self._emit(step, Op.RECEIVE, index, n, aux=flow.pool)
+        ring = len(self.pools) if flow.mixed else flow.pool or 0
+        self._emit(step, Op.MIXED_RECEIVE if flow.mixed else Op.RECEIVE, index, n, aux=ring)
         self.counts.received[index] += n
-        self._gained(flow.pool, n, step)
-        self.latest = [(flow.pool, n)]
+        self._gained(ring, n, step)
+        self.latest = [Latest(ring, n, received=True)]
 
     def _check_capacity(self, step: Step, flow: Flow, n: int) -> None:
         if n > flow.capacity:
             raise self._error(step, f"{n:,} objects at a time do not fit a queue with a capacity of {flow.capacity:,}")
 
+    def _idle(self, step: Idle) -> None:
+        if ns := self._number(step, "ns", step.ns):
+            self._emit(step, Op.IDLE, n=ns)
+
     def _repeat(self, step: Repeat) -> None:
-        if step.times is not None:
-            for _ in range(self._number(step, "times", step.times)):
-                self._run(step.steps)
+        left = MOST_COUNT if step.times is None else self._number(step, "times", step.times)
+        target = step.until_held
+        growing = target is not None and self.total < target
+
+        def ends() -> bool:
+            return left == 0 if target is None else self.total >= target if growing else self.total <= target
+
+        if id(step) not in self.alike:
+            self.alike[id(step)] = (draws(step.steps), regardless(step.steps, self.several))
+        drawing, independent = self.alike[id(step)]
+        if not independent and (drawing or target is not None):  # no two passes are alike
+            while not ends():
+                self._pass(step, target, growing)
+                left -= 1
             return
-        target = step.until_held or 0
-        growing = self.total < target
-        while (self.total < target) if growing else (self.total > target):
-            before = self.total
-            self._run(step.steps)
-            change = self.total - before
-            if change <= 0 if growing else change >= 0:
-                raise self._error(
-                    step,
-                    f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
-                    f"end with {self.total:,}",
-                )
+        passes, compared = 0, 1
+        while not ends():
+            # To compare what is held takes a while where that is much: before the first pass, the second, the fourth …
+            with self._apart(compare=self.several and passes + 1 >= compared) as (mark, part):
+                while True:
+                    self._pass(step, target, growing)
+                    mark.passes += 1
+                    if not drawing or part.size >= RANDOM_PASSES or mark.passes == left or ends():
+                        break
+            passes += mark.passes
+            left -= mark.passes
+            again = 0
+            if not ends() and depth(part.items) < LOOP_DEPTH:
+                if independent:
+                    again = self._further(mark, left, target)
+                elif self._is_as_before(mark):
+                    again = left
+            if passes >= compared:
+                compared *= 2
+            if again:
+                self._jump(mark, again)
+            self.recorder.repeat(part, 1 + again)
+            passes += again * mark.passes
+            left -= again * mark.passes
+
+    def _pass(self, step: Repeat, target: int | None, growing: bool) -> None:
+        before = self.total
+        self._run(step.steps)
+        if target is None:
+            return
+        change = self.total - before
+        if change <= 0 if growing else change >= 0:
+            raise self._error(
+                step,
+                f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
+                f"end with {self.total:,}",
+            )
+
+    @contextmanager
+    def _apart(self, compare: bool) -> Iterator[tuple[Mark, Recorder]]:
+        """What is played meanwhile is recorded apart. ``compare``: the order in which objects came will be compared."""
+        order = bytes(self.order) if compare else None
+        mark = Mark(list(self.held), self.total, self.latest, order, self.counts.copy(), self.drawn)
+        outer, peak, dip, top = self.recorder, self.peak, self.dip, self.top
+        self.recorder, self.peak, self.dip, self.top = Recorder(), list(self.held), list(self.held), self.total
+        yield mark, self.recorder
+        mark.peak, mark.dip, mark.top = self.peak, self.dip, self.top
+        self.recorder = outer
+        self.peak = [max(pair) for pair in zip(peak, mark.peak, strict=True)]
+        self.dip = [min(pair) for pair in zip(dip, mark.dip, strict=True)]
+        self.top = max(top, mark.top)
+
+    def _is_as_before(self, mark: Mark) -> bool:
+        """Whether all is as before the passes, so that the next ones do the same."""
+        alike = self.held == mark.held and self.latest == mark.latest and self.drawn == mark.drawn
+        return alike and (not self.several or mark.order == bytes(self.order))
+
+    def _further(self, mark: Mark, left: int, target: int | None) -> int:
+        """How often the same passes can follow at least: as far as they are asked for, and what they need is there."""
+        most = left // mark.passes
+        change = self.total - mark.total
+        if target is not None:
+            missing = abs(target - self.total)
+            most = -(-missing // abs(change)) if mark.passes == 1 else (missing - 1) // abs(change)
+        for ring, then in enumerate(mark.held):
+            change = self.held[ring] - then
+            if change > 0:
+                room = MOST_OBJECTS if ring == self.mixed else self.pools[ring].objects
+                most = min(most, (room - mark.peak[ring]) // change)
+            elif change < 0:
+                most = min(most, mark.dip[ring] // -change)
+        return max(0, most)
+
+    def _jump(self, mark: Mark, times: int) -> None:
+        """As if the passes since the mark were played as often again."""
+        change = [times * (now - then) for now, then in zip(self.held, mark.held, strict=True)]
+        grown = self.total - mark.total
+        if self.several:  # they only get, or they leave all as it was
+            self.order += self.order[len(self.order) - grown :] * times
+        self.held = [n + more for n, more in zip(self.held, change, strict=True)]
+        self.peak = [max(n, at + more) for n, at, more in zip(self.peak, mark.peak, change, strict=True)]
+        self.dip = [min(n, at + more) for n, at, more in zip(self.dip, mark.dip, change, strict=True)]
+        self.most_held = [max(pair) for pair in zip(self.most_held, self.peak, strict=True)]
+        self.total += times * grown
+        self.top = max(self.top, mark.top + times * grown)
+        self.most_total = max(self.most_total, self.top)
+        self.counts.add_since(mark.counts, times)
+
+
+class _Fit(dict[int, int]):
+    """The pool of each size: the smallest of ``among`` that fits."""
+
+    def __init__(self, among: Sequence[int], pools: Sequence[Pool]) -> None:
+        super().__init__()
+        self.among = among
+        self.rooms = sorted((pools[number].object_size, number) for number in among)
+
+    def __missing__(self, size: int) -> int:
+        self[size] = next(number for room, number in self.rooms if room >= size)
+        return self[size]
+
+
+def _one_by_one(found: Iterable[tuple[int, int]]) -> list[Latest]:
+    """(pool, size) of each object, in their order."""
+    latest: list[Latest] = []
+    for pool, size in found:
+        same = latest and (latest[-1].pool, latest[-1].size) == (pool, size)
+        latest[-1:] = [Latest(pool, latest[-1].n + 1, size)] if same else [*latest[-1:], Latest(pool, 1, size)]
+    return latest
+
+
+def _by_pool(found: Sequence[int], pools: Sequence[int]) -> list[Latest]:
+    """The pool of each object: a bulk from each pool."""
+    first = found[0]
+    if found.count(first) == len(found):
+        return [Latest(first, len(found))]
+    return [Latest(pool, n) for pool in pools if (n := found.count(pool))]
 
 
 def _range(numbers: set[int]) -> str:

@@ -7,7 +7,7 @@ from binascii import a2b_base64
 from dataclasses import dataclass
 from typing import Any
 
-from allocmark.workload.tape.instructions import LAYOUT, Insn, Op
+from allocmark.workload.tape.instructions import GETS, LAYOUT, REPEATABLE, Insn, Op
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,23 @@ class ProgramActor:
 
     ``iterations`` counts the iterations of its body in one unit, ``settle_iterations`` the untimed ones after the
     prologue.
-    ``ring_capacity`` is the most objects of each pool that it holds at once, ``objects`` what one iteration gets.
+    ``ring_capacity`` is the most objects of each pool that it holds at once, ``mixed_capacity`` of all together where
+    it holds them so, ``live_bytes`` what these have that was asked for. ``indices`` are 32-bit numbers, ``objects``
+    what one iteration gets. ``ends``: each iteration is a thread's life.
     """
 
     name: str
     prologue: bytes
     body: bytes
-    indices: tuple[int, ...]
+    indices: bytes
     ring_capacity: tuple[int, ...]
+    mixed_capacity: int
+    live_bytes: int
     iterations: int
     settle_iterations: int
     objects: int
     coupled: bool
+    ends: bool
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> ProgramActor:
@@ -77,9 +82,8 @@ class Program:
 
     @property
     def live_bytes(self) -> int:
-        """Bytes of the objects that all actors hold at most."""
-        sizes = [pool.object_size for pool in self.pools]
-        return sum(held * size for actor in self.actors for held, size in zip(actor.ring_capacity, sizes, strict=True))
+        """Bytes, as many as were asked for, of the objects that all actors hold at most."""
+        return sum(actor.live_bytes for actor in self.actors)
 
     @property
     def touched(self) -> list[int]:
@@ -90,6 +94,11 @@ class Program:
                 sizes = {Op.GET_READ: insn.aux, Op.GET_WRITE: insn.aux, Op.READ: insn.arg, Op.WRITE: insn.arg}
                 if insn.op in sizes:
                     most[insn.target] = max(most[insn.target], sizes[insn.op])
+                elif insn.op in (Op.MIXED_READ, Op.MIXED_WRITE, Op.TOUCH_AT):
+                    mixed = insn.op is not Op.TOUCH_AT or insn.target == len(self.pools)
+                    for number in range(len(self.pools)) if mixed else (insn.target,):
+                        if actor.ring_capacity[number]:
+                            most[number] = max(most[number], min(insn.arg, self.pools[number].object_size))
         return most
 
     @property
@@ -103,9 +112,10 @@ class Program:
                     times.append(times[-1] * insn.arg)
                 elif insn.op is Op.END:
                     times.pop()
-                elif insn.op in (Op.GET, Op.GET_READ, Op.GET_WRITE):
-                    gets += times[-1] * insn.arg
-                    objects += times[-1] * insn.arg * insn.n
+                elif insn.op in GETS:
+                    calls = times[-1] * (insn.arg if insn.op in REPEATABLE else 1)
+                    gets += calls
+                    objects += calls * insn.n
         return objects / gets if gets else 0.0
 
     def to_json(self) -> dict[str, Any]:

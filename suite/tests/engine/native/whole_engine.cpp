@@ -74,7 +74,7 @@ struct Plan {
         for (const Actor &actor : actors)
             rows.push_back({actor.prologue.data(), actor.body.data(), actor.indices.data(),
                             actor.ring_capacity.data(), actor.passes, 0, actor.objects,
-                            uint32_t(actor.indices.size()), actor.coupled, -1, -1});
+                            uint32_t(actor.indices.size()), actor.coupled, -1, -1, 0, 0});
         am_plan plan{};
         plan.table = table;
         plan.pools = pools.data();

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,11 +20,26 @@ values = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20)
 weight = st.floats(1e-6, 1e6)
 bounds = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1)).map(sorted)
 
+TABLE = Path(__file__).parent / "quantiles.txt"
+
 CONTENTS: dict[str, st.SearchStrategy[Any]] = {
     "uniform": bounds,
     "choice": st.dictionaries(st.integers(0, 2**63 - 1), weight, min_size=1, max_size=20),
     "geometric": st.fixed_dictionaries({"mean": st.floats(1, 2**32), "max": st.integers(1, 2**63 - 1)}),
-    "zipf": st.fixed_dictionaries({"exponent": st.floats(0, 16), "values": values}),
+    "zipf": st.one_of(
+        st.fixed_dictionaries({"exponent": st.floats(0, 16), "values": values}),
+        st.builds(
+            lambda exponent, ends: {"exponent": exponent, "min": max(1, ends[0]), "max": max(1, ends[1])},
+            st.floats(0, 16),
+            bounds,
+        ),
+    ),
+    "pareto": st.builds(
+        lambda shape, ends, scale: {"shape": shape, "min": max(1, ends[0]), "max": max(1, ends[1]), **scale},
+        st.floats(1e-3, 64),
+        bounds,
+        st.one_of(st.just({}), st.fixed_dictionaries({"scale": st.floats(1e-3, 1e18)})),
+    ),
     "lognormal": st.builds(
         lambda median, sigma, ends: {"median": median, "sigma": sigma, "min": ends[0], "max": ends[1]},
         st.floats(1e-3, 1e9),
@@ -36,6 +52,7 @@ CONTENTS: dict[str, st.SearchStrategy[Any]] = {
         )
     ),
     "cycle": values,
+    "quantiles": st.just(str(TABLE)),
 }
 distributions = st.one_of(*(content.map(lambda each, kind=kind: {kind: each}) for kind, content in CONTENTS.items()))
 
@@ -110,6 +127,31 @@ def test_zipf_ranks_by_place() -> None:
     total = 1 + 1 / 2 + 1 / 3
     expected = [1 / total, 1 / 2 / total, 1 / 3 / total]
     assert [share(counts, value) for value in (50, 10, 90)] == pytest.approx(expected, abs=0.01)
+
+
+def test_zipf_over_a_range_falls_by_its_exponent() -> None:
+    drawn = draws({"zipf": {"exponent": 2, "min": 8, "max": 32768}}, 60_000)
+    above = [sum(size >= bound for size in drawn) / len(drawn) for bound in (16, 64, 512)]
+    assert above == pytest.approx([1 / 2, 1 / 8, 1 / 64], rel=0.1)
+    flat = sorted(draws({"zipf": {"exponent": 1, "min": 1, "max": 10_000}}, 40_001))
+    assert flat[20_000] == pytest.approx(100, rel=0.1)  # as often in each decade
+
+
+def test_pareto_has_its_tail() -> None:
+    drawn = draws({"pareto": {"shape": 1.5, "min": 100, "max": 10**9}}, 60_000)
+    assert [sum(each >= bound for each in drawn) / len(drawn) for bound in (200, 1000)] == pytest.approx(
+        [2**-1.5, 10**-1.5], rel=0.1
+    )
+    general = draws({"pareto": {"shape": 2, "scale": 300, "min": 0, "max": 10**9}}, 60_000)
+    assert sum(each >= 300 for each in general) / len(general) == pytest.approx(1 / 4, rel=0.05)
+
+
+def test_a_table_of_quantiles_is_followed() -> None:
+    drawn = sorted(draws({"quantiles": str(TABLE)}, 40_001))
+    assert drawn[0] == 8
+    assert drawn[4_000] == pytest.approx(8, abs=2)  # a tenth is at the first value
+    assert [drawn[20_000], drawn[35_000]] == pytest.approx([64, 964], rel=0.05)
+    assert drawn[38_000] == pytest.approx(33_280, rel=0.1)  # half way to the next line
 
 
 def test_lognormal_has_its_median_and_spread() -> None:

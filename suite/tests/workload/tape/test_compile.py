@@ -16,7 +16,18 @@ from allocmark.errors import WorkloadError
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import BUNDLED, all_workloads
 from allocmark.workload.tape.compile import compile_workload
-from allocmark.workload.tape.instructions import LAYOUT, LOOP_DEPTH, Insn, Loop, Op, Recorder, assemble, roll
+from allocmark.workload.tape.instructions import (
+    LAYOUT,
+    LOOP_DEPTH,
+    REPEATABLE,
+    Insn,
+    Loop,
+    Op,
+    Recorder,
+    assemble,
+    roll,
+)
+from allocmark.workload.tape.play import Player
 from allocmark.workload.tape.program import Program, ProgramActor
 
 HEAD = "format: 1\nname: w\nsummary: s\nsource: s\n"
@@ -57,6 +68,7 @@ class Played:
     def __init__(self, actor: ProgramActor) -> None:
         self.actor = actor
         self.held = Counter[int]()
+        self.mixed = 0
         self.got = 0
         self.sent = Counter[int]()
         self.received = Counter[int]()
@@ -65,27 +77,53 @@ class Played:
     def run(self, tape: bytes) -> None:
         for insn in executed(tape):
             self.ops[insn.op] += 1
-            times = insn.arg if insn.op in (Op.GET, Op.GET_READ, Op.GET_WRITE, Op.PUT_OLDEST, Op.PUT_NEWEST) else 1
+            times = insn.arg if insn.op in REPEATABLE else 1
             match insn.op:
                 case Op.GET | Op.GET_READ | Op.GET_WRITE:
                     self.held[insn.target] += insn.n * times
                     self.got += insn.n * times
                 case Op.PUT_OLDEST | Op.PUT_NEWEST:
                     self.held[insn.target] -= insn.n * times
-                case Op.PUT_RANDOM:
-                    indices = self.actor.indices[insn.arg : insn.arg + insn.n]
+                case Op.PUT_RANDOM | Op.MIXED_PUT_RANDOM:
+                    mixed = insn.op is Op.MIXED_PUT_RANDOM
+                    held = self.mixed if mixed else self.held[insn.target]
+                    indices = memoryview(self.actor.indices).cast("I")[insn.arg : insn.arg + insn.n]
                     assert len(indices) == insn.n
                     for i, index in enumerate(indices):
-                        assert 0 <= index < self.held[insn.target] - i
+                        assert 0 <= index < held - i
+                    if mixed:
+                        self.mixed -= insn.n
+                    else:
+                        self.held[insn.target] -= insn.n
+                case Op.GET_SIZED:
+                    self.held[insn.target] += insn.n
+                    self.got += insn.n
+                case Op.RESIZE:
                     self.held[insn.target] -= insn.n
-                case Op.READ | Op.WRITE:
+                    self.held[insn.aux] += insn.n
+                    self.got += insn.n
+                case Op.READ | Op.WRITE | Op.TOUCH_AT:
                     assert insn.n <= self.held[insn.target]
+                case Op.MIXED_GET:
+                    self.mixed += insn.n
+                    self.got += insn.n
+                case Op.MIXED_READ | Op.MIXED_WRITE:
+                    assert insn.n <= self.mixed
+                case Op.MIXED_PUT_OLDEST | Op.MIXED_PUT_NEWEST:
+                    self.mixed -= insn.n * times
+                case Op.MIXED_SEND:
+                    self.sent[insn.target] += insn.n
+                    self.mixed -= insn.n
+                case Op.MIXED_RECEIVE:
+                    self.received[insn.target] += insn.n
+                    self.mixed += insn.n
                 case Op.SEND:
                     self.sent[insn.target] += insn.n
                     self.held[insn.aux] -= insn.n
                 case Op.RECEIVE:
                     self.received[insn.target] += insn.n
                     self.held[insn.aux] += insn.n
+            assert 0 <= self.mixed <= self.actor.mixed_capacity
             for pool, held in self.held.items():
                 assert 0 <= held <= self.actor.ring_capacity[pool]
 
@@ -100,10 +138,10 @@ def check(program: Program) -> None:
             filled[queue] += n
         for queue, n in played.received.items():
             filled[queue] -= n
-        before = +played.held
+        before, before_mixed = +played.held, played.mixed
         played.got, played.sent, played.received = 0, Counter(), Counter()
         played.run(actor.body)
-        assert +played.held == before
+        assert (+played.held, played.mixed) == (before, before_mixed)
         assert played.got == actor.objects
         assert actor.iterations >= 1
         for queue, n in played.sent.items():
@@ -190,7 +228,18 @@ def test_a_live_set_that_grows_and_shrinks():
             6,
             "put of 3 objects, and w holds 2",
         ),
-        (POOL + "actors: {w: [{get: {from: p, n: 2}}]}\n", 6, "pool 'p' has 1,000 objects, and w alone holds 1,002"),
+        (POOL + "actors: {w: [{get: {from: p, n: 2}}]}\n", 6, "w holds 2 objects more each time it has run its steps"),
+        (
+            POOL + "actors: {w: [{repeat: {times: 501, steps: [{get: {from: p, n: 2}}]}}, {put: all}]}\n",
+            6,
+            "pool 'p' has 1,000 objects, and w alone holds 1,002",
+        ),
+        (
+            POOL + "actors: {w: [{get: {from: p, n: 9}},"
+            "{repeat: {times: 5, steps: [{put: {which: oldest, n: 2}}]}}]}\n",
+            6,
+            "put of 2 objects, and w holds 1 here",
+        ),
         (
             POOL + "actors: {w: [{repeat: {until_held: 9, steps: [{get: {from: p}}, {put: all}]}}]}\n",
             6,
@@ -278,3 +327,124 @@ def test_any_mix_of_steps_compiles_to_a_closed_program_or_is_refused(steps, seed
     text = POOLS + f"actors: {{w: [{', '.join([first, *steps, last])}]}}\n"
     with contextlib.suppress(WorkloadError):
         check(compiled(text, seed))
+
+
+def test_a_million_gets_and_puts_are_two_instructions():
+    program = compiled(
+        POOL.replace("1000", "1048575")
+        + "actors: {w: [{repeat: {until_held: 1000000, steps: [{get: {from: p}}, {touch: {bytes: 1, how: write}}]}},"
+        "{repeat: {until_held: 0, steps: [{put: {which: oldest, n: 1}}]}}]}\n"
+    )
+    body = list(executed(program.actors[0].body))
+    assert [(insn.op, insn.n, insn.arg) for insn in body] == [(Op.GET_WRITE, 1, 10**6), (Op.PUT_OLDEST, 1, 10**6)]
+    assert program.actors[0].ring_capacity == (10**6,)
+
+
+LOOPED = st.recursive(
+    st.sampled_from(
+        [
+            "{get: {from: a, n: 3}}",
+            "{get: {from: b, n: 2}}",
+            "{get: {from: [a, b], n: 2, size: {choice: {9: 1, 99: 2}}}}",
+            "{touch: {bytes: 8, how: write}}",
+            "{put: {which: oldest, n: 1}}",
+            "{put: {which: newest, n: 2, from: a}}",
+            "{put: all}",
+            "{hold: {objects: 40, release: oldest}}",
+            "{hold: {objects: 5, from: b, release: newest}}",
+            "{resize: {from: a, to: b, n: 2}}",
+            "{idle: {ns: 100}}",
+        ]
+    ),
+    lambda steps: st.builds(
+        lambda times, inner: f"{{repeat: {{times: {times}, steps: [{', '.join(inner)}]}}}}",
+        st.integers(0, 30),
+        st.lists(steps, min_size=1, max_size=4),
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(LOOPED, min_size=1, max_size=5), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_repeat_is_what_it_would_be_step_by_step(steps, seed):
+    """The same instructions in the same order, whether passes become a loop or all are played."""
+    first, last = "{get: {from: a, n: 9}}, {get: {from: b}}", "{hold: {objects: 50, release: oldest}}"
+    text = POOLS + f"actors: {{w: [{', '.join([first, *steps, last])}]}}\n"
+    outcomes = []
+    for jumping in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not jumping:
+                patch.setattr(Player, "_further", lambda *_: 0)
+                patch.setattr(Player, "_is_as_before", lambda *_: False)
+            try:
+                program = compiled(text, seed)
+            except WorkloadError as error:
+                outcomes.append(str(error))
+                continue
+            check(program)
+            (actor,) = program.actors
+            outcomes.append(
+                (plain(actor.prologue), plain(actor.body), actor.ring_capacity, actor.objects, actor.live_bytes)
+            )
+    assert outcomes[0] == outcomes[1]
+
+
+def plain(tape: bytes) -> list[Insn]:
+    """One instruction for each call and each touch: what is counted, or done by one instruction, is written out."""
+    out = []
+    for insn in executed(tape):
+        for _ in range(insn.arg if insn.op in REPEATABLE else 1):
+            if insn.op is Op.GET_WRITE:
+                out.append(Insn(Op.GET, insn.target, insn.n, 1))
+                out.append(Insn(Op.WRITE, insn.target, insn.n, insn.aux))
+            else:
+                out.append(insn._replace(arg=1 if insn.op in REPEATABLE else insn.arg, step=0))
+    return out
+
+
+def test_a_repeat_that_reaches_its_number_is_what_it_would_be_step_by_step(monkeypatch):
+    text = POOLS + (
+        "actors: {w: [{repeat: {until_held: 2000, steps: [{get: {from: a, n: 3}}, {get: {from: b, n: 4}}]}},"
+        "{repeat: {until_held: 100, steps: [{put: {which: oldest, n: 3, from: a}},"
+        "{put: {which: newest, n: 4, from: b}}]}}]}\n"
+    )
+    looped = compiled(text).actors[0]
+    monkeypatch.setattr(Player, "_further", lambda *_: 0)
+    monkeypatch.setattr(Player, "_is_as_before", lambda *_: False)
+    played = compiled(text).actors[0]
+    assert plain(looped.body) == plain(played.body)
+    assert looped.ring_capacity == played.ring_capacity
+
+
+def test_objects_of_several_pools_cross_a_queue():
+    program = compiled(
+        POOLS + "queues: {q: {capacity: 64}}\nactors:\n"
+        "  rx: [{get: {from: [a, b], n: 8, size: {uniform: [1, 256]}}}, {send: {to: q}}]\n"
+        "  tx: [{receive: {from: q}}, {touch: {bytes: all, how: read}}, {hold: {objects: 30, release: random}}]\n"
+    )
+    check(program)
+    assert [actor.mixed_capacity for actor in program.actors] == [8, 38]
+    assert 0 < program.live_bytes < 46 * 256
+
+
+def test_packets_wait_before_the_first_is_handed_on():
+    program = compiled(
+        POOL.replace("1000", "4000") + "queues: {wire: {capacity: 64}, later: {capacity: 64}, sent: {capacity: 64}}\n"
+        "actors:\n  rx: [{get: {from: p, n: 32}}, {send: {to: wire, n: 28}}, {send: {to: later, n: 4}}]\n"
+        "  wait: [{repeat: {until_held: 200, steps: [{receive: {from: later, n: 4}}]}}, {receive: {from: later, n: 4}},"
+        " {send: {to: sent, n: 4}}]\n"
+        "  tx: [{receive: {from: wire, n: 28}}, {put: all}, {receive: {from: sent, n: 4}}, {put: all}]\n"
+    )
+    check(program)
+    assert {actor.name: actor.iterations for actor in program.actors} == {"rx[0]": 1, "wait[0]": 1, "tx[0]": 1}
+
+
+def test_the_limit_of_what_is_played_step_by_step_says_what_to_change():
+    with pytest.raises(WorkloadError) as caught:
+        compiled(
+            POOL + "actors: {w: [{get: {from: p, n: 500}}, {repeat: {times: 3000000, steps: ["
+            "{put: {which: random, n: 1}}, {get: {from: p}}]}}, {put: all}]}\n"
+        )
+    assert "more than 2,000,000 steps to play one by one" in str(caught.value)
+    assert "repeat less often" in str(caught.value)

@@ -16,8 +16,8 @@
  *
  * Threads. `init`, `fini`, `pool_create` and `pool_destroy` are called by one thread at a time, while no
  * other function runs. `thread_enter`, `thread_leave`, `get_bulk` and `put_bulk` are called by the thread
- * they concern, concurrently with those of other threads. `available`, `regions`, `facts`, `trips` and
- * `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
+ * they concern, as are `get_sized` and `resize`, concurrently with those of other threads. `available`,
+ * `regions`, `facts`, `trips` and `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
  *
  * Errors. Functions that can fail return 0 or a negative errno value, and put one line for a person into
  * `allocmark_error.message`: what was found, and what to do. A backend never prints, aborts or exits.
@@ -169,6 +169,21 @@ typedef struct allocmark_backend {
      * that the plugin declares. Functions that the backend is linked with are found without this.
      */
     uint32_t (*calls)(allocmark_call *calls, uint32_t capacity) ALLOCMARK_OPTIONAL;
+
+    /**
+     * As `get_bulk`, but each object is asked for with `size` bytes, 1 to the pool's object_size, and is all
+     * zeros if `zeroed` is not 0: what malloc and calloc can do. NULL: whole objects are used, and the engine
+     * writes the zeros. On the measured path.
+     */
+    int (*get_sized)(void *pool, void *local, void **objects, uint32_t n, uint64_t size,
+                     uint32_t zeroed) ALLOCMARK_OPTIONAL;
+
+    /**
+     * `*object`, of the pool `from`, becomes an object of the pool `to` and keeps its first bytes, as many as
+     * both sizes have; it may be the same address. 0, or a negative errno value and nothing has changed.
+     * NULL: the engine gets an object of `to`, copies, and puts the old one. On the measured path.
+     */
+    int (*resize)(void *from, void *from_local, void *to, void *to_local, void **object) ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

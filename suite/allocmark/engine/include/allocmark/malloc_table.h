@@ -32,6 +32,9 @@ static struct {
     ALLOCMARK_FUNCTION(void *, aligned, size_t alignment, size_t size);
     ALLOCMARK_FUNCTION(int, posix_memalign, void **object, size_t alignment, size_t size);
     ALLOCMARK_FUNCTION(size_t, usable_size, void *object);
+    /* Without them: malloc and memset; malloc, memcpy and free. */
+    ALLOCMARK_FUNCTION(void *, calloc, size_t count, size_t size);
+    ALLOCMARK_FUNCTION(void *, realloc, void *object, size_t size);
 } allocmark_malloc;
 
 typedef struct {
@@ -101,22 +104,59 @@ static void allocmark_malloc_put_bulk(void *pool, void *local, void *const *obje
     for (uint32_t i = 0; i < n; i++) release(objects[i]);
 }
 
-static int allocmark_malloc_get_bulk(void *pool, void *local, void **objects, uint32_t n) {
+/** n objects of `size` bytes, aligned as the pool's. */
+static inline int allocmark_malloc_take(void *pool, void *local, void **objects, uint32_t n, size_t size) {
     const allocmark_malloc_pool *p = (const allocmark_malloc_pool *)pool;
     uint32_t i = 0;
     if (p->alignment == 0) {
         void *(*const take)(size_t) = allocmark_malloc.malloc.call;
-        while (i < n && (objects[i] = take(p->size)) != NULL) i++;
+        while (i < n && (objects[i] = take(size)) != NULL) i++;
     } else if (allocmark_malloc.aligned.call) {
         void *(*const take)(size_t, size_t) = allocmark_malloc.aligned.call;
-        while (i < n && (objects[i] = take(p->alignment, p->size)) != NULL) i++;
+        while (i < n && (objects[i] = take(p->alignment, size)) != NULL) i++;
     } else {
         int (*const take)(void **, size_t, size_t) = allocmark_malloc.posix_memalign.call;
-        while (i < n && take(&objects[i], p->alignment, p->size) == 0) i++;
+        while (i < n && take(&objects[i], p->alignment, size) == 0) i++;
     }
     if (i == n) return 0;
     allocmark_malloc_put_bulk(pool, local, objects, i);
     return -ENOMEM;
+}
+
+static int allocmark_malloc_get_bulk(void *pool, void *local, void **objects, uint32_t n) {
+    return allocmark_malloc_take(pool, local, objects, n, ((const allocmark_malloc_pool *)pool)->size);
+}
+
+static int allocmark_malloc_get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t size,
+                                      uint32_t zeroed) {
+    void *(*const take)(size_t, size_t) = allocmark_malloc.calloc.call;
+    if (zeroed && take && ((const allocmark_malloc_pool *)pool)->alignment == 0) {
+        uint32_t i = 0;
+        while (i < n && (objects[i] = take(1, size)) != NULL) i++;
+        if (i == n) return 0;
+        allocmark_malloc_put_bulk(pool, local, objects, i);
+        return -ENOMEM;
+    }
+    const int code = allocmark_malloc_take(pool, local, objects, n, size);
+    if (code == 0 && zeroed)
+        for (uint32_t i = 0; i < n; i++) memset(objects[i], 0, size);
+    return code;
+}
+
+static int allocmark_malloc_resize(void *from, void *from_local, void *to, void *to_local, void **object) {
+    const allocmark_malloc_pool *old = (const allocmark_malloc_pool *)from;
+    const allocmark_malloc_pool *wanted = (const allocmark_malloc_pool *)to;
+    void *moved;
+    if (wanted->alignment == 0 && allocmark_malloc.realloc.call) {
+        moved = allocmark_malloc.realloc.call(*object, wanted->size);
+        if (moved == NULL) return -ENOMEM;
+    } else {
+        if (allocmark_malloc_get_bulk(to, to_local, &moved, 1) != 0) return -ENOMEM;
+        memcpy(moved, *object, old->size < wanted->size ? old->size : wanted->size);
+        allocmark_malloc_put_bulk(from, from_local, object, 1);
+    }
+    *object = moved;
+    return 0;
 }
 
 static uint32_t allocmark_malloc_calls(allocmark_call *calls, uint32_t capacity) {
@@ -125,6 +165,8 @@ static uint32_t allocmark_malloc_calls(allocmark_call *calls, uint32_t capacity)
         {allocmark_malloc.free.symbol, (const void *)allocmark_malloc.free.call},
         {allocmark_malloc.aligned.symbol, (const void *)allocmark_malloc.aligned.call},
         {allocmark_malloc.posix_memalign.symbol, (const void *)allocmark_malloc.posix_memalign.call},
+        {allocmark_malloc.calloc.symbol, (const void *)allocmark_malloc.calloc.call},
+        {allocmark_malloc.realloc.symbol, (const void *)allocmark_malloc.realloc.call},
     };
     uint32_t n = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -169,6 +211,8 @@ static inline allocmark_backend allocmark_malloc_table(void) {
     table.put_bulk = allocmark_malloc_put_bulk;
     table.facts = allocmark_malloc_facts;
     table.calls = allocmark_malloc_calls;
+    table.get_sized = allocmark_malloc_get_sized;
+    table.resize = allocmark_malloc_resize;
     return table;
 }
 
