@@ -169,7 +169,7 @@ def _compare(options: argparse.Namespace) -> int:
     from allocmark.asv.compare_stored import compare_stored, render_stored
     from allocmark.asv.settings import config_of, read_settings
 
-    results = Path(read_settings(config_of(options.repository))["results_dir"])
+    results = Path(read_settings(config_of(options.repository), options.repository)["results_dir"])
     rows, notes = compare_stored(options.repository, results, options.base, options.head)
     for text in notes:
         note(text)

@@ -34,6 +34,7 @@ class Side:
     commit: str
     built: tuple[Built, ...]
     host: Host
+    prefix: str  #: the folder that they are installed in
     files: Mapping[str, str]  #: by the distribution's canonical name: a digest of its files, without the metadata
 
     def files_of(self, registered: Registered) -> str | None:
@@ -68,7 +69,7 @@ def prepare(repository: Path, revision: str, state: Path) -> Side:
     prefix = state / "installed" / _name(files)
     if not prefix.is_dir():
         _install(list(wheels.values()), prefix)
-    return Side(revision, commit, built, discover(str(prefix)), files)
+    return Side(revision, commit, built, discover(str(prefix)), str(prefix), files)
 
 
 @cache
