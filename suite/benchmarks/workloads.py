@@ -11,7 +11,15 @@ import allocmark
 
 # Imported by asv's fork server once, and not again for every sample.
 import allocmark.measuring.single
-from allocmark.measuring.asv_benchmarks import Bytes, Measure, Origin, Pages, Parameters, Time, make_benchmark
+from allocmark.measuring.asv_benchmarks import (
+    BytesBenchmark,
+    Measure,
+    Origin,
+    PagesBenchmark,
+    Parameters,
+    TimeBenchmark,
+    make_benchmark,
+)
 
 from .backends import BACKENDS, MALLOCS, REPOSITORY, check_harness, why_missing
 
@@ -34,14 +42,14 @@ def _make(
 def _benchmarks(file: Path) -> list[type[Measure]]:
     template = allocmark.find_workload(str(file))
     every = [case.parameters for case in template.cases()]
-    found = [_make(Time, f"full.{template.name}.time_object", template, every)]
+    found = [_make(TimeBenchmark, f"full.{template.name}.time_object", template, every)]
     if template.default:
         short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
-        found.append(_make(Time, f"{template.name}.time_object", template, short))
-        found.append(_make(Time, f"malloc.{template.name}.time_object", template, short, MALLOCS))
-        found.append(_make(Pages, f"{template.name}.track_pages_2m", template, short))
+        found.append(_make(TimeBenchmark, f"{template.name}.time_object", template, short))
+        found.append(_make(TimeBenchmark, f"malloc.{template.name}.time_object", template, short, MALLOCS))
+        found.append(_make(PagesBenchmark, f"{template.name}.track_pages_2m", template, short))
         # Every case of the short form has the same pools, so one is enough.
-        found.append(_make(Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))
+        found.append(_make(BytesBenchmark, f"{template.name}.track_bytes_an_object", template, short[:1]))
     return found
 
 

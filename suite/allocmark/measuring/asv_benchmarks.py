@@ -70,7 +70,7 @@ class _EngineClock:
         return self.seconds
 
 
-class Time(Measure):
+class TimeBenchmark(Measure):
     """Gross time per object, by the engine's clock. asv collects the samples; none includes Python."""
 
     timer = _EngineClock()
@@ -86,14 +86,14 @@ class Time(Measure):
         self.timer.seconds += self.figure * 1e-9
 
 
-class Track(Measure):
+class _Track(Measure):
     """A figure that is counted, not timed: one value, no samples."""
 
     def run(self, *_: Any) -> float:
         return self.figure
 
 
-class Bytes(Track):
+class BytesBenchmark(_Track):
     """Resident bytes of the pools per object that the workload asks for."""
 
     unit = "bytes/object"
@@ -109,7 +109,7 @@ class Bytes(Track):
         return resident / sum(asked[name] for name in pools)
 
 
-class Pages(Track):
+class PagesBenchmark(_Track):
     """Distinct 2 MB pages that hold 1,000 objects which one actor gets in succession."""
 
     unit = "2 MB pages/1000 gets"

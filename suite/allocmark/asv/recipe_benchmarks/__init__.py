@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from allocmark.asv.recipe_status import read_status
-from allocmark.measuring.asv_benchmarks import Bytes, Measure, Origin, Pages, Time, make_benchmark
+from allocmark.measuring.asv_benchmarks import (
+    BytesBenchmark,
+    Measure,
+    Origin,
+    PagesBenchmark,
+    TimeBenchmark,
+    make_benchmark,
+)
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import all_workloads, find_workload
 
@@ -19,13 +26,13 @@ def _check(backend: str) -> None:
 def _benchmarks(template: Template) -> list[type[Measure]]:
     origin = Origin(_STATUS.prefix, _check)
     cases = [case.parameters for case in template.cases(short=True)]
-    kinds = {"time_object": Time, "track_pages_2m": Pages, "track_bytes_an_object": Bytes}
     return [
-        # Every case of a short form has the same pools, so one is enough for their memory.
-        make_benchmark(
-            kind, f"{template.name}.{name}", template, cases[:1] if kind is Bytes else cases, _STATUS.backends, origin
+        make_benchmark(kind, f"{template.name}.{name}", template, cases[:most], _STATUS.backends, origin)
+        for name, kind, most in (
+            ("time_object", TimeBenchmark, None),
+            ("track_pages_2m", PagesBenchmark, None),
+            ("track_bytes_an_object", BytesBenchmark, 1),  # every case of a short form has the same pools
         )
-        for name, kind in kinds.items()
     ]
 
 
