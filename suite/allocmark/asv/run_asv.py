@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from allocmark.asv.settings import config_of
+from allocmark.asv.settings import config_file
 from allocmark.errors import AllocmarkError
 from allocmark.gate.revisions.git import environ_of_git
 from allocmark.system import machine
@@ -18,7 +18,8 @@ from allocmark.system import machine
 def run(repository: Path, commits: str, more: Sequence[str]) -> int:
     """``asv run`` on a range of commits; keeps samples, leaves out commits with results. Returns asv's exit status.
 
-    After a kill, the same call continues. Raises AllocmarkError without asv or asv.conf.json.
+    After a kill, the same call continues. Raises AllocmarkError without asv, or without a configuration: asv.conf.json,
+    or allocmark.toml.
     """
     if find_spec("asv") is None:
         raise AllocmarkError("asv is not installed: `pip install 'allocmark[asv]'`")
@@ -27,13 +28,12 @@ def run(repository: Path, commits: str, more: Sequence[str]) -> int:
             f"{', '.join(variables)} is set, which changes malloc: the history would keep that as a change of the "
             "commits: unset it first"
         )
-    config_of(repository)
+    config = config_file(repository)
     if not (Path.home() / ".asv-machine.json").exists():
-        _asv(repository, "machine", "--yes")
-    return _asv(repository, "run", commits, "--record-samples", "--skip-existing", *more)
+        _asv(config, "machine", "--yes")
+    return _asv(config, "run", commits, "--record-samples", "--skip-existing", *more)
 
 
-def _asv(repository: Path, *arguments: str) -> int:
-    return subprocess.run(
-        [sys.executable, "-m", "asv", *arguments], cwd=repository, env=environ_of_git(), check=False
-    ).returncode
+def _asv(config: Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "asv", "--config", config.name, *arguments]
+    return subprocess.run(command, cwd=config.parent, env=environ_of_git(), check=False).returncode

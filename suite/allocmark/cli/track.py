@@ -38,6 +38,7 @@ def add_track(commands: Any) -> None:
     gate.add_argument("base", metavar="BASE", help="revision to compare with")
     gate.add_argument("head", metavar="HEAD", help="revision that is judged")
     _add_comparison(gate)
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="write the table also as Markdown, for a comment")
     gate.add_argument(
         "--unchanged", action="store_true", help="measure also backends whose files are the same at both revisions"
     )
@@ -75,6 +76,25 @@ def add_track(commands: Any) -> None:
     run.add_argument("range", metavar="RANGE", help="commits as git names them: HEAD~5..HEAD, or HEAD^! for one")
     run.add_argument("asv", nargs="*", metavar="-- OPTION", help="option of `asv run`")
     _add_repository(run)
+
+    init = actions.add_parser(
+        "init",
+        help="write an allocmark.toml: a repository without Python needs no more",
+        description="Writes allocmark.toml into the top folder of a repository: how its library is built, for which "
+        "backend and which workloads. Read it and correct it. All other commands then work on every commit, also on "
+        "those without the file.",
+    )
+    init.set_defaults(command=_init)
+    init.add_argument("name", metavar="NAME", help="of the backend, as -b takes it: mypool")
+    init.add_argument(
+        "--interface", choices=("malloc", "table"), default="malloc", help="what the library offers (default malloc)"
+    )
+    init.add_argument(
+        "--github",
+        action="store_true",
+        help="write also a workflow that gates pull requests, .github/workflows/gate.yml",
+    )
+    _add_repository(init)
 
     add_publish(actions)
 
@@ -125,13 +145,21 @@ def _asked(options: argparse.Namespace, report: Callable[[Progress], None]) -> G
     if given := next(filter(is_given, options.backend), None):
         raise UsageError(f"-b {given}: this compares what two revisions build, and a file belongs to neither")
     cells = cells_of(
-        workloads=workload_names(options.workloads),
+        workloads=workload_names(options.workloads) or _recipe_workloads(options.repository),
         backends=options.backend,
         overrides=assignments(options.set),
         short=not options.full,
     )
     unchanged = getattr(options, "unchanged", False)
     return GateRequest(options.repository, cells, options.limit / 100, options.budget, unchanged, report)
+
+
+def _recipe_workloads(repository: Path) -> list[str]:
+    from allocmark.gate.revisions.git import top_folder
+    from allocmark.gate.revisions.recipe import read_recipe
+
+    recipe = read_recipe(top_folder(repository))
+    return recipe.workload_names() if recipe else []
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -141,11 +169,21 @@ def _compare(options: argparse.Namespace) -> int:
     from allocmark.asv.compare_stored import compare_stored, render_stored
     from allocmark.asv.settings import config_of, read_settings
 
-    results = Path(read_settings(config_of(options.repository))["results_dir"])
+    results = Path(read_settings(config_of(options.repository), options.repository)["results_dir"])
     rows, notes = compare_stored(options.repository, results, options.base, options.head)
     for text in notes:
         note(text)
     print(render_stored(rows, terminal_width()), end="")
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from allocmark.gate.revisions.git import top_folder
+    from allocmark.new_backend import write_recipe
+
+    for file in write_recipe(options.name, options.interface, top_folder(options.repository), ci=options.github):
+        print(file)
+    print("next: correct it, then: allocmark track gate HEAD~1 HEAD")
     return 0
 
 
@@ -156,6 +194,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _gate(options: argparse.Namespace) -> int:
+    from allocmark.gate.comment import gate_comment
     from allocmark.gate.gate import gate
     from allocmark.gate.table import render_gate
     from allocmark.output.text.progress import reporter
@@ -163,6 +202,8 @@ def _gate(options: argparse.Namespace) -> int:
     with reporter(sys.stderr) as report:
         done = gate(_asked(options, report), options.base, options.head)
     print(render_gate(done, terminal_width()), end="")
+    if options.markdown:
+        options.markdown.write_text(gate_comment(done), encoding="utf-8")
     return done.status
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from allocmark.discovery import discover
 from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import MissingPair, Pair, make_pairs
-from allocmark.gate.revisions.git import git, git_path, resolve
+from allocmark.gate.revisions.git import git, resolve, top_folder
 from allocmark.gate.revisions.side import Side, prepare
 from allocmark.gate.rounds import GateRequest, Tally, measure_rounds
 from allocmark.measuring.schedule import Progress
@@ -89,7 +89,7 @@ def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate
 
 def state_folder(repository: Path) -> Path:
     """``.allocmark/`` of the repository, which git ignores."""
-    folder = Path(git_path(repository, "rev-parse", "--show-toplevel"), ".allocmark")
+    folder = top_folder(repository) / ".allocmark"
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     return folder

@@ -16,10 +16,11 @@ from allocmark.stats import ERROR, Estimate, Verdict, median
 WIDTH = 160  #: of a pipe or a file
 RIGHT = frozenset(("ratio", "interval", "base", "head", "rounds"))  #: columns of numbers
 SPARE = ("rounds", "base", "head", "interval")  #: columns that a narrow terminal does without, the first one first
-_SAID = {
+#: What a gate comes to, by its exit status.
+SAID = {
     PASSED: "Passed: no cell is {limit:g} % slower.",
-    SLOWER: "Slower: at least one cell; see the verdicts above.",
-    NOT_MEASURED: "Not measured: not everything that should be compared could be; the lines above say why.",
+    SLOWER: "Slower: at least one cell is.",
+    NOT_MEASURED: "Not measured: not everything that should be compared could be: the lines with a reason say why.",
     CANNOT_TELL: "Cannot tell: the measurements vary too much. Use a quieter machine, or a larger --budget or --limit.",
 }
 
@@ -45,6 +46,17 @@ def ratio_texts(ratio: Estimate | None) -> tuple[str, str]:
     return f"{ratio.value:.3f}", f"[{ends}]" if ratio.covered else f"({ends})"
 
 
+def gate_notes(gate: Gate) -> Iterator[str]:
+    """What the table does not show: counted figures that differ, and what was not compared."""
+    for row in gate.rows:
+        for what, (old, new) in row.tally.facts().items():
+            yield f"{place(row)}: {what}: {old:g} in base, {new:g} in head, in every process."
+    for label in gate.same:
+        yield f"{label}: not measured: its files are the same on both sides."
+    for missing in gate.missing:
+        yield f"{plain(missing.what)}: not compared: {plain(missing.reason)}"
+
+
 def _gate(gate: Gate, width: int) -> Iterator[str]:
     for name, side in (("base", gate.base), ("head", gate.head)):
         yield from wrapped(f"{name}: {plain(side.revision)} ({side.commit[:10]})", width)
@@ -57,13 +69,8 @@ def _gate(gate: Gate, width: int) -> Iterator[str]:
     if gate.rows:
         yield from _table(gate.rows, width)
         yield ""
-    for row in gate.rows:
-        for what, (old, new) in row.tally.facts().items():
-            yield from wrapped(f"{_place(row)}: {what}: {old:g} in base, {new:g} in head, in every process.", width)
-    for label in gate.same:
-        yield from wrapped(f"{label}: not measured: its files are the same on both sides.", width)
-    for missing in gate.missing:
-        yield from wrapped(f"{plain(missing.what)}: not compared: {plain(missing.reason)}", width)
+    for note in gate_notes(gate):
+        yield from wrapped(note, width)
     if gate.rows:
         yield from wrapped(
             "ratio: head / base; below 1, head is faster. base, head: ns/object. rounds: sets of fresh processes. In "
@@ -73,7 +80,7 @@ def _gate(gate: Gate, width: int) -> Iterator[str]:
     if gate.journal:
         yield f"samples: {gate.journal}"
     yield ""
-    yield _SAID[gate.status].format(limit=100 * gate.limit)
+    yield SAID[gate.status].format(limit=100 * gate.limit)
 
 
 def _table(rows: tuple[GateRow, ...], width: int) -> Iterator[str]:
@@ -84,36 +91,39 @@ def _table(rows: tuple[GateRow, ...], width: int) -> Iterator[str]:
             [
                 *ratio_texts(row.ratio),
                 str(row.verdict or "failed"),
-                *(_median([getattr(each, side) for each in used]) for side in ("base", "head")),
+                *(median_text([getattr(each, side) for each in used]) for side in ("base", "head")),
                 str(len(used) or ""),
                 row.tally.pair.label,
-                _title(row),
+                title_of(row),
             ]
         )
     headers = ("ratio", "interval", "verdict", "base", "head", "rounds", "backend", "workload")
     yield layout(headers, texts, RIGHT, width, SPARE)
     for row in rows:
         if row.tally.failure:
-            yield from wrapped(f"{_place(row)}: {plain(row.tally.failure)}", width)
+            yield from wrapped(f"{place(row)}: {plain(row.tally.failure)}", width)
         elif row.verdict == Verdict.CANNOT_TELL and not row.tally.used():
-            yield from wrapped(f"{_place(row)}: no round counts: the core-to-core distance changed in all", width)
+            yield from wrapped(f"{place(row)}: no round counts: the core-to-core distance changed in all", width)
 
 
-def _median(values: list[float]) -> str:
+def median_text(values: list[float]) -> str:
+    """Of ns per object, as it is printed; "" for none."""
     return f"{median(values):.{decimals(median(values))}f}" if values else ""
 
 
-def _title(row: GateRow) -> str:
+def title_of(row: GateRow) -> str:
+    """Workload and parameters of a cell."""
     record = row.tally.pair.case.record
     return f"{record.workload} {assignments(record.parameters)}".rstrip()
 
 
-def _place(row: GateRow) -> str:
-    return f"{row.tally.pair.label} {_title(row)}"
+def place(row: GateRow) -> str:
+    """Backend and case of a cell."""
+    return f"{row.tally.pair.label} {title_of(row)}"
 
 
 def _bisection(found: Bisection, width: int) -> Iterator[str]:
-    yield from wrapped(f"bisecting {_place(found.cause)}", width)
+    yield from wrapped(f"bisecting {place(found.cause)}", width)
     yield ""
     for step in found.steps:
         said = " ".join(each for each in (*ratio_texts(step.ratio), plain(step.reason)) if each)

@@ -25,7 +25,7 @@ class UnavailableError(AllocmarkError):
 
 
 def measure(
-    workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1
+    workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1, prefix: str = ""
 ) -> list[float]:
     """Nanoseconds per object, the floor included, one value for each sample. Each sample has a process of its own,
     which is warmed up: it is the median of the blocks measured there.
@@ -33,7 +33,9 @@ def measure(
     Parameters and errors are those of `measure_cell`.
     """
     return [
-        median(measure_cell(workload, parameters, backend, counts=False, seed=seed, number=number).samples)
+        median(
+            measure_cell(workload, parameters, backend, counts=False, seed=seed, number=number, prefix=prefix).samples
+        )
         for number in range(samples)
     ]
 
@@ -47,12 +49,14 @@ def measure_cell(
     counts: bool = True,
     seed: int = 1,
     number: int = 0,
+    prefix: str = "",
 ) -> MeasuredCell:
     """One cell's record, from one process, with ``blocks`` samples. Its place in memory is that of round ``number``.
 
     ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:
     a value for every sweep variable that has several, and for any other place of the file (``pools.mbuf.objects``).
+    With ``prefix`` backends are taken from that folder, as in `allocmark.plugins.load`.
 
     Raises UsageError or WorkloadError for what makes no sense here, UnavailableError when the variant cannot run,
     and AllocmarkError, with the cause, when the process failed.
@@ -65,7 +69,7 @@ def measure_cell(
         blocks=blocks,
         passes=registry.counting() if counts else (),
     )
-    case = _one_cell(request)
+    case = _one_cell(request, prefix)
     if missing := case.cells[0].backend.unavailable:
         raise UnavailableError(f"{backend} cannot run {workload} here: {missing.reason}")
     finished = CaseRun(case, request, number, passes=registry.scheduled(request.passes)).run(lambda _: None)
@@ -81,9 +85,9 @@ def _as_typed(value: Scalar) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _one_cell(request: Request) -> CasePlan:
+def _one_cell(request: Request, prefix: str) -> CasePlan:
     try:
-        plan = make_plan(request, installed.load(), floor=False)
+        plan = make_plan(request, installed.load(prefix), floor=False)
     except TooLargeError as error:
         raise UnavailableError(str(error)) from error
     cells = sum(len(case.cells) for case in plan.cases)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes a distribution with a backend, ready to be installed: the files in ``templates``, with a name filled in.
+"""Writes a distribution with a backend, ready to be installed, or the recipe of a repository without Python: the files
+in ``templates``, with a name filled in.
 
 A template's path has PACKAGE and NAME for the names, and no dot at the front, where packaging would pass it over.
 """
@@ -7,6 +8,7 @@ A template's path has PACKAGE and NAME for the names, and no dot at the front, w
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from allocmark.errors import UsageError, show
@@ -40,6 +42,15 @@ def distribution_of(name: str) -> str:
 
 def rendered(name: str, kind: str) -> dict[str, str]:
     """The text of every file of the distribution, by its path there."""
+    return _rendered(("common", "ci", kind), name, kind=kind)
+
+
+def rendered_recipe(name: str, interface: str, *, ci: bool) -> dict[str, str]:
+    """The text of an allocmark.toml, with ``ci`` also of a workflow that gates pull requests, by path."""
+    return _rendered(("recipe", "ci") if ci else ("recipe",), name, interface=interface)
+
+
+def _rendered(folders: Sequence[str], name: str, **more: str) -> dict[str, str]:
     import jinja2  # only for this: it takes longer than a command takes to start
 
     identifier = name.replace("-", "_")
@@ -48,10 +59,10 @@ def rendered(name: str, kind: str) -> dict[str, str]:
         "identifier": identifier,
         "package": f"allocmark_{identifier}",
         "distribution": distribution_of(name),
-        "kind": kind,
+        **more,
     }
     files = {}
-    for folder in ("common", kind):
+    for folder in folders:
         loader = jinja2.FileSystemLoader(_TEMPLATES / folder)
         environment = jinja2.Environment(
             loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
@@ -71,6 +82,22 @@ def write(name: str, kind: str, folder: Path) -> None:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{folder}: exists already; name another folder with -o, or remove it") from None
+    _write(files, folder)
+
+
+def write_recipe(name: str, interface: str, folder: Path, *, ci: bool) -> list[Path]:
+    """Write an allocmark.toml, and what else `rendered_recipe` has, into ``folder``; the files. Raises UsageError where
+    one exists."""
+    check_name(name)
+    files = rendered_recipe(name, interface, ci=ci)
+    for path in files:
+        if (folder / path).exists():
+            raise UsageError(f"{folder / path}: exists already: edit it, or remove it")
+    _write(files, folder)
+    return [folder / path for path in sorted(files)]
+
+
+def _write(files: Mapping[str, str], folder: Path) -> None:
     for path, text in sorted(files.items()):
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)

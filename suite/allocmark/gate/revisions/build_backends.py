@@ -11,6 +11,7 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from allocmark.gate.revisions.wheel import ask, build_wheel, digest, ignore_products, short_digest, toolchain
 
@@ -19,7 +20,7 @@ from allocmark.gate.revisions.wheel import ask, build_wheel, digest, ignore_prod
 class Built:
     """One backend of a checkout: its wheel, or the reason why there is none."""
 
-    name: str  #: of its folder under ``backends/``
+    name: str  #: of its folder under ``backends/``; "own" for that of the top folder
     distribution: str  #: its name in pyproject.toml; the folder's name when that cannot be read
     wheel: Path | None
     log: Path  #: the output of the build
@@ -27,8 +28,10 @@ class Built:
 
 
 def find_backends(checkout: Path) -> list[Path]:
-    """The folders of a checkout's backends, ``backends/NAME/`` with a pyproject.toml, sorted."""
-    return sorted(file.parent for file in checkout.glob("backends/*/pyproject.toml"))
+    """The folders of a checkout's backends, sorted: ``backends/NAME/`` with a pyproject.toml, and the checkout itself
+    where its own pyproject.toml registers a plugin of allocmark."""
+    own = [checkout] if _project(checkout).get("entry-points", {}).get("allocmark") else []
+    return own + sorted(file.parent for file in checkout.glob("backends/*/pyproject.toml"))
 
 
 def build_backends(checkout: Path, cache: Path, *, python: Path) -> list[Built]:
@@ -43,20 +46,23 @@ def build_backends(checkout: Path, cache: Path, *, python: Path) -> list[Built]:
         return []
     include = Path(ask(python, "import allocmark; print(allocmark.get_include(), end='')"))
     surroundings = digest(include) + toolchain(python)
-    return [_build(folder, cache.absolute(), python, surroundings) for folder in folders]
+    names = {folder: "own" if folder == checkout else folder.name for folder in folders}
+    return [_build(folder, name, cache.absolute(), python, surroundings) for folder, name in names.items()]
 
 
-def _build(folder: Path, cache: Path, python: Path, surroundings: str) -> Built:
-    kept = cache / f"{folder.name}-{short_digest(digest(folder), surroundings)}"
+def _build(folder: Path, name: str, cache: Path, python: Path, surroundings: str) -> Built:
+    kept = cache / f"{name}-{short_digest(digest(folder), surroundings)}"
 
     def lay_out(target: Path) -> None:
         shutil.copytree(folder, target, symlinks=True, ignore=ignore_products)
 
-    return Built(folder.name, _distribution(folder), *build_wheel(lay_out, kept, python))
+    return Built(name, str(_project(folder).get("name", name)), *build_wheel(lay_out, kept, python))
 
 
-def _distribution(folder: Path) -> str:
+def _project(folder: Path) -> dict[str, Any]:
+    """The table [project] of pyproject.toml; an empty one where it cannot be read: the build will say what is wrong."""
     try:
-        return str(tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return folder.name  # the build will say what is wrong
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return project if isinstance(project, dict) else {}

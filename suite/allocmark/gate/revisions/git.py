@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,28 +26,54 @@ def resolve(repository: Path, name: str) -> str:
     return found.stdout.strip()
 
 
-def submodules(repository: Path, commit: str) -> list[str]:
-    """The paths of a commit's submodules; `checked_out` leaves them empty."""
-    entries = git(repository, "ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
-    return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+def lay_out(repository: Path, name: str, files: Path) -> list[str]:
+    """Write all files of a commit, and of its submodules, into the empty folder ``files``.
 
-
-@contextmanager
-def checked_out(repository: Path, name: str) -> Iterator[Path]:
-    """A folder with all files of a commit, for as long as the context lasts. Raises as `resolve` does."""
+    Submodules come from the clone, where `git submodule update --init` put them; nothing is downloaded. Returns the
+    paths of those that are not there: their folders stay empty. Raises as `resolve` does.
+    """
     commit = resolve(repository, name)
-    with TemporaryDirectory(prefix="allocmark-") as folder:
-        files = Path(folder, "files")
-        files.mkdir()
-        # An index of its own: even a process that is killed leaves nothing in the repository.
-        environ = {
-            "GIT_DIR": git_path(repository, "rev-parse", "--absolute-git-dir"),
-            "GIT_WORK_TREE": str(files),
-            "GIT_INDEX_FILE": os.path.join(folder, "index"),
-        }
-        git(files, "read-tree", commit, environ=environ)
-        git(files, "checkout-index", "--all", environ=environ)
-        yield files
+    own = Path(git_path(repository, "rev-parse", "--absolute-git-dir"))
+    common = Path(repository, git_path(repository, "rev-parse", "--git-common-dir")).absolute()
+    with TemporaryDirectory(prefix="allocmark-") as work:
+        return _lay_out([own, common], commit, files, Path(work, "index"))
+
+
+def _lay_out(places: Sequence[Path], commit: str, files: Path, index: Path) -> list[str]:
+    """``places``: the git folder of a repository, and the one that it shares with other working trees of it."""
+    # An index of its own: even a process that is killed leaves nothing in the repository.
+    environ = {"GIT_DIR": str(places[0]), "GIT_WORK_TREE": str(files), "GIT_INDEX_FILE": str(index)}
+    git(files, "read-tree", commit, environ=environ)
+    git(files, "checkout-index", "--all", environ=environ)
+    index.unlink()
+    entries = git(files, "ls-tree", "-r", "-z", "--full-tree", commit, environ=environ).split("\0")
+    empty = []
+    for entry in entries:
+        mode, _, rest = entry.partition(" ")
+        if mode != "160000":
+            continue
+        linked, path = rest.removeprefix("commit ").split("\t")
+        module = _module(places, files, path, linked)
+        inside = _lay_out([module], linked, files / path, index) if module else [""]
+        empty += [f"{path}/{each}".rstrip("/") for each in inside]
+    return empty
+
+
+def _module(places: Sequence[Path], files: Path, path: str, commit: str) -> Path | None:
+    """The git folder of the submodule at ``path``, if this clone has its ``commit``."""
+    told = ("config", "--null", "--file", str(files / ".gitmodules"), "--get-regexp", r"^submodule\..*\.path$")
+    paths = [each.partition("\n") for each in _run(files, *told).stdout.split("\0")]
+    names = [key.removeprefix("submodule.").removesuffix(".path") for key, _, value in paths if value == path]
+    for folder in [place / "modules" / name for name in names for place in places]:
+        environ = {"GIT_DIR": str(folder), "GIT_WORK_TREE": str(files)}
+        if folder.is_dir() and not _run(files, "cat-file", "-e", f"{commit}^{{commit}}", environ=environ).returncode:
+            return folder
+    return None
+
+
+def top_folder(repository: Path) -> Path:
+    """The top folder of the working tree that ``repository`` is in."""
+    return Path(git_path(repository, "rev-parse", "--show-toplevel"))
 
 
 def git_path(repository: Path, *arguments: str) -> str:

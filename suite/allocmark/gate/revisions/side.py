@@ -16,7 +16,10 @@ from tempfile import TemporaryDirectory
 from allocmark.discovery import discover
 from allocmark.errors import UsageError
 from allocmark.gate.revisions.build_backends import Built, build_backends
-from allocmark.gate.revisions.git import checked_out, resolve, submodules
+from allocmark.gate.revisions.build_libraries import build_libraries, submodules_said
+from allocmark.gate.revisions.git import git, lay_out, resolve, top_folder
+from allocmark.gate.revisions.recipe import FILE as RECIPE
+from allocmark.gate.revisions.recipe import read_recipe
 from allocmark.gate.revisions.wheel import pip, short_digest
 from allocmark.installed import canonical
 from allocmark.plugins import Host, Registered
@@ -32,6 +35,7 @@ class Side:
     commit: str
     built: tuple[Built, ...]
     host: Host
+    prefix: str  #: the folder that they are installed in
     files: Mapping[str, str]  #: by the distribution's canonical name: a digest of its files, without the metadata
 
     def files_of(self, registered: Registered) -> str | None:
@@ -57,31 +61,36 @@ def prepare(repository: Path, revision: str, state: Path) -> Side:
     commit = resolve(repository, revision)
     built = _build(repository, commit, state / "wheels")
     if not built:
-        raise UsageError(f"{revision} has no backends: there is no backends/*/pyproject.toml in its commit")
+        raise UsageError(
+            f"{revision} has no backends: its commit has no plugin (a pyproject.toml at the top or in backends/*/) "
+            f"and there is no {RECIPE} here: `allocmark track init` writes one"
+        )
     wheels = {each.distribution: each.wheel for each in built if each.wheel}
     files = {canonical(distribution): _digest(wheel) for distribution, wheel in wheels.items()}
     prefix = state / "installed" / _name(files)
     if not prefix.is_dir():
         _install(list(wheels.values()), prefix)
-    return Side(revision, commit, built, discover(str(prefix)), files)
+    return Side(revision, commit, built, discover(str(prefix)), str(prefix), files)
 
 
 @cache
 def _build(repository: Path, commit: str, wheels: Path) -> tuple[Built, ...]:
     """Cached, so that a build that fails is tried once per process."""
-    with checked_out(repository, commit) as checkout:
-        built = build_backends(checkout, wheels, python=Path(sys.executable))
-    links = submodules(repository, commit)
-    return tuple(_without_submodules(each, links) for each in built)
+    built: list[Built] = []
+    if git(repository, "ls-tree", "--full-tree", commit, "pyproject.toml", "backends/"):
+        with TemporaryDirectory(prefix="allocmark-") as folder:
+            empty = lay_out(repository, commit, Path(folder))
+            built = build_backends(Path(folder), wheels, python=Path(sys.executable))
+            built = [_without_submodules(each, empty) for each in built]
+    if recipe := read_recipe(top_folder(repository)):
+        built += build_libraries(recipe, repository, commit, wheels)
+    return tuple(built)
 
 
-def _without_submodules(built: Built, links: list[str]) -> Built:
+def _without_submodules(built: Built, empty: list[str]) -> Built:
     """What was not built for want of a submodule says so: the compiler only names a file."""
-    inside = [link for link in links if link.startswith(f"backends/{built.name}/")]
-    if not built.reason or not inside:
-        return built
-    which = f"its git submodule {', '.join(inside)} is empty here, as the gate does not follow submodules"
-    return replace(built, reason=f"{which}: put the files into the repository itself ({built.reason})")
+    inside = [path for path in empty if built.name == "own" or path.startswith(f"backends/{built.name}/")]
+    return replace(built, reason=f"{built.reason}{submodules_said(inside)}") if built.reason and inside else built
 
 
 def _digest(wheel: Path) -> str:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from allocmark.errors import AllocmarkError
 from allocmark.plugin_build import pkg_config
@@ -80,7 +81,7 @@ def _build(lay_out: Callable[[Path], object], kept: Path, python: Path, log: Pat
             except subprocess.TimeoutExpired:
                 return f"its build took more than {BUILD_SECONDS} s"
         if done.returncode:
-            return _cause(log.read_text(errors="replace")).replace(f"{source}/", "")
+            return cause(log.read_text(errors="replace")).replace(f"{source}/", "")
         try:
             os.rename(f"{work}/wheel", kept)
         except OSError:
@@ -138,9 +139,13 @@ def toolchain(python: Path) -> str:
     Raises AllocmarkError when ``python`` lacks cffi or setuptools.
     """
     tools = json.loads(ask(python, _ASK))
-    compilers = [_version(os.environ.get(key.upper()) or tools[key]) for key in ("cc", "cxx")]
-    flags = {key: value for key, value in os.environ.items() if _FLAGS.match(key)}
-    return json.dumps([tools, compilers, flags, _libraries()], sort_keys=True)
+    return json.dumps([tools, *native_toolchain(tools["cc"], tools["cxx"])], sort_keys=True)
+
+
+def native_toolchain(cc: str, cxx: str) -> list[Any]:
+    """Compilers, flags, and installed libraries. ``cc`` and ``cxx`` are used where CC and CXX name no others."""
+    compilers = [_version(os.environ.get(name) or compiler) for name, compiler in (("CC", cc), ("CXX", cxx))]
+    return [compilers, {key: value for key, value in os.environ.items() if _FLAGS.match(key)}, _libraries()]
 
 
 def ask(python: Path, code: str) -> str:
@@ -163,10 +168,13 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in [*files, *links] if name not in drop)
 
 
-def _cause(log: str) -> str:
-    """The line of a log that tells the cause: the first compiler error, or the last Python error, or the last line."""
+def cause(log: str) -> str:
+    """The line of a log that tells the cause: the first error of a compiler or linker, or the last Python error, or the
+    last line."""
     lines = [" ".join(line.split()) for line in log.splitlines() if line.strip()]
-    compilers = [line for line in lines if re.match(r"\S+:\d+:.*\berror:", line)]
+    compilers = [
+        line for line in lines if re.search(r"^\S+:\d+:.*\berror:|: undefined reference to |ld: cannot find", line)
+    ]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
     return next(iter(compilers + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
 

@@ -25,8 +25,8 @@ def render(run: Run, baseline: str | None = None) -> str:
     cases = summarise(run, baseline)
     lines = [f"### allocmark: {_tally(cases)}", ""]
     lines += [f"{code(line)}  " for line in heading(run, cases)]
-    lines += ["", _row(_HEADER), _row(["---:" if name in _RIGHT else "---" for name in _HEADER])]
-    lines += [_row(cells) for case in cases for cells in _cells(case)]
+    lines += ["", row(_HEADER), row(["---:" if name in _RIGHT else "---" for name in _HEADER])]
+    lines += [row(cells) for case in cases for cells in _cells(case)]
     lines += [
         "",
         "ns/object: nanoseconds per object. net: ns/object less that of the floor.  ",
@@ -76,5 +76,6 @@ def _outcome(case: CaseSummary, cell: CellSummary) -> str:
     return f"**{said}**" if cell.verdict is Verdict.SLOWER else said
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A line of a table."""
     return f"| {' | '.join(cells)} |"

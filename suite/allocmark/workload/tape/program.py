@@ -60,9 +60,8 @@ class ProgramActor:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> ProgramActor:
         """That of a program."""
-        tapes = {name: a2b_base64(document[name]) for name in ("prologue", "body")}
-        counts = {name: tuple(document[name]) for name in ("indices", "ring_capacity")}
-        return cls(**{**document, **tapes, **counts})
+        coded = {name: a2b_base64(document[name]) for name in ("prologue", "body", "indices")}
+        return cls(**{**document, **coded, "ring_capacity": tuple(document["ring_capacity"])})
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import pytest
 
 from allocmark import AllocmarkError
 from allocmark.gate.revisions.build_backends import build_backends
-from allocmark.gate.revisions.git import checked_out
 from allocmark.gate.revisions.side import prepare
-from fixtures.histories import History
+from allocmark.new_backend import rendered
+from fixtures.histories import History, checked_out
 
 PYTHON = Path(sys.executable)
 
@@ -99,7 +99,7 @@ def test_pip_settings_of_the_user_do_not_reach_the_build(history, tmp_path, monk
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_an_empty_submodule_is_named_as_the_cause(allocmark_command, tmp_path):
+def test_a_submodule_comes_from_the_clone_and_is_named_when_it_is_not_there(allocmark_command, tmp_path):
     vendor = History(tmp_path / "vendor")
     vendor.write("x.h", "#define EXTRA 1\n")
     vendor.commit("a header")
@@ -112,8 +112,22 @@ def test_an_empty_submodule_is_named_as_the_cause(allocmark_command, tmp_path):
     made.commit("a submodule")
     source.write_text(f"{source.read_text()}/* two */\n")
     made.commit("two")
-    done = allocmark_command("track", "gate", "HEAD~1", "HEAD", made.workload, cwd=made.folder)
+    assert prepare(made.folder, "HEAD", tmp_path / "state").why_not("allocmark-freelist") is None
+
+    made.git("clone", "-q", str(made.folder), str(tmp_path / "clone"))
+    done = allocmark_command("track", "gate", "HEAD~1", "HEAD", made.workload, cwd=tmp_path / "clone")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     said = " ".join((done.stdout + done.stderr).split())
-    assert f"its git submodule {where} is empty here, as the gate does not follow submodules" in said
     assert "vendor/x.h: No such file or directory" in said
+    assert f"the git submodule {where} is not in this clone" in said
+    assert "`git submodule update --init --recursive` brings it" in said
+
+
+def test_a_backend_may_be_the_whole_repository(tmp_path):
+    made = History(tmp_path / "repository")
+    for name, text in rendered("mine", "pool").items():
+        made.write(name, text)
+    made.commit("what new-backend writes")
+    side = prepare(made.folder, "HEAD", tmp_path / "state")
+    assert side.why_not("allocmark-mine") is None
+    assert [each.name for each in side.built] == ["own"]

@@ -9,8 +9,8 @@ import pytest
 
 from allocmark import AllocmarkError
 from allocmark.gate.gate import state_folder
-from allocmark.gate.revisions.git import checked_out, resolve
-from fixtures.histories import History
+from allocmark.gate.revisions.git import resolve
+from fixtures.histories import History, checked_out
 
 
 def test_names_of_a_commit(history):
