@@ -37,7 +37,8 @@ static bool resolve(void) {
 #define TAKE(function, name)                                                                                 \
     (*(void **)&allocmark_malloc.function.call = dlsym(handle, allocmark_malloc.function.symbol = name))
     const bool complete = TAKE(malloc, "malloc") && TAKE(free, "free") && TAKE(aligned, "aligned_alloc") &&
-                          TAKE(usable_size, "malloc_usable_size");
+                          TAKE(usable_size, "malloc_usable_size") && TAKE(calloc, "calloc") &&
+                          TAKE(realloc, "realloc");
 #undef TAKE
     *(void **)&libc.malloc_info = dlsym(handle, "malloc_info");
 #ifdef HAVE_MALLINFO2

@@ -73,6 +73,8 @@ int load(allocmark_error *error) {
     for (const char *name : kAligned)
         if (find(scope, own, prefix + name, to.aligned)) break;
     if (!to.aligned.call) find(scope, own, prefix + "posix_memalign", to.posix_memalign);
+    find(scope, own, prefix + "calloc", to.calloc);
+    find(scope, own, prefix + "realloc", to.realloc);
     for (const char *name : kUsable)
         if (find(scope, own, prefix + name, to.usable_size)) break;
     return 0;

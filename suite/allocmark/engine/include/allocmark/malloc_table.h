@@ -32,6 +32,9 @@ static struct {
     ALLOCMARK_FUNCTION(void *, aligned, size_t alignment, size_t size);
     ALLOCMARK_FUNCTION(int, posix_memalign, void **object, size_t alignment, size_t size);
     ALLOCMARK_FUNCTION(size_t, usable_size, void *object);
+    /* For recorded programs that call them. */
+    ALLOCMARK_FUNCTION(void *, calloc, size_t n, size_t size);
+    ALLOCMARK_FUNCTION(void *, realloc, void *object, size_t size);
 } allocmark_malloc;
 
 typedef struct {
@@ -125,6 +128,8 @@ static uint32_t allocmark_malloc_calls(allocmark_call *calls, uint32_t capacity)
         {allocmark_malloc.free.symbol, (const void *)allocmark_malloc.free.call},
         {allocmark_malloc.aligned.symbol, (const void *)allocmark_malloc.aligned.call},
         {allocmark_malloc.posix_memalign.symbol, (const void *)allocmark_malloc.posix_memalign.call},
+        {allocmark_malloc.calloc.symbol, (const void *)allocmark_malloc.calloc.call},
+        {allocmark_malloc.realloc.symbol, (const void *)allocmark_malloc.realloc.call},
     };
     uint32_t n = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -152,6 +157,24 @@ static void allocmark_malloc_facts(void *pool, allocmark_fact_fn emit, void *con
     if (pool != NULL) allocmark_malloc_pool_facts(pool, emit, context);
 }
 
+static void *allocmark_malloc_by_posix(size_t alignment, size_t size) {
+    void *object = NULL;
+    return allocmark_malloc.posix_memalign.call(&object, alignment, size) == 0 ? object : NULL;
+}
+
+static const allocmark_any_size *allocmark_malloc_any_size(void) {
+    static allocmark_any_size functions;
+    functions.malloc = allocmark_malloc.malloc.call;
+    functions.free = allocmark_malloc.free.call;
+    functions.calloc = allocmark_malloc.calloc.call;
+    functions.realloc = allocmark_malloc.realloc.call;
+    functions.aligned = allocmark_malloc.aligned.call ? allocmark_malloc.aligned.call
+                        : allocmark_malloc.posix_memalign.call ? allocmark_malloc_by_posix
+                                                               : NULL;
+    functions.size = sizeof functions;
+    return &functions;
+}
+
 static inline allocmark_backend allocmark_malloc_table(void) {
 #ifdef __cplusplus
     allocmark_backend table = {};
@@ -169,6 +192,7 @@ static inline allocmark_backend allocmark_malloc_table(void) {
     table.put_bulk = allocmark_malloc_put_bulk;
     table.facts = allocmark_malloc_facts;
     table.calls = allocmark_malloc_calls;
+    table.any_size = allocmark_malloc_any_size;
     return table;
 }
 
