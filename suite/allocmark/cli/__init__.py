@@ -20,6 +20,7 @@ from allocmark.cli.list import add_list
 from allocmark.cli.new_backend import add_new_backend
 from allocmark.cli.publish import add_publish
 from allocmark.cli.record import add_record
+from allocmark.cli.replay import add_replay
 from allocmark.cli.report import add_report
 from allocmark.cli.run import add_run
 from allocmark.cli.show import add_show
@@ -34,6 +35,7 @@ COMMANDS = (
     add_run,
     add_size,
     add_record,
+    add_replay,
     add_conform,
     add_new_backend,
     add_list,
