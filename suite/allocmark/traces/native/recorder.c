@@ -386,7 +386,7 @@ EXPORT void *realloc(void *object, size_t size) {
     }
     note(AM_R_LEAVE, object, 0, 0);
     void *moved = real.realloc(object, size);
-    note(AM_R_ARRIVE, moved, size, 0);
+    note(AM_R_ARRIVE, moved, moved != NULL || size == 0 ? size : 1, 0); /* a size that failed may be any */
     return moved;
 }
 
