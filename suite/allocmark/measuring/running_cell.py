@@ -11,8 +11,8 @@ from typing import Any
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth, check_regions
-from allocmark.measuring.draws import Draw
 from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.draws import Draw
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
 from allocmark.measuring.serving import job_of

@@ -16,8 +16,8 @@ from itertools import combinations
 from typing import Any
 
 from allocmark.engine import core_distance
-from allocmark.measuring.draws import Draw
 from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.draws import Draw
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell

@@ -51,7 +51,8 @@ class Process:
 def record(command: Sequence[str], output: Path) -> tuple[int, list[Process]]:
     """The exit status of the program, and its processes that called malloc, those with most calls first.
 
-    The first one's trace is ``output``, those of the others lie in a folder beside it. UsageError when it cannot be started.
+    The first one's trace is ``output``, those of the others lie in a folder beside it. UsageError when it cannot be
+    started.
     """
     kept = output.with_name(output.name + SUFFIX)
     for path in (output, kept, output.with_name(f"{output.stem}-others")):

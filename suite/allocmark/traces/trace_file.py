@@ -69,8 +69,8 @@ class About(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Played:
-    """What one replay gave. ``late``: with gaps, by call (get, put): (ns, calls), ascending. Bytes are those resident in
-    the process, at each of the trace's points and when everything was freed, less those before."""
+    """What one replay gave. ``late``: with gaps, by call (get, put): (ns, calls), ascending. Bytes are those resident
+    in the process, at each of the trace's points and when everything was freed, less those before."""
 
     ns: int
     objects: int
@@ -97,7 +97,7 @@ class Trace:
             self.about = msgspec.json.decode(ffi.buffer(text, length[0])[:], type=About)
         except (msgspec.MsgspecError, ValueError) as wrong:
             self.close()
-            raise TraceError(f"{path}: offset {self.bytes}: what it says of its process cannot be read: {wrong}") from None
+            raise TraceError(f"{path}: offset {self.bytes}: its process cannot be read: {wrong}") from None
 
     def __enter__(self) -> Trace:
         return self

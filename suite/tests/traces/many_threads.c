@@ -33,13 +33,22 @@ static size_t held(void) {
 static void *get(uint64_t draw, size_t *size) {
     void *object = NULL;
     switch (draw >> 8 & 7) {
-    case 0: *size = 0; return malloc(0);
-    case 1: return calloc(1, *size);
-    case 2: return posix_memalign(&object, 64, *size) == 0 ? object : NULL;
-    case 3: return memalign(256, *size);
-    case 4: *size = (*size + 31) & ~(size_t)31; return aligned_alloc(32, *size);
-    case 5: return reallocarray(NULL, 1, *size);
-    default: return malloc(*size);
+    case 0:
+        *size = 0;
+        return malloc(0);
+    case 1:
+        return calloc(1, *size);
+    case 2:
+        return posix_memalign(&object, 64, *size) == 0 ? object : NULL;
+    case 3:
+        return memalign(256, *size);
+    case 4:
+        *size = (*size + 31) & ~(size_t)31;
+        return aligned_alloc(32, *size);
+    case 5:
+        return reallocarray(NULL, 1, *size);
+    default:
+        return malloc(*size);
     }
 }
 
@@ -86,7 +95,8 @@ int main(int n, char **words) {
     for (int k = 0; k < 4; k++) {
         pthread_t running[64];
         for (int i = 0; i < threads; i++)
-            pthread_create(&running[i], NULL, work, (void *)((uintptr_t)rounds << 16 | (uintptr_t)(k * 64 + i + 1)));
+            pthread_create(&running[i], NULL, work,
+                           (void *)((uintptr_t)rounds << 16 | (uintptr_t)(k * 64 + i + 1)));
         if (strcmp(end, "fork") == 0 && k == 1) {
             const pid_t child = fork();
             if (child == 0) {

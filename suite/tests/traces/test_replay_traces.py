@@ -118,8 +118,8 @@ def _resealed(data: bytearray) -> bytes:
 
 
 def test_a_thousand_damaged_traces_are_refused_or_the_same(trace: Trace, tmp_path: Path) -> None:
-    """Bytes changed, cut off, added, moved, foreign. With wrong checksums each is refused. Where the checksums were made
-    right again, what is accepted can be played to its end, and its live bytes are those that it tells."""
+    """Bytes changed, cut off, added, moved, foreign. With wrong checksums each is refused. Where the checksums were
+    made right again, what is accepted can be played to its end, and its live bytes are those that it tells."""
     good = trace.path.read_bytes()
     draw = random.Random(15)
     path = tmp_path / "damaged.trace"

@@ -18,7 +18,8 @@ constexpr auto make() {
         tables[0][i] = crc;
     }
     for (uint32_t i = 0; i < 256; ++i)
-        for (int t = 1; t < 8; ++t) tables[t][i] = (tables[t - 1][i] >> 8) ^ tables[0][tables[t - 1][i] & 255];
+        for (int t = 1; t < 8; ++t)
+            tables[t][i] = (tables[t - 1][i] >> 8) ^ tables[0][tables[t - 1][i] & 255];
     return tables;
 }
 inline constexpr auto kTables = make();

@@ -82,7 +82,8 @@ struct am_drain {
         closedir(folder);
         for (auto &[name, source] : sources)
             // Of a process that has ended only the last pass wants something.
-            if ((last || kill(std::atoi(name.c_str()), 0) == 0 || errno == EPERM) && !drain(name, source, last))
+            if ((last || kill(std::atoi(name.c_str()), 0) == 0 || errno == EPERM) &&
+                !drain(name, source, last))
                 return false;
         return true;
     }
@@ -114,7 +115,7 @@ struct am_drain {
 
     /** A chunk's beginning is written after others may have taken room behind it. */
     void find_chunks(const File &file, Source &source, bool last) {
-        struct stat found {};
+        struct stat found{};
         if (fstat(file.fd(), &found) != 0) return;
         const uint64_t size = uint64_t(found.st_size);
         while (source.walked + kHead <= size) {
@@ -154,7 +155,8 @@ struct am_drain {
         }
         gone = head.state == AM_DRAINED && head.ended;
         if (gone)
-            fallocate(file.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off_t(chunk.offset), chunk.bytes);
+            fallocate(file.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off_t(chunk.offset),
+                      chunk.bytes);
         return true;
     }
 };
@@ -172,4 +174,6 @@ extern "C" int64_t am_drain_pass(am_drain *drain, int last, allocmark_error *err
     return -why;
 }
 
-extern "C" void am_drain_free(am_drain *drain) { delete drain; }
+extern "C" void am_drain_free(am_drain *drain) {
+    delete drain;
+}

@@ -31,8 +31,8 @@
 namespace allocmark {
 namespace {
 
-constexpr uint64_t kWindow = 400'000;  // ticks, more than 0.1 ms
-constexpr size_t kOwnSlots = 1 << 16;  // that a thread keeps for itself
+constexpr uint64_t kWindow = 400'000; // ticks, more than 0.1 ms
+constexpr size_t kOwnSlots = 1 << 16; // that a thread keeps for itself
 
 uint64_t clock_now(clockid_t clock) {
     timespec t;
@@ -100,21 +100,21 @@ class Joiner {
 
     /** Finds the chunks; how many calls there are. */
     uint64_t scan() {
-        struct stat found {};
+        struct stat found{};
         fstat(file_, &found);
         const uint64_t size = uint64_t(found.st_size);
         for (uint64_t at = AM_RECORDING_PAGE; at + sizeof(am_recorded_chunk) <= size;) {
             am_recorded_chunk chunk;
             if (pread(file_, &chunk, sizeof chunk, off_t(at)) != ssize_t(sizeof chunk)) break;
-            if (chunk.magic != AM_CHUNK_MAGIC || chunk.bytes < sizeof chunk || chunk.thread >= kMostThreads) break;
+            if (chunk.magic != AM_CHUNK_MAGIC || chunk.bytes < sizeof chunk || chunk.thread >= kMostThreads)
+                break;
             const auto bytes = uint32_t(std::min<uint64_t>(chunk.bytes, size - at));
             if (chunk.thread >= recorded_.size()) recorded_.resize(chunk.thread + 1);
             recorded_[chunk.thread].chunks.push_back({at, bytes, chunk.number});
             at += bytes;
         }
         std::erase_if(recorded_, [](const RecordedThread &thread) { return thread.chunks.empty(); });
-        for (auto &thread : recorded_)
-            std::ranges::sort(thread.chunks, {}, &RecordedThread::Chunk::number);
+        for (auto &thread : recorded_) std::ranges::sort(thread.chunks, {}, &RecordedThread::Chunk::number);
         uint64_t calls = 0;
         for (RecordedThread counted : recorded_) // a copy
             while (counted.advance(file_)) ++calls;
@@ -236,11 +236,13 @@ class Joiner {
             }
             return true;
         }
-        default: return true; // of a later version, or damaged
+        default:
+            return true; // of a later version, or damaged
         }
     }
 
-    /** Whether the address of the thread's call is free. When forced, what lives there goes: its free was not seen. */
+    /** Whether the address of the thread's call is free. When forced, what lives there goes: its free was not
+     * seen. */
     bool clear(uint32_t i, bool forced) {
         const uint64_t address = recorded_[i].call.address;
         if (live_.find(address) == nullptr) return true;
@@ -298,7 +300,8 @@ class Joiner {
         own.number = uint32_t(order_.size());
         order_.push_back(i);
         if (own.number == 0) return;
-        // Whoever is there has it started: the one that made it is not recorded. The first is there to the end.
+        // Whoever is there has it started: the one that made it is not recorded. The first is there to the
+        // end.
         const uint64_t now = std::max(ns_at(ticks(i)), threads_[order_[0]].ns);
         put(order_[0], {.op = TraceOp::kSpawn, .slot = own.number, .ns = now});
     }

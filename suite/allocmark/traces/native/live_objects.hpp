@@ -43,7 +43,9 @@ class LiveObjects {
     }
 
   private:
-    size_t place(uint64_t address) const { return size_t((address >> 3) * 0x9e3779b97f4a7c15u >> 20) & mask_; }
+    size_t place(uint64_t address) const {
+        return size_t((address >> 3) * 0x9e3779b97f4a7c15u >> 20) & mask_;
+    }
     void put(const Entry &entry) {
         size_t i = place(entry.address);
         while (entries_[i].address != 0) i = (i + 1) & mask_;

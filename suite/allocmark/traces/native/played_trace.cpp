@@ -19,9 +19,9 @@
 namespace allocmark {
 namespace {
 
-constexpr uint64_t kReadAhead = 8 << 20;  // events that are decoded before the clock starts
+constexpr uint64_t kReadAhead = 8 << 20; // events that are decoded before the clock starts
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kNear = 60'000;        // ns before a call is due from which on its thread does not sleep
+constexpr uint64_t kNear = 60'000; // ns before a call is due from which on its thread does not sleep
 
 /** Resident bytes, without allocating. */
 class Resident {
@@ -88,8 +88,8 @@ class Script {
     void fill(Calls &to, uint64_t n) {
         TraceEvent event;
         while (to.calls.size() < n && events_.next(event)) {
-            to.calls.push_back({event.size, event.alignment, uint64_t(event.op), event.waits, event.slot,
-                                event.turn});
+            to.calls.push_back(
+                {event.size, event.alignment, uint64_t(event.op), event.waits, event.slot, event.turn});
             if (gaps_) to.due.push_back(event.ns);
         }
     }
@@ -103,8 +103,8 @@ class Script {
 
 class Stage {
   public:
-    Stage(const TraceFile &file, const am_play_plan &plan, const allocmark_any_size &functions, am_played &played,
-          uint64_t *resident, uint64_t *live, allocmark_error &error)
+    Stage(const TraceFile &file, const am_play_plan &plan, const allocmark_any_size &functions,
+          am_played &played, uint64_t *resident, uint64_t *live, allocmark_error &error)
         : file_(file), plan_(plan), to_(functions), played_(played), resident_at_(resident), live_at_(live),
           error_(error), slots_(file.header.slots) {
         for (uint32_t i = 0; i < file.header.threads; ++i)
@@ -142,7 +142,8 @@ class Stage {
 
   private:
     struct alignas(64) Actor {
-        Actor(const TraceFile &file, uint32_t number, bool gaps) : number(number), script(file, number, gaps) {}
+        Actor(const TraceFile &file, uint32_t number, bool gaps)
+            : number(number), script(file, number, gaps) {}
         const uint32_t number;
         Script script;
         std::thread thread;
@@ -196,7 +197,8 @@ class Stage {
                 }
                 if constexpr (Gaps) {
                     if (call.op >= uint64_t(TraceOp::kSpawn)) continue;
-                    const uint64_t late = now_ns() - (begun_ + shift_.load(std::memory_order_relaxed) + part.due[i]);
+                    const uint64_t late =
+                        now_ns() - (begun_ + shift_.load(std::memory_order_relaxed) + part.due[i]);
                     actor.late_ns += late;
                     (*actor.late)[call.op == uint64_t(TraceOp::kFree)].add(late);
                 }
@@ -209,9 +211,15 @@ class Stage {
         Slot &slot = slots_[call.slot];
         if (call.waits && !await(slot, call.turn)) return false;
         switch (TraceOp(call.op)) {
-        case TraceOp::kMalloc: slot.object = to_.malloc(call.size); break;
-        case TraceOp::kCalloc: slot.object = to_.calloc(1, call.size); break;
-        case TraceOp::kAligned: slot.object = to_.aligned(size_t(1) << call.alignment, call.size); break;
+        case TraceOp::kMalloc:
+            slot.object = to_.malloc(call.size);
+            break;
+        case TraceOp::kCalloc:
+            slot.object = to_.calloc(1, call.size);
+            break;
+        case TraceOp::kAligned:
+            slot.object = to_.aligned(size_t(1) << call.alignment, call.size);
+            break;
         case TraceOp::kRealloc: {
             void *const moved = to_.realloc(slot.object, call.size);
             if (!moved) return fail("it had no memory for a realloc");
@@ -265,7 +273,8 @@ class Stage {
             if (plan_.gaps) continue;
             const uint64_t now = now_ns();
             if (since == 0) since = now;
-            if (now - since > plan_.stall_ns) return fail("a thread waited too long for an object of another one");
+            if (now - since > plan_.stall_ns)
+                return fail("a thread waited too long for an object of another one");
         }
         return true;
     }
@@ -284,7 +293,8 @@ class Stage {
         }
     }
 
-    /** All threads that there are meet here; the last one looks at the memory, while the clock stands still. */
+    /** All threads that there are meet here; the last one looks at the memory, while the clock stands still.
+     */
     void meet(uint32_t point) {
         std::unique_lock lock(mutex_);
         point_ = point;
@@ -364,7 +374,8 @@ bool functions_of(const TraceFile &file, const am_play_plan &plan, allocmark_any
     if (table.init(&init, &error) != 0) return false;
     const allocmark_any_size *own = table.any_size ? table.any_size() : nullptr;
     if (!own || !own->malloc || !own->free) {
-        allocmark_say(&error, "hands out no malloc that takes any size: a trace is replayed on backends that do");
+        allocmark_say(&error,
+                      "hands out no malloc that takes any size: a trace is replayed on backends that do");
         return false;
     }
     std::memcpy(&found, own, std::min<size_t>(own->size, sizeof found));
@@ -373,16 +384,18 @@ bool functions_of(const TraceFile &file, const am_play_plan &plan, allocmark_any
 
 } // namespace
 
-int play(const TraceFile &file, const am_play_plan &plan, am_played &played, uint64_t *resident, uint64_t *live,
-         allocmark_error &error) {
+int play(const TraceFile &file, const am_play_plan &plan, am_played &played, uint64_t *resident,
+         uint64_t *live, allocmark_error &error) {
     played = {};
     allocmark_any_size functions{};
     if (!functions_of(file, plan, functions, error)) return -ENOTSUP;
     const auto has = [&](TraceOp op) { return (file.header.ops >> unsigned(op) & 1) != 0; };
-    const char *missing = has(TraceOp::kRealloc) && !functions.realloc  ? "realloc, and the trace resizes objects"
-                          : has(TraceOp::kCalloc) && !functions.calloc  ? "calloc, and the trace asks for zeroed objects"
-                          : has(TraceOp::kAligned) && !functions.aligned ? "function that aligns, and the trace asks for aligned objects"
-                                                         : nullptr;
+    const char *missing =
+        has(TraceOp::kRealloc) && !functions.realloc ? "realloc, and the trace resizes objects"
+        : has(TraceOp::kCalloc) && !functions.calloc ? "calloc, and the trace asks for zeroed objects"
+        : has(TraceOp::kAligned) && !functions.aligned
+            ? "function that aligns, and the trace asks for aligned objects"
+            : nullptr;
     if (missing) {
         allocmark_say(&error, "has no %s", missing);
         return -ENOTSUP;

@@ -46,8 +46,8 @@ class RecordedThread {
             else if (kind == AM_R_ALIGNMENT)
                 alignment_ = record.where;
             else {
-                call = {kind, record.where & kAddress, record.where >> 48 | record.what >> 32 << 16, alignment_,
-                        ticks_};
+                call = {kind, record.where & kAddress, record.where >> 48 | record.what >> 32 << 16,
+                        alignment_, ticks_};
                 alignment_ = 0;
                 return has_call = true;
             }

@@ -51,10 +51,10 @@ typedef struct shared {
 } shared;
 
 static __thread tape own __attribute__((tls_model("initial-exec")));
-static shared none;            /* until there is a recording */
+static shared none; /* until there is a recording */
 static shared *now = &none;
-static uint32_t epochs;        /* begun by this process and its forefathers */
-static _Atomic bool off;       /* nothing is to be recorded, or it failed */
+static uint32_t epochs;  /* begun by this process and its forefathers */
+static _Atomic bool off; /* nothing is to be recorded, or it failed */
 static char folder[PATH_BYTES], path[PATH_BYTES + 64];
 static pthread_key_t at_exit_of_thread;
 static bool has_key;
@@ -72,7 +72,8 @@ static struct {
     size_t (*usable_size)(void *);
 } real;
 
-/* --- before the real functions are known: dlsym itself may allocate ---------------------------------------- */
+/* --- before the real functions are known: dlsym itself may allocate ----------------------------------------
+ */
 
 static _Alignas(16) char boot[BOOT_BYTES];
 static _Atomic size_t boot_used;
@@ -115,8 +116,9 @@ static inline bool ready(void) {
     return real.malloc != NULL;
 }
 
-/* --- the file ------------------------------------------------------------------------------------------------
- * System calls are made directly: the functions of the C library may be points where a thread is cancelled. */
+/* --- the file
+ * ------------------------------------------------------------------------------------------------ System
+ * calls are made directly: the functions of the C library may be points where a thread is cancelled. */
 
 static uint64_t ticks(void) {
 #if defined(__x86_64__)
@@ -221,7 +223,8 @@ static RARE bool begin(void) {
     if (now == &none) {
         const char *wanted = environ == NULL ? NULL : getenv("ALLOCMARK_RECORD");
         if (environ == NULL) return false; /* too early: the next call tries again */
-        if (wanted == NULL || *wanted == 0 || strlen(wanted) >= PATH_BYTES || atomic_flag_test_and_set(&first)) {
+        if (wanted == NULL || *wanted == 0 || strlen(wanted) >= PATH_BYTES ||
+            atomic_flag_test_and_set(&first)) {
             if (wanted == NULL || *wanted == 0) atomic_store(&off, true);
             return false;
         }
@@ -257,7 +260,8 @@ static void set_state(am_recorded_chunk *chunk, am_chunk_state state) {
 /** The next chunk of the ring if it was drained, else a new one behind this one. NULL with errno. */
 static am_recorded_chunk *next_chunk(tape *mine) {
     am_recorded_chunk *here = mine->chunk;
-    if (here != NULL && __atomic_load_n(&after(here)->state, __ATOMIC_ACQUIRE) == AM_DRAINED) return after(here);
+    if (here != NULL && __atomic_load_n(&after(here)->state, __ATOMIC_ACQUIRE) == AM_DRAINED)
+        return after(here);
     const uint32_t step = mine->chunks < AM_LARGEST_STEP ? mine->chunks : AM_LARGEST_STEP;
     const uint32_t bytes = (uint32_t)AM_RECORDING_PAGE << step;
     const uint64_t at = atomic_fetch_add(&now->bytes, bytes);
@@ -350,7 +354,8 @@ static inline void note(am_record_kind kind, const void *address, size_t size, s
         (uint64_t)kind | passed << 4 | (uint64_t)size >> 16 << 32);
 }
 
-/* --- what programs call ---------------------------------------------------------------------------------- */
+/* --- what programs call ----------------------------------------------------------------------------------
+ */
 
 EXPORT void *malloc(size_t size) {
     if (!ready()) return boot_malloc(size);
@@ -369,7 +374,8 @@ EXPORT void free(void *object) {
 EXPORT void *calloc(size_t n, size_t size) {
     if (!ready()) {
         size_t bytes;
-        return __builtin_mul_overflow(n, size, &bytes) ? NULL : boot_malloc(bytes); /* zero from the beginning */
+        return __builtin_mul_overflow(n, size, &bytes) ? NULL
+                                                       : boot_malloc(bytes); /* zero from the beginning */
     }
     void *object = real.calloc(n, size);
     if (LIKELY(object != NULL)) note(AM_R_CALLOC, object, n * size, 0);
@@ -409,7 +415,8 @@ EXPORT void *memalign(size_t alignment, size_t size) {
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size) {
-    return ready() && real.aligned_alloc ? aligned(real.aligned_alloc(alignment, size), alignment, size) : NULL;
+    return ready() && real.aligned_alloc ? aligned(real.aligned_alloc(alignment, size), alignment, size)
+                                         : NULL;
 }
 
 EXPORT int posix_memalign(void **object, size_t alignment, size_t size) {

@@ -22,11 +22,11 @@ struct TraceHeader {
 static_assert(sizeof(TraceHeader) == 64);
 
 struct ChunkHeader {
-    enum Kind : uint32_t { kEvents = 0x544e5645, kPoints = 0x53544e50, kProcess = 0x41544550 };
+    enum Kind : uint32_t { kEvents = 0x544e5645, kPoints = 0x53544e50, kProcess = 0x434f5250 };
     static constexpr uint32_t kMostBytes = 1 << 20;
 
     uint32_t kind, thread, bytes, events;
-    uint64_t ns; // the first event's gap counts from here
+    uint64_t ns;          // the first event's gap counts from here
     uint32_t unused, crc; // of the header before it, and the payload
 };
 static_assert(sizeof(ChunkHeader) == 32 && sizeof(am_point) == 40);
@@ -46,12 +46,22 @@ struct TraceEvent {
     uint64_t size = 0, ns = 0;
 };
 
-constexpr uint64_t zigzag(int64_t value) { return (uint64_t(value) << 1) ^ uint64_t(value >> 63); }
-constexpr int64_t unzigzag(uint64_t value) { return int64_t(value >> 1) ^ -int64_t(value & 1); }
+constexpr uint64_t zigzag(int64_t value) {
+    return (uint64_t(value) << 1) ^ uint64_t(value >> 63);
+}
+constexpr int64_t unzigzag(uint64_t value) {
+    return int64_t(value >> 1) ^ -int64_t(value & 1);
+}
 
-inline bool is_on_slot(TraceOp op) { return op >= TraceOp::kMalloc && op <= TraceOp::kFree; }
-inline bool is_get(TraceOp op) { return op <= TraceOp::kAligned; }
-inline bool has_size(TraceOp op) { return op <= TraceOp::kRealloc; }
+inline bool is_on_slot(TraceOp op) {
+    return op >= TraceOp::kMalloc && op <= TraceOp::kFree;
+}
+inline bool is_get(TraceOp op) {
+    return op <= TraceOp::kAligned;
+}
+inline bool has_size(TraceOp op) {
+    return op <= TraceOp::kRealloc;
+}
 
 /** Writes events behind one another. */
 class EventEncoder {

@@ -51,11 +51,13 @@ bool TraceOrder::next(TraceEvent &event, uint32_t &number) {
         }
         event = *thread.pending;
         switch (step(thread, number)) {
-        case Step::kFailed: return false;
+        case Step::kFailed:
+            return false;
         case Step::kWaits:
             running_.push_back(number);
             running_.pop_front();
-            if (++waited_ >= running_.size()) return fail(thread, "an event that waits for one that never comes");
+            if (++waited_ >= running_.size())
+                return fail(thread, "an event that waits for one that never comes");
             continue;
         case Step::kObject:
             waited_ = 0;
@@ -106,7 +108,8 @@ TraceOrder::Step TraceOrder::step(Thread &thread, uint32_t number) {
 }
 
 TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const TraceEvent &event) {
-    if (event.slot >= file_.header.slots) return fail(thread, "a slot that the header has not"), Step::kFailed;
+    if (event.slot >= file_.header.slots)
+        return fail(thread, "a slot that the header has not"), Step::kFailed;
     if (event.slot >= slots_.size()) slots_.resize(std::max<size_t>(event.slot + 1, 2 * slots_.size()));
     Slot &slot = slots_[event.slot];
     if (event.waits) {

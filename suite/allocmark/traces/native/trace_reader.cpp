@@ -19,7 +19,7 @@ TraceFile::~TraceFile() {
 bool TraceFile::open(const char *name, Damage &damage) {
     path = name;
     fd_ = ::open(name, O_RDONLY | O_CLOEXEC);
-    struct stat found {};
+    struct stat found{};
     if (fd_ < 0 || fstat(fd_, &found) != 0) return damage = {0, std::strerror(errno)}, false;
     if (!S_ISREG(found.st_mode)) return damage = {0, "expected a file"}, false;
     bytes = uint64_t(found.st_size);
@@ -47,7 +47,8 @@ bool TraceFile::open(const char *name, Damage &damage) {
     }
     if (n != header.chunks)
         return damage = {at, "found " + std::to_string(n) + " chunks; expected " +
-                                 std::to_string(header.chunks) + ": the file is cut off, or longer than it was"},
+                                 std::to_string(header.chunks) +
+                                 ": the file is cut off, or longer than it was"},
                false;
     if (points.size() != header.points || process.empty())
         return damage = {at, "the chunk with its points or that about its process is missing"}, false;
@@ -59,7 +60,8 @@ bool TraceFile::known(uint64_t at, const ChunkHeader &chunk, Damage &damage) {
         chunk.kind != ChunkHeader::kProcess)
         return damage = {at, "no chunk begins here"}, false;
     if (chunk.bytes > ChunkHeader::kMostBytes || chunk.bytes > bytes - at - sizeof chunk)
-        return damage = {at, "a chunk of " + std::to_string(chunk.bytes) + " bytes, and the file ends before"},
+        return damage = {at,
+                         "a chunk of " + std::to_string(chunk.bytes) + " bytes, and the file ends before"},
                false;
     if (chunk.kind == ChunkHeader::kEvents) {
         if (chunk.thread >= header.threads || chunk.events == 0)

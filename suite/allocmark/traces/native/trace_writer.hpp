@@ -37,8 +37,9 @@ class TraceWriter {
     void flush(uint32_t thread) {
         EventEncoder &own = threads_[thread];
         if (own.events() == 0) return;
-        chunk({ChunkHeader::kEvents, thread, uint32_t(own.bytes().size()), own.events(), own.begun_ns(), 0, 0},
-              own.bytes().data());
+        chunk(
+            {ChunkHeader::kEvents, thread, uint32_t(own.bytes().size()), own.events(), own.begun_ns(), 0, 0},
+            own.bytes().data());
         own.begin(0);
     }
     uint32_t threads() const { return uint32_t(threads_.size()); }
@@ -47,7 +48,8 @@ class TraceWriter {
     /** The rest of the file; whether everything could be written. */
     bool finish(const std::vector<am_point> &points, const std::string &process, uint64_t slots) {
         for (uint32_t thread = 0; thread < threads_.size(); ++thread) flush(thread);
-        chunk({ChunkHeader::kPoints, 0, uint32_t(points.size() * sizeof(am_point)), 0, 0, 0, 0}, points.data());
+        chunk({ChunkHeader::kPoints, 0, uint32_t(points.size() * sizeof(am_point)), 0, 0, 0, 0},
+              points.data());
         chunk({ChunkHeader::kProcess, 0, uint32_t(process.size()), 0, 0, 0, 0}, process.data());
         std::memcpy(header_.magic, TraceHeader::kMagic, sizeof header_.magic);
         header_.version = TraceHeader::kVersion;

@@ -30,7 +30,9 @@ extern "C" am_trace *am_trace_open(const char *path, allocmark_error *error) {
     return nullptr;
 }
 
-extern "C" void am_trace_close(am_trace *trace) { delete trace; }
+extern "C" void am_trace_close(am_trace *trace) {
+    delete trace;
+}
 
 extern "C" void am_trace_tell(const am_trace *trace, am_trace_facts *facts) {
     const TraceHeader &header = trace->file.header;
@@ -64,8 +66,8 @@ extern "C" int64_t am_trace_events(am_trace *trace, am_trace_event *events, uint
     TraceEvent event;
     uint32_t thread;
     while (n < capacity && trace->order->next(event, thread))
-        events[n++] = {event.size, event.ns, event.slot, thread, uint8_t(event.op), event.alignment,
-                       uint8_t(event.waits), {}};
+        events[n++] = {event.size,        event.ns,        event.slot,           thread,
+                       uint8_t(event.op), event.alignment, uint8_t(event.waits), {}};
     if (!trace->order->damage.what.empty()) return damaged(trace->file, trace->order->damage, error);
     return int64_t(n);
 }
@@ -75,4 +77,6 @@ extern "C" int am_trace_play(am_trace *trace, const am_play_plan *plan, am_playe
     return play(trace->file, *plan, *played, resident, live, *error);
 }
 
-extern "C" uint64_t am_play_bucket_top(uint32_t bucket) { return Histogram::top(bucket); }
+extern "C" uint64_t am_play_bucket_top(uint32_t bucket) {
+    return Histogram::top(bucket);
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** The room's native part as Python calls it: drain recordings, join them into traces, check and play these. */
+/** The room's native part as Python calls it: drain recordings, join them into traces, check and play these.
+ */
 #ifndef ALLOCMARK_TRACES_H
 #define ALLOCMARK_TRACES_H
 
@@ -75,7 +76,7 @@ typedef struct am_play_plan {
     const void *table; /* NULL: the floor */
     const allocmark_option *options;
     uint32_t n_options;
-    uint32_t gaps; /* 1: calls are due when they were made; 0: as fast as possible */
+    uint32_t gaps;       /* 1: calls are due when they were made; 0: as fast as possible */
     const int32_t *cpus; /* threads go round them */
     uint32_t n_cpus;
     uint32_t unused;
@@ -85,10 +86,10 @@ typedef struct am_play_plan {
 enum { AM_PLAY_BUCKETS = 2240 };
 
 typedef struct am_played {
-    uint64_t ns;            /* as fast as possible: from the beginning to the end; else in calls, lateness included */
-    uint64_t objects;       /* got */
+    uint64_t ns; /* as fast as possible: from the beginning to the end; else in calls, lateness included */
+    uint64_t objects;                    /* got */
     uint64_t start_bytes, drained_bytes; /* resident before, and when everything was freed */
-    uint64_t late[2 * AM_PLAY_BUCKETS]; /* with gaps: gets and puts by how late they ended, in ns */
+    uint64_t late[2 * AM_PLAY_BUCKETS];  /* with gaps: gets and puts by how late they ended, in ns */
 } am_played;
 
 /**

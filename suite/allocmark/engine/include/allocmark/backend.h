@@ -104,9 +104,9 @@ typedef struct allocmark_any_size {
     uint32_t size; /* sizeof(allocmark_any_size) of the backend */
     void *(*malloc)(size_t size);
     void (*free)(void *object);
-    void *(*calloc)(size_t n, size_t size) ALLOCMARK_OPTIONAL;
-    void *(*realloc)(void *object, size_t size) ALLOCMARK_OPTIONAL;
-    void *(*aligned)(size_t alignment, size_t size) ALLOCMARK_OPTIONAL;
+    void *(*calloc)(size_t n, size_t size)ALLOCMARK_OPTIONAL;
+    void *(*realloc)(void *object, size_t size)ALLOCMARK_OPTIONAL;
+    void *(*aligned)(size_t alignment, size_t size)ALLOCMARK_OPTIONAL;
 } allocmark_any_size;
 
 /** The table. Members up to and including `put_bulk` are required; those after it may be NULL. */
@@ -184,7 +184,7 @@ typedef struct allocmark_backend {
      * The malloc functions themselves, which need no pool: recorded programs are replayed on them. They are
      * called after `init`, by any thread, and stay as long as the process. NULL: it serves pools.
      */
-    const allocmark_any_size *(*any_size)(void) ALLOCMARK_OPTIONAL;
+    const allocmark_any_size *(*any_size)(void)ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

@@ -168,7 +168,7 @@ static const allocmark_any_size *allocmark_malloc_any_size(void) {
     functions.free = allocmark_malloc.free.call;
     functions.calloc = allocmark_malloc.calloc.call;
     functions.realloc = allocmark_malloc.realloc.call;
-    functions.aligned = allocmark_malloc.aligned.call ? allocmark_malloc.aligned.call
+    functions.aligned = allocmark_malloc.aligned.call          ? allocmark_malloc.aligned.call
                         : allocmark_malloc.posix_memalign.call ? allocmark_malloc_by_posix
                                                                : NULL;
     functions.size = sizeof functions;
