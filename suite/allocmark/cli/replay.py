@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allocmark.cli.arguments import BASELINE, positive, seconds, seed, workload_names
-from allocmark.errors import UsageError
 
 if TYPE_CHECKING:
     from allocmark.measuring.request import Request
@@ -27,7 +26,9 @@ def add_replay(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=_replay)
-    parser.add_argument("traces", nargs="+", metavar="FILE", help="trace of `allocmark record`, NAME.trace")
+    parser.add_argument(
+        "traces", nargs="+", metavar="FILE", help="trace of `allocmark record`, NAME.trace; or one of those bundled: git, cpython"
+    )
     parser.add_argument(
         "-b",
         "--backend",
@@ -92,20 +93,19 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.measuring.given import absolute, check_prefix
-    from allocmark.measuring.replaying import PACES, SUFFIX, is_trace
+    from allocmark.measuring.replaying import PACES, find_trace
     from allocmark.measuring.request import Request
     from allocmark.passes import registry
     from allocmark.traces.trace_file import Trace
 
     check_prefix(options.prefix, options.backend)
     longest = 0.0
-    for name in options.traces:
-        if not is_trace(name):
-            raise UsageError(f"{name}: expected a trace, a file whose name ends with {SUFFIX}")
+    traces = [find_trace(name) for name in options.traces]
+    for name in traces:
         with Trace(Path(name)) as trace:
             longest = max(longest, trace.about.nanoseconds / 1e9, trace.events * _SLOWEST)
     return Request(
-        workloads=workload_names([name if "/" in name else f"./{name}" for name in options.traces]),
+        workloads=workload_names(traces),
         backends=[absolute(name) for name in options.backend],
         group="" if options.backend else "malloc",
         prefix=options.prefix,

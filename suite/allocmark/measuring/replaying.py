@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import allocmark
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError, show
 from allocmark.measuring.case_plan import CasePlan
@@ -20,6 +21,7 @@ from allocmark.traces.trace_file import Trace
 from allocmark.workload.tape.program import Program
 
 SUFFIX = ".trace"
+BUNDLED = Path(allocmark.__file__).parent / "bundled" / "traces"
 PACES = ("full", "recorded")  #: as fast as possible, or each call when it was made
 _EVENT_SECONDS = 1e-7  # what an event takes at full pace, roughly
 _WORKER = "allocmark.measuring.replay_worker"
@@ -42,6 +44,17 @@ class ReplayedProgram(Program):
 def is_trace(name: str) -> bool:
     """Whether a workload is named that is a trace."""
     return name.endswith(SUFFIX)
+
+
+def find_trace(name: str) -> str:
+    """The path of a trace that is named by its file, or is bundled and named without its suffix. UsageError."""
+    bundled = BUNDLED / f"{name}{SUFFIX}"
+    if "/" not in name and bundled.is_file():
+        return str(bundled)
+    if not is_trace(name):
+        known = ", ".join(sorted(each.name.removesuffix(SUFFIX) for each in BUNDLED.glob(f"*{SUFFIX}")))
+        raise UsageError(f"{name}: expected a trace, a file whose name ends with {SUFFIX}, or one of: {known}")
+    return name if "/" in name else f"./{name}"
 
 
 def replay_cases(path: str, request: Request, registered: Sequence[Registered], first: int) -> list[CasePlan]:

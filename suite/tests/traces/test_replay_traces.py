@@ -18,6 +18,7 @@ import pytest
 from support import assert_refused
 
 from allocmark.errors import TraceError
+from allocmark.measuring.replaying import BUNDLED
 from allocmark.traces.trace_file import Trace
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -72,6 +73,15 @@ def test_a_replay_is_a_run_like_any_other(allocmark_command: Runner, trace: Trac
     assert allocmark_command("show", "run").returncode == 0
     assert allocmark_command("export", "run", "--format", "csv").returncode == 0
     assert allocmark_command("report", "run").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["git", "cpython"])
+def test_bundled_traces_are_replayed_by_their_names(allocmark_command: Runner, tmp_path: Path, name: str) -> None:
+    words = ["-b", "glibc", "--rounds", "1", "-o", "run", "--json", "run.json"]
+    done = allocmark_command("replay", name, *words)
+    assert done.returncode == 0, done.stderr
+    assert {cell["status"] for cell in json.loads((tmp_path / "run.json").read_text())["cells"]} == {"ok"}
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 1e6
 
 
 def test_with_gaps_it_tells_how_late_calls_were(allocmark_command: Runner, trace: Trace) -> None:
