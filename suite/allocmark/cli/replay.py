@@ -27,7 +27,10 @@ def add_replay(commands: Any) -> None:
     )
     parser.set_defaults(command=_replay)
     parser.add_argument(
-        "traces", nargs="+", metavar="FILE", help="trace of `allocmark record`, NAME.trace; or one of those bundled: git, cpython"
+        "traces",
+        nargs="+",
+        metavar="FILE",
+        help="trace of `allocmark record`; or a bundled one: git, cpython",
     )
     parser.add_argument(
         "-b",

@@ -86,9 +86,11 @@ def fitted(trace: Trace, name: str) -> Fit:
     small = Counter({size: n for size, n in own.sizes.items() if size <= LARGEST})
     if not small:
         raise UsageError(f"{trace.path}: all of its objects are larger than {LARGEST:,} bytes")
-    choice = _representatives(small)
+    # A queue carries objects of one pool, and so of one size.
+    crosses = own.crossing >= CROSSING
+    choice = Counter({_weighted_median(small): small.total()}) if crosses else _representatives(small)
     short = bisect.bisect_right(own.lifetimes, SHORT) / len(own.lifetimes)
-    crossing = round(TURNS * own.crossing) if own.crossing >= CROSSING else 0
+    crossing = max(1, round(TURNS * own.crossing)) if crosses else 0
     quick = min(round(TURNS * short), TURNS - max(1, crossing))
     kept = TURNS - quick - crossing
     objects = max(own.bulk, round(own.held))
@@ -162,8 +164,8 @@ def _distance(own: Habits, quick: float, mean: float, release: str) -> float:
         if place % max(1, len(own.lifetimes) // 2000) and place + 1 < len(own.lifetimes):
             continue
         share = bisect.bisect_right(own.lifetimes, lived) / len(own.lifetimes)
-        later = 1 - math.exp(-lived / mean) if release == "random" else float(lived >= mean)
-        most = max(most, abs(share - (quick * (lived >= own.bulk) + (1 - quick) * later)))
+        later = 1 - math.exp(-(lived + 1) / mean) if release == "random" else float(lived >= mean)
+        most = max(most, abs(share - (quick * min(1.0, (lived + 1) / own.bulk) + (1 - quick) * later)))
     return most
 
 

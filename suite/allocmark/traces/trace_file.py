@@ -20,7 +20,7 @@ _AT_ONCE = 1 << 16
 MALLOC, CALLOC, ALIGNED, REALLOC, FREE = range(1, 6)
 
 
-class Point(NamedTuple):
+class TracePoint(NamedTuple):
     """Where a trace is after a share of its events, in the order in which the program ran. See ``am_point``."""
 
     event: int
@@ -30,7 +30,7 @@ class Point(NamedTuple):
     threads: int
 
 
-class Event(NamedTuple):
+class TraceCall(NamedTuple):
     """One call; ``alignment`` is a logarithm."""
 
     size: int
@@ -42,7 +42,7 @@ class Event(NamedTuple):
     waits: bool
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedProcess(msgspec.Struct, frozen=True):
     """The process that was recorded. ``inherited``: it was made by a fork, with objects of its parent. ``stopped``: why
     the recording ended before it, as errno."""
 
@@ -64,7 +64,7 @@ class About(msgspec.Struct, frozen=True):
     nanoseconds: int
     unknown_frees: int
     missed_frees: int
-    process: Recorded
+    process: RecordedProcess
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,13 @@ class Trace:
         return int(self._facts.most_threads)
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[TracePoint]:
         """After each hundredth of the events; the last one is the end."""
         points = ffi.new("am_point[]", max(1, self._facts.points))
         lib.am_trace_points(self._trace, points)
         return [
-            Point(p.event, p.ns, p.live_bytes, p.live_objects, p.threads) for p in points[0 : int(self._facts.points)]
+            TracePoint(p.event, p.ns, p.live_bytes, p.live_objects, p.threads)
+            for p in points[0 : int(self._facts.points)]
         ]
 
     def check(self) -> None:
@@ -156,14 +157,14 @@ class Trace:
             raise TraceError(_text(error))
         lib.am_trace_tell(self._trace, self._facts)
 
-    def calls(self) -> Iterator[Event]:
+    def calls(self) -> Iterator[TraceCall]:
         """All calls, in an order in which they may have happened. Once for each object of this class."""
         buffer = ffi.new("am_trace_event[]", _AT_ONCE)
         error = ffi.new("allocmark_error *")
         while n := lib.am_trace_events(self._trace, buffer, _AT_ONCE, error):
             if n < 0:
                 raise TraceError(_text(error))
-            yield from map(Event._make, _EVENT.iter_unpack(ffi.buffer(buffer, n * _EVENT.size)))
+            yield from map(TraceCall._make, _EVENT.iter_unpack(ffi.buffer(buffer, n * _EVENT.size)))
 
     def play(
         self, table: int | None, options: Mapping[str, str], cpus: Sequence[int], *, gaps: bool, stall_seconds: float

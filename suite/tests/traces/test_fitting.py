@@ -53,7 +53,7 @@ def test_what_is_known_of_a_program_is_found(tmp_path: Path, allocmark_command: 
         fit = fitted(trace, "known")
     apart = {name: float(figure.rstrip("%")) for name, _, figure in fit.figures if "largest distance" in name}
     assert apart["sizes: largest distance of the distributions"] < 1
-    assert apart["lifetimes: largest distance of the distributions"] < 10
+    assert apart["lifetimes: largest distance of the distributions"] < 20  # its runs of gets are not all of two
     done = allocmark_command("workloads", "from-trace", path)
     assert done.returncode == 0, done.stderr
     assert "release: random" in (tmp_path / "known.yaml").read_text()

@@ -17,7 +17,7 @@ import pytest
 from support import assert_refused
 
 from allocmark.traces.recording import record
-from allocmark.traces.trace_file import CALLOC, FREE, MALLOC, REALLOC, Event, Trace
+from allocmark.traces.trace_file import CALLOC, FREE, MALLOC, REALLOC, Trace, TraceCall
 
 Recorder = Callable[..., Any]
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -123,7 +123,7 @@ def test_the_order_of_time_is_kept(tmp_path: Path) -> None:
     script = "import time; x = bytearray(70001); time.sleep(0.2); y = bytearray(70003)"
     _, made = record([sys.executable, "-c", script], tmp_path / "t.trace")
     with Trace(made[0].path) as trace:
-        sizes: dict[int, Event] = {event.size: event for event in trace.calls()}
+        sizes: dict[int, TraceCall] = {event.size: event for event in trace.calls()}
         apart = (sizes[70004].ns - sizes[70002].ns) / 1e9
     assert 0.2 <= apart < 2
 

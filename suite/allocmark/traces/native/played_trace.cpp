@@ -363,7 +363,9 @@ bool functions_of(const TraceFile &file, const am_play_plan &plan, allocmark_any
                   allocmark_error &error) {
     if (!plan.table) {
         found = Floor::functions();
-        return Floor::begin(file.header.largest);
+        const bool begun = Floor::begin(file.header.largest);
+        if (!begun) allocmark_say(&error, "there is no room for the largest object of the trace");
+        return begun;
     }
     const allocmark_backend table = table_of(plan.table);
     allocmark_init init{};

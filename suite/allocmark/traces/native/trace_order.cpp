@@ -71,6 +71,8 @@ bool TraceOrder::next(TraceEvent &event, uint32_t &number) {
     if (events_ != file_.header.events)
         damage = {end, "found " + std::to_string(events_) + " events; the header has " +
                            std::to_string(file_.header.events)};
+    else if (slots_used_ != file_.header.slots || largest_ != file_.header.largest)
+        damage = {32, "other slots or another largest object than its events have"};
     else if (std::ranges::any_of(threads_, [](const Thread &thread) { return !thread.begun; }))
         damage = {end, "a thread that no other one begins"};
     else if (!file_.points.empty() && (point_ + 1 != file_.points.size() || !met()))
@@ -111,6 +113,8 @@ TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const Trac
     if (event.slot >= file_.header.slots)
         return fail(thread, "a slot that the header has not"), Step::kFailed;
     if (event.slot >= slots_.size()) slots_.resize(std::max<size_t>(event.slot + 1, 2 * slots_.size()));
+    slots_used_ = std::max<uint64_t>(slots_used_, event.slot + 1);
+    largest_ = std::max(largest_, event.size);
     Slot &slot = slots_[event.slot];
     if (event.waits) {
         if (slot.turn < event.turn) return Step::kWaits;

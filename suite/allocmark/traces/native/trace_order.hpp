@@ -50,6 +50,7 @@ class TraceOrder {
     std::deque<uint32_t> running_; // the first one runs
     size_t waited_ = 0;            // of `running_`, in a row
     uint32_t point_ = 0, waiting_at_point_ = 0;
+    uint64_t slots_used_ = 0, largest_ = 0;
     uint64_t events_ = 0, live_bytes_ = 0, live_objects_ = 0;
     bool begun_ = false;
 };

@@ -175,24 +175,32 @@ static const allocmark_any_size *allocmark_malloc_any_size(void) {
     return &functions;
 }
 
+/**
+ * Fills a table that is zero. Member by member: a copy of the whole may be made with instructions that
+ * valgrind does not know.
+ */
+static inline void allocmark_malloc_fill(allocmark_backend *table) {
+    table->abi = ALLOCMARK_ABI_VERSION;
+    table->size = sizeof *table;
+    table->init = allocmark_malloc_init;
+    table->pool_create = allocmark_malloc_pool_create;
+    table->pool_destroy = allocmark_malloc_pool_destroy;
+    table->thread_enter = allocmark_malloc_thread_enter;
+    table->thread_leave = allocmark_malloc_thread_leave;
+    table->get_bulk = allocmark_malloc_get_bulk;
+    table->put_bulk = allocmark_malloc_put_bulk;
+    table->facts = allocmark_malloc_facts;
+    table->calls = allocmark_malloc_calls;
+    table->any_size = allocmark_malloc_any_size;
+}
+
 static inline allocmark_backend allocmark_malloc_table(void) {
 #ifdef __cplusplus
     allocmark_backend table = {};
 #else
     allocmark_backend table = {0};
 #endif
-    table.abi = ALLOCMARK_ABI_VERSION;
-    table.size = sizeof table;
-    table.init = allocmark_malloc_init;
-    table.pool_create = allocmark_malloc_pool_create;
-    table.pool_destroy = allocmark_malloc_pool_destroy;
-    table.thread_enter = allocmark_malloc_thread_enter;
-    table.thread_leave = allocmark_malloc_thread_leave;
-    table.get_bulk = allocmark_malloc_get_bulk;
-    table.put_bulk = allocmark_malloc_put_bulk;
-    table.facts = allocmark_malloc_facts;
-    table.calls = allocmark_malloc_calls;
-    table.any_size = allocmark_malloc_any_size;
+    allocmark_malloc_fill(&table);
     return table;
 }
 

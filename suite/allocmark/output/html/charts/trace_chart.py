@@ -27,6 +27,6 @@ def course(view: View, workload: WorkloadView) -> Chart | None:
         f"At most {max(live) / 2**20:,.4g} MiB live; resident at most: {most}.",
         {"rows": rows, "live": [short(n / 2**20) for n in live], "unit": "MiB"},
         None,
-        f"At {counted(len(live), 'point')}, equal shares of the program's calls apart. Dashed: the bytes that it had asked "
-        "for and not freed. Lines: what is resident beyond what the process had before, the median over processes.",
+        f"At {counted(len(live), 'point')}, equal shares of the program's calls apart. Dashed: the bytes that it had "
+        "asked for and not freed. Lines: what is resident beyond what the process had before, median of processes.",
     )
