@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats report conform mutants asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record report conform mutants asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -36,6 +36,9 @@ bench-harness: setup ## Measure what the harness itself costs
 
 bench-repeats: setup ## Make one comparison 20 times and count contradictions (make bench-repeats ARGS='--times 5 -- burst -b turbomem -b glibc')
 	PYTHONPATH=suite $(BIN)/python -m proofs.repeats $(ARGS)
+
+bench-record: setup ## Measure what `allocmark record` adds to a pair of malloc and free
+	PYTHONPATH=suite $(BIN)/python -m proofs.record_overhead $(ARGS)
 
 bench-fleet: setup-dev ## Simulate a fleet of 1,000 machines and 10,000 cases: time per case, and memory at home
 	PYTHONPATH=suite $(BIN)/python -m proofs.fleet_overhead $(ARGS)

@@ -27,6 +27,10 @@ class RunFileError(AllocmarkError):
     """A run file that is damaged, cut off or of a newer format."""
 
 
+class TraceError(AllocmarkError):
+    """A trace that is damaged, cut off, or none. Its text names the file and the offset in it."""
+
+
 class EngineError(AllocmarkError):
     """The native engine or a backend's native code failed; the text is its own."""
 

@@ -120,7 +120,7 @@ static void glibc_facts(void *pool, allocmark_fact_fn emit, void *context) {
 const void *allocmark_glibc_table(void) {
     static allocmark_backend table;
     if (!resolve()) return NULL;
-    table = allocmark_malloc_table();
+    allocmark_malloc_fill(&table);
     table.facts = glibc_facts;
     return &table;
 }

@@ -19,6 +19,8 @@ from allocmark.cli.fleet import add_fleet
 from allocmark.cli.list import add_list
 from allocmark.cli.new_backend import add_new_backend
 from allocmark.cli.publish import add_publish
+from allocmark.cli.record import add_record
+from allocmark.cli.replay import add_replay
 from allocmark.cli.report import add_report
 from allocmark.cli.run import add_run
 from allocmark.cli.show import add_show
@@ -32,6 +34,8 @@ from allocmark.errors import AllocmarkError
 COMMANDS = (
     add_run,
     add_size,
+    add_record,
+    add_replay,
     add_conform,
     add_new_backend,
     add_list,

@@ -127,7 +127,7 @@ def add_run(commands: Any) -> None:
 def _add_passes(leave_out: Any) -> None:
     from allocmark.passes import registry
 
-    for each in registry.PASSES:
+    for each in registry.beside():
         leave_out.add_argument(f"--no-{each.name}", action="store_true", help=each.help)
 
 
@@ -169,6 +169,14 @@ exit status: 0 done; 1 a cell failed, or a backend named with -b ran in no case;
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.under is not None:
+        return _run_under(options)
+    request = None if options.resume else _request(options)
+    return run_request(request, options)
+
+
+def run_request(request: Request | None, options: argparse.Namespace) -> int:
+    """Measure, print and keep what is asked for; None: what a run that is resumed asked for."""
     from allocmark.discovery import discover
     from allocmark.measuring import runner
     from allocmark.output.text.figures import counted
@@ -176,12 +184,10 @@ def _run(options: argparse.Namespace) -> int:
     from allocmark.output.text.run_table import render
     from allocmark.results.summary import document
 
-    if options.under is not None:
-        return _run_under(options)
     if sys.stderr.isatty():
         print("planning…", end="\r", file=sys.stderr, flush=True)
     host = discover()
-    if options.resume:
+    if request is None:
         given = [name for name, value in vars(options).items() if value and name not in _WITH_RESUME]
         if given:
             raise UsageError(f"--resume runs what was asked for at first: leave {', '.join(given)} out")
@@ -193,7 +199,6 @@ def _run(options: argparse.Namespace) -> int:
         if writer.failed:
             note(f"measured again: {counted(writer.failed, 'case')} in which a cell failed")
     else:
-        request = _request(options)
         if options.dry_run:
             return _dry_run(request, host, options.baseline)
         output = Path(options.output) if options.output else None
@@ -246,12 +251,14 @@ _WITH_RESUME = ("command", "argv", "json", "resume")
 
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.measuring.given import absolute, check_prefix
+    from allocmark.measuring.replaying import is_trace
     from allocmark.measuring.request import Request
     from allocmark.passes import registry
 
     check_prefix(options.prefix, options.backend)
+    workloads = workload_names(options.workloads)
     request = Request(
-        workloads=workload_names(options.workloads),
+        workloads=workloads,
         backends=[absolute(name) for name in options.backend],
         group=options.group,
         prefix=options.prefix,
@@ -261,9 +268,10 @@ def _request(options: argparse.Namespace) -> Request:
         verify=options.verify,
         pin=not options.no_pin,
         together=options.together,
-        passes=[each.name for each in registry.PASSES if not getattr(options, f"no_{each.name}")],
+        passes=[each.name for each in registry.beside() if not getattr(options, f"no_{each.name}")],
         rounds=1 if options.verify else options.rounds or (16 if options.quick else Request.rounds),
-        blocks=options.blocks or (4 if options.quick else Request.blocks),
+        # A trace is replayed once in each process.
+        blocks=1 if any(map(is_trace, workloads)) else options.blocks or (4 if options.quick else Request.blocks),
         sample_ms=float(options.sample_ms or (2 if options.quick else Request.sample_ms)),
         budget=options.budget,
         timeout=float(options.timeout or Request.timeout),

@@ -26,6 +26,9 @@ def add_workloads(commands: Any) -> None:
     cases.add_argument("workload", metavar="WORKLOAD", help="name or YAML file")
     add_set(cases)
     cases.add_argument("--short", action="store_true", help="only the cases of the short form")
+    fit = _action(actions, "from-trace", _from_trace, "fit a workload to a recorded program, and say how well it fits")
+    fit.add_argument("trace", metavar="FILE", help="trace of `allocmark record`")
+    fit.add_argument("-o", "--output", metavar="FILE", help="workload file (default: NAME.yaml, by the trace's name)")
     _action(actions, "schema", _schema, "print the JSON schema of workload files, for editors")
 
 
@@ -61,6 +64,33 @@ def _check(options: argparse.Namespace) -> int:
         else:
             print(f"{file}: good, {counted(len(cases), 'case')}")
     return status
+
+
+def _from_trace(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from allocmark.errors import UsageError
+    from allocmark.output.text import terminal_width
+    from allocmark.output.text.figures import layout
+    from allocmark.traces.fitting import fitted, workload_name
+    from allocmark.traces.trace_file import Trace
+    from allocmark.workload.language.expand import Template
+    from allocmark.workload.tape.compile import compile_workload
+
+    given = Path(options.trace)
+    output = Path(options.output) if options.output else Path(f"{workload_name(given.stem)}.yaml")
+    if output.exists():
+        raise UsageError(f"{output}: exists already: name another file with -o, or delete it")
+    with Trace(given) as trace:
+        trace.check()
+        fit = fitted(trace, workload_name(output.stem))
+    for case in Template.parse(fit.text, output).cases():
+        compile_workload(case.workload, 1, str(output))
+    output.write_text(fit.text)
+    rows = [list(row) for row in fit.figures]
+    print(layout(["", "trace", "workload"], rows, {"trace", "workload"}, terminal_width()))
+    print(f"\n{output}: `allocmark run {output}` measures it")
+    return OK
 
 
 def _show_cases(options: argparse.Namespace) -> int:

@@ -21,7 +21,8 @@ from pathlib import Path
 from allocmark.conformance.audit_cases import DEFAULT_BUDGET, TIMEOUT, audit_cases
 from allocmark.conformance.kit_case import KitCase, KitResult
 from allocmark.discovery import discover
-from allocmark.measuring.plan import CasePlan, make_plan, select_backends
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.plan import make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
 

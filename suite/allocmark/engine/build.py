@@ -18,7 +18,7 @@ def declarations() -> str:
     text = "\n".join(path.read_text() for path in (HERE / "include/allocmark/backend.h", *own))
     text = re.sub(r'extern "C" \{', "", text)
     text = re.sub(r"#ifdef __cplusplus\n(\}?\s*)#endif", "", text)
-    return re.sub(r"^#.*$| ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
+    return re.sub(r"^#.*$| ?ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
 
 
 ffibuilder = FFI()

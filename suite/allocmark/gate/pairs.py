@@ -11,7 +11,8 @@ from pathlib import Path
 from allocmark.errors import UsageError
 from allocmark.gate.revisions.side import NOT_THERE, Side
 from allocmark.installed import canonical
-from allocmark.measuring.plan import CasePlan, make_plan, select_backends
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.plan import make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from allocmark.errors import UsageError
-from allocmark.measuring.plan import CasePlan
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.passes import registry
 from allocmark.results.summary import ratios_of
@@ -23,9 +23,11 @@ def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
     """What the round with this ``number`` of a case takes, roughly, in seconds."""
     if request.verify:
         return VERIFY_SECONDS
+    cells = sum(cell.backend.unavailable is None for cell in plan.cells)
+    if plan.passes is not None:
+        return START_SECONDS + cells * (CELL_SECONDS + plan.cell_seconds)
     timed = [each for each in registry.scheduled(request.passes, request.verify, number) if each.timed]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
-    cells = sum(cell.backend.unavailable is None for cell in plan.cells)
     return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
-from allocmark.measuring.plan import CasePlan
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun, Known, Teller
 from allocmark.plugins import Entry

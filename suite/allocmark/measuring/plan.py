@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError, suggest
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.given import given_library, is_given
+from allocmark.measuring.replaying import is_trace, replay_cases
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
@@ -23,19 +25,6 @@ from allocmark.workload.tape.program import Program
 MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may take together
 
 _FEWER = "choose fewer actors with --set"
-
-
-@dataclass(frozen=True)
-class CasePlan:
-    """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) of each actor.
-
-    The backend of a cell is ``unavailable`` when it cannot run this case.
-    """
-
-    record: PlannedCase
-    program: Program
-    cells: tuple[Registered, ...]
-    cpus: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +50,13 @@ def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
             )
     left_out: list[str] = []
     templates: list[Template] = []
+    if traces := [name for name in dict.fromkeys(request.workloads) if is_trace(name)]:
+        if len(traces) < len({*request.workloads}):
+            raise UsageError(f"{traces[0]}: traces are replayed by themselves: leave the workloads out")
+        replayed: list[CasePlan] = []
+        for path in traces:
+            replayed += replay_cases(path, request, registered, len(replayed))
+        return Plan(tuple(replayed), ())
     if request.workloads:
         templates = [find_workload(name, host.workload_dirs) for name in dict.fromkeys(request.workloads)]
     else:

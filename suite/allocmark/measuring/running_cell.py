@@ -11,8 +11,8 @@ from typing import Any
 from allocmark.engine.session import STALL_SECONDS
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import check_cache, check_cpus, check_gets, check_growth, check_regions, growth
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.draws import Draw
-from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess, CellRefusedError
 from allocmark.measuring.request import Request
 from allocmark.measuring.serving import job_of
@@ -58,7 +58,7 @@ class RunningCell:
         request: Request,
         passes: Sequence[Pass],
         probe_plugins: Sequence[Entry],
-        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
+        process: Callable[[Mapping[str, Any], Mapping[str, str], float, str], CellProcess] = CellProcess,
     ) -> None:
         """Start its process. It is set up only when `await_ready` returns, so that cells are set up side by side."""
         options: dict[str, Any] = {
@@ -78,7 +78,7 @@ class RunningCell:
         with self._own_failure():
             if not (self.backend.unavailable or self.failure):
                 environ = {**self._draw.environ(), **self.backend.environ}
-                self._process = process(job, environ, request.timeout)
+                self._process = process(job, environ, request.timeout, self._case.worker)
 
     def await_ready(self) -> None:
         """Wait until it is set up."""

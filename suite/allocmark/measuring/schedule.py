@@ -16,8 +16,8 @@ from itertools import combinations
 from typing import Any
 
 from allocmark.engine import core_distance
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.draws import Draw
-from allocmark.measuring.plan import CasePlan
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.running_cell import RunningCell
@@ -65,7 +65,7 @@ class CaseRun:
         probe_plugins: Sequence[Entry] = (),
         passes: Sequence[Pass] | None = None,
         stopping: Callable[[], bool] = lambda: False,
-        process: Callable[[Mapping[str, Any], Mapping[str, str], float], CellProcess] = CellProcess,
+        process: Callable[[Mapping[str, Any], Mapping[str, str], float, str], CellProcess] = CellProcess,
     ) -> None:
         """The round with this ``number``.
 
@@ -77,7 +77,9 @@ class CaseRun:
         self._round = number
         self._known = known or Known()
         self._probe_plugins = probe_plugins
-        self._passes = registry.scheduled(request.passes, request.verify, number) if passes is None else passes
+        if passes is None:
+            passes = plan.passes or registry.scheduled(request.passes, request.verify, number)
+        self._passes = passes
         self._stopping = stopping
         self._stopped = False
         self._process = process

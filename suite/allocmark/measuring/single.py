@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from allocmark import installed
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.measuring.plan import CasePlan, TooLargeError, make_plan
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.plan import TooLargeError, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
 from allocmark.passes import registry

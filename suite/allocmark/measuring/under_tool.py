@@ -26,10 +26,12 @@ PATIENCE = 1e6  #: seconds without an answer: a person may be looking at it
 class ToolProcess(CellProcess):
     """A worker that a tool starts. It stays in the terminal's session, and nothing ends it but itself and the tool."""
 
-    def __init__(self, tool: Sequence[str], job: Mapping[str, Any], environ: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self, tool: Sequence[str], job: Mapping[str, Any], environ: Mapping[str, str], timeout: float, module: str
+    ) -> None:
         self._tool = tool
         unhurried = {**job["engine"], "stall_seconds": PATIENCE}
-        super().__init__({**job, "engine": unhurried}, environ, PATIENCE)
+        super().__init__({**job, "engine": unhurried}, environ, PATIENCE, module)
 
     def _started(self, worker: Sequence[str], report: int, **settings: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*self._tool, *worker], **settings)

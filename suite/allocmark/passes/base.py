@@ -97,6 +97,7 @@ class TablePass(Pass, Generic[R]):
     record: type[R]
     title: str  #: of the table
     columns: Sequence[PassColumn[R]]
+    alone = False  #: it is made by itself, in cells of a kind of their own, and not beside the samples of others
     spare: Sequence[str] = ()  #: heads of columns that a narrow terminal loses, the first one first
 
     def combine(self, records: Mapping[int, R]) -> R:

@@ -9,17 +9,23 @@ from typing import Any
 from allocmark.passes.base import Pass, TablePass
 from allocmark.passes.latency import LatencyPass
 from allocmark.passes.placement import PlacementPass
+from allocmark.passes.replayed import ReplayPass
 from allocmark.passes.reuse import ReusePass
 from allocmark.passes.throughput import Throughput
 from allocmark.passes.verify import Verify
 
-#: What is measured beside the samples, in the order of the tables.
-PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass(), PlacementPass())
+#: What has a record in a cell, in the order of the tables.
+PASSES: tuple[TablePass[Any], ...] = (LatencyPass(), ReusePass(), PlacementPass(), ReplayPass())
+
+
+def beside() -> tuple[TablePass[Any], ...]:
+    """What can be measured beside the samples."""
+    return tuple(each for each in PASSES if not each.alone)
 
 
 def counting() -> tuple[str, ...]:
     """Names of the passes that only count, and so find the same in every run."""
-    return tuple(each.name for each in PASSES if not each.timed)
+    return tuple(each.name for each in beside() if not each.timed)
 
 
 def scheduled(names: Collection[str], verify: bool = False, number: int = 0) -> tuple[Pass, ...]:
@@ -29,6 +35,6 @@ def scheduled(names: Collection[str], verify: bool = False, number: int = 0) -> 
     if verify:
         return (Verify(),)
 
-    due = [each for each in PASSES if each.most_rounds is None or number < each.most_rounds]
-    beside = [each for each in due if each.name in names]
-    return (*(p for p in beside if not p.timed), Throughput(), *(p for p in beside if p.timed))
+    due = [each for each in beside() if each.most_rounds is None or number < each.most_rounds]
+    wanted = [each for each in due if each.name in names]
+    return (*(p for p in wanted if not p.timed), Throughput(), *(p for p in wanted if p.timed))

@@ -10,7 +10,8 @@ from dataclasses import replace
 from threading import Event
 
 from allocmark.errors import AllocmarkError, UsageError
-from allocmark.measuring.plan import CasePlan, Plan, make_plan
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.plan import Plan, make_plan
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress

@@ -9,7 +9,8 @@ from dataclasses import replace
 from itertools import permutations
 
 from allocmark import stats
-from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.plan import make_plan
 from allocmark.measuring.schedule import CaseRun, Known
 from allocmark.stats import median
 from allocmark.validate.proof import Figure, Finding, Holds, ratio_of, within

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from allocmark import installed
+from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.open_case import TRIES, OpenCase
-from allocmark.measuring.plan import CasePlan, make_plan
+from allocmark.measuring.plan import make_plan
 from allocmark.measuring.request import Request
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS

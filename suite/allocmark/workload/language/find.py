@@ -16,8 +16,8 @@ BUNDLED = Path(allocmark.__file__).parent / "bundled"
 
 
 def is_path(name_or_path: str) -> bool:
-    """Whether a file is meant, and not the name of a workload: there is a slash, or it ends in .yaml or .yml."""
-    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+    """Whether a file is meant, and not a workload's name: there is a slash, or it ends in .yaml, .yml or .trace."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".trace"))
 
 
 def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Template:

@@ -99,6 +99,16 @@ typedef struct allocmark_call {
     const void *address;
 } allocmark_call;
 
+/** The malloc interface of an allocator that serves any size. `malloc` and `free` are required. */
+typedef struct allocmark_any_size {
+    uint32_t size; /* sizeof(allocmark_any_size) of the backend */
+    void *(*malloc)(size_t size);
+    void (*free)(void *object);
+    void *(*calloc)(size_t n, size_t size)ALLOCMARK_OPTIONAL;
+    void *(*realloc)(void *object, size_t size)ALLOCMARK_OPTIONAL;
+    void *(*aligned)(size_t alignment, size_t size)ALLOCMARK_OPTIONAL;
+} allocmark_any_size;
+
 /** The table. Members up to and including `put_bulk` are required; those after it may be NULL. */
 typedef struct allocmark_backend {
     uint32_t abi;  /* ALLOCMARK_ABI_VERSION */
@@ -184,6 +194,10 @@ typedef struct allocmark_backend {
      * NULL: the engine gets an object of `to`, copies, and puts the old one. On the measured path.
      */
     int (*resize)(void *from, void *from_local, void *to, void *to_local, void **object) ALLOCMARK_OPTIONAL;
+     * The malloc functions themselves, which need no pool: recorded programs are replayed on them. They are
+     * called after `init`, by any thread, and stay as long as the process. NULL: it serves pools.
+     */
+    const allocmark_any_size *(*any_size)(void)ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

@@ -194,25 +194,52 @@ static void allocmark_malloc_facts(void *pool, allocmark_fact_fn emit, void *con
     if (pool != NULL) allocmark_malloc_pool_facts(pool, emit, context);
 }
 
+static void *allocmark_malloc_by_posix(size_t alignment, size_t size) {
+    void *object = NULL;
+    return allocmark_malloc.posix_memalign.call(&object, alignment, size) == 0 ? object : NULL;
+}
+
+static const allocmark_any_size *allocmark_malloc_any_size(void) {
+    static allocmark_any_size functions;
+    functions.malloc = allocmark_malloc.malloc.call;
+    functions.free = allocmark_malloc.free.call;
+    functions.calloc = allocmark_malloc.calloc.call;
+    functions.realloc = allocmark_malloc.realloc.call;
+    functions.aligned = allocmark_malloc.aligned.call          ? allocmark_malloc.aligned.call
+                        : allocmark_malloc.posix_memalign.call ? allocmark_malloc_by_posix
+                                                               : NULL;
+    functions.size = sizeof functions;
+    return &functions;
+}
+
+/**
+ * Fills a table that is zero. Member by member: a copy of the whole may be made with instructions that
+ * valgrind does not know.
+ */
+static inline void allocmark_malloc_fill(allocmark_backend *table) {
+    table->abi = ALLOCMARK_ABI_VERSION;
+    table->size = sizeof *table;
+    table->init = allocmark_malloc_init;
+    table->pool_create = allocmark_malloc_pool_create;
+    table->pool_destroy = allocmark_malloc_pool_destroy;
+    table->thread_enter = allocmark_malloc_thread_enter;
+    table->thread_leave = allocmark_malloc_thread_leave;
+    table->get_bulk = allocmark_malloc_get_bulk;
+    table->put_bulk = allocmark_malloc_put_bulk;
+    table->facts = allocmark_malloc_facts;
+    table->calls = allocmark_malloc_calls;
+    table->get_sized = allocmark_malloc_get_sized;
+    table->resize = allocmark_malloc_resize;
+    table->any_size = allocmark_malloc_any_size;
+}
+
 static inline allocmark_backend allocmark_malloc_table(void) {
 #ifdef __cplusplus
     allocmark_backend table = {};
 #else
     allocmark_backend table = {0};
 #endif
-    table.abi = ALLOCMARK_ABI_VERSION;
-    table.size = sizeof table;
-    table.init = allocmark_malloc_init;
-    table.pool_create = allocmark_malloc_pool_create;
-    table.pool_destroy = allocmark_malloc_pool_destroy;
-    table.thread_enter = allocmark_malloc_thread_enter;
-    table.thread_leave = allocmark_malloc_thread_leave;
-    table.get_bulk = allocmark_malloc_get_bulk;
-    table.put_bulk = allocmark_malloc_put_bulk;
-    table.facts = allocmark_malloc_facts;
-    table.calls = allocmark_malloc_calls;
-    table.get_sized = allocmark_malloc_get_sized;
-    table.resize = allocmark_malloc_resize;
+    allocmark_malloc_fill(&table);
     return table;
 }
 

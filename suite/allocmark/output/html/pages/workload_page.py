@@ -12,6 +12,7 @@ from allocmark.output.html.charts.cost_charts import costs, over_parameter
 from allocmark.output.html.charts.latency_chart import latency
 from allocmark.output.html.charts.memory_chart import memory
 from allocmark.output.html.charts.sample_chart import cell_facts, samples
+from allocmark.output.html.charts.trace_chart import course
 from allocmark.output.html.pass_tables import pass_tables
 from allocmark.output.html.run_view import View, WorkloadView
 from allocmark.output.text.wording import disturbed
@@ -27,6 +28,7 @@ def workload_page(view: View, workload: WorkloadView) -> dict[str, Any]:
         "parameters": [chart for key in workload.varying if (chart := over_parameter(view, workload, key))],
         "latency": latency(view, workload),
         "passes": pass_tables(view, workload),
+        "course": course(view, workload),
         "memory": memory(view, workload),
         "samples": samples(view, workload),
         "cell_facts": cell_facts(view, workload),

@@ -418,7 +418,24 @@ addEventListener("DOMContentLoaded", () => {
 
   // ---- the page
 
-  const KINDS = { forest, lines, scatter, percentiles, stack, samples, history };
+  /** Memory over a trace: what lives, dashed, and what each backend keeps. */
+  const course = (figure, data) => {
+    const points = data.rows.flatMap((row) => row.mib.map((y, i) => ({ label: row.label, x: (100 * (i + 1)) / row.mib.length, y, live: data.live[i] })));
+    const live = data.live.map((y, i) => ({ x: (100 * (i + 1)) / data.live.length, y }));
+    panels(figure, [["", points]], (here, width) => plotted(base(width, 260, {
+      marginLeft: 52, marginRight: 14, marginTop: 10, marginBottom: 32,
+      x: { domain: [0, 100] }, y: { zero: true, grid: true, label: null },
+      marks: [
+        Plot.axisX({ tickSize: 0, color: "var(--soft)", label: "share of the program's calls, %" }),
+        Plot.line(live, { x: "x", y: "y", stroke: "currentColor", strokeDasharray: "4 3", strokeWidth: 1.5 }),
+        Plot.line(here, { x: "x", y: "y", z: "label", stroke: (row) => colour(row.label), strokeWidth: 1.5 }),
+        Plot.tip(here, Plot.pointer({ ...TIP, x: "x", y: "y", title: (row) => `${name(row.label)}\n${fig(row.x)} %: ${fig(row.y)} ${data.unit}, live ${fig(row.live)}` })),
+      ],
+    })));
+    legend(figure, new Set(points.map((point) => point.label)));
+  };
+
+  const KINDS = { forest, lines, scatter, percentiles, course, stack, samples, history };
   let mode = "gross";
   const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
     const data = parse(figure.querySelector("script"));

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``allocmark record``: write down what a program asks of malloc."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from allocmark.cli.arguments import FAILED, OK, note
+from allocmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from allocmark.traces.recording import Process
+
+_SHOWN = 20  # processes
+
+
+def add_record(commands: Any) -> None:
+    """Add the command to the parser's sub-commands."""
+    parser = commands.add_parser(
+        "record",
+        help="write down every malloc and free of a program, for `allocmark replay`",
+        usage="%(prog)s [-o FILE] -- COMMAND [ARGUMENT ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=_record)
+    parser.add_argument("program", nargs="*", metavar="COMMAND", help="the program and its arguments")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="trace of the process that calls most (default: PROGRAM.trace)"
+    )
+    parser.add_argument(
+        "--rescue", metavar="FOLDER", help="make traces of a FILE.recording that was left when `record` was killed"
+    )
+
+
+_DESCRIPTION = """\
+Runs a program and writes down its calls of malloc, calloc, realloc, the aligned
+forms and free: thread, size, alignment, order across threads, and time. A pair
+of malloc and free takes about 30 ns longer. Each process has a trace of its own:
+those made by fork and exec, too. A program that crashes leaves its trace.
+
+Programs that bring a malloc of their own, statically linked ones and those with
+more rights than the user are not recorded. CPython has an allocator for small
+objects before malloc: record it with PYTHONMALLOC=malloc to see all of them.
+"""
+
+_EPILOG = """\
+examples:
+  allocmark record -- git log --oneline
+      writes git.trace; then: allocmark replay git.trace
+  allocmark record -o tests.trace -- env PYTHONMALLOC=malloc python3 -m unittest
+  allocmark record -o build.trace -- make
+      build.trace is of the process that calls most; build-others/ has the others
+
+exit status: 0 done; 1 the program failed, and its traces are written; 2 not
+possible as asked
+"""
+
+
+def _record(options: argparse.Namespace) -> int:
+    from allocmark.traces.recording import record, rescue
+
+    output = Path(options.output) if options.output else None
+    if options.rescue:
+        if options.program:
+            raise UsageError("--rescue makes traces of what was recorded: leave the command out")
+        return _told(0, rescue(Path(options.rescue), output))
+    if not options.program:
+        raise UsageError("which program? for example: allocmark record -- git log")
+    status, made = record(options.program, output or Path(Path(options.program[0]).name + ".trace"))
+    return _told(status, made)
+
+
+def _told(status: int, made: Sequence[Process]) -> int:
+    from allocmark.output.text.figures import significant
+
+    if status:
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        note(f"the program {ended}; what it did until then is recorded")
+    for each in made[:_SHOWN]:
+        print(
+            f"{each.path}: {' '.join(each.command)[:60]!a}, {each.objects:,} objects, {each.threads} "
+            f"thread{'s' * (each.threads != 1)}, {significant(each.seconds)} s, at most "
+            f"{significant(each.peak_live_bytes / 2**20)} MiB"
+        )
+        for text in _remarks(each):
+            note(f"{each.path}: {text}")
+    if len(made) > _SHOWN:
+        print(f"… and {len(made) - _SHOWN} more processes, down to {made[-1].path}")
+    if not made:
+        raise UsageError(
+            "nothing was recorded: the program is statically linked, has a malloc of its own, or dropped LD_PRELOAD"
+        )
+    return FAILED if status else OK
+
+
+def _remarks(process: Process) -> list[str]:
+    found = []
+    if process.stopped:
+        found.append(f"the recording ended before the program: {process.stopped}")
+    if process.unknown_frees:
+        of = "its parent's objects" if process.inherited else "objects whose malloc was not seen"
+        found.append(f"{process.unknown_frees:,} frees are left out: {of}")
+    if process.missed_frees:
+        found.append(f"{process.missed_frees:,} frees are added that were not seen")
+    return found

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a trace to cases: a recorded program is planned as a workload is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import allocmark
+from allocmark.backend import Backend, Unavailable
+from allocmark.errors import UsageError, show
+from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.request import Request
+from allocmark.passes.replayed import ReplayPass
+from allocmark.plugins import Registered
+from allocmark.results.records import PlannedCase, PlannedCell
+from allocmark.system import machine
+from allocmark.traces.trace_file import Trace
+from allocmark.workload.tape.program import Program
+
+SUFFIX = ".trace"
+BUNDLED = Path(allocmark.__file__).parent / "bundled" / "traces"
+PACES = ("full", "recorded")  #: as fast as possible, or each call when it was made
+_EVENT_SECONDS = 1e-7  # what an event takes at full pace, roughly
+_WORKER = "allocmark.measuring.replay_worker"
+
+
+@dataclass(frozen=True)
+class ReplayedProgram(Program):
+    """A program whose calls are in the file ``trace``, with ``peak`` bytes alive at most."""
+
+    trace: str
+    gaps: bool
+    peak: int
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of the objects that live at most."""
+        return self.peak
+
+
+def is_trace(name: str) -> bool:
+    """Whether a workload is named that is a trace."""
+    return name.endswith(SUFFIX)
+
+
+def find_trace(name: str) -> str:
+    """The path of a trace that is named by its file, or is bundled and named without its suffix. UsageError."""
+    bundled = BUNDLED / f"{name}{SUFFIX}"
+    if "/" not in name and bundled.is_file():
+        return str(bundled)
+    if not is_trace(name):
+        known = ", ".join(sorted(each.name.removesuffix(SUFFIX) for each in BUNDLED.glob(f"*{SUFFIX}")))
+        raise UsageError(f"{name}: expected a trace, a file whose name ends with {SUFFIX}, or one of: {known}")
+    return name if "/" in name else f"./{name}"
+
+
+def replay_cases(path: str, request: Request, registered: Sequence[Registered], first: int) -> list[CasePlan]:
+    """The cases of a trace, numbered from ``first``: one for each pace that is asked for.
+
+    TraceError for a file that is none. UsageError for what cannot be done with one.
+    """
+    if request.verify:
+        raise UsageError(f"{path}: a trace cannot be verified: name a workload")
+    if unknown := request.overrides.keys() - {"pace"}:
+        raise UsageError(f"--set {min(unknown)}: a trace has one parameter, pace: {' or '.join(PACES)}")
+    paces = request.overrides.get("pace", PACES[:1])
+    if wrong := [pace for pace in paces if pace not in PACES]:
+        raise UsageError(f"--set pace={wrong[0]}: found {show(wrong[0])}; expected {' or '.join(PACES)}")
+    with Trace(Path(path)) as trace:
+        trace.check()
+        if not trace.about.objects:
+            raise UsageError(f"{path}: nothing was allocated in it: record another program")
+        cells = tuple(replace(each, backend=_checked(each.backend)) for each in registered)
+        usable = machine.usable_cpus()
+        pinned = request.pin and trace.most_threads <= len(usable)
+        cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[: trace.most_threads]] if pinned else [(-1, -1)]
+        digest = _digest(trace.path)
+        return [
+            CasePlan(
+                record=PlannedCase(
+                    case=first + index,
+                    workload=trace.name,
+                    digest=digest,
+                    parameters={"pace": pace},
+                    actors=trace.most_threads,
+                    cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
+                ),
+                program=ReplayedProgram(
+                    trace.name, (), (), (), (), path, pace == PACES[1], trace.about.peak_live_bytes
+                ),
+                cells=cells,
+                cpus=tuple(cpus),
+                worker=_WORKER,
+                passes=(ReplayPass(),),
+                cell_seconds=trace.about.nanoseconds / 1e9 if pace == PACES[1] else trace.events * _EVENT_SECONDS,
+            )
+            for index, pace in enumerate(paces)
+        ]
+
+
+def _checked(backend: Backend) -> Backend:
+    if backend.unavailable or backend.floor or backend.capabilities.any_size:
+        return backend
+    return replace(backend, table=None, unavailable=Unavailable("serves pools of one size, and a trace asks for any"))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * Makes a trace of a recording: the threads' calls in one order, addresses turned into slots.
+ *
+ * The order is that of the clock that records carry, which is read after a call that returns an object and
+ * before one that gives it up: so an object's events come in their order, whatever thread they are of. As a
+ * processor may read its clock a little early, a call that cannot be yet (a free of what does not live, a
+ * malloc of what does) waits for those of other threads that lie within kWindow.
+ */
+#include <allocmark/say.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstddef>
+#include <deque>
+#include <queue>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "live_objects.hpp"
+#include "recorded_thread.hpp"
+#include "trace_writer.hpp"
+
+namespace allocmark {
+namespace {
+
+constexpr uint64_t kWindow = 400'000; // ticks, more than 0.1 ms
+constexpr size_t kOwnSlots = 1 << 16; // that a thread keeps for itself
+
+uint64_t clock_now(clockid_t clock) {
+    timespec t;
+    clock_gettime(clock, &t);
+    return uint64_t(t.tv_sec) * 1'000'000'000u + uint64_t(t.tv_nsec);
+}
+
+uint64_t ticks_now() {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return clock_now(CLOCK_MONOTONIC);
+#endif
+}
+
+/**
+ * Slots are used again, so that a replay needs as much memory as lived. A thread first takes those that it
+ * freed itself: another's would make it wait for that one. Only what is too many goes to all.
+ */
+class Slots {
+  public:
+    uint32_t take(uint32_t thread) {
+        auto &own = of(thread);
+        uint32_t slot;
+        if (!own.empty()) {
+            slot = own.back();
+            own.pop_back();
+        } else if (!shared_.empty()) {
+            slot = shared_.front();
+            shared_.pop_front();
+        } else {
+            slot = count_++;
+        }
+        return slot;
+    }
+    void give(uint32_t thread, uint32_t slot) {
+        auto &own = of(thread);
+        own.push_back(slot);
+        if (own.size() < kOwnSlots) return;
+        shared_.insert(shared_.end(), own.begin(), own.begin() + kOwnSlots / 2);
+        own.erase(own.begin(), own.begin() + kOwnSlots / 2);
+    }
+    void end(uint32_t thread) {
+        auto &own = of(thread);
+        shared_.insert(shared_.end(), own.begin(), own.end());
+        std::deque<uint32_t>().swap(own);
+    }
+    uint32_t count() const { return count_; }
+
+  private:
+    std::deque<uint32_t> &of(uint32_t thread) {
+        if (thread >= own_.size()) own_.resize(thread + 1);
+        return own_[thread];
+    }
+
+    std::vector<std::deque<uint32_t>> own_;
+    std::deque<uint32_t> shared_;
+    uint32_t count_ = 0;
+};
+
+class Joiner {
+  public:
+    Joiner(int file, const am_recording &head, TraceWriter &writer, am_joined &joined)
+        : file_(file), head_(head), writer_(writer), joined_(joined) {}
+
+    /** Finds the chunks; how many calls there are. */
+    uint64_t scan() {
+        struct stat found{};
+        fstat(file_, &found);
+        const uint64_t size = uint64_t(found.st_size);
+        for (uint64_t at = AM_RECORDING_PAGE; at + sizeof(am_recorded_chunk) <= size;) {
+            am_recorded_chunk chunk;
+            if (pread(file_, &chunk, sizeof chunk, off_t(at)) != ssize_t(sizeof chunk)) break;
+            if (chunk.magic != AM_CHUNK_MAGIC || chunk.bytes < sizeof chunk || chunk.thread >= kMostThreads)
+                break;
+            const auto bytes = uint32_t(std::min<uint64_t>(chunk.bytes, size - at));
+            if (chunk.thread >= recorded_.size()) recorded_.resize(chunk.thread + 1);
+            recorded_[chunk.thread].chunks.push_back({at, bytes, chunk.number});
+            at += bytes;
+        }
+        std::erase_if(recorded_, [](const RecordedThread &thread) { return thread.chunks.empty(); });
+        for (auto &thread : recorded_) std::ranges::sort(thread.chunks, {}, &RecordedThread::Chunk::number);
+        uint64_t calls = 0;
+        for (RecordedThread counted : recorded_) // a copy
+            while (counted.advance(file_)) ++calls;
+        return calls;
+    }
+
+    std::vector<am_point> run(uint64_t calls) {
+        set_clock();
+        threads_.resize(recorded_.size());
+        for (uint32_t i = 0; i < recorded_.size(); ++i) next(i);
+        if (!ready_.empty()) start(ready_.top().second); // it meets the others even if it has nothing to tell
+        const uint64_t points = std::min<uint64_t>(kMostPoints, calls);
+        for (;;) {
+            const bool none = ready_.empty();
+            if (none && blocked_.empty()) break;
+            const auto first = std::ranges::min_element(blocked_, {}, [&](uint32_t i) { return ticks(i); });
+            const bool forced =
+                first != blocked_.end() && (none || ready_.top().first > ticks(*first) + kWindow);
+            uint32_t thread;
+            if (forced) {
+                thread = *first;
+                blocked_.erase(first);
+            } else {
+                thread = ready_.top().second;
+                ready_.pop();
+            }
+            if (!execute(thread, forced)) {
+                blocked_.push_back(thread);
+                continue;
+            }
+            next(thread);
+            ++done_;
+            while (points_.size() + 1 < points && done_ * points >= calls * (points_.size() + 1)) meet();
+        }
+        if (points > 0) points_.push_back({writer_.events(), last_ns_, live_bytes_, live_objects_, 0, 0});
+        joined_.events = writer_.events();
+        joined_.threads = writer_.threads();
+        joined_.live_bytes = live_bytes_;
+        joined_.nanoseconds = last_ns_;
+        return points_;
+    }
+
+    uint32_t slots() const { return slots_.count(); }
+
+  private:
+    static constexpr uint32_t kNone = ~uint32_t(0);
+
+    struct Thread {
+        uint32_t number = kNone; // in the trace: in the order of first events
+        uint64_t ns = 0;         // of its last event
+        bool moving = false;     // inside a realloc of a known object
+        LiveObjects::Entry moved{};
+    };
+    struct Use {
+        uint32_t turn = 0, thread = 0;
+    };
+
+    uint64_t ticks(uint32_t i) const { return recorded_[i].call.ticks; }
+
+    void set_clock() {
+        const uint64_t ns = clock_now(CLOCK_MONOTONIC), ticks = ticks_now();
+        const bool usable = ns > head_.ns && ticks > head_.ticks; // else the machine was started anew
+        ns_per_tick_ = usable ? double(ns - head_.ns) / double(ticks - head_.ticks) : 0.4;
+    }
+    uint64_t ns_at(uint64_t ticks) const {
+        return ticks <= head_.ticks ? 0 : uint64_t(double(ticks - head_.ticks) * ns_per_tick_);
+    }
+
+    void next(uint32_t i) {
+        if (recorded_[i].advance(file_))
+            ready_.push({ticks(i), i});
+        else if (threads_[i].number != kNone && threads_[i].number != 0)
+            slots_.end(threads_[i].number);
+    }
+
+    /** False: it cannot be yet. `forced`: nothing that it could wait for will come. */
+    bool execute(uint32_t i, bool forced) {
+        const RecordedCall &call = recorded_[i].call;
+        Thread &own = threads_[i];
+        switch (call.kind) {
+        case AM_R_MALLOC:
+        case AM_R_CALLOC:
+        case AM_R_ALIGNED:
+            if (!clear(i, forced)) return false;
+            get(i, call);
+            return true;
+        case AM_R_FREE:
+        case AM_R_LEAVE: {
+            const bool leaves = call.kind == AM_R_LEAVE;
+            if (live_.find(call.address) == nullptr) {
+                if (!forced) return false;
+                joined_.unknown_frees += !leaves;
+                if (leaves) own.moving = false;
+                return true;
+            }
+            const auto taken = live_.take(call.address);
+            if (leaves) { // it lives on, at no address
+                own.moving = true;
+                own.moved = taken;
+            } else {
+                put_back(i, taken);
+            }
+            wake(call.address);
+            return true;
+        }
+        case AM_R_ARRIVE: {
+            if (call.address != 0 && !clear(i, forced)) return false;
+            const bool moving = std::exchange(own.moving, false);
+            if (!moving) {
+                if (call.address != 0) get(i, {AM_R_MALLOC, call.address, call.size, 0, call.ticks});
+            } else if (call.address != 0) {
+                resized(own.moved.size, call.size);
+                lives({call.address, call.size, own.moved.slot});
+                emit(i, TraceOp::kRealloc, own.moved.slot, call.size);
+            } else if (call.size == 0) {
+                put_back(i, own.moved);
+            } else { // it failed, and the object stays
+                lives(own.moved);
+            }
+            return true;
+        }
+        default:
+            return true; // of a later version, or damaged
+        }
+    }
+
+    /** Whether the address of the thread's call is free. When forced, what lives there goes: its free was not
+     * seen. */
+    bool clear(uint32_t i, bool forced) {
+        const uint64_t address = recorded_[i].call.address;
+        if (live_.find(address) == nullptr) return true;
+        if (!forced) return false;
+        ++joined_.missed_frees;
+        put_back(i, live_.take(address));
+        return true;
+    }
+
+    void put_back(uint32_t i, const LiveObjects::Entry &object) {
+        emit(i, TraceOp::kFree, object.slot);
+        slots_.give(threads_[i].number, object.slot);
+        resized(object.size, 0);
+        --live_objects_;
+    }
+
+    void get(uint32_t i, const RecordedCall &call) {
+        start(i);
+        const uint32_t slot = slots_.take(threads_[i].number);
+        lives({call.address, call.size, slot});
+        resized(0, call.size);
+        ++live_objects_;
+        ++joined_.objects;
+        const auto op = call.kind == AM_R_MALLOC   ? TraceOp::kMalloc
+                        : call.kind == AM_R_CALLOC ? TraceOp::kCalloc
+                                                   : TraceOp::kAligned;
+        const bool aligned = call.alignment != 0 && (call.alignment & (call.alignment - 1)) == 0;
+        emit(i, op, slot, call.size, aligned ? std::min(40, __builtin_ctzll(call.alignment)) : 4);
+    }
+
+    void lives(const LiveObjects::Entry &entry) {
+        live_.insert(entry);
+        wake(entry.address);
+    }
+    void resized(uint64_t from, uint64_t to) {
+        live_bytes_ += to - from;
+        joined_.peak_live_bytes = std::max(joined_.peak_live_bytes, live_bytes_);
+    }
+
+    void wake(uint64_t address) {
+        for (size_t k = 0; k < blocked_.size();) {
+            const uint32_t i = blocked_[k];
+            if (recorded_[i].call.address != address) {
+                ++k;
+                continue;
+            }
+            ready_.push({ticks(i), i});
+            blocked_.erase(blocked_.begin() + long(k));
+        }
+    }
+
+    void start(uint32_t i) {
+        Thread &own = threads_[i];
+        if (own.number != kNone) return;
+        own.number = uint32_t(order_.size());
+        order_.push_back(i);
+        if (own.number == 0) return;
+        // Whoever is there has it started: the one that made it is not recorded. The first is there to the
+        // end.
+        const uint64_t now = std::max(ns_at(ticks(i)), threads_[order_[0]].ns);
+        put(order_[0], {.op = TraceOp::kSpawn, .slot = own.number, .ns = now});
+    }
+
+    void emit(uint32_t i, TraceOp op, uint32_t slot, uint64_t size = 0, int alignment = 0) {
+        start(i);
+        Thread &own = threads_[i];
+        if (slot >= uses_.size()) uses_.resize(std::max<size_t>(slot + 1, uses_.size() * 2));
+        Use &use = uses_[slot];
+        const bool waits = use.turn > 0 && use.thread != own.number;
+        put(i, {op, uint8_t(alignment), waits, slot, waits ? use.turn : 0, size, ns_at(ticks(i))});
+        ++use.turn;
+        use.thread = own.number;
+    }
+
+    void put(uint32_t i, TraceEvent event) {
+        Thread &own = threads_[i];
+        own.ns = event.ns = std::max(event.ns, own.ns);
+        last_ns_ = std::max(last_ns_, own.ns);
+        writer_.add(own.number, event);
+    }
+
+    /** All threads that are there meet. */
+    void meet() {
+        const auto k = uint32_t(points_.size());
+        am_point point{writer_.events(), last_ns_, live_bytes_, live_objects_, 0, 0};
+        for (const uint32_t i : order_) {
+            if (i != order_[0] && !recorded_[i].has_call) continue;
+            ++point.threads;
+            put(i, {.op = TraceOp::kPoint, .slot = k, .ns = 0});
+        }
+        points_.push_back(point);
+    }
+
+    const int file_;
+    const am_recording &head_;
+    TraceWriter &writer_;
+    am_joined &joined_;
+    std::vector<RecordedThread> recorded_;
+    std::vector<Thread> threads_;
+    std::vector<uint32_t> order_, blocked_;
+    using Due = std::pair<uint64_t, uint32_t>;
+    std::priority_queue<Due, std::vector<Due>, std::greater<>> ready_;
+    LiveObjects live_;
+    Slots slots_;
+    std::vector<Use> uses_;
+    std::vector<am_point> points_;
+    uint64_t live_bytes_ = 0, live_objects_ = 0, last_ns_ = 0, done_ = 0;
+    double ns_per_tick_ = 1;
+};
+
+std::string told(const char *process, const am_joined &joined) {
+    char numbers[512];
+    std::snprintf(numbers, sizeof numbers,
+                  "{\"objects\":%" PRIu64 ",\"peak_live_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64
+                  ",\"nanoseconds\":%" PRIu64 ",\"unknown_frees\":%" PRIu64 ",\"missed_frees\":%" PRIu64
+                  ",\"process\":",
+                  joined.objects, joined.peak_live_bytes, joined.live_bytes, joined.nanoseconds,
+                  joined.unknown_frees, joined.missed_frees);
+    return std::string(numbers) + process + "}";
+}
+
+} // namespace
+} // namespace allocmark
+
+using namespace allocmark;
+
+extern "C" int am_join(const char *from, const char *to, const char *process, am_joined *joined,
+                       allocmark_error *error) {
+    *joined = {};
+    const int file = open(from, O_RDONLY | O_CLOEXEC);
+    am_recording head{};
+    const bool read = file >= 0 && pread(file, &head, sizeof head, 0) == ssize_t(sizeof head);
+    int failed = 0;
+    if (!read || head.magic != AM_RECORDING_MAGIC || head.version != AM_RECORDING_VERSION) {
+        allocmark_say(error, "%s: offset 0: expected a recording of version %d", from, AM_RECORDING_VERSION);
+        failed = -EINVAL;
+    } else {
+        TraceWriter writer(to);
+        Joiner joiner(file, head, writer, *joined);
+        const uint64_t calls = joiner.scan();
+        const auto points = joiner.run(calls);
+        if (!writer.finish(points, told(process, *joined), joiner.slots())) {
+            allocmark_say(error, "%s: could not be written: is there room?", to);
+            failed = -ENOSPC;
+        }
+    }
+    if (file >= 0) close(file);
+    return failed;
+}

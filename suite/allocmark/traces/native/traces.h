@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** The room's native part as Python calls it: drain recordings, join them into traces, check and play these.
+ */
+#ifndef ALLOCMARK_TRACES_H
+#define ALLOCMARK_TRACES_H
+
+#include "allocmark/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct am_drain am_drain;
+
+/** Moves what recorders write into `from`, a folder in shared memory, into files of `to`. */
+am_drain *am_drain_new(const char *from, const char *to);
+/**
+ * Moves what is full; with `last` all that is there. Bytes that were moved, or negative with `error`.
+ */
+int64_t am_drain_pass(am_drain *drain, int last, allocmark_error *error);
+void am_drain_free(am_drain *drain);
+
+/** What a recording became. */
+typedef struct am_joined {
+    uint64_t events, objects, threads;
+    uint64_t peak_live_bytes, live_bytes; /* at most, and at the end */
+    uint64_t nanoseconds;
+    uint64_t unknown_frees; /* of objects whose malloc was not recorded: left out */
+    uint64_t missed_frees;  /* of objects that were handed out again: added */
+} am_joined;
+
+/**
+ * Writes the trace `to` of the recording `from`. `process` is a JSON object about it. -EINVAL: no recording.
+ */
+int am_join(const char *from, const char *to, const char *process, am_joined *joined, allocmark_error *error);
+
+/** Where a trace is after a share of its events: exact, in the order in which the program ran. */
+typedef struct am_point {
+    uint64_t event, ns;
+    uint64_t live_bytes, live_objects;
+    uint32_t threads, unused; /* that meet there */
+} am_point;
+
+typedef struct am_trace am_trace;
+
+/** The file's header, and where its chunks lie; NULL with `error`, which names the offset. */
+am_trace *am_trace_open(const char *path, allocmark_error *error);
+void am_trace_close(am_trace *trace);
+
+typedef struct am_trace_facts {
+    uint64_t events, slots, largest, bytes;
+    uint32_t threads, points, most_threads, unused; /* most_threads: at once; known after am_trace_check */
+} am_trace_facts;
+void am_trace_tell(const am_trace *trace, am_trace_facts *facts);
+/** Writes all points; the last one is the end. */
+void am_trace_points(const am_trace *trace, am_point *points);
+/** The text of the trace's last chunk, `*bytes` long. */
+const char *am_trace_process(const am_trace *trace, uint64_t *bytes);
+
+/** Goes through all events without an allocator; negative with `error` when one makes no sense. */
+int am_trace_check(am_trace *trace, allocmark_error *error);
+
+/** An event, for statistics: see am_trace_events. */
+typedef struct am_trace_event {
+    uint64_t size, ns;
+    uint32_t slot, thread;
+    uint8_t kind, alignment, waits, unused[5]; /* kind: 1 malloc, 2 calloc, 3 aligned, 4 realloc, 5 free */
+} am_trace_event;
+/**
+ * Events in an order in which they may have happened: up to `capacity` from where the last call stopped. Not
+ * after am_trace_check. Negative: damaged.
+ */
+int64_t am_trace_events(am_trace *trace, am_trace_event *events, uint64_t capacity, allocmark_error *error);
+
+typedef struct am_play_plan {
+    const void *table; /* NULL: the floor */
+    const allocmark_option *options;
+    uint32_t n_options;
+    uint32_t gaps;       /* 1: calls are due when they were made; 0: as fast as possible */
+    const int32_t *cpus; /* threads go round them */
+    uint32_t n_cpus;
+    uint32_t unused;
+    uint64_t stall_ns;
+} am_play_plan;
+
+enum { AM_PLAY_BUCKETS = 2240 };
+
+typedef struct am_played {
+    uint64_t ns; /* as fast as possible: from the beginning to the end; else in calls, lateness included */
+    uint64_t objects;                    /* got */
+    uint64_t start_bytes, drained_bytes; /* resident before, and when everything was freed */
+    uint64_t late[2 * AM_PLAY_BUCKETS];  /* with gaps: gets and puts by how late they ended, in ns */
+} am_played;
+
+/**
+ * Plays the trace once on a backend, which is begun for it and not ended. `resident` and `live` have an
+ * entry per point. Negative with `error` when it failed; the process must then end. -ENOTSUP: refused.
+ */
+int am_trace_play(am_trace *trace, const am_play_plan *plan, am_played *played, uint64_t *resident,
+                  uint64_t *live, allocmark_error *error);
+
+/** The top of a bucket of `am_played.late`, in ns. */
+uint64_t am_play_bucket_top(uint32_t bucket);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A workload that is fitted to a trace runs, and has what the trace has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from support import assert_refused
+
+from allocmark.traces.fitting import fitted, habits
+from allocmark.traces.recording import record
+from allocmark.traces.trace_file import Trace
+
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_HELD = 400
+_KNOWN = f"""
+#include <stdlib.h>
+int main(void) {{
+    static void *held[{_HELD}];
+    unsigned draw = 1;
+    for (int i = 0; i < 40000; i++) {{
+        draw = draw * 1664525u + 1013904223u;
+        const unsigned k = (draw >> 8) % {_HELD};
+        free(held[k]);
+        held[k] = malloc(draw >> 31 ? 200 : 48);
+        if (i % 2) free(malloc(1000));
+    }}
+    return 0;
+}}
+"""
+
+
+def _trace_of(source: str, folder: Path) -> Path:
+    (folder / "known.c").write_text(source)
+    subprocess.run(["cc", "-O1", "-fno-builtin", "-w", "-o", folder / "known", folder / "known.c"], check=True)
+    record([str(folder / "known")], folder / "known.trace")
+    return folder / "known.trace"
+
+
+def test_what_is_known_of_a_program_is_found(tmp_path: Path, allocmark_command: Runner) -> None:
+    path = _trace_of(_KNOWN, tmp_path)
+    with Trace(path) as trace:
+        own = habits(trace)
+    assert abs(own.held - _HELD) < 20
+    assert own.crossing == 0
+    assert {size: round(n / own.sizes.total(), 1) for size, n in own.sizes.items()} == {48: 0.3, 200: 0.3, 1000: 0.3}
+    with Trace(path) as trace:
+        fit = fitted(trace, "known")
+    apart = {name: float(figure.rstrip("%")) for name, _, figure in fit.figures if "largest distance" in name}
+    assert apart["sizes: largest distance of the distributions"] < 1
+    assert apart["lifetimes: largest distance of the distributions"] < 20  # its runs of gets are not all of two
+    done = allocmark_command("workloads", "from-trace", path)
+    assert done.returncode == 0, done.stderr
+    assert "release: random" in (tmp_path / "known.yaml").read_text()
+    assert allocmark_command("workloads", "check", "known.yaml").returncode == 0
+    ran = allocmark_command(
+        "run", "./known.yaml", "-b", "turbomem:base", "--rounds", "1", "-o", "run", "--no-placement"
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert_refused(allocmark_command("workloads", "from-trace", path), "exists already")
+
+
+def test_frees_by_other_threads_cross_a_queue(allocmark_command: Runner, trace: Trace, tmp_path: Path) -> None:
+    done = allocmark_command("workloads", "from-trace", trace.path, "-o", "crossing.yaml")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "crossing.yaml").read_text()
+    assert "receive: {from: crossing}" in text
+    shares = re.search(r"freed by another thread +([\d.]+)% +([\d.]+)%", done.stdout)
+    assert shares
+    assert abs(float(shares[1]) - float(shares[2])) < 5
+
+
+def test_a_program_of_many_sizes_fits(tmp_path: Path, allocmark_command: Runner) -> None:
+    record(["env", "PYTHONMALLOC=malloc", sys.executable, "-c", "import json"], tmp_path / "python.trace")
+    done = allocmark_command("workloads", "from-trace", "python.trace")
+    assert done.returncode == 0, done.stderr
+    apart = re.search(r"sizes: largest distance of the distributions +([\d.]+)%", done.stdout)
+    assert apart
+    assert float(apart[1]) < 10
+    assert allocmark_command("workloads", "check", "python.yaml").returncode == 0
+
+
+def test_a_trace_that_frees_nothing_fits_nothing(tmp_path: Path, allocmark_command: Runner) -> None:
+    path = _trace_of("#include <stdlib.h>\nint main(void) { return !malloc(8); }\n", tmp_path)
+    assert_refused(allocmark_command("workloads", "from-trace", path), "frees nothing")
+    assert not (tmp_path / "known.yaml").exists()

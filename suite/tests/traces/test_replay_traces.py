@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A trace on allocators: it does what the program did, and a damaged one does nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import assert_refused
+
+from allocmark.errors import TraceError
+from allocmark.measuring.replaying import BUNDLED
+from allocmark.traces.trace_file import Trace
+
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_PLAY = """
+import json, sys
+from pathlib import Path
+from allocmark_glibc.plugin import allocmark_backends
+from allocmark.traces.trace_file import Trace
+table = next(b for b in allocmark_backends() if b.variant == "default").table
+with Trace(Path(sys.argv[1])) as trace:
+    trace.check()
+    played = trace.play(table, {}, [], gaps=sys.argv[2] == "gaps", stall_seconds=20)
+    print(json.dumps([played.live, [p.live_bytes for p in trace.points], played.objects, played.late, played.ns]))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8, 32])
+@pytest.mark.parametrize("pace", ["full", "gaps"])
+def test_live_bytes_at_a_hundred_points_are_those_of_the_recorder(
+    recorded: Callable[..., Any], threads: int, pace: str
+) -> None:
+    _, (process, *_), _ = recorded(threads, 12000 // threads)
+    done = subprocess.run(
+        [sys.executable, "-c", _PLAY, process.path, pace], capture_output=True, text=True, timeout=100, check=True
+    )
+    live, known, objects, late, ns = json.loads(done.stdout)
+    assert len(live) == 100
+    assert live == known
+    assert objects == process.objects
+    assert ns > 0
+    calls = objects + _reallocs(process.path) if pace == "gaps" else 0
+    assert sum(count for _, count in late[0]) == calls
+
+
+def _reallocs(path: Path) -> int:
+    with Trace(path) as trace:
+        return sum(event.kind == 4 for event in trace.calls())
+
+
+def test_a_replay_is_a_run_like_any_other(allocmark_command: Runner, trace: Trace, tmp_path: Path) -> None:
+    words = ["-b", "glibc", "-b", "mimalloc:v2", "-b", "turbomem", "--rounds", "2", "-o", "run", "--json", "run.json"]
+    done = allocmark_command("replay", trace.path, *words)
+    assert "serves pools of one size" in done.stdout
+    assert "memory over the trace" in done.stdout
+    found = json.loads((tmp_path / "run.json").read_text())
+    cell = next(cell for cell in found["cells"] if cell["backend"] == "glibc")
+    assert cell["status"] == "ok"
+    assert len(cell["samples"]) == 2
+    assert cell["replayed"]["live"] == [point.live_bytes for point in trace.points]
+    assert cell["objects"] == trace.about.objects
+    assert allocmark_command("show", "run").returncode == 0
+    assert allocmark_command("export", "run", "--format", "csv").returncode == 0
+    assert allocmark_command("report", "run").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["git", "cpython"])
+def test_bundled_traces_are_replayed_by_their_names(allocmark_command: Runner, tmp_path: Path, name: str) -> None:
+    words = ["-b", "glibc", "--rounds", "1", "-o", "run", "--json", "run.json"]
+    done = allocmark_command("replay", name, *words)
+    assert done.returncode == 0, done.stderr
+    assert {cell["status"] for cell in json.loads((tmp_path / "run.json").read_text())["cells"]} == {"ok"}
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 1e6
+
+
+def test_with_gaps_it_tells_how_late_calls_were(allocmark_command: Runner, trace: Trace) -> None:
+    done = allocmark_command("replay", trace.path, "--gaps", "-b", "glibc", "--rounds", "1", "-o", "run")
+    assert done.returncode == 0, done.stderr
+    assert "pace=recorded" in done.stdout
+    assert "get p99" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["no.trace"], "no.trace: offset 0: No such file"), (["x.yaml"], "expected a trace"), ([], "required")],
+)
+def test_what_cannot_be_replayed_is_said_in_one_line(allocmark_command: Runner, words: list[str], told: str) -> None:
+    assert_refused(allocmark_command("replay", *words), told)
+
+
+def _accepted(path: Path) -> bool:
+    """Whether it can be read to its end; the reason why not is one line with an offset."""
+    try:
+        with Trace(path) as trace:
+            trace.check()
+    except TraceError as error:
+        text = str(error)
+        assert text.startswith(f"{path}: offset ")
+        assert "\n" not in text
+        assert int(text.split("offset ")[1].split(":")[0]) <= max(path.stat().st_size, 64)
+        return False
+    return True
+
+
+def _resealed(data: bytearray) -> bytes:
+    """The same with right checksums: what someone writes on purpose."""
+    data[60:64] = struct.pack("<I", zlib.crc32(data[:60]))
+    at = 64
+    while at + 32 <= len(data):
+        size = struct.unpack_from("<I", data, at + 8)[0]
+        if at + 32 + size > len(data):
+            break
+        crc = zlib.crc32(data[at + 32 : at + 32 + size], zlib.crc32(data[at : at + 28]))
+        data[at + 28 : at + 32] = struct.pack("<I", crc)
+        at += 32 + size
+    return bytes(data)
+
+
+def test_a_thousand_damaged_traces_are_refused_or_the_same(trace: Trace, tmp_path: Path) -> None:
+    """Bytes changed, cut off, added, moved, foreign. With wrong checksums each is refused. Where the checksums were
+    made right again, what is accepted can be played to its end, and its live bytes are those that it tells."""
+    good = trace.path.read_bytes()
+    draw = random.Random(15)
+    path = tmp_path / "damaged.trace"
+    resealed = 0
+    for number in range(1000):
+        data = bytearray(good)
+        kind = number % 10
+        place = draw.randrange(len(data))
+        if kind < 4:
+            data[place] ^= 1 << draw.randrange(8)
+        elif kind == 4:
+            del data[place:]
+        elif kind == 5:
+            data += draw.randbytes(draw.randrange(1, 100))
+        elif kind == 6:
+            del data[place : place + draw.randrange(1, 64)]
+        elif kind == 7:
+            data[place:place] = draw.randbytes(draw.randrange(1, 64))
+        elif kind == 8:
+            data = bytearray(draw.randbytes(draw.randrange(0, 4000)))
+        else:
+            data[place] ^= 1 << draw.randrange(8)
+            data = bytearray(_resealed(data))
+            resealed += 1
+        path.write_bytes(data)
+        accepted = _accepted(path)
+        if kind != 9:
+            assert not accepted or bytes(data) == good, (number, kind, place)
+        elif accepted:
+            with Trace(path) as found:
+                found.check()
+                played = found.play(None, {}, [], gaps=False, stall_seconds=10)
+                assert list(played.live) == [point.live_bytes for point in found.points]
+    assert resealed == 100
+
+
+def test_foreign_files_are_no_traces(tmp_path: Path) -> None:
+    for place, content in enumerate([b"", b"AMTRACE\n", b"\x7fELF" + bytes(100), b"PK\x03\x04" * 100, os.urandom(64)]):
+        path = tmp_path / f"{place}.trace"
+        path.write_bytes(content)
+        assert not _accepted(path)
+    assert not _accepted(Path(tmp_path))
+    newer = bytearray(64)
+    newer[:12] = b"AMTRACE\n" + struct.pack("<I", 2)
+    path = tmp_path / "newer.trace"
+    path.write_bytes(newer)
+    with pytest.raises(TraceError, match="offset 8: version 2, and this allocmark reads 1"):
+        Trace(path)
