@@ -13,7 +13,7 @@ import allocmark
 import allocmark.measuring.single
 from allocmark.errors import UsageError
 
-from .backends import BACKENDS, MALLOCS, REPOSITORY, check_harness, why_missing
+from .backends import BACKENDS, MALLOCS, POOLS, REPOSITORY, check_harness, why_missing
 
 Parameters = Mapping[str, Any]
 
@@ -146,6 +146,7 @@ def _benchmarks(file: Path) -> list[type[_Measure]]:
         short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
         found.append(_benchmark(_Time, f"{template.name}.time_object", template, short))
         found.append(_benchmark(_Time, f"malloc.{template.name}.time_object", template, short, MALLOCS))
+        found.append(_benchmark(_Time, f"pools.{template.name}.time_object", template, short, POOLS))
         found.append(_benchmark(_Pages, f"{template.name}.track_pages_2m", template, short))
         # Every case of the short form has the same pools, so one is enough.
         found.append(_benchmark(_Bytes, f"{template.name}.track_bytes_an_object", template, short[:1]))
