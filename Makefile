@@ -60,7 +60,7 @@ gate-power: setup ## Show which slowdowns the gate finds on this machine, and ho
 
 conform: setup ## Check every backend with the acceptance kit; the site shows the results
 	mkdir -p conformance
-	$(foreach name,turbomem dpdk_ring glibc mimalloc jemalloc tcmalloc tbb scudo,$(BIN)/allocmark conform '$(name):*' --json > conformance/$(name).json || test $$? = 1 || exit 2;)
+	$(foreach name,turbomem dpdk_ring glibc mimalloc jemalloc tcmalloc tbb scudo pmr boost foonathan ck,$(BIN)/allocmark conform '$(name):*' --json > conformance/$(name).json || test $$? = 1 || exit 2;)
 
 publish: setup ## Write the site: history over commits and the newest runs (options: ARGS='-o DIR')
 	$(BIN)/allocmark publish $(ARGS)

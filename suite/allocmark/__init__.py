@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from allocmark.hookspecs import hookimpl
     from allocmark.malloc_library import MallocLibrary
     from allocmark.measuring.single import MEASURING_VERSION, UnavailableError, measure, measure_cell
-    from allocmark.plugin_build import cffi_module, get_compile_args, get_declarations, get_include, pkg_config
+    from allocmark.native_module import NativeModule
+    from allocmark.plugin_build import (
+        cffi_module,
+        get_compile_args,
+        get_declarations,
+        get_include,
+        has_header,
+        pkg_config,
+    )
     from allocmark.probes import Probe, ProbeContext
     from allocmark.system.loading import find_library
     from allocmark.workload.language.find import find_workload
@@ -32,7 +40,8 @@ _EXPORTS = {
     "hookspecs": ("hookimpl",),
     "malloc_library": ("MallocLibrary",),
     "measuring.single": ("MEASURING_VERSION", "UnavailableError", "measure", "measure_cell"),
-    "plugin_build": ("cffi_module", "get_compile_args", "get_declarations", "get_include", "pkg_config"),
+    "native_module": ("NativeModule",),
+    "plugin_build": ("cffi_module", "get_compile_args", "get_declarations", "get_include", "has_header", "pkg_config"),
     "probes": ("Probe", "ProbeContext"),
     "system.loading": ("find_library",),
     "workload.language.find": ("find_workload",),
@@ -44,6 +53,7 @@ __all__ = [
     "Backend",
     "Capabilities",
     "MallocLibrary",
+    "NativeModule",
     "Pages",
     "Probe",
     "ProbeContext",
@@ -56,6 +66,7 @@ __all__ = [
     "get_compile_args",
     "get_declarations",
     "get_include",
+    "has_header",
     "hookimpl",
     "measure",
     "measure_cell",

@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,19 @@ def cffi_module(
         **more,
     )
     return ffi
+
+
+def has_header(name: str) -> bool:
+    """Whether the C compiler (``CC``) finds ``#include <name>``: is the library there that a backend measures?"""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-E", "-x", "c", "-"]
+    # The file itself is not read: in C, a header of C++ may refuse.
+    question = f"#if !__has_include(<{name}>)\n#error\n#endif\n"
+    try:
+        subprocess.run(command, input=question, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 def pkg_config(*arguments: str) -> str | None:

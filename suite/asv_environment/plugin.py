@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A plugin of asv: installs a commit again after an edit of the harness, and leaves `full.*` and `malloc.*` out unless
-they are named.
+"""A plugin of asv: installs a commit again after an edit of the harness, and leaves `full.*`, `malloc.*` and `pools.*`
+out unless they are named.
 
 asv has no option for either, so this changes its classes, and asv is pinned to the version it was written for.
 """
@@ -16,7 +16,11 @@ from asv.plugins.virtualenv import Virtualenv  # type: ignore[import-untyped]
 
 from .harness import fingerprint  # asv imports this as suite.asv_environment
 
-ON_REQUEST = ("full", "malloc")  #: benchmarks whose name begins with one of these run only when ``--bench`` names it
+ON_REQUEST = (
+    "full",
+    "malloc",
+    "pools",
+)  #: benchmarks whose name begins with one of these run only when ``--bench`` names it
 
 
 class AllocmarkEnvironment(Virtualenv):  # type: ignore[misc]  # asv has no types

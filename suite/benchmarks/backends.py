@@ -34,6 +34,18 @@ MALLOCS = {
     "scudo:default": "allocmark-scudo",
     "tbb:default": "allocmark-tbb",
     "tcmalloc:default": "allocmark-tcmalloc",
+    "tbb:fixed_pool": "allocmark-tbb",
+    "pmr:synchronized": "allocmark-pmr",
+}
+
+# The same for pools of one size: `pools.*`.
+POOLS = {
+    "null:default": "allocmark",
+    "turbomem:thp": "allocmark-turbomem",
+    "boost:pool": "allocmark-boost",
+    "boost:lockfree_stack": "allocmark-boost",
+    "ck:stack_mpmc": "allocmark-ck",
+    "foonathan:node": "allocmark-foonathan",
 }
 
 
@@ -56,7 +68,7 @@ def why_missing(label: str, error: AllocmarkError) -> Exception:
         status = json.loads(status_file().read_text())
     except FileNotFoundError:
         return error
-    name = (BACKENDS | MALLOCS)[label]
+    name = (BACKENDS | MALLOCS | POOLS)[label]
     commit = status["commit"][:8]
     built = next((each for each in status["backends"] if each["distribution"] == name), None)
     if built is None:

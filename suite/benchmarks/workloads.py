@@ -21,7 +21,7 @@ from allocmark.measuring.asv_benchmarks import (
     make_benchmark,
 )
 
-from .backends import BACKENDS, MALLOCS, REPOSITORY, check_harness, why_missing
+from .backends import BACKENDS, MALLOCS, POOLS, REPOSITORY, check_harness, why_missing
 
 # Cases of the short forms that are not tracked, as a commit should take three minutes at most: those that add least.
 LEFT_OUT = {
@@ -47,6 +47,7 @@ def _benchmarks(file: Path) -> list[type[Measure]]:
         short = [case.parameters for case in template.cases(short=True) if not _is_left_out(template.name, case)]
         found.append(_make(TimeBenchmark, f"{template.name}.time_object", template, short))
         found.append(_make(TimeBenchmark, f"malloc.{template.name}.time_object", template, short, MALLOCS))
+        found.append(_make(TimeBenchmark, f"pools.{template.name}.time_object", template, short, POOLS))
         found.append(_make(PagesBenchmark, f"{template.name}.track_pages_2m", template, short))
         # Every case of the short form has the same pools, so one is enough.
         found.append(_make(BytesBenchmark, f"{template.name}.track_bytes_an_object", template, short[:1]))

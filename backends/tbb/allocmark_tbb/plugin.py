@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The entry point: ``scalable_malloc`` of oneTBB."""
+"""The entry point: ``scalable_malloc`` of oneTBB, and its memory pools."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def allocmark_backends() -> list[allocmark.Backend]:
         prefix="scalable_",
         on_request=True,
     )
+    native = allocmark.NativeModule(
+        "allocmark_tbb._native",
+        allocmark.Unavailable(
+            "libtbb-dev was not there when allocmark-tbb was built",
+            as_root("apt-get install libtbb-dev") + " && make setup",
+        ),
+    )
     return [
         library.variant(
             "default", "scalable_malloc as it comes", environ={"TBB_MALLOC_USE_HUGE_PAGES": "0"}, default=True
@@ -28,5 +35,17 @@ def allocmark_backends() -> list[allocmark.Backend]:
             "scalable_malloc, huge pages asked for",
             environ={"TBB_MALLOC_USE_HUGE_PAGES": "1"},
             obstacle=thp_unavailable(),
+        ),
+        allocmark.Backend(
+            name="tbb",
+            variant="fixed_pool",
+            description="rml::pool, a heap in a memory of its own",
+            version=library.version,
+            table=native.table("tbb_fixed_pool"),
+            unavailable=native.unavailable,
+            capabilities=allocmark.Capabilities(any_size=True),
+            default=True,
+            on_request=True,
+            library="libtbbmalloc.so.2",
         ),
     ]

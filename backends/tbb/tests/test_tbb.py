@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scalable_malloc is what is called."""
+"""scalable_malloc, or the functions of a memory pool, are what is called."""
 
 from __future__ import annotations
 
@@ -31,7 +31,15 @@ def test_scalable_malloc_is_called(variant: str) -> None:
     assert found["library"]["calls"] == ["scalable_free", "scalable_malloc", "scalable_posix_memalign"]
 
 
+def test_a_pool_is_called() -> None:
+    calls = attested("fixed_pool")["library"]["calls"]
+    assert any("pool_malloc" in call for call in calls)
+    assert any("pool_free" in call for call in calls)
+
+
 #: The whole kit is `make conform`.
-@pytest.mark.parametrize("case", [each for each in cases("tbb") if each.name.startswith(CHECKED)], ids=str)
+@pytest.mark.parametrize(
+    "case", [each for each in cases("tbb") if each.name.startswith(CHECKED)], ids=lambda case: f"{case.backend} {case}"
+)
 def test_conformance(case: KitCase) -> None:
     case.check()

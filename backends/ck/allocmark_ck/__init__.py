@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""free lists of Concurrency Kit as an allocmark backend."""
