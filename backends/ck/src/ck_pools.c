@@ -139,7 +139,7 @@ static int create(const allocmark_pool_spec *spec, bool ring, void **handle, all
     }
     for (uint64_t i = 0; i < spec->objects; i++) {
         if (ring)
-            ck_ring_enqueue_spmc(&pool->ring, pool->buffer, allocmark_slab_object(&pool->slab, i));
+            enqueue_mpmc(pool, allocmark_slab_object(&pool->slab, i));
         else
             ck_stack_push_spnc(&pool->stack, allocmark_slab_object(&pool->slab, spec->objects - 1 - i));
     }

@@ -18,6 +18,7 @@ ffibuilder = allocmark.cffi_module(
     "allocmark_dpdk._native",
     """
     const void *allocmark_dpdk_table(void);
+    const void *allocmark_dpdk_mbuf_table(void);
     const char *allocmark_dpdk_version(void);
     """,
     sorted(map(str, SOURCES.glob("*.c"))),

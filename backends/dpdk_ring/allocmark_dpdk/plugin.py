@@ -34,6 +34,9 @@ _HANDLERS = [
     _Handler("bucket", "contiguous chunks of objects, kept together"),
 ]
 
+#: packet buffers, which begin with an rte_mbuf, over DPDK's default handler
+_PKTMBUF = _Handler("pktmbuf", "packet buffers, by rte_pktmbuf_alloc_bulk and free_bulk: what applications pay")
+
 #: not DPDK's own: a driver that is loaded beside those
 _TURBOMEM = _Handler("turbomem", "TurboMem's driver: magazines over a lock-free depot")
 
@@ -41,16 +44,24 @@ _PAGES = {Pages.HUGETLB: "hugetlb pages of 2 MB", Pages.BASE: "base pages (--no-
 _TURBOMEM_PAGES = _PAGES | {Pages.THP: "transparent huge pages (--no-huge)"}
 
 
-def _load() -> tuple[int | None, str, Unavailable | None]:
-    """The address of the table, DPDK's version, and why there is no table. Starts nothing of DPDK."""
+class _Tables(NamedTuple):
+    """Where they are; None where there is no DPDK."""
+
+    mempool: int | None = None
+    pktmbuf: int | None = None
+
+
+def _load() -> tuple[_Tables, str, Unavailable | None]:
+    """The addresses of the tables, DPDK's version, and why there is no table. Starts nothing of DPDK."""
     try:
         from allocmark_dpdk._native import ffi, lib
     except ModuleNotFoundError:
-        return None, "", Unavailable("libdpdk was not there when allocmark-dpdk was built", _INSTALL)
+        return _Tables(), "", Unavailable("libdpdk was not there when allocmark-dpdk was built", _INSTALL)
     except ImportError as error:
-        return None, "", Unavailable(f"DPDK does not load: {error}", _INSTALL)
+        return _Tables(), "", Unavailable(f"DPDK does not load: {error}", _INSTALL)
     version = ffi.string(lib.allocmark_dpdk_version()).decode()
-    return int(ffi.cast("uintptr_t", lib.allocmark_dpdk_table())), version.removeprefix("DPDK "), None
+    found = (lib.allocmark_dpdk_table(), lib.allocmark_dpdk_mbuf_table())
+    return _Tables(*(int(ffi.cast("uintptr_t", each)) for each in found)), version.removeprefix("DPDK "), None
 
 
 def _turbomem_driver() -> Path | None:
@@ -62,7 +73,7 @@ def _turbomem_driver() -> Path | None:
     return dpdk_driver()
 
 
-def variants(table: int | None, version: str, missing: Unavailable | None, driver: Path | None = None) -> list[Backend]:
+def variants(tables: _Tables, version: str, missing: Unavailable | None, driver: Path | None = None) -> list[Backend]:
     """Describe every variant; where ``missing`` says why there is no DPDK, all of them are unavailable."""
     obstacles = {
         Pages.HUGETLB: missing or hugetlb_unavailable(),
@@ -71,18 +82,20 @@ def variants(table: int | None, version: str, missing: Unavailable | None, drive
     }
     undriven = None if driver else Unavailable("TurboMem's driver for DPDK is not installed", _INSTALL)
     found = []
-    for handler in [*_HANDLERS, _TURBOMEM]:
-        ours = handler is _TURBOMEM
+    for handler in [*_HANDLERS, _PKTMBUF, _TURBOMEM]:
+        ours, mbufs = handler is _TURBOMEM, handler is _PKTMBUF
         for pages, pages_description in (_TURBOMEM_PAGES if ours else _PAGES).items():
             obstacle = obstacles[pages] or (undriven if ours else None)
             options = {"handler": handler.name, "pages": str(pages)}
+            if mbufs:
+                options |= {"handler": "ring_mp_mc", "objects": "mbuf"}
             found.append(
                 Backend(
                     name="dpdk_ring",
                     variant=f"{handler.name}-{pages}",
                     description=f"rte_mempool, {handler.description}; {pages_description}",
                     version=version,
-                    table=None if obstacle else table,
+                    table=None if obstacle else tables.pktmbuf if mbufs else tables.mempool,
                     unavailable=obstacle,
                     # With --no-huge, DPDK leaves the node of a page to the kernel.
                     capabilities=replace(handler.capabilities, numa=True)

@@ -5,6 +5,7 @@
 
 #include <allocmark/say.h>
 
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_version.h>
 
@@ -15,6 +16,7 @@
 struct dpdk_process {
     bool started;
     bool hugetlb;
+    bool mbufs;                                /* objects are the data of packet buffers */
     int (*populate_thp)(struct rte_mempool *); /* fills pools with transparent huge pages; NULL: not wanted */
     char handler[32];                          /* name of the mempool operations every pool gets */
     uint32_t main_lcore;                       /* the lcore that DPDK gave to the thread that called init */
@@ -41,8 +43,11 @@ void thread_leave(void *pool, void *local);
 uint64_t pool_trips(void *pool);
 uint64_t thread_cached(void *pool, void *local);
 
-/** Bytes behind the rte_mempool and its caches that are this backend's: the count of its trips. */
-#define POOL_PRIVATE sizeof(atomic_uint_fast64_t)
+/** What lies behind the rte_mempool and its caches; DPDK wants its own part first. */
+struct pool_private {
+    struct rte_pktmbuf_pool_private mbufs;
+    atomic_uint_fast64_t trips;
+};
 
 void facts(void *pool, allocmark_fact_fn emit, void *context);
 

@@ -136,6 +136,7 @@ static int check_options(const allocmark_init *init, allocmark_error *error) {
     }
     snprintf(dpdk.handler, sizeof dpdk.handler, "%s", handler);
     dpdk.hugetlb = pages[0] == 'h';
+    dpdk.mbufs = strcmp(option(init, "objects"), "mbuf") == 0;
     return 0;
 }
 

@@ -15,10 +15,15 @@
 /** Most objects: the rings of the handlers hold a power of two, less one. */
 static const uint64_t MOST_OBJECTS = RTE_RING_SZ_MASK;
 
-/** Bytes of one object with DPDK's header, trailer and padding. */
+/** Bytes of one object for the mempool: a packet buffer begins with its rte_mbuf. */
+static uint32_t object_bytes(uint64_t object_size) {
+    return (uint32_t)(object_size + (dpdk.mbufs ? sizeof(struct rte_mbuf) : 0));
+}
+
+/** The same with the mempool's header, trailer and padding. */
 static uint64_t element_bytes(uint64_t object_size) {
     struct rte_mempool_objsz size;
-    return rte_mempool_calc_obj_size((uint32_t)object_size, 0, &size);
+    return rte_mempool_calc_obj_size(object_bytes(object_size), 0, &size);
 }
 
 /** The handler "bucket" keeps objects in blocks, which lie within one page. */
@@ -68,6 +73,9 @@ static int check(const allocmark_pool_spec *spec, allocmark_error *error) {
     } else if (spec->object_size == 0 || spec->object_size > INT32_MAX) {
         allocmark_say(error, "pool '%s': object_size is %" PRIu64 "; a mempool takes 1 to %d bytes",
                       spec->name, spec->object_size, INT32_MAX);
+    } else if (dpdk.mbufs && spec->object_size > UINT16_MAX) {
+        allocmark_say(error, "pool '%s': object_size is %" PRIu64 "; a packet buffer has at most %d bytes",
+                      spec->name, spec->object_size, UINT16_MAX);
     } else if (spec->cache > RTE_MEMPOOL_CACHE_MAX_SIZE) {
         allocmark_say(error,
                       "pool '%s': cache is %" PRIu32 "; DPDK here allows %d (RTE_MEMPOOL_CACHE_MAX_SIZE)",
@@ -104,7 +112,9 @@ static uint64_t page_bytes(const struct rte_mempool *pool) {
 }
 
 static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, allocmark_error *error) {
+    struct rte_pktmbuf_pool_private mbufs = {.mbuf_data_room_size = (uint16_t)spec->object_size};
     int result = rte_mempool_set_ops_byname(pool, dpdk.handler, NULL);
+    if (dpdk.mbufs) rte_pktmbuf_pool_init(pool, &mbufs);
     if (result == 0)
         result = dpdk.populate_thp != NULL ? dpdk.populate_thp(pool) : rte_mempool_populate_default(pool);
     if (result < 0) {
@@ -115,6 +125,7 @@ static int populate(struct rte_mempool *pool, const allocmark_pool_spec *spec, a
                       log_first_line());
         return result;
     }
+    if (dpdk.mbufs) rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
     if (dpdk.hugetlb && page_bytes(pool) != RTE_PGSIZE_2M) {
         allocmark_say(error,
                       "pool '%s': DPDK took pages of %" PRIu64
@@ -140,8 +151,8 @@ static int create(const allocmark_pool_spec *spec, struct rte_mempool **created,
     snprintf(name, sizeof name, "p%u", serial++);
     log_clear();
     struct rte_mempool *pool = rte_mempool_create_empty(
-        name, (unsigned)objects_to_make(spec), (unsigned)spec->object_size, spec->cache, POOL_PRIVATE,
-        spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
+        name, (unsigned)objects_to_make(spec), object_bytes(spec->object_size), spec->cache,
+        sizeof(struct pool_private), spec->node < 0 ? SOCKET_ID_ANY : spec->node, flags);
     if (pool == NULL) {
         const int reason = rte_errno;
         allocmark_say(error, "pool '%s': DPDK could not create a mempool (%s) %s", spec->name,

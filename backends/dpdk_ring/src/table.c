@@ -33,29 +33,50 @@ static void put_bulk(void *pool, void *local, void *const *objects, uint32_t n) 
         rte_mempool_generic_put(pool, objects, n, local);
 }
 
-static const allocmark_backend table = {
-    .abi = ALLOCMARK_ABI_VERSION,
-    .size = sizeof(allocmark_backend),
-    .init = eal_start,
-    .pool_create = pool_create,
-    .pool_destroy = pool_destroy,
-    .thread_enter = thread_enter,
-    .thread_leave = thread_leave,
-    .get_bulk = get_bulk,
-    .put_bulk = put_bulk,
-    .fini = eal_stop,
-    .available = pool_available,
-    .regions = pool_regions,
-    .facts = facts,
-    .trips = pool_trips,
-    .cached = thread_cached,
-};
+/**
+ * Packet buffers: what an application that sends and receives pays. Its objects are the data, which lies
+ * behind the rte_mbuf; with the addresses, DPDK's functions get and return those of the rte_mbuf.
+ */
+static int get_mbufs(void *pool, void *local, void **objects, uint32_t n) {
+    (void)local; /* DPDK looks up the lcore's cache by itself */
+    const int result = rte_pktmbuf_alloc_bulk(pool, (struct rte_mbuf **)objects, n);
+    if (result != 0) return result;
+    for (uint32_t i = 0; i < n; i++) objects[i] = (struct rte_mbuf *)objects[i] + 1;
+    return 0;
+}
+
+static void put_mbufs(void *pool, void *local, void *const *objects, uint32_t n) {
+    (void)pool;
+    (void)local;
+    struct rte_mbuf *mbufs[64]; /* as many as DPDK puts at once */
+    while (n > 0) {
+        const uint32_t some = RTE_MIN(n, RTE_DIM(mbufs));
+        for (uint32_t i = 0; i < some; i++) mbufs[i] = (struct rte_mbuf *)objects[i] - 1;
+        rte_pktmbuf_free_bulk(mbufs, some);
+        objects += some;
+        n -= some;
+    }
+}
+
+#define REST                                                                                                 \
+    .abi = ALLOCMARK_ABI_VERSION, .size = sizeof(allocmark_backend), .init = eal_start,                      \
+    .pool_create = pool_create, .pool_destroy = pool_destroy, .thread_enter = thread_enter,                  \
+    .thread_leave = thread_leave, .fini = eal_stop, .available = pool_available, .regions = pool_regions,    \
+    .facts = facts, .trips = pool_trips, .cached = thread_cached
+
+static const allocmark_backend mbuf_table = {REST, .get_bulk = get_mbufs, .put_bulk = put_mbufs};
+static const allocmark_backend table = {REST, .get_bulk = get_bulk, .put_bulk = put_bulk};
 
 const void *allocmark_dpdk_table(void);
+const void *allocmark_dpdk_mbuf_table(void);
 const char *allocmark_dpdk_version(void);
 
 const void *allocmark_dpdk_table(void) {
     return &table;
+}
+
+const void *allocmark_dpdk_mbuf_table(void) {
+    return &mbuf_table;
 }
 
 /** The version of the library that was loaded, not of the headers. Needs no EAL. */

@@ -10,7 +10,7 @@ static struct rte_mempool_ops handler; /* that of all pools of this process */
 static int counting = -1;              /* the copy's place in DPDK's table */
 
 static atomic_uint_fast64_t *count_of(struct rte_mempool *pool) {
-    return rte_mempool_get_priv(pool);
+    return &((struct pool_private *)rte_mempool_get_priv(pool))->trips;
 }
 
 static int counted_enqueue(struct rte_mempool *pool, void *const *objects, unsigned n) {

@@ -28,7 +28,7 @@ class Cell:
     def __init__(self, request: dict[str, Any]) -> None:
         self.ffi = FFI()
         self.ffi.cdef(allocmark.get_declarations())
-        address = plugin._load()[0]
+        address = plugin._load()[0].mempool
         assert address is not None
         self.table = self.ffi.cast("const allocmark_backend *", address)
         self.request = request

@@ -15,6 +15,7 @@ from allocmark_dpdk import plugin
 
 from allocmark import Pages, Unavailable
 
+TABLES = plugin._Tables(8, 16)
 PROJECT = Path(__file__).parent.parent
 LIST = (
     # An editable installation of this very package would lend the folder its native module.
@@ -47,7 +48,7 @@ def test_built_without_dpdk(without_dpdk):
     assert not list(without_dpdk.glob("allocmark_dpdk/*.so"))
     assert listed(without_dpdk) == [
         ["None", "libdpdk was not there when allocmark-dpdk was built", plugin._INSTALL]
-    ] * (len(plugin._HANDLERS) * 2 + 3)
+    ] * (len(plugin._HANDLERS) * 2 + 5)
 
 
 def test_the_library_is_gone(without_dpdk, tmp_path):
@@ -62,17 +63,17 @@ def test_the_library_is_gone(without_dpdk, tmp_path):
 def test_variants_are_well_formed():
     found = plugin.allocmark_backends()
     assert [problem for backend in found for problem in backend.problems()] == []
-    assert len({backend.label for backend in found}) == len(found) == 17
+    assert len({backend.label for backend in found}) == len(found) == 19
     (default,) = (backend for backend in found if backend.default)
     assert default.variant == "ring_mp_mc-hugetlb"
     assert default.options == {"handler": "ring_mp_mc", "pages": "hugetlb"}
 
 
 def test_version_is_the_library_s():
-    table, version, missing = plugin._load()
+    tables, version, missing = plugin._load()
     if missing:
         pytest.skip(missing.reason)
-    assert table
+    assert all(tables)
     queried = subprocess.run(["pkg-config", "--modversion", "libdpdk"], capture_output=True, text=True)
     assert version == queried.stdout.strip()
 
@@ -83,19 +84,19 @@ def test_pages_that_are_missing_make_their_variants_unavailable(monkeypatch, tmp
     monkeypatch.setattr(plugin, "thp_unavailable", lambda: None)
     monkeypatch.setattr(plugin, "hugetlb_unavailable", lambda: None)
     monkeypatch.setattr(plugin, helper, lambda: missing)
-    found = plugin.variants(8, "1", None, tmp_path)
+    found = plugin.variants(TABLES, "1", None, tmp_path)
     assert {b.pages for b in found if b.unavailable == missing and b.table is None} == {pages}
     assert {b.pages for b in found if b.unavailable} == {pages}
 
 
 def test_turbomem_without_its_driver():
-    found = [b for b in plugin.variants(8, "1", None) if b.options["handler"] == "turbomem"]
+    found = [b for b in plugin.variants(TABLES, "1", None) if b.options["handler"] == "turbomem"]
     assert {b.table for b in found} == {None}
     reason = "TurboMem's driver for DPDK is not installed"
     assert Unavailable(reason, plugin._INSTALL) in {b.unavailable for b in found if b.pages is Pages.BASE}
 
 
 def test_turbomem_is_told_where_its_driver_is(tmp_path):
-    (found,) = (b for b in plugin.variants(8, "1", None, tmp_path) if b.variant == "turbomem-base")
+    (found,) = (b for b in plugin.variants(TABLES, "1", None, tmp_path) if b.variant == "turbomem-base")
     assert found.options == {"handler": "turbomem", "pages": "base", "driver": str(tmp_path)}
     assert plugin._turbomem_driver() is None or plugin._turbomem_driver().name == "librte_mempool_turbomem.so"
