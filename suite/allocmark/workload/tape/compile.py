@@ -22,6 +22,7 @@ from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
 from allocmark.workload.language.steps import Get, Receive, Send
+from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
 from allocmark.workload.tape.play import Player, Recorded
@@ -37,28 +38,40 @@ def compile_workload(workload: Workload, seed: int, path: str = "workload") -> P
     grows for ever, queues that are filled faster than they are emptied, a pool smaller than what its actors hold.
     """
     mixed: set[int] = set()
+    doubling = True
     while True:
         try:
-            return _Compiler(Context(workload, seed, path, mixed)).program()
+            return _Compiler(Context(workload, seed, path, mixed), doubling).program()
         except MixedError as found:
             mixed.add(found.queue)
+        except _UnevenError:
+            doubling = False
+
+
+class _UnevenError(Exception):
+    """No number of iterations empties the queues, where the actors' random iterations are doubled."""
 
 
 class _Compiler:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, doubling: bool) -> None:
         self.context = context
+        self.doubling = doubling  # see `Player.play`
         self.workload = context.workload
         self.flows = context.flows
 
     def program(self) -> Program:
         coupled = {flow.sender for flow in self.flows} | {flow.receiver for flow in self.flows}
 
+        self.doubling &= sum(draws(self.workload.actors[name].steps) for name in coupled) > 1
         recorded: dict[str, list[Recorded]] = {}
         for name in self._senders_first():
             actor = self.workload.actors[name]
             # Actors of one kind on a queue draw the same numbers, so that what is sent equals what is received.
             instances = 1 if name in coupled else actor.count
-            played = [Player(self.context, name, i).play(actor.steps, actor.threads_end) for i in range(instances)]
+            played = [
+                Player(self.context, name, i).play(actor.steps, actor.threads_end, self.doubling and name in coupled)
+                for i in range(instances)
+            ]
             recorded[name] = played * (actor.count if name in coupled else 1)
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
@@ -171,6 +184,8 @@ class _Compiler:
                 self._send_in_advance(index, received - sent, recorded[flow.sender])
         if short and (iterations := self._evened(recorded, rates)) is not None:
             return iterations
+        if self.doubling:
+            raise _UnevenError
         index = short[0] if short else 0
         flow, name = self.flows[index], list(self.workload.queues)[index]
         sent, received = self._exchanged(index, recorded, "prologue_counts")
@@ -214,10 +229,13 @@ class _Compiler:
         send = next(step for step in steps if isinstance(step, Send) and step.queue == name)
         got = {self.context.pool_index[pool] for step in steps if isinstance(step, Get) for pool in step.pools}
         bulk = min(flow.bulks)
-        if flow.pool not in got or flow.pool is None or n % bulk:
+        pool = min(got, default=None) if flow.mixed else flow.pool
+        if pool is None or pool not in got or n % bulk:
             return
         step_id = self.context.step_ids[id(send)]
-        pair = (Insn(Op.GET, flow.pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, flow.pool, step_id))
+        pair = (Insn(Op.GET, pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, pool, step_id))
+        if flow.mixed:
+            pair = (Insn(Op.MIXED_GET, pool, bulk, step=step_id), Insn(Op.MIXED_SEND, index, bulk, step=step_id))
         for place, tape in enumerate(senders):
             times = n // bulk // len(senders) + (place < n // bulk % len(senders))
             counts = tape.prologue_counts.copy()
