@@ -24,7 +24,7 @@ from allocmark.workload.language.schema import Workload
 from allocmark.workload.language.steps import Get, Receive, Send
 from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
-from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
+from allocmark.workload.tape.instructions import Insn, Items, Loop, Op, assemble, roll
 from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
 
@@ -230,18 +230,23 @@ class _Compiler:
         got = {self.context.pool_index[pool] for step in steps if isinstance(step, Get) for pool in step.pools}
         bulk = min(flow.bulks)
         pool = min(got, default=None) if flow.mixed else flow.pool
-        if pool is None or pool not in got or n % bulk:
+        if pool is None or pool not in got:
             return
         step_id = self.context.step_ids[id(send)]
-        pair = (Insn(Op.GET, pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, pool, step_id))
-        if flow.mixed:
-            pair = (Insn(Op.MIXED_GET, pool, bulk, step=step_id), Insn(Op.MIXED_SEND, index, bulk, step=step_id))
+
+        def handed(n: int) -> tuple[Insn, Insn]:
+            if flow.mixed:
+                return Insn(Op.MIXED_GET, pool, n, step=step_id), Insn(Op.MIXED_SEND, index, n, step=step_id)
+            return Insn(Op.GET, pool, n, 1, step=step_id), Insn(Op.SEND, index, n, aux=pool, step=step_id)
+
         for place, tape in enumerate(senders):
             times = n // bulk // len(senders) + (place < n // bulk % len(senders))
+            rest = 0 if place else n % bulk
+            ahead: Items = [Loop(times, handed(bulk))] if times else []
+            ahead += handed(rest) if rest else ()
             counts = tape.prologue_counts.copy()
-            counts.got += times * bulk
-            counts.sent[index] += times * bulk
-            ahead = [Loop(times, pair)] if times else []
+            counts.got += times * bulk + rest
+            counts.sent[index] += times * bulk + rest
             senders[place] = replace(tape, prologue=[*ahead, *tape.prologue], prologue_counts=counts)
 
     def _carried(self, flow: Flow) -> Sequence[int]:
