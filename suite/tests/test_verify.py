@@ -48,6 +48,57 @@ def test_a_correct_pool_passes(allocmark_command, mutants, workload):
         assert cell["attestation"]["process"] == {"mutation": "none"}
 
 
+EVERYTHING = """\
+format: 1
+name: everything
+summary: Threads that end, sizes of their own, zeros, resizing, and objects of several sizes in a queue.
+source: made for this test
+pools:
+  a: {object_size: 64, objects: 4000}
+  b: {object_size: 1000, objects: 4000, alignment: 64}
+  c: {object_size: 4096, objects: 4000}
+  d: {object_size: 48, objects: 4000}
+  e: {object_size: 2000, objects: 4000}
+queues: {q: {capacity: 1024}}
+actors:
+  ends:
+    threads_end: true
+    steps:
+      - get: {from: [a, b, c], n: 4, size: {uniform: [1, 4096]}, exact: true, zeroed: true}
+      - touch: {bytes: all, how: write}
+      - repeat:
+          times: 4
+          steps:
+            - get: {from: d, n: 5}
+            - resize: {from: d, to: b, n: 3}
+            - resize: {from: d, to: e, n: 2, which: oldest}
+            - touch: {bytes: all, how: read}
+            - get: {from: a, n: 2, zeroed: true}
+            - hold: {objects: 3, from: c, release: random}
+            - hold: {objects: 100, release: random}
+  rx:
+    - get: {from: [a, b, c], n: 7, size: {uniform: [1, 4096]}, zeroed: true}
+    - touch: {bytes: all, how: write}
+    - send: {to: q}
+  tx:
+    - receive: {from: q}
+    - touch: {bytes: 1, how: read}
+    - hold: {objects: 100, release: random}
+    - put: {which: newest, n: 1}
+"""
+
+
+def test_all_that_the_language_can_say_runs_on_pools_and_mallocs(allocmark_command, tmp_path):
+    file = tmp_path / "everything.yaml"
+    file.write_text(EVERYTHING)
+    named = ["-b", "glibc", "-b", "turbomem:base", "--no-pin"]
+    for how in (["--verify"], ["--quick", "--no-latency"]):
+        result = allocmark_command("run", str(file), *named, *how, "--json", "-")
+        cells = json.loads(result.stdout)["cells"]
+        assert [cell["status"] for cell in cells] == ["ok"] * len(cells), result.stdout
+        assert len(cells) >= 2
+
+
 def test_broken_pools_are_caught(allocmark_command, mutants):
     for variant, (cell,) in verify(allocmark_command, mutants, BURST, *CAUGHT).items():
         assert cell["status"] == "failed", variant

@@ -22,8 +22,9 @@ from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
 from allocmark.workload.language.steps import Get, Receive, Send
+from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
-from allocmark.workload.tape.instructions import Insn, Loop, Op, assemble, roll
+from allocmark.workload.tape.instructions import Insn, Items, Loop, Op, assemble, roll
 from allocmark.workload.tape.play import Player, Recorded
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
 
@@ -37,28 +38,40 @@ def compile_workload(workload: Workload, seed: int, path: str = "workload") -> P
     grows for ever, queues that are filled faster than they are emptied, a pool smaller than what its actors hold.
     """
     mixed: set[int] = set()
+    doubling = True
     while True:
         try:
-            return _Compiler(Context(workload, seed, path, mixed)).program()
+            return _Compiler(Context(workload, seed, path, mixed), doubling).program()
         except MixedError as found:
             mixed.add(found.queue)
+        except _UnevenError:
+            doubling = False
+
+
+class _UnevenError(Exception):
+    """No number of iterations empties the queues, where the actors' random iterations are doubled."""
 
 
 class _Compiler:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, doubling: bool) -> None:
         self.context = context
+        self.doubling = doubling  # see `Player.play`
         self.workload = context.workload
         self.flows = context.flows
 
     def program(self) -> Program:
         coupled = {flow.sender for flow in self.flows} | {flow.receiver for flow in self.flows}
 
+        self.doubling &= sum(draws(self.workload.actors[name].steps) for name in coupled) > 1
         recorded: dict[str, list[Recorded]] = {}
         for name in self._senders_first():
             actor = self.workload.actors[name]
             # Actors of one kind on a queue draw the same numbers, so that what is sent equals what is received.
             instances = 1 if name in coupled else actor.count
-            played = [Player(self.context, name, i).play(actor.steps, actor.threads_end) for i in range(instances)]
+            played = [
+                Player(self.context, name, i).play(actor.steps, actor.threads_end, self.doubling and name in coupled)
+                for i in range(instances)
+            ]
             recorded[name] = played * (actor.count if name in coupled else 1)
         rates = self._rates(recorded)
         settle = self._settle(recorded, rates)
@@ -171,6 +184,8 @@ class _Compiler:
                 self._send_in_advance(index, received - sent, recorded[flow.sender])
         if short and (iterations := self._evened(recorded, rates)) is not None:
             return iterations
+        if self.doubling:
+            raise _UnevenError
         index = short[0] if short else 0
         flow, name = self.flows[index], list(self.workload.queues)[index]
         sent, received = self._exchanged(index, recorded, "prologue_counts")
@@ -214,16 +229,24 @@ class _Compiler:
         send = next(step for step in steps if isinstance(step, Send) and step.queue == name)
         got = {self.context.pool_index[pool] for step in steps if isinstance(step, Get) for pool in step.pools}
         bulk = min(flow.bulks)
-        if flow.pool not in got or flow.pool is None or n % bulk:
+        pool = min(got, default=None) if flow.mixed else flow.pool
+        if pool is None or pool not in got:
             return
         step_id = self.context.step_ids[id(send)]
-        pair = (Insn(Op.GET, flow.pool, bulk, 1, 0, step_id), Insn(Op.SEND, index, bulk, 0, flow.pool, step_id))
+
+        def handed(n: int) -> tuple[Insn, Insn]:
+            if flow.mixed:
+                return Insn(Op.MIXED_GET, pool, n, step=step_id), Insn(Op.MIXED_SEND, index, n, step=step_id)
+            return Insn(Op.GET, pool, n, 1, step=step_id), Insn(Op.SEND, index, n, aux=pool, step=step_id)
+
         for place, tape in enumerate(senders):
             times = n // bulk // len(senders) + (place < n // bulk % len(senders))
+            rest = 0 if place else n % bulk
+            ahead: Items = [Loop(times, handed(bulk))] if times else []
+            ahead += handed(rest) if rest else ()
             counts = tape.prologue_counts.copy()
-            counts.got += times * bulk
-            counts.sent[index] += times * bulk
-            ahead = [Loop(times, pair)] if times else []
+            counts.got += times * bulk + rest
+            counts.sent[index] += times * bulk + rest
             senders[place] = replace(tape, prologue=[*ahead, *tape.prologue], prologue_counts=counts)
 
     def _carried(self, flow: Flow) -> Sequence[int]:

@@ -161,9 +161,9 @@ class Player:
         }
         self.alike: dict[int, tuple[bool, bool]] = {}  # by id() of a repeat: whether it draws, and is regardless
 
-    def play(self, steps: Sequence[Step], once: bool = False) -> Recorded:
+    def play(self, steps: Sequence[Step], once: bool = False, doubling: bool = False) -> Recorded:
         """The actor's tapes, not yet folded into more loops. ``once``: the body is one run of the steps, also when they
-        draw."""
+        draw. ``doubling``: it is a power of two of them, so that two that draw are soon even at a queue."""
         # The prologue: iterations as long as the live set grows.
         prologue, prologue_counts = Recorder(), Counts(len(self.context.flows))
         certain = not draws(steps) and regardless(steps, self.several)
@@ -184,12 +184,15 @@ class Player:
 
         # The body, of which this was the first iteration. With random numbers it goes on until it is long, and ends
         # with as many objects held as it began with if that comes soon.
+        runs, most = 1, RANDOM_BODY * (8 if doubling else 2)
         while self.drawn and not once:
             size = self.recorder.size
             long = max(size, self.drawn >> 5, (len(self.indices) - places) >> 7) >= RANDOM_BODY
-            if (long and self.total == before_total) or size >= 2 * RANDOM_BODY:
+            even = self.total == before_total and not (doubling and runs & (runs - 1))
+            if (long and even) or size >= most:
                 break
             self._run(steps)
+            runs += 1
         self._close(before, steps[-1])
         return Recorded(
             prologue.items,

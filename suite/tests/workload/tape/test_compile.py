@@ -426,6 +426,7 @@ def test_objects_of_several_pools_cross_a_queue():
     check(program)
     assert [actor.mixed_capacity for actor in program.actors] == [8, 38]
     assert 0 < program.live_bytes < 46 * 256
+    assert max(actor.iterations for actor in program.actors) <= 8  # both draw, and are even soon
 
 
 def test_packets_wait_before_the_first_is_handed_on():
