@@ -45,6 +45,19 @@ def test_two_plugins_of_one_name(allocmark_command, tmp_path):
     assert odd[1]["reason"] == "registers the plugin name 'odd' a second time"
 
 
+@pytest.mark.parametrize(
+    "value", ["allocmark_test_odd", "allocmark_test_odd:here.plugin", "allocmark_test_odd : here [x]"]
+)
+def test_every_form_of_an_entry_point_is_understood(value, allocmark_command, tmp_path):
+    names = "import sys\nhere = plugin = sys.modules[__name__]"
+    folder = make_plugin(tmp_path, "odd", f"{hook('return [backend()]')}\n{names}")
+    entry_points = folder / "allocmark_test_odd-1.0.dist-info" / "entry_points.txt"
+    entry_points.write_text(f"[allocmark]\nodd = {value}\n")
+    listed = rows(allocmark_command("list", "backends", "--json", plugins=[folder]))
+    assert "failed to import" not in listed["odd"]["reason"]
+    assert listed["odd"]["available"]
+
+
 def test_a_plugin_brings_workloads_and_probes(allocmark_command, mutants, tmp_path):
     bundled = Path(__file__).parents[2] / "workloads" / "burst.yaml"
     (tmp_path / "mine.yaml").write_text(bundled.read_text().replace("name: burst", "name: mine"))

@@ -159,8 +159,7 @@ class RunningCell:
             members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)
         probes = {phase: dict(results) for phase, results in self._closing.get("probes", {}).items()}
         members["attestation"] = self._attestation(members["attestation"], probes) if self._closing else {}
-        # Probes look at one process: what they find beside the attestation is much, and much the same in each.
-        return cell_from(members | {"probes": {} if self._draw.round else probes})
+        return cell_from(members | {"probes": probes})
 
     def _attestation(self, conditions: Mapping[str, Any], probes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """What was really on. Takes what belongs here out of ``probes``."""

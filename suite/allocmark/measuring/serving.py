@@ -54,7 +54,7 @@ def job_of(registered: plugins.Registered, probe_plugins: Sequence[plugins.Entry
     """The members of a job that `backend_of` reads: which variant, and which plugins are loaded for it."""
     return {
         "plugin": registered.plugin,
-        "plugins": [*({registered.entry} - {plugins.BUILTIN}), *probe_plugins],
+        "plugins": sorted({registered.entry, *probe_plugins} - {plugins.BUILTIN}),
         "prefix": registered.prefix,
         "backend": registered.backend.label,
         "given": registered.given and vars(registered.given),

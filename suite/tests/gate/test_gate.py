@@ -35,6 +35,9 @@ def test_a_slowdown_is_found_and_kept(track, history):
     assert header["commits"] == [history.fast, history.slow]
     assert len(rounds) >= 12
     assert all(len(each["samples"][0]) == len(each["samples"][1]) for each in rounds)
+    # What separates the sides is told of every process, so it is looked at in every round.
+    resident = "resident bytes per object beyond its size, pool mbuf"
+    assert all(resident in facts for each in rounds for facts in each["facts"])
 
 
 def test_equal_files_pass_without_measuring(track, history):
