@@ -37,7 +37,7 @@ def get_declarations() -> str:
     """The types of ``allocmark/backend.h`` in the form that cffi's ``cdef`` reads."""
     text = Path(get_include(), "allocmark", "backend.h").read_text()
     text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
-    return re.sub(r"^#.*$| ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
+    return re.sub(r"^#.*$| ?ALLOCMARK_OPTIONAL\b", "", text, flags=re.MULTILINE)
 
 
 def cffi_module(

@@ -43,7 +43,8 @@ static double median_ns(void (*pattern)(void)) {
         clock_gettime(CLOCK_MONOTONIC, &begun);
         pattern();
         clock_gettime(CLOCK_MONOTONIC, &ended);
-        taken[i] = ((double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec)) / PAIRS;
+        taken[i] =
+            ((double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec)) / PAIRS;
     }
     qsort(taken, STRETCHES, sizeof *taken, by_value);
     return taken[STRETCHES / 2];

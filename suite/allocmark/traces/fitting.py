@@ -153,8 +153,8 @@ def _representatives(sizes: Counter[int]) -> Counter[int]:
 
 def _sizes_apart(sizes: Counter[int], choice: Counter[int]) -> float:
     points = sorted({*sizes, *choice})
-    shares = [list(accumulate(counts[p] / counts.total() for p in points)) for counts in (sizes, choice)]
-    return max(abs(a - b) for a, b in zip(*shares, strict=True))
+    shares = [accumulate(counts[p] / counts.total() for p in points) for counts in (sizes, choice)]
+    return max(abs(a - b) for a, b in zip(shares[0], shares[1], strict=True))
 
 
 def _distance(own: Habits, quick: float, mean: float, release: str) -> float:

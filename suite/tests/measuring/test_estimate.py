@@ -10,8 +10,8 @@ import pytest
 
 from allocmark import installed
 from allocmark.errors import UsageError
-from allocmark.measuring.estimate import case_seconds, check_budget, round_seconds, run_seconds
 from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.estimate import case_seconds, check_budget, round_seconds, run_seconds
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.request import Request
 from allocmark.stats import LOOKS, least_rounds

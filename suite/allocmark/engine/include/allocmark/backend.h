@@ -194,6 +194,8 @@ typedef struct allocmark_backend {
      * NULL: the engine gets an object of `to`, copies, and puts the old one. On the measured path.
      */
     int (*resize)(void *from, void *from_local, void *to, void *to_local, void **object) ALLOCMARK_OPTIONAL;
+
+    /**
      * The malloc functions themselves, which need no pool: recorded programs are replayed on them. They are
      * called after `init`, by any thread, and stay as long as the process. NULL: it serves pools.
      */
