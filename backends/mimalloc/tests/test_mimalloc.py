@@ -34,7 +34,7 @@ def test_each_version_is_the_one_that_is_called(variant: str) -> None:
     found = attested(variant)
     assert found["process"]["version"].split(".")[0] == variant[1:]
     assert f"libmimalloc.so.{variant[1:]}" in found["library"]["file"]
-    assert found["library"]["calls"] == ["mi_free", "mi_malloc", "mi_memalign"]
+    assert found["library"]["calls"] == ["mi_calloc", "mi_free", "mi_malloc", "mi_memalign", "mi_realloc"]
 
 
 OPTIONS = """

@@ -37,7 +37,7 @@ def test_a_variant_has_its_setting(variant: str, setting: str, value: str) -> No
     found = attested(variant)
     assert found["process"][setting] == value
     assert int(found["process"]["arena_bytes"]) >= found["live_bytes"] > 0
-    assert found["library"]["calls"] == ["tc_free", "tc_malloc", "tc_memalign"]
+    assert found["library"]["calls"] == ["tc_calloc", "tc_free", "tc_malloc", "tc_memalign", "tc_realloc"]
 
 
 def test_it_is_labelled_gperftools() -> None:

@@ -38,6 +38,7 @@ def side(revision: str, files: str | None, reason: str | None = None, unavailabl
         commit="0" * 40,
         built=(built,) if files or reason else (),
         host=Host(backends=floors + there),
+        prefix="/nowhere",
         files={"allocmark-pool": files} if files else {},
     )
 
