@@ -168,15 +168,22 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in [*files, *links] if name not in drop)
 
 
+# Lines that tell a cause, the surest first; of compilers and linkers, and of make or a shell that lacks a tool.
+_CAUSES = [
+    re.compile(r"^\S+:\d+:.*\berror:|: undefined reference to |ld: cannot find"),
+    re.compile(r"^\S*(make(\[\d+\])?|sh)\b.*: (command not found|not found|No such file or directory)$"),
+]
+_FOLLOWS = re.compile(r"make(\[\d+\])?: \*\*\* \[.*\] Error \d+$")  # make says so after the cause
+
+
 def cause(log: str) -> str:
-    """The line of a log that tells the cause: the first error of a compiler or linker, or the last Python error, or the
-    last line."""
-    lines = [" ".join(line.split()) for line in log.splitlines() if line.strip()]
-    compilers = [
-        line for line in lines if re.search(r"^\S+:\d+:.*\berror:|: undefined reference to |ld: cannot find", line)
-    ]
+    """The line of a log that tells the cause: the first error of a compiler or linker, or the first tool that is not
+    there, or the last Python error, or the last line."""
+    every = [line for each in log.splitlines() if (line := " ".join(each.split()))]
+    lines = [line for line in every if not _FOLLOWS.match(line)] or every
+    told = [line for pattern in _CAUSES for line in lines if pattern.search(line)]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
-    return next(iter(compilers + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
+    return next(iter(told + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
 
 
 def _version(compiler: str) -> str:
