@@ -210,8 +210,10 @@ void Actor::drain() {
 }
 
 double Actor::reference_burst(uint32_t bulk, uint32_t keep, uint32_t touch, uint64_t bursts) {
-    const PoolView &view = interpreter_.pools()[0];
-    return allocmark::reference_burst(backend_, view.pool, view.local, bulk, keep, touch, bursts);
+    PoolView &view = interpreter_.pools()[0];
+    if (view.held.capacity() - view.held.size() < keep) return -1;
+    return allocmark::reference_burst(backend_, view.pool, view.local, view.held.room(), bulk, keep, touch,
+                                      bursts);
 }
 
 bool Actor::check_complete(uint32_t pool, uint64_t &stranded) {
