@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Trips to shared state for each object, in the three life-cycles of objects: TurboMem beside the DPDK that is installed.
+"""Trips to shared state for each object, in three life-cycles of objects: TurboMem beside the DPDK that is installed.
 
     python backends/turbomem_c/bench/trips.py [BACKEND ...]
 
-Counted as `allocmark size` does, with the actors in turns, and not timed: the figures are the same in every run. To count
-another DPDK: point PKG_CONFIG_PATH and LD_LIBRARY_PATH at it and install the backend dpdk_ring again.
+Counted as `allocmark size` does, with the actors in turns, and not timed: the figures are the same in every run. To
+count another DPDK: point PKG_CONFIG_PATH and LD_LIBRARY_PATH at it and install the backend dpdk_ring again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BULKS = (1, 8, 32, 128)
 
 
 class Count(NamedTuple):
-    """Of a backend in a life-cycle with bulks and caches of one size: objects that a thread keeps, trips for each object
-    that was got, and objects of the smallest pool that others cannot reach, None where the backend makes none smaller."""
+    """Of a backend in a life-cycle with bulks and caches of one size: objects that a thread keeps, trips for each
+    object that was got, and objects of the smallest pool that others cannot reach; None: it makes no smaller one."""
 
     backend: str
     cycle: str
