@@ -352,7 +352,8 @@ class alignas(no_sharing) cache {
         if (missed) visitor_.counters.put_misses += 1;
     }
 
-    /// Load a magazine that is not full: false when there is none to be had. A full one joins those `leaving`.
+    /// Load a magazine that is not full: false when there is none to be had. A full one joins those
+    /// `leaving`.
     bool make_room(magazines &leaving) noexcept {
         magazine *empty = full_behind() ? nullptr : previous();
         if (empty == nullptr) empty = spares_.take(*depot_, visitor_);

@@ -130,9 +130,9 @@ class depot {
         }
     }
 
-    /// As many full magazines of a shard as `out` has room for and there are, or else a partly filled one that
-    /// has at least one object; how many. 0: each stack was found empty once. A magazine that moved behind
-    /// one's back shows in changes().
+    /// As many full magazines of a shard as `out` has room for and there are, or else a partly filled one
+    /// that has at least one object; how many. 0: each stack was found empty once. A magazine that moved
+    /// behind one's back shows in changes().
     std::size_t pop_filled(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
         if (const std::size_t n = pop_full(v, out)) return n;
         out.front() = partial_.pop(magazines_);
