@@ -53,6 +53,7 @@ inline exchange_head(index, done) {
 }
 
 inline load_head() {
+    POINT(look);
     d_step { seen_index = head_index; seen_tag = head_tag }
 }
 

@@ -61,16 +61,18 @@ void fini(void) {
     pages = turbomem::page_kind::thp;
 }
 
-/// Magazines as asked for, unless what other threads may hold back would keep the workload from its working
-/// set: with caches  working_set + 2 M (max_threads - 1) <= objects.  Without, a thread holds back 2 (M - 1)
-/// during a call, so single-object magazines serve even a workload that takes the whole pool.
+/// Two magazines hold what a thread is asked to cache, or less where what other threads may hold back would
+/// keep the workload from its working set: with caches  working_set + 2 M (max_threads - 1) <= objects.
+/// Without, a thread holds back 2 (M - 1) during a call, so single-object magazines serve even a workload
+/// that takes the whole pool.
 void choose_magazine(const allocmark_pool_spec &spec, turbomem::pool_options &options) {
     constexpr uint32_t uncached = 32; // every call merges magazines; small ones are cheap to merge
     const uint64_t slack = spec.objects - std::min(spec.objects, spec.working_set);
     const uint64_t most = spec.max_threads > 1 ? slack / (2ull * (spec.max_threads - 1)) : UINT32_MAX;
-    options.caching = spec.cache != 0 && most != 0;
-    options.magazine = static_cast<uint32_t>(options.caching ? std::min<uint64_t>(spec.cache, most)
-                                                             : std::min<uint64_t>(uncached, most + 1));
+    const uint64_t magazine = std::min<uint64_t>(spec.cache / 2, most);
+    options.caching = magazine != 0;
+    options.magazine =
+        static_cast<uint32_t>(options.caching ? magazine : std::min<uint64_t>(uncached, most + 1));
 }
 
 turbomem::pool_options options_of(const allocmark_pool_spec &spec) {

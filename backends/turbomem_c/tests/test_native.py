@@ -87,6 +87,14 @@ def test_a_thread_finds_its_cache_without_a_call(tmp_path: Path) -> None:
     body = assembly(source, tmp_path, "-fPIC")["get"]
     assert "%fs:" in body
     assert "__tls" not in body
+    # Up to the first return no loop and no call: as long with a thousand pools as with one.
+    way, _ = body.split("\tret\n", 1)
+    assert "\tcall" not in way
+    lines = body.splitlines()
+    places = {line.removesuffix(":"): at for at, line in enumerate(lines) if line.endswith(":")}
+    jumps = {at: to for at, line in enumerate(way.splitlines()) for to in re.findall(r"^\tj\w+\t(\.L\w+)", line)}
+    assert jumps
+    assert all(places[to] > at for at, to in jumps.items())
 
 
 def test_table_needs_no_look_up_on_the_measured_path(tmp_path: Path) -> None:

@@ -237,6 +237,25 @@ void the_depot_is_visited_once_a_magazine() {
     check_at_rest(p);
 }
 
+/// Also of many magazines: one change of the depot.
+void a_bulk_is_one_trip() {
+    store p(small(10'000, 32, 1));
+    const depot &shared = p.exchange().shared();
+    cache &c = p.enter(0);
+    std::vector<void *> held(256);
+    for (const std::uint32_t n : {256u, 250u, 1u, 32u, 33u, 100u}) {
+        std::uint64_t before = shared.changes();
+        CHECK(c.get_bulk(held.data(), n));
+        CHECK(shared.changes() - before <= 1);
+        before = shared.changes();
+        c.put_bulk(held.data(), n);
+        CHECK(shared.changes() - before <= 1);
+    }
+    CHECK(c.objects() == p.cache_limit());
+    p.leave(c);
+    check_at_rest(p);
+}
+
 /// Threads one after another, so that the outcome of every call is known: a get succeeds exactly when the
 /// pool has enough, wherever it lies.
 void every_outcome_is_exact(std::uint64_t objects, std::uint32_t magazine, std::uint32_t threads,
@@ -302,6 +321,7 @@ int main() {
     objects_are_apart_aligned_and_inside();
     a_failed_get_takes_nothing();
     the_depot_is_visited_once_a_magazine();
+    a_bulk_is_one_trip();
     for (bool caching : {true, false}) {
         for (std::uint32_t magazine : {1u, 2u, 7u, 256u}) {
             for (std::uint32_t threads : {1u, 2u, 5u}) {

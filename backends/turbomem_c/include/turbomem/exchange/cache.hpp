@@ -214,6 +214,13 @@ class alignas(no_sharing) cache {
 
     static constexpr std::int64_t closed_to_others = INT64_MIN;
 
+    /// Full ones that one call moves at once: a bulk of many magazines is one trip to the depot.
+    struct magazines {
+        static constexpr std::uint32_t most = 8;
+        std::uint32_t n = 0;
+        std::array<std::uint32_t, most> indices;
+    };
+
     /// Begin to exchange magazines: from here to close() `here_` is the count, and no reclaimer begins.
     void open(std::int64_t count) noexcept {
         here_ = static_cast<std::uint32_t>(count);
@@ -306,26 +313,32 @@ class alignas(no_sharing) cache {
 
     /// Both magazines are empty if anything is still wanted.
     void take_from_depot(void **&objects, std::uint32_t &n) noexcept {
+        magazines some;
         while (n != 0) {
-            if (magazine *m = depot_->pop_filled(visitor_)) {
+            const std::uint32_t all = n <= depot_->capacity() ? 1 : (n - 1) / depot_->capacity() + 1;
+            some.n = static_cast<std::uint32_t>(
+                depot_->pop_filled(visitor_, {some.indices.data(), std::min(all, magazines::most)}));
+            for (std::uint32_t i = 0; i < some.n; ++i) {
+                magazine &m = (*depot_)[some.indices[i]];
                 if (loaded() != nullptr) spares_.keep(*depot_, visitor_, *loaded());
-                if (m->user != visitor_.thread) expect_reads(*m, m->count);
-                load(*m, m->count);
+                if (m.user != visitor_.thread) expect_reads(m, m.count);
+                load(m, m.count);
                 take(objects, n);
-            } else if (void *object = depot_->get_loose()) {
-                *objects++ = object;
-                --n;
-            } else {
-                return;
             }
+            if (some.n != 0) continue;
+            void *const object = depot_->get_loose();
+            if (object == nullptr) return;
+            *objects++ = object;
+            --n;
         }
     }
 
     void put_open(void *const *objects, std::uint32_t n) noexcept {
         bool missed = false;
+        magazines leaving;
         while (n != 0) {
             missed |= here_ == room_ && (full_behind() || !caching_);
-            if (here_ == room_ && !make_room()) {
+            if (here_ == room_ && !make_room(leaving)) {
                 for (; n != 0; --n) depot_->put_loose(*objects++);
                 break;
             }
@@ -335,21 +348,29 @@ class alignas(no_sharing) cache {
             objects += k;
             n -= k;
         }
+        push(leaving);
         if (missed) visitor_.counters.put_misses += 1;
     }
 
-    /// Load a magazine that is not full: false when there is none to be had.
-    bool make_room() noexcept {
+    /// Load a magazine that is not full: false when there is none to be had. A full one joins those
+    /// `leaving`.
+    bool make_room(magazines &leaving) noexcept {
         magazine *empty = full_behind() ? nullptr : previous();
         if (empty == nullptr) empty = spares_.take(*depot_, visitor_);
         if (empty == nullptr) return false;
         if (full_behind()) {
             TURBOMEM_PROBE(flush, depot_, room_);
-            depot_->push_full(visitor_, *previous());
+            if (leaving.n == magazines::most) push(leaving);
+            leaving.indices[leaving.n++] = previous()->index;
         }
         set_previous(loaded(), room_); // full, or there was none
         load(*empty, 0);
         return true;
+    }
+
+    void push(magazines &leaving) noexcept {
+        if (leaving.n != 0) depot_->push_full(visitor_, {leaving.indices.data(), leaving.n});
+        leaving.n = 0;
     }
 
     void take(void **&objects, std::uint32_t &n) noexcept {
@@ -470,7 +491,8 @@ inline bool cache::reclaim(void **&objects, std::uint32_t &n) noexcept {
         cache *from;
         std::uint64_t seen;
     };
-    if (!group_->barrier.available() || (loaded() == nullptr && !make_room())) return false;
+    magazines none; // what is here is empty
+    if (!group_->barrier.available() || (loaded() == nullptr && !make_room(none))) return false;
     // acquire: the caches below it are in use.
     const std::uint32_t slots = group_->reached.load(std::memory_order_acquire);
     bool found = false;

@@ -130,15 +130,22 @@ class depot {
         }
     }
 
-    /// A full magazine, or else a partly filled one that has at least one object; or null: each stack was
-    /// found empty once. A magazine that moved behind one's back shows in changes().
-    magazine *pop_filled(depot_visitor &v) noexcept {
-        if (magazine *m = pop_full(v)) return m;
-        const std::uint32_t i = partial_.pop(magazines_);
-        if (i == 0) return nullptr;
+    /// As many full magazines of a shard as `out` has room for and there are, or else a partly filled one
+    /// that has at least one object; how many. 0: each stack was found empty once. A magazine that moved
+    /// behind one's back shows in changes().
+    std::size_t pop_filled(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
+        if (const std::size_t n = pop_full(v, out)) return n;
+        out.front() = partial_.pop(magazines_);
+        if (out.front() == 0) return 0;
         v.counters.exchanges += 1;
         v.source = v.shard;
-        return &magazines_[i];
+        return 1;
+    }
+
+    /// One; null for 0.
+    magazine *pop_filled(depot_visitor &v) noexcept {
+        std::uint32_t index;
+        return pop_filled(v, {&index, 1}) == 0 ? nullptr : &magazines_[index];
     }
 
     /// As many empty magazines as `out` has room for, fewer where a shard has fewer; how many. 0 when there
@@ -166,11 +173,16 @@ class depot {
 
     magazine &operator[](std::uint32_t index) const noexcept { return magazines_[index]; }
 
-    void push_full(const depot_visitor &v, magazine &m) noexcept {
-        m.count = capacity_;
-        m.user = v.thread;
+    void push_full(const depot_visitor &v, magazine &m) noexcept { push_full(v, {&m.index, 1}); }
+
+    /// Several at once, whose slots are all filled.
+    void push_full(const depot_visitor &v, std::span<const std::uint32_t> indices) noexcept {
+        for (const std::uint32_t i : indices) {
+            magazines_[i].count = capacity_;
+            magazines_[i].user = v.thread;
+        }
         shard &s = shards_[v.shard];
-        s.full[s.filled.load(std::memory_order_relaxed)].push(magazines_, m.index);
+        s.full[s.filled.load(std::memory_order_relaxed)].push(magazines_, indices);
     }
 
     void push_empty(const depot_visitor &v, magazine &m) noexcept {
@@ -303,14 +315,14 @@ class depot {
         partial_.push(magazines_, rest->index);
     }
 
-    magazine *pop_full(depot_visitor &v) noexcept {
-        std::uint32_t index;
-        const std::span<std::uint32_t> out(&index, 1);
-        if (search(v, [&](shard &s) { return pop_full(v, s, out); }) == 0) return nullptr;
-        magazine &m = magazines_[index];
+    /// The first of them tells of all.
+    std::size_t pop_full(depot_visitor &v, std::span<std::uint32_t> out) noexcept {
+        const std::size_t n = search(v, [&](shard &s) { return pop_full(v, s, out); });
+        if (n == 0) return 0;
+        magazine &m = magazines_[out.front()];
         const bool foreign = m.user != v.thread && holds_neighbours(m);
-        v.foreign = foreign ? std::min(v.foreign + 1, one_way_after) : 0;
-        return &m;
+        v.foreign = foreign ? std::min(v.foreign + static_cast<std::uint32_t>(n), one_way_after) : 0;
+        return n;
     }
 
     /// From either side.
@@ -320,7 +332,7 @@ class depot {
         const bool one_way = v.foreign == one_way_after;
         if (one_way && v.aged < distance_) {
             if (const std::size_t n = older.pop(magazines_, out)) {
-                v.aged += 1;
+                v.aged += static_cast<std::uint32_t>(n);
                 return n;
             }
         }

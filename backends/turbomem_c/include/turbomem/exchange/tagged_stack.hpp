@@ -37,6 +37,7 @@ class tagged_stack {
         // relaxed: published by the release below.
         for (std::size_t i = 1; i < indices.size(); ++i)
             nodes[indices[i]].next.store(indices[i - 1], std::memory_order_relaxed);
+        TURBOMEM_POINT(look);
         // acquire: the depth of the node on top, which is read next, must be that of its push.
         std::uint64_t head = head_.load(std::memory_order_acquire);
         do {
@@ -59,6 +60,7 @@ class tagged_stack {
     /// Up to as many as `out` has room for, at once, the topmost first; how many. The rest of `out` is
     /// undefined.
     template <node_array Nodes> std::size_t pop(const Nodes &nodes, std::span<std::uint32_t> out) noexcept {
+        TURBOMEM_POINT(look);
         // acquire: the link read next must be at least as new as the push that put the node on top.
         std::uint64_t head = head_.load(std::memory_order_acquire);
         while (top(head) != 0) {
