@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from allocmark_dpdk import plugin
+from allocmark_dpdk.release import releases
 from cffi import FFI
 
 import allocmark
@@ -28,9 +29,7 @@ class Cell:
     def __init__(self, request: dict[str, Any]) -> None:
         self.ffi = FFI()
         self.ffi.cdef(allocmark.get_declarations())
-        address = plugin._load()[0].mempool
-        assert address is not None
-        self.table = self.ffi.cast("const allocmark_backend *", address)
+        self.table = self.ffi.cast("const allocmark_backend *", releases()[0].load_table("mempool"))
         self.request = request
         self.cpus = sorted(os.sched_getaffinity(0))
         self.pool = self.ffi.NULL
