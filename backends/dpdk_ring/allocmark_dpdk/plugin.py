@@ -19,6 +19,8 @@ class _Handler(NamedTuple):
     description: str
     capabilities: Capabilities = Capabilities()
     table: str = "mempool"
+    library: str = "mempool"
+    what: str = "rte_mempool"
 
 
 _HANDLERS = [
@@ -39,6 +41,9 @@ _HANDLERS = [
 _PKTMBUF = _Handler(
     "pktmbuf", "packet buffers, by rte_pktmbuf_alloc_bulk and free_bulk: what applications pay", table="mbuf"
 )
+
+#: no mempool: the heap that these are made in
+_HEAP = _Handler("rte_malloc", "objects of any size", Capabilities(any_size=True), "heap", "eal", "DPDK's heap")
 
 #: not DPDK's own: a driver that is loaded beside those
 _TURBOMEM = _Handler("turbomem", "TurboMem's driver: magazines over a lock-free depot")
@@ -65,32 +70,32 @@ def variants(release: Release, driver: Path | None = None) -> list[Backend]:
     }
     undriven = None if driver else Unavailable("TurboMem's driver for DPDK is not installed", INSTALL)
     # TurboMem's driver is built for the DPDK that its own package was built with.
-    handlers = [*_HANDLERS, _PKTMBUF] if release.suffix else [*_HANDLERS, _PKTMBUF, _TURBOMEM]
+    handlers = [*_HANDLERS, _PKTMBUF, _HEAP, *([] if release.suffix else [_TURBOMEM])]
     found = []
     for handler in handlers:
         ours = handler is _TURBOMEM
         for pages, pages_description in (_TURBOMEM_PAGES if ours else _PAGES).items():
             obstacle = obstacles[pages] or (undriven if ours else None)
             options = {"handler": handler.name, "pages": str(pages)}
-            if handler is _PKTMBUF:
-                options |= {"handler": "ring_mp_mc", "objects": "mbuf"}
+            if handler.table != "mempool":
+                options |= {"handler": "ring_mp_mc", "objects": handler.table}
             found.append(
                 Backend(
                     name="dpdk_ring",
                     variant=f"{handler.name}-{pages}{release.suffix}",
-                    description=f"rte_mempool, {handler.description}; {pages_description}",
+                    description=f"{handler.what}, {handler.description}; {pages_description}",
                     version=release.version,
                     load=None if obstacle else partial(release.load_table, handler.table),
                     unavailable=obstacle,
                     # With --no-huge, DPDK leaves the node of a page to the kernel.
                     capabilities=replace(handler.capabilities, numa=True)
-                    if pages is Pages.HUGETLB
+                    if pages is Pages.HUGETLB and handler is not _HEAP
                     else handler.capabilities,
                     pages=pages,
                     default=(handler.name, pages, release.suffix) == ("ring_mp_mc", Pages.HUGETLB, ""),
                     options=options | ({"driver": str(driver)} if ours and driver else {}),
                     environ=release.environ(),
-                    library=(release.files or {}).get("mempool", ""),
+                    library=(release.files or {}).get(handler.library, ""),
                 )
             )
     # A folder of which nothing is known is listed once.

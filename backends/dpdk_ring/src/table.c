@@ -78,6 +78,7 @@ static const allocmark_backend table = {REST, .get_bulk = get_bulk, .put_bulk = 
 
 EXPORTED const void *allocmark_dpdk_mempool_table(void);
 EXPORTED const void *allocmark_dpdk_mbuf_table(void);
+EXPORTED const void *allocmark_dpdk_heap_table(void);
 EXPORTED const char *allocmark_dpdk_version(void);
 EXPORTED const char *allocmark_dpdk_mempool_file(void);
 EXPORTED const char *allocmark_dpdk_eal_file(void);
@@ -88,6 +89,10 @@ const void *allocmark_dpdk_mempool_table(void) {
 
 const void *allocmark_dpdk_mbuf_table(void) {
     return &mbuf_table;
+}
+
+const void *allocmark_dpdk_heap_table(void) {
+    return heap_table();
 }
 
 /** The version of the library that was loaded, not of the headers. */

@@ -47,7 +47,7 @@ def listed(site: Path) -> list[list[str]]:
 def test_built_without_dpdk(without_dpdk):
     assert not list(without_dpdk.glob("allocmark_dpdk/*.so"))
     assert listed(without_dpdk) == [["None", "libdpdk was not there when allocmark-dpdk was built", INSTALL]] * (
-        len(plugin._HANDLERS) * 2 + 5
+        len(plugin._HANDLERS) * 2 + 7
     )
 
 
@@ -63,7 +63,7 @@ def test_the_library_is_gone(without_dpdk, tmp_path):
 def test_variants_are_well_formed():
     found = plugin.allocmark_backends()
     assert [problem for backend in found for problem in backend.problems()] == []
-    assert len({backend.label for backend in found}) == len(found) == 19
+    assert len({backend.label for backend in found}) == len(found) == 21
     (default,) = (backend for backend in found if backend.default)
     assert default.variant == "ring_mp_mc-hugetlb"
     assert default.options == {"handler": "ring_mp_mc", "pages": "hugetlb"}

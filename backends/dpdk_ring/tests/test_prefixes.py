@@ -23,10 +23,10 @@ from allocmark_dpdk.release import Release, releases
 
 import allocmark
 from allocmark.engine import _engine
+from fixtures.backend_cells import SMALL, attested
 
 pytestmark = pytest.mark.alone
 
-CASE = {"bulk": 8, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "alive": 0}
 LIBRARIES = Path("lib")  # of a made prefix
 
 
@@ -75,7 +75,7 @@ def suffix(version: str) -> str:
 
 def library(variant: str) -> Path:
     """The file whose functions were called in the process of a cell."""
-    found = allocmark.measure_cell("burst", CASE, f"dpdk_ring:{variant}", blocks=1, counts=False).attestation
+    found = attested(f"dpdk_ring:{variant}")
     assert "rte_mempool_create_empty" in found["library"]["calls"]
     return Path(found["library"]["file"])
 
@@ -102,7 +102,7 @@ def test_its_library_is_called(built: Prefix, handler: str) -> None:
 
 def test_both_are_measured_in_one_run(built: Prefix, tmp_path: Path) -> None:
     backends = ["-b", "dpdk_ring:ring_mp_mc-base", "-b", f"dpdk_ring:ring_mp_mc-base{suffix(built.version)}"]
-    settings = [word for key, value in CASE.items() for word in ("--set", f"{key}={value}")]
+    settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
     quick = ["--rounds", "1", "--blocks", "1", "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"]
     command = [sys.executable, "-m", "allocmark", "run", "burst", *settings, *backends, *quick, "--json", "run.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
