@@ -57,8 +57,15 @@ struct pool_private {
 void facts(void *pool, allocmark_fact_fn emit, void *context);
 void process_facts(allocmark_fact_fn emit, void *context);
 
-/** The table of rte_malloc. */
+/* rte_malloc. */
+
 const allocmark_backend *heap_table(void);
+
+/** Bytes of huge pages that its heap needs for objects of `pool_bytes`; 0: not known. */
+uint64_t heap_bytes(uint64_t pool_bytes);
+
+/** Maps them. */
+int heap_reserve(uint64_t bytes, allocmark_error *error);
 
 /* The per-lcore cache: how much it holds before some of it goes back to the pool. */
 

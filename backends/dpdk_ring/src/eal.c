@@ -43,20 +43,12 @@ static int main_cpu(const allocmark_init *init, const cpu_set_t *allowed) {
 
 /**
  * MB to reserve with --no-huge, where the memory cannot grow later. Objects of one cache line take up to four
- * times their size with header, padding and index. What is not touched takes no memory.
+ * times their size with header, padding and index. What is not touched takes no memory: who does not say what
+ * it needs, as a recorded program, has half of what there is.
  */
 static uint64_t no_huge_mb(uint64_t pool_bytes) {
+    if (pool_bytes == 0) return (allocmark_available_memory() >> 21) + 256;
     return 4 * (pool_bytes >> 20) + 256;
-}
-
-/**
- * MB of huge pages for rte_malloc, all of them at once. It keeps two cache lines before each object: one of a
- * cache line takes three times its size, one of a few bytes more. Recorded programs do not say what they
- * need.
- */
-static uint64_t heap_mb(uint64_t pool_bytes) {
-    if (pool_bytes == 0) return 256;
-    return ((pool_bytes + pool_bytes / 4 + RTE_MIN(11 * pool_bytes, UINT64_C(64) << 20)) >> 20) + 16;
 }
 
 /** DPDK writes its usage and fatal errors to the terminal, past its own log: a backend never prints. */
@@ -90,8 +82,7 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     if (own[0] != '\0' && !drivers_load(own, error)) return -ENOENT;
     char lcores[32], megabytes[24], driver[4096] = "";
     snprintf(lcores, sizeof lcores, "0@%d", main_cpu(init, &allowed));
-    snprintf(megabytes, sizeof megabytes, "%" PRIu64,
-             dpdk.hugetlb ? heap_mb(init->pool_bytes) : no_huge_mb(init->pool_bytes));
+    snprintf(megabytes, sizeof megabytes, "%" PRIu64, no_huge_mb(init->pool_bytes));
     if (own[0] == '\0') drivers_find(dpdk.handler, driver, sizeof driver);
 
     char *argv[20];
@@ -109,8 +100,6 @@ static int run_eal(const allocmark_init *init, allocmark_error *error) {
     } else { /* DPDK refuses --in-memory with --no-huge; --no-shconf is the other part of it */
         argv[argc++] = "--no-huge";
         argv[argc++] = "--no-shconf";
-    }
-    if (!dpdk.hugetlb || dpdk.heap) {
         argv[argc++] = "-m";
         argv[argc++] = megabytes;
     }
@@ -156,10 +145,11 @@ static int check_options(const allocmark_init *init, allocmark_error *error) {
 
 static int start_with_huge_pages(const allocmark_init *init, allocmark_error *error) {
     allocmark_huge_window window;
-    const uint64_t bytes = dpdk.heap ? heap_mb(init->pool_bytes) << 20 : init->pool_bytes;
+    const uint64_t bytes = dpdk.heap ? heap_bytes(init->pool_bytes) : init->pool_bytes;
     int result = allocmark_huge_window_open(&window, bytes, error);
     if (result != 0) return result;
     result = run_eal(init, error);
+    if (result == 0 && dpdk.heap) result = heap_reserve(bytes, error);
     dpdk.surplus_pages += allocmark_huge_window_close(&window);
     return result;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * rte_malloc: DPDK's heap, which serves objects of any size. Its memory is mapped when the process starts: in
- * huge pages it could grow later only while some are free, and would give them back on the way.
+ * huge pages it could grow later only while some are free, and would give them back as soon as it can.
  */
 #include "dpdk_ring.h"
 
+#include <allocmark/huge_pages.h>
 #include <allocmark/malloc_table.h>
 
+#include <rte_eal.h>
 #include <rte_malloc.h>
 
 #include <inttypes.h>
@@ -43,6 +45,37 @@ static struct rte_malloc_socket_stats heap(void) {
         all.heap_freesz_bytes += one.heap_freesz_bytes;
     }
     return all;
+}
+
+/**
+ * The heap keeps two cache lines before each object: one of a cache line takes three times its size, one of a
+ * few bytes more. Who does not say what it needs has a sixteenth of the memory.
+ */
+uint64_t heap_bytes(uint64_t pool_bytes) {
+    if (pool_bytes == 0) return allocmark_available_memory() / 16;
+    return pool_bytes + pool_bytes / 4 + RTE_MIN(11 * pool_bytes, UINT64_C(64) << 20) + (UINT64_C(16) << 20);
+}
+
+static int keep(const struct rte_memseg_list *list, const struct rte_memseg *page, void *unused) {
+    (void)list;
+    (void)unused;
+    ((struct rte_memseg *)(uintptr_t)page)->flags |= RTE_MEMSEG_FLAG_DO_NOT_FREE;
+    return 0;
+}
+
+/** As the option -m does, which counts either the pages that are free or those that may be made, not both. */
+int heap_reserve(uint64_t bytes, allocmark_error *error) {
+    log_clear();
+    void *all = rte_malloc(NULL, bytes, 0);
+    if (all == NULL) {
+        allocmark_say(error, "DPDK could not map %" PRIu64 " MB of huge pages for rte_malloc: %s",
+                      bytes >> 20, log_first_line());
+        rte_eal_cleanup();
+        return -ENOMEM;
+    }
+    rte_memseg_walk(keep, NULL);
+    rte_free(all);
+    return 0;
 }
 
 static int heap_pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *error) {

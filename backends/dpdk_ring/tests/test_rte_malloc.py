@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from fixtures.backend_cells import measured
+from fixtures.backend_cells import attested, measured
 
 pytestmark = pytest.mark.alone
 
@@ -33,6 +36,15 @@ def test_objects_of_any_size(cell, pages: str) -> None:
     assert seen["kept"] == [True] * (2 * len(sizes))
     assert seen["pool_facts"] == {"function": "rte_malloc", "usable_bytes": "2176"}
     assert seen["process_facts"]["lcores"] == "0"  # those of the threads are given back
+
+
+@pages_of_both_kinds
+def test_recorded_programs_are_replayed(pages: str, tmp_path: Path) -> None:
+    label = f"dpdk_ring:rte_malloc-{pages}"
+    attested(label)  # skips where it cannot run
+    command = [sys.executable, "-m", "allocmark", "replay", "git", "-b", label, "--rounds", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pages_of_both_kinds
