@@ -22,7 +22,7 @@ setup-dev: ## The same, and what tests need, a browser and emulators included
 bench: setup ## Compare all backends on the default workloads, about 3 minutes (options of `allocmark run`: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring --budget 170s $(ARGS)
 
-bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 40 minutes (ARGS='--quick')
+bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 40 minutes (ARGS='--quick --release 26.07.0')
 	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)
 
 bench-testpmd: setup ## Measure packets per second in DPDK's testpmd with each mempool handler (options: ARGS='…')

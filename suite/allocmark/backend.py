@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 MOST_TEXT = 2000  #: characters of a text that a plugin hands over
@@ -68,7 +68,9 @@ class Backend:
     """One variant of one allocator.
 
     ``table`` is the address of its ``allocmark_backend`` (see ``allocmark/backend.h``), which must stay valid until the
-    process ends. It is None when the variant is ``unavailable``, and only then.
+    process ends. ``load`` takes its place where only the process of a cell may load the library, as of two with one
+    soname: there it is called, and returns the address. Both are None when the variant is ``unavailable``, and only
+    then.
 
     Variants of one table differ by ``options``, which reach the native ``init``, or by ``environ``, which is set before
     the process of a cell starts: some libraries read their tunables before any other code runs.
@@ -90,11 +92,16 @@ class Backend:
     library: str = ""  #: path or soname of the library that is measured: a cell that calls another's functions fails
     #: Settings of the library, read back from it: called in the process of a cell, after the samples.
     facts: Callable[[], Mapping[str, str]] | None = None
+    load: Callable[[], int] | None = None  #: instead of ``table``
 
     @property
     def label(self) -> str:
         """``name:variant``, as the command line takes it."""
         return f"{self.name}:{self.variant}"
+
+    def loaded(self) -> Backend:
+        """The same with its ``table``: for the process of a cell."""
+        return replace(self, table=self.load(), load=None) if self.load else self
 
     def problems(self) -> list[str]:
         """What is wrong with this description, one phrase each; an empty list when it can be used.
@@ -114,8 +121,9 @@ class Backend:
         for what in ("default", "on_request", "floor"):
             if not isinstance(flag := getattr(self, what), bool):
                 found.append(f"{what} is {type(flag).__name__}, not bool")
-        if self.facts is not None and not callable(self.facts):
-            found.append(f"facts is {type(self.facts).__name__}, not a function")
+        for what in ("facts", "load"):
+            if (function := getattr(self, what)) is not None and not callable(function):
+                found.append(f"{what} is {type(function).__name__}, not a function")
         if not isinstance(self.capabilities, Capabilities):
             found.append(f"capabilities is {type(self.capabilities).__name__}, not Capabilities")
         elif not all(isinstance(getattr(self.capabilities, name), bool) for name in _CAPABILITIES):
@@ -126,8 +134,8 @@ class Backend:
             found.append(f"pages {self.pages!r} is not a Pages")
         if self.unavailable is not None and not isinstance(self.unavailable, Unavailable):
             found.append(f"unavailable is {type(self.unavailable).__name__}, not Unavailable")
-        if (self.table is None) == (self.unavailable is None):
-            found.append("exactly one of table and unavailable must be given")
+        if [self.table, self.load, self.unavailable].count(None) != 2:
+            found.append("exactly one of table, load and unavailable must be given")
         if self.table is not None and (not isinstance(self.table, int) or self.table <= 0 or self.table % 8):
             found.append(f"table {self.table!r} is not the address of an allocmark_backend")
         for what, mapping in (("options", self.options), ("environ", self.environ)):

@@ -88,7 +88,9 @@ class _Found:
     def of(cls, host: Host) -> _Found:
         probes = [({k: v for k, v in vars(probe).items() if k != "measure"}, entry) for probe, entry in host.probes]
         # Functions stay here: they are called in the process of a cell.
-        backends = [replace(each, prefix="", backend=replace(each.backend, facts=None)) for each in host.backends]
+        backends = [
+            replace(each, prefix="", backend=replace(each.backend, facts=None, load=None)) for each in host.backends
+        ]
         # A path may hold any bytes, a text in JSON may not.
         return cls(
             backends, probes, [os.fsencode(folder).decode("latin-1") for folder in host.workload_dirs], host.broken

@@ -92,13 +92,17 @@ def has_header(name: str) -> bool:
     return True
 
 
-def pkg_config(*arguments: str) -> str | None:
+def pkg_config(*arguments: str, folder: Path | None = None) -> str | None:
     """What ``pkg-config`` prints, or None where it does not exist or fails: it knows no such library.
 
-    The environment variable ``PKG_CONFIG`` names another program.
+    ``folder`` is looked in before all others. The environment variable ``PKG_CONFIG`` names another program.
     """
     command = [os.environ.get("PKG_CONFIG", "pkg-config"), *arguments]
+    first = [str(folder)] if folder else []
+    path = os.pathsep.join([*first, *filter(None, [os.environ.get("PKG_CONFIG_PATH")])])
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env={**os.environ, "PKG_CONFIG_PATH": path}
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

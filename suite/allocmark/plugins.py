@@ -212,7 +212,7 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
     for backend in backends:
         problems = backend.problems()
         if not problems and backend.table is not None:
-            problems = _table_problems(backend.table)
+            problems = table_problems(backend.table)
         if problems:
             label = f"{backend.name!s:.40}:{backend.variant!s:.40}"
             raise _RefusedError(f"hands over a malformed backend {label}: {problems[0]}")
@@ -227,7 +227,8 @@ def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backen
     return backends
 
 
-def _table_problems(address: int) -> list[str]:
+def table_problems(address: int) -> list[str]:
+    """What is wrong with what should be an ``allocmark_backend``."""
     from allocmark.engine import table_problem
 
     # What cannot be read must not take this process down: the kernel is asked first. A table begins with two numbers

@@ -36,6 +36,7 @@ MALLOCS = {
     "tcmalloc:default": "allocmark-tcmalloc",
     "tbb:fixed_pool": "allocmark-tbb",
     "pmr:synchronized": "allocmark-pmr",
+    "dpdk_ring:rte_malloc-hugetlb": "allocmark-dpdk",
 }
 
 # The same for pools of one size: `pools.*`.
@@ -46,6 +47,7 @@ POOLS = {
     "boost:lockfree_stack": "allocmark-boost",
     "ck:stack_mpmc": "allocmark-ck",
     "foonathan:node": "allocmark-foonathan",
+    "dpdk_ring:pktmbuf-hugetlb": "allocmark-dpdk",
 }
 
 

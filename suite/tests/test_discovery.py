@@ -74,7 +74,7 @@ WRONG = {
         hook("return [backend(environ={'A': '\\udcff'})]"),
         "hands over what cannot be passed on: 'utf-8' codec can't encode",
     ),
-    "no_table": (hook("return [backend(table=None)]"), "exactly one of table and unavailable must be given"),
+    "no_table": (hook("return [backend(table=None)]"), "exactly one of table, load and unavailable must be given"),
     "wild_table": (hook("return [backend(table=4096)]"), "table 0x1000 is not an address that can be read"),
     "other_abi": (
         hook(MUTANT.format(b"other_abi") + "; return [backend(table=table)]"),

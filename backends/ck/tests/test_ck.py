@@ -5,30 +5,17 @@ from __future__ import annotations
 
 import pytest
 
-import allocmark
-from allocmark.conformance import KitCase, cases
-
-CHECKED = ("alignments", "handover senders=3 receivers=2 cache=32", "counting")
-CASE = {"bulk": 8, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "alive": 0}
+from fixtures.backend_cells import conformance, is_for_one_actor, measured
 
 
 @pytest.mark.parametrize("variant", ["stack_mpmc", "ring_mpmc", "stack_spinlock", "stack_alone"])
 def test_every_variant_is_measured(variant: str) -> None:
-    try:
-        found = allocmark.measure_cell("burst", CASE, f"ck:{variant}", blocks=1, counts=False)
-    except allocmark.UnavailableError as missing:
-        pytest.skip(str(missing))
+    found = measured(f"ck:{variant}")
     assert all("unknown" not in pool for pool in found.probes["populated"]["memory"]["pools"].values())
 
 
 def test_one_that_is_for_one_actor_says_so() -> None:
-    (found,) = (each for each in cases("ck:stack_alone") if each.name.startswith(CHECKED[1]))
-    result = found.run()
-    assert result.status == "unavailable"
-    assert "not thread-safe" in result.reason
+    is_for_one_actor("ck:stack_alone")
 
 
-#: The whole kit is `make conform`.
-@pytest.mark.parametrize("case", [each for each in cases("ck") if each.name.startswith(CHECKED)], ids=str)
-def test_conformance(case: KitCase) -> None:
-    case.check()
+test_conformance = conformance("ck", "counting")

@@ -17,6 +17,7 @@ struct dpdk_process {
     bool started;
     bool hugetlb;
     bool mbufs;                                /* objects are the data of packet buffers */
+    bool heap;                                 /* objects are those of rte_malloc */
     int (*populate_thp)(struct rte_mempool *); /* fills pools with transparent huge pages; NULL: not wanted */
     char handler[32];                          /* name of the mempool operations every pool gets */
     uint32_t main_lcore;                       /* the lcore that DPDK gave to the thread that called init */
@@ -37,6 +38,10 @@ void pool_destroy(void *pool);
 uint64_t pool_available(void *pool);
 uint32_t pool_regions(void *pool, allocmark_region *regions, uint32_t capacity);
 
+/** The calling thread becomes an lcore, unless it is one; it stays one until it has left as often. */
+int lcore_enter(allocmark_error *error);
+void lcore_leave(void);
+
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error);
 void thread_leave(void *pool, void *local);
 
@@ -50,6 +55,17 @@ struct pool_private {
 };
 
 void facts(void *pool, allocmark_fact_fn emit, void *context);
+void process_facts(allocmark_fact_fn emit, void *context);
+
+/* rte_malloc. */
+
+const allocmark_backend *heap_table(void);
+
+/** Bytes of huge pages that its heap needs for objects of `pool_bytes`; 0: not known. */
+uint64_t heap_bytes(uint64_t pool_bytes);
+
+/** Maps them. */
+int heap_reserve(uint64_t bytes, allocmark_error *error);
 
 /* The per-lcore cache: how much it holds before some of it goes back to the pool. */
 

@@ -43,9 +43,11 @@ static int main_cpu(const allocmark_init *init, const cpu_set_t *allowed) {
 
 /**
  * MB to reserve with --no-huge, where the memory cannot grow later. Objects of one cache line take up to four
- * times their size with header, padding and index. What is not touched takes no memory.
+ * times their size with header, padding and index. What is not touched takes no memory: who does not say what
+ * it needs, as a recorded program, has half of what there is.
  */
 static uint64_t no_huge_mb(uint64_t pool_bytes) {
+    if (pool_bytes == 0) return (allocmark_available_memory() >> 21) + 256;
     return 4 * (pool_bytes >> 20) + 256;
 }
 
@@ -137,14 +139,17 @@ static int check_options(const allocmark_init *init, allocmark_error *error) {
     snprintf(dpdk.handler, sizeof dpdk.handler, "%s", handler);
     dpdk.hugetlb = pages[0] == 'h';
     dpdk.mbufs = strcmp(option(init, "objects"), "mbuf") == 0;
+    dpdk.heap = strcmp(option(init, "objects"), "heap") == 0;
     return 0;
 }
 
 static int start_with_huge_pages(const allocmark_init *init, allocmark_error *error) {
     allocmark_huge_window window;
-    int result = allocmark_huge_window_open(&window, init->pool_bytes, error);
+    const uint64_t bytes = dpdk.heap ? heap_bytes(init->pool_bytes) : init->pool_bytes;
+    int result = allocmark_huge_window_open(&window, bytes, error);
     if (result != 0) return result;
     result = run_eal(init, error);
+    if (result == 0 && dpdk.heap) result = heap_reserve(bytes, error);
     dpdk.surplus_pages += allocmark_huge_window_close(&window);
     return result;
 }

@@ -23,7 +23,7 @@ static int add_lcore(unsigned lcore, void *context) {
     return 0;
 }
 
-static void process_facts(allocmark_fact_fn emit, void *context) {
+void process_facts(allocmark_fact_fn emit, void *context) {
     struct lcore_list lcores = {.length = 0};
     emit(context, "version", rte_version());
     emit(context, "iova_mode", rte_eal_iova_mode() == RTE_IOVA_VA ? "va" : "pa");

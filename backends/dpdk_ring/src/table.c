@@ -9,7 +9,14 @@
  * Calls that the cache can serve have a path of their own, without the rest of those functions. The compiler
  * then saves no registers there; an application, which has the functions inlined, saves none either.
  */
+#define _GNU_SOURCE
 #include "dpdk_ring.h"
+
+#include <rte_eal.h>
+
+#include <dlfcn.h>
+
+#define EXPORTED __attribute__((visibility("default")))
 
 static __rte_noinline int get_from_pool(void *pool, void *local, void **objects, uint32_t n) {
     return rte_mempool_generic_get(pool, objects, n, local);
@@ -67,11 +74,16 @@ static void put_mbufs(void *pool, void *local, void *const *objects, uint32_t n)
 static const allocmark_backend mbuf_table = {REST, .get_bulk = get_mbufs, .put_bulk = put_mbufs};
 static const allocmark_backend table = {REST, .get_bulk = get_bulk, .put_bulk = put_bulk};
 
-const void *allocmark_dpdk_table(void);
-const void *allocmark_dpdk_mbuf_table(void);
-const char *allocmark_dpdk_version(void);
+/* What Python calls. None of it needs the EAL. */
 
-const void *allocmark_dpdk_table(void) {
+EXPORTED const void *allocmark_dpdk_mempool_table(void);
+EXPORTED const void *allocmark_dpdk_mbuf_table(void);
+EXPORTED const void *allocmark_dpdk_heap_table(void);
+EXPORTED const char *allocmark_dpdk_version(void);
+EXPORTED const char *allocmark_dpdk_mempool_file(void);
+EXPORTED const char *allocmark_dpdk_eal_file(void);
+
+const void *allocmark_dpdk_mempool_table(void) {
     return &table;
 }
 
@@ -79,7 +91,24 @@ const void *allocmark_dpdk_mbuf_table(void) {
     return &mbuf_table;
 }
 
-/** The version of the library that was loaded, not of the headers. Needs no EAL. */
+const void *allocmark_dpdk_heap_table(void) {
+    return heap_table();
+}
+
+/** The version of the library that was loaded, not of the headers. */
 const char *allocmark_dpdk_version(void) {
     return rte_version();
+}
+
+static const char *file_of(const void *function) {
+    Dl_info found;
+    return dladdr(function, &found) ? found.dli_fname : "";
+}
+
+const char *allocmark_dpdk_mempool_file(void) {
+    return file_of((const void *)(uintptr_t)rte_mempool_create_empty);
+}
+
+const char *allocmark_dpdk_eal_file(void) {
+    return file_of((const void *)(uintptr_t)rte_eal_init);
 }

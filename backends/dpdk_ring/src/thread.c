@@ -39,21 +39,30 @@ static int register_bucket_lcore(const struct rte_mempool *pool, allocmark_error
     return result;
 }
 
+int lcore_enter(allocmark_error *error) {
+    const int result = rte_lcore_id() == LCORE_ID_ANY ? register_lcore(error) : 0;
+    if (result == 0) pools_entered++;
+    return result;
+}
+
+void lcore_leave(void) {
+    if (--pools_entered > 0 || !registered_here || handler_is_bucket()) return;
+    rte_thread_unregister();
+    registered_here = false;
+}
+
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) {
     (void)thread;
     int result = 0;
-    if (rte_lcore_id() == LCORE_ID_ANY)
-        result =
-            dpdk.hugetlb && handler_is_bucket() ? register_bucket_lcore(pool, error) : register_lcore(error);
+    if (rte_lcore_id() == LCORE_ID_ANY && dpdk.hugetlb && handler_is_bucket())
+        result = register_bucket_lcore(pool, error);
+    if (result == 0) result = lcore_enter(error);
     if (result != 0) return result;
-    pools_entered++;
     *local = rte_mempool_default_cache(pool, rte_lcore_id()); /* NULL: the pool has no caches */
     return 0;
 }
 
 void thread_leave(void *pool, void *local) {
     if (local != NULL) rte_mempool_cache_flush(local, pool);
-    if (--pools_entered > 0 || !registered_here || handler_is_bucket()) return;
-    rte_thread_unregister();
-    registered_here = false;
+    lcore_leave();
 }

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from allocmark_dpdk import plugin
+from allocmark_dpdk.release import releases
 from cffi import FFI
 
 import allocmark
@@ -28,9 +29,9 @@ class Cell:
     def __init__(self, request: dict[str, Any]) -> None:
         self.ffi = FFI()
         self.ffi.cdef(allocmark.get_declarations())
-        address = plugin._load()[0].mempool
-        assert address is not None
-        self.table = self.ffi.cast("const allocmark_backend *", address)
+        self.table = self.ffi.cast(
+            "const allocmark_backend *", releases()[0].load_table(request.get("table", "mempool"))
+        )
         self.request = request
         self.cpus = sorted(os.sched_getaffinity(0))
         self.pool = self.ffi.NULL
@@ -51,6 +52,8 @@ class Cell:
         chosen = {key: self.request[key] for key in ("handler", "pages")} | self.request.get("options", {})
         if chosen["handler"] == "turbomem":
             chosen = {"driver": str(plugin._turbomem_driver())} | chosen
+        if table := self.request.get("table"):
+            chosen |= {"handler": "ring_mp_mc", "objects": table}
         pairs = [(self.text(key), self.text(value)) for key, value in chosen.items()]
         options = self.ffi.new("allocmark_option[]", pairs)
         cpus = self.ffi.new("uint32_t[]", self.cpus)
@@ -75,7 +78,7 @@ class Cell:
         self.attempt("create", self.table.pool_create, spec, pool)
         self.seen["huge_while_mapped"] = huge_pages()["2048kB"]
         self.pool = pool[0]
-        if self.pool != self.ffi.NULL:
+        if self.pool != self.ffi.NULL and self.table.regions != self.ffi.NULL:
             regions = self.regions()
             self.seen["bytes"] = sum(end - start for start, end in regions)
             self.seen["backing"] = asdict(backing(os.getpid(), regions))
@@ -152,6 +155,21 @@ class Cell:
                 told.append((self.table.trips(self.pool), self.table.cached(self.pool, local)))
 
         self.in_threads(1, work)
+
+    def any_size(self) -> None:
+        """Objects of many sizes, in two threads: each is written to its end, and keeps what was written."""
+        functions, sizes = self.table.any_size(), self.request["sizes"]
+        kept = self.seen["kept"] = []
+
+        def work(_: Any) -> None:
+            objects = [(functions.malloc(size), bytes([size % 251]) * size) for size in sizes]
+            for address, content in objects:
+                self.ffi.memmove(address, content, len(content))
+            kept.extend(bytes(self.ffi.buffer(address, len(content))) == content for address, content in objects)
+            for address, _content in objects:
+                functions.free(address)
+
+        self.in_threads(2, work)
 
     def come_and_go(self) -> None:
         """An object each, in two threads, 100 times."""

@@ -5,23 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-import allocmark
-from allocmark.conformance import KitCase, cases
-
-CHECKED = ("alignments", "handover senders=3 receivers=2 cache=32", "counting")
-CASE = {"bulk": 8, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "alive": 0}
+from fixtures.backend_cells import conformance, measured
 
 
 @pytest.mark.parametrize("variant", ["node", "array", "small_node"])
 def test_every_variant_is_measured(variant: str) -> None:
-    try:
-        found = allocmark.measure_cell("burst", CASE, f"foonathan:{variant}", blocks=1, counts=False)
-    except allocmark.UnavailableError as missing:
-        pytest.skip(str(missing))
+    found = measured(f"foonathan:{variant}")
     assert "libfoonathan_memory" in found.attestation["library"]["file"]
 
 
-#: The whole kit is `make conform`.
-@pytest.mark.parametrize("case", [each for each in cases("foonathan") if each.name.startswith(CHECKED)], ids=str)
-def test_conformance(case: KitCase) -> None:
-    case.check()
+test_conformance = conformance("foonathan", "counting")

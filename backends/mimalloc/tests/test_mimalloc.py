@@ -6,32 +6,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from allocmark_mimalloc import plugin
 
 import allocmark
-from allocmark.conformance import KitCase, cases
-
-CHECKED = ("alignments", "handover senders=3 receivers=2 cache=32")
-CASE = {"bulk": 8, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "alive": 0}
-
-
-def attested(variant: str) -> Mapping[str, Any]:
-    """What was true in the process of a cell."""
-    try:
-        found = allocmark.measure_cell("burst", CASE, f"mimalloc:{variant}", blocks=1, counts=False)
-    except allocmark.UnavailableError as missing:
-        pytest.skip(str(missing))
-    return found.attestation
+from fixtures.backend_cells import attested, conformance
 
 
 @pytest.mark.parametrize("variant", ["v2", "v3"])
 def test_each_version_is_the_one_that_is_called(variant: str) -> None:
-    found = attested(variant)
+    found = attested(f"mimalloc:{variant}")
     assert found["process"]["version"].split(".")[0] == variant[1:]
     assert f"libmimalloc.so.{variant[1:]}" in found["library"]["file"]
     assert found["library"]["calls"] == ["mi_calloc", "mi_free", "mi_malloc", "mi_memalign", "mi_realloc"]
@@ -115,7 +101,4 @@ def test_what_is_not_installed_says_how_to_install_it(monkeypatch: pytest.Monkey
     assert "apt-get install libmimalloc2.0" in fixes["v2"]
 
 
-#: The whole kit is `make conform`.
-@pytest.mark.parametrize("case", [each for each in cases("mimalloc") if each.name.startswith(CHECKED)], ids=str)
-def test_conformance(case: KitCase) -> None:
-    case.check()
+test_conformance = conformance("mimalloc")

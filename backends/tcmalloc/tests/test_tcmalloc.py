@@ -3,26 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from allocmark_tcmalloc import plugin
 
-import allocmark
-from allocmark.conformance import KitCase, cases
-
-CHECKED = ("alignments", "handover senders=3 receivers=2 cache=32")
-CASE = {"bulk": 8, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "alive": 0}
-
-
-def attested(variant: str) -> Mapping[str, Any]:
-    """What was true in the process of a cell."""
-    try:
-        found = allocmark.measure_cell("burst", CASE, f"tcmalloc:{variant}", blocks=1, counts=False)
-    except allocmark.UnavailableError as missing:
-        pytest.skip(str(missing))
-    return found.attestation
+from fixtures.backend_cells import attested, conformance
 
 
 @pytest.mark.parametrize(
@@ -34,7 +18,7 @@ def attested(variant: str) -> Mapping[str, Any]:
     ],
 )
 def test_a_variant_has_its_setting(variant: str, setting: str, value: str) -> None:
-    found = attested(variant)
+    found = attested(f"tcmalloc:{variant}")
     assert found["process"][setting] == value
     assert int(found["process"]["arena_bytes"]) >= found["live_bytes"] > 0
     assert found["library"]["calls"] == ["tc_calloc", "tc_free", "tc_malloc", "tc_memalign", "tc_realloc"]
@@ -46,7 +30,4 @@ def test_it_is_labelled_gperftools() -> None:
     assert all("gperftools" in each.description for each in found)
 
 
-#: The whole kit is `make conform`.
-@pytest.mark.parametrize("case", [each for each in cases("tcmalloc") if each.name.startswith(CHECKED)], ids=str)
-def test_conformance(case: KitCase) -> None:
-    case.check()
+test_conformance = conformance("tcmalloc")

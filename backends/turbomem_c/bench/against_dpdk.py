@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
-``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [-o DIR]``: all parts take about 40 minutes; each
-is a run of its own under DIR. One that was stopped goes on where it was, one that is there is only read. Ratios
-say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells together.
+``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [--release VERSION] [-o DIR]``: all parts take
+about 40 minutes; each is a run of its own under DIR. One that was stopped goes on where it was, one that is there is
+only read. Ratios say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells
+together.
 
 The summary at the end, with machine and date, is Markdown: README.md has one for each processor.
 """
@@ -36,7 +37,7 @@ from allocmark.stats import Estimate, Verdict
 
 GROSS_TARGET, NET_TARGET, MEAN_TARGET, TAIL_TARGET = 1.0, 1.28, 2.0, 10.0  # times cheaper; times shorter at p99.9
 TAIL = "99.9"
-RIVAL_IN_TAIL = "dpdk_ring:ring_mp_mc-hugetlb"
+RIVAL_IN_TAIL = "dpdk_ring:ring_mp_mc-hugetlb"  # of any release
 NOTHING = Estimate(0.0, 0.0, 0.0, 0, covered=False)  # sorts a cell without figures first
 VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.CANNOT_TELL)
 
@@ -46,7 +47,14 @@ def measured(part: str, folder: Path, host: Host, options: argparse.Namespace) -
     begun = (folder / FILE_NAME).exists()
     if begun and (run := read_run(folder)).end and not run.end.interrupted:
         return run
-    asked = request(part, host, quick=options.quick, all_handlers=options.all_handlers, budget=options.budget)
+    asked = request(
+        part,
+        host,
+        quick=options.quick,
+        all_handlers=options.all_handlers,
+        budget=options.budget,
+        release=options.release,
+    )
     if begun:
         plan, writer, asked = runner.resume(host, folder)
     else:
@@ -144,7 +152,7 @@ def tail(run: Run) -> Iterator[str]:
                     *("few" if ns is None else f"{ns:,.0f}" for ns in shown),
                     figure(ratio),
                     interval(ratio),
-                    holds(ratio, TAIL_TARGET) if label == RIVAL_IN_TAIL else "",
+                    holds(ratio, TAIL_TARGET) if label.startswith(RIVAL_IN_TAIL) else "",
                 ]
             )
     heads = ["", "backend", "ns/object", *(f"get p{name}" for name in PERCENTILES)]
@@ -214,11 +222,20 @@ def main() -> int:
         metavar="TIME",
         help="end each part after so long, such as 90s or 20m (default: its own)",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default runs/against-dpdk, or -quick")
+    parser.add_argument(
+        "--release",
+        default="",
+        metavar="VERSION",
+        help="of DPDK, as 26.07.0, whose folder ALLOCMARK_DPDK names (default: that which dpdk_ring is built with)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default runs/against-dpdk, with -quick and the release"
+    )
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in PARTS]:
         parser.error(f"no part is called {unknown[0]!r}; there are {', '.join(PARTS)}")
-    folder = options.output or Path("runs") / ("against-dpdk-quick" if options.quick else "against-dpdk")
+    words = ["against-dpdk", "quick" if options.quick else "", options.release]
+    folder = options.output or Path("runs") / "-".join(filter(None, words))
     host = discover()
     runs: dict[str, Run] = {}
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from allocmark.backend import Backend
+from allocmark.backend import Backend, Pages
 from allocmark.errors import UsageError
 from allocmark.measuring.plan import select_backends
 from allocmark.measuring.request import Request
@@ -80,27 +80,38 @@ PARTS = {
 }
 
 
-def request(part: str, host: Host, *, quick: bool, all_handlers: bool, budget: float | None) -> Request:
+def request(
+    part: str, host: Host, *, quick: bool, all_handlers: bool, budget: float | None, release: str = ""
+) -> Request:
     """What a part measures; ``budget`` in seconds replaces its own. UsageError where it cannot be measured."""
     wanted = PARTS[part]
     found = wanted.request
     if quick:
         found = replace(found, overrides=wanted.quick, rounds=QUICK_ROUNDS)
     every = all_handlers and part in GRID
-    rivals = [b for b in handlers(host) if every or b.options["handler"] in wanted.handlers]
+    rivals = [b for b in handlers(host, release) if every or b.options["handler"] in wanted.handlers]
     return replace(found, backends=[OURS, *(b.label for b in rivals)], budget=budget or found.budget)
 
 
-def handlers(host: Host) -> list[Backend]:
-    """DPDK's own handlers on 2 MB pages; TurboMem's driver for DPDK is not one of them.
+def handlers(host: Host, release: str = "") -> list[Backend]:
+    """The own handlers of a release of DPDK on 2 MB pages; TurboMem's driver for DPDK is not one of them. Without
+    ``release``: of the DPDK that the backend was built with.
 
     UsageError, with the remedy, where none of them can run, or TurboMem cannot.
     """
     (ours,) = (each.backend for each in select_backends(host, Request(backends=[OURS]), floor=False))
     if ours.unavailable:
         raise UsageError(f"{OURS} cannot run here: {ours.unavailable.reason}: {ours.unavailable.fix}")
-    hugetlb = (each.backend for each in select_backends(host, Request(backends=["dpdk_ring:*-hugetlb"]), floor=False))
-    found = [backend for backend in hugetlb if backend.options["handler"] != "turbomem"]
+    dpdk = [each.backend for each in select_backends(host, Request(backends=["dpdk_ring:*"]), floor=False)]
+    found = [each for each in dpdk if (each.version == release if release else each.variant.endswith(f"-{each.pages}"))]
+    if not found:
+        there = ", ".join(dict.fromkeys(each.version for each in dpdk if each.version)) or "none"
+        raise UsageError(f"no DPDK {release} is here, but {there}: set ALLOCMARK_DPDK to the folder it is installed in")
+    found = [
+        each
+        for each in found
+        if each.pages is Pages.HUGETLB and each.options["handler"] != "turbomem" and "objects" not in each.options
+    ]
     missing = [backend.unavailable for backend in found if backend.unavailable]
     if len(missing) == len(found):
         raise UsageError(f"no handler of DPDK can run here: {missing[0].reason}: {missing[0].fix}")

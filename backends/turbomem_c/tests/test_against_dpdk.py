@@ -17,7 +17,9 @@ import dpdk_cells
 import dpdk_parts
 import pytest
 
-from allocmark import stats
+from allocmark import Backend, Pages, stats
+from allocmark.errors import UsageError
+from allocmark.plugins import BUILTIN, Host, Registered
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, summarise
 from allocmark.stats import Estimate
@@ -137,6 +139,43 @@ def test_percentiles_are_compared_round_by_round(simulated):
 def test_every_part_is_a_workload_of_its_name():
     for name, part in dpdk_parts.PARTS.items():
         assert part.request.workloads == [name]
+
+
+def dpdk(variant: str, version: str, handler: str = "ring_mp_mc", **options: str) -> Registered:
+    options |= {"handler": handler}
+    pages = Pages.BASE if "base" in variant else Pages.HUGETLB
+    return Registered(Backend("dpdk_ring", variant, "", version, table=8, pages=pages, options=options), BUILTIN)
+
+
+RELEASES = Host(
+    [
+        Registered(Backend("turbomem", "thp", "", "1", table=8), BUILTIN),
+        dpdk("ring_mp_mc-hugetlb", "22.11.11"),
+        dpdk("ring_mp_mc-base", "22.11.11"),
+        dpdk("pktmbuf-hugetlb", "22.11.11", objects="mbuf"),
+        dpdk("turbomem-hugetlb", "22.11.11", "turbomem"),
+        dpdk("ring_mp_mc-hugetlb-v26_07_0", "26.07.0"),
+        dpdk("stack-hugetlb-v26_07_0", "26.07.0", "stack"),
+        dpdk("stack-base-v26_07_0", "26.07.0", "stack"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("release", "rivals"),
+    [
+        ("", ["ring_mp_mc-hugetlb"]),
+        ("22.11.11", ["ring_mp_mc-hugetlb"]),
+        ("26.07.0", ["ring_mp_mc-hugetlb-v26_07_0", "stack-hugetlb-v26_07_0"]),
+    ],
+)
+def test_rivals_are_the_handlers_of_one_release(release, rivals):
+    assert [each.variant for each in dpdk_parts.handlers(RELEASES, release)] == rivals
+
+
+def test_a_release_that_is_not_here_is_refused_with_those_that_are():
+    with pytest.raises(UsageError, match=r"no DPDK 19\.11 is here, but 22\.11\.11, 26\.07\.0: set ALLOCMARK_DPDK"):
+        dpdk_parts.handlers(RELEASES, "19.11")
 
 
 def test_nothing_is_measured_without_a_handler(tmp_path):

@@ -70,9 +70,21 @@ def backend_of(job: Mapping[str, Any]) -> tuple[Backend, plugins.Host]:
         return GivenLibrary(**given).backend(label.partition(":")[2]), host
     for registered in host.backends:
         if registered.backend.label == label:
-            return registered.backend, host
+            return _loaded(registered.backend), host
     cause = "; ".join(broken.cause for broken in host.broken)
     raise AllocmarkError(f"{label} is gone in the process of its cell{': ' if cause else ''}{cause}")
+
+
+def _loaded(backend: Backend) -> Backend:
+    if not backend.load:
+        return backend
+    try:
+        found = backend.loaded()
+    except Exception as error:
+        raise AllocmarkError(f"does not load: {plugins.brief(error)}") from error
+    for problem in found.problems() or plugins.table_problems(found.table or 0):
+        raise AllocmarkError(f"does not load: {problem}")
+    return found
 
 
 def _around(own: str, entry: plugins.Entry, find: plugins.Find) -> plugins.Host:

@@ -85,6 +85,7 @@ def _built(wanted: Twin) -> Backend:
 
 
 def _twin(wanted: Twin, original: Backend) -> Backend:
+    original = original.loaded()
     named = replace(original, name=NAME, variant=wanted.variant, default=False)
     if original.table is None:
         return named
