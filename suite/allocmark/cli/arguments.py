@@ -36,8 +36,8 @@ def add_cells(parser: Any) -> None:
         "workloads",
         nargs="*",
         metavar="WORKLOAD",
-        help="name (see `allocmark list workloads`) or YAML file (default: every workload meant for the default "
-        "comparison, in its short form)",
+        help="name of a workload or of a set (see `allocmark list workloads`) or YAML file (default: every workload "
+        "meant for the default comparison, in its short form)",
     )
     parser.add_argument(
         "-b",

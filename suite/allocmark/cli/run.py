@@ -50,10 +50,11 @@ def add_run(commands: Any) -> None:
     what.add_argument(
         "--for",
         dest="group",
-        choices=["malloc", "pools", "all"],
+        choices=["malloc", "pools", "serving", "all"],
         default="",
-        help="measure the backends that serve any size (malloc), those that serve pools of one size, or all of them, "
-        "also those that are not in the default comparison",
+        help="measure the backends that serve any size (malloc), those that serve pools of one size, or all of them "
+        "(serving, all), also those that are not in the default comparison; without a WORKLOAD on the set of workloads "
+        "of that name: known benchmarks of malloc, of pools, or the memory of systems that serve models",
     )
     what.add_argument(
         "--prefix",
@@ -155,6 +156,9 @@ examples:
       two cases of one workload, two backends and the floor
   allocmark run mixed_sizes --short --for malloc
       every malloc that is installed
+  allocmark run --for serving
+      the workloads of a set, on every backend that can run them; a set's name
+      is a WORKLOAD, too: allocmark run serving --short -b turbomem -b glibc
   allocmark run burst --short -b so:/opt/libfoo.so --prefix foo_ -b glibc
       any library with the malloc interface (preload:PATH: one that must
       replace the malloc of its whole process)

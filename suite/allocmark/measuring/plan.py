@@ -18,7 +18,7 @@ from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.system.availability import memory_unavailable
 from allocmark.workload.language.expand import Template
-from allocmark.workload.language.find import all_workloads, find_workload
+from allocmark.workload.language.find import SETS, all_workloads, find_workloads, set_of
 from allocmark.workload.tape.compile import compile_workload
 from allocmark.workload.tape.program import Program
 
@@ -58,11 +58,12 @@ def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
             replayed += replay_cases(path, request, registered, len(replayed))
         return Plan(tuple(replayed), ())
     if request.workloads:
-        templates = [find_workload(name, host.workload_dirs) for name in dict.fromkeys(request.workloads)]
+        named = [each for name in request.workloads for each in find_workloads(name, host.workload_dirs)]
+        templates = list({each.path: each for each in named}.values())
     else:
         for found in all_workloads(host.workload_dirs):
             if isinstance(found, Template):
-                templates += [found] if found.default else []
+                templates += [found] if _is_asked(found, request.group) else []
             else:
                 left_out.append(str(found))
     cases: list[CasePlan] = []
@@ -132,10 +133,16 @@ def select_backends(host: Host, request: Request, *, floor: bool = True) -> list
     return floors + [r for r in chosen if r not in floors]
 
 
-#: What ``--for`` selects, by name. Who serves any size is a malloc.
+def _is_asked(template: Template, group: str) -> bool:
+    """Whether a workload is measured when none is named: it is in the set, or in the default comparison."""
+    return set_of(template.path) == group if group in SETS else template.default
+
+
+#: The backends that ``--for`` selects, by name. Who serves any size is a malloc; what is served to models, each may try.
 GROUPS: Mapping[str, Callable[[Backend], bool]] = {
     "malloc": lambda backend: backend.capabilities.any_size,
     "pools": lambda backend: not backend.capabilities.any_size,
+    "serving": lambda backend: True,
     "all": lambda backend: True,
 }
 

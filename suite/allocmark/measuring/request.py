@@ -13,7 +13,7 @@ from allocmark.stats import LOOKS
 
 @dataclass(frozen=True)
 class Request:
-    """One run. ``workloads`` are names or paths; none means the default comparison.
+    """One run. ``workloads`` are names, of sets too, or paths; none means the default comparison, or the set ``group``.
 
     ``backends`` are ``NAME``, ``NAME:VARIANT`` (``*`` allowed in a variant), or ``so:PATH`` and ``preload:PATH`` for
     libraries, whose functions begin with ``prefix``. ``group``, one of `plan.GROUPS`, adds the default variants of its

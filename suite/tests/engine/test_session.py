@@ -132,6 +132,17 @@ def test_actors_side_by_side_show_the_cost_of_one(start):
 def test_a_cpu_that_does_not_exist_is_an_error(compiled):
     with pytest.raises(EngineError, match="cannot pin an actor to CPU 1000"):
         Engine(null_table(), {}, compiled(LONER), [(1000, -1)])
+    ending = compiled("actors: {w: {threads_end: true, steps: [{get: {from: p, n: 8}}, {put: all}]}}\n")
+    with pytest.raises(EngineError, match="cannot pin an actor to CPU 1000"):
+        Engine(null_table(), {}, ending, [(1000, -1)])
+
+
+@pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")
+def test_threads_that_end_are_on_the_cpu_of_their_actor(start):
+    text = "actors: {w: {count: 2, threads_end: true, steps: [{get: {from: p, n: 8}}, {put: all}]}}\n"
+    running = start(text)
+    for _ in range(20):
+        assert [actor.cpu for actor in running.sample(20).actors] == list(CPUS[:2])
 
 
 def test_the_floor_has_a_good_table():

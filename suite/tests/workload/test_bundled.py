@@ -12,13 +12,14 @@ import pytest
 from allocmark.workload.language import schema
 from allocmark.workload.language.distributions import KINDS
 from allocmark.workload.language.expand import Template
-from allocmark.workload.language.find import BUNDLED, find_workload
+from allocmark.workload.language.find import BUNDLED, SETS, find_workload, set_of
 from allocmark.workload.language.load import load
 from allocmark.workload.language.parts import Part
 from allocmark.workload.language.schema import json_schema
 from allocmark.workload.language.steps import STEPS
 
-NAMES = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+FOLDERS = [BUNDLED, *(BUNDLED / name for name in SETS)]
+NAMES = sorted(path.stem for folder in FOLDERS for path in folder.glob("*.yaml"))
 
 
 @pytest.fixture(params=NAMES)
@@ -45,7 +46,8 @@ def test_each_says_where_its_shape_comes_from(template: Template) -> None:
 
 def test_editors_accept_it(template: Template) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(json.loads(json.dumps(load(template.path))))
-    assert "# yaml-language-server: $schema=schema.json\n" in template.path.read_text(encoding="utf-8")
+    schema = "../schema.json" if set_of(template.path) else "schema.json"
+    assert f"# yaml-language-server: $schema={schema}\n" in template.path.read_text(encoding="utf-8")
 
 
 def test_the_schema_for_editors_is_up_to_date() -> None:

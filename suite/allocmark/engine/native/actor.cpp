@@ -73,6 +73,7 @@ Actor::Actor(uint32_t number, const am_actor &plan, const allocmark_backend &bac
                    arena} {}
 
 bool Actor::begin(allocmark_error &error) {
+    if (!pin(error)) return false;
     bool good = false;
     live([&] { good = plan_.ends || join(error); });
     return good;
@@ -99,20 +100,22 @@ bool Actor::run(std::span<const am_insn> tape, Watch how) {
     return good;
 }
 
+bool Actor::pin(allocmark_error &error) const {
+    if (plan_.cpu < 0) return true;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(plan_.cpu, &set);
+    const int code = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (code)
+        allocmark_say(&error, "cannot pin an actor to CPU %d: %s", plan_.cpu,
+                      std::generic_category().message(code).c_str());
+    return code == 0;
+}
+
 bool Actor::join(allocmark_error &error) {
     Arena::mine = &arena_;
     Doing::backend = &backend_;
     if (!known_) arena_.note("frame", 0, __builtin_frame_address(0), 0);
-    if (plan_.cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(plan_.cpu, &set);
-        if (const int code = pthread_setaffinity_np(pthread_self(), sizeof set, &set)) {
-            allocmark_say(&error, "cannot pin an actor to CPU %d: %s", plan_.cpu,
-                          std::generic_category().message(code).c_str());
-            return false;
-        }
-    }
     for (uint32_t pool = 0; pool < pools_.size(); ++pool)
         if (held(pool).capacity() > 0 && !enter(pool, error)) return false;
     known_ = true;

@@ -67,7 +67,9 @@ class Actor {
 
   private:
     bool enter(uint32_t pool, allocmark_error &error);
-    /** Pins the calling thread and enters the pools that this actor uses. */
+    /** Pins the calling thread, and with it those that it starts. */
+    bool pin(allocmark_error &error) const;
+    /** Enters the pools that this actor uses. */
     bool join(allocmark_error &error);
     /** Does `work` on this thread, or on one of its own if this actor's threads end. */
     template <class Work> void live(Work work);

@@ -48,17 +48,19 @@ def backends(host: Host) -> list[dict[str, Any]]:
 
 
 def workloads(host: Host) -> list[dict[str, Any]]:
-    """A row per workload file, damaged ones included; ``cases`` with all parameters, ``short`` with --short."""
+    """A row per workload file, damaged ones included; ``cases`` with all parameters, ``short`` with --short. ``set``
+    has the word default for the default comparison."""
     from allocmark.errors import WorkloadError
-    from allocmark.workload.language.find import all_workloads
+    from allocmark.workload.language.find import all_workloads, set_of
 
     rows: list[dict[str, Any]] = []
     for found in all_workloads(host.workload_dirs):
         if isinstance(found, WorkloadError):
-            rows.append({"name": "", "cases": "", "short": "", "summary": f"cannot be used: {found}"})
+            rows.append({"name": "", "set": "", "cases": "", "short": "", "summary": f"cannot be used: {found}"})
         else:
+            belongs = "default" if found.default else set_of(found.path)
             counts = {"cases": found.count(), "short": found.count(short=True)}
-            rows.append({"name": found.name, **counts, "summary": found.summary})
+            rows.append({"name": found.name, "set": belongs, **counts, "summary": found.summary})
     return rows
 
 

@@ -13,6 +13,7 @@ from allocmark.workload.language.expand import Template
 from allocmark.workload.language.load import LineError
 
 BUNDLED = Path(allocmark.__file__).parent / "bundled"
+SETS = ("malloc", "pools", "serving")  #: folders of workloads that belong together
 
 
 def is_path(name_or_path: str) -> bool:
@@ -43,8 +44,20 @@ def find_workload(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> Templ
     raise UsageError(unknown("workload", name_or_path, _names(dirs)))
 
 
+def find_workloads(name_or_path: str, dirs: Sequence[Path] = (BUNDLED,)) -> list[Template]:
+    """As `find_workload`; all of a set for its name."""
+    if name_or_path not in SETS:
+        return [find_workload(name_or_path, dirs)]
+    return [Template.load(path, name=path.stem) for path in _files(dirs) if set_of(path) == name_or_path]
+
+
+def set_of(path: Path) -> str:
+    """The set that a workload of one of the folders belongs to, or ""."""
+    return path.parent.name if path.parent.name in SETS else ""
+
+
 def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | WorkloadError]:
-    """Every ``*.yaml`` of ``dirs``, folder by folder, sorted by name; for a file that cannot be used, its error."""
+    """Every ``*.yaml`` of ``dirs`` and of the sets in them, sorted by name; for a file that cannot be used, its error."""
     found: list[Template | WorkloadError] = []
     first: dict[str, Path] = {}
     for path in _files(dirs):
@@ -59,7 +72,8 @@ def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | Workload
 
 
 def _files(dirs: Sequence[Path]) -> list[Path]:
-    return [path for each in dirs for path in sorted(each.glob("*.yaml")) if os.path.isfile(path)]
+    folders = [folder for each in dirs for folder in (each, *(each / name for name in SETS))]
+    return [path for folder in folders for path in sorted(folder.glob("*.yaml")) if os.path.isfile(path)]
 
 
 def _names(dirs: Sequence[Path]) -> list[str]:

@@ -7,7 +7,7 @@ pydantic validates; `first_fault` says what it found in the file's terms: where,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -35,6 +35,11 @@ VARIABLE = re.compile(r"\$([a-z][a-z0-9_]*)")
 def refuse(text: str, *at: int | str) -> PydanticCustomError:
     """An error with a text of its own; ``at`` leads from the validated value to the part that is wrong."""
     return PydanticCustomError("refused", "{text}", {"text": text, "at": at})
+
+
+def unknown_word(what: str, name: object, possible: Iterable[object]) -> str:
+    """What is said of a word that the language does not have: the ones that it has, and where they are explained."""
+    return f"{unknown(what, name, possible)} (docs/how-do-i-write-a-workload.md explains them)"
 
 
 class OrVariable:
@@ -104,7 +109,7 @@ class Part(BaseModel):
         if isinstance(value, Map):
             for key in value:
                 if key not in cls.allowed():
-                    raise refuse(unknown("key", key, cls.allowed()), key)
+                    raise refuse(unknown_word("key", key, cls.allowed()), key)
         part = handler(value)
         part._line = line
         return part
@@ -164,7 +169,7 @@ class OneOf:
             raise refuse(f"found {found}; expected a {self.what} with one key ({kinds})")
         [(kind, content)] = value.items()
         if kind not in (model.kind for model in models):
-            raise refuse(unknown(self.what, kind, [model.kind for model in models]), kind)
+            raise refuse(unknown_word(self.what, kind, [model.kind for model in models]), kind)
         return Keyed(kind, content, value.lines[kind] if isinstance(value, Map) else 0)
 
 

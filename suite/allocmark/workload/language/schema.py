@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
-from allocmark.errors import show, unknown
+from allocmark.errors import show
 from allocmark.workload.language import checks
 from allocmark.workload.language.distributions import AnyDistribution
 from allocmark.workload.language.load import LineError, Map
-from allocmark.workload.language.parts import Name, OrItem, OrVariable, Part, first_fault, refuse
+from allocmark.workload.language.parts import Name, OrItem, OrVariable, Part, first_fault, refuse, unknown_word
 from allocmark.workload.language.steps import MOST_OBJECTS, MOST_POOLS, Step
 
 MOST_CAPACITY = 2**24  #: objects of a queue
@@ -146,7 +146,7 @@ def read_header(tree: Map, path: Path | str) -> FileHeader:
     """Validate all of a file but its `BODY`, whose keys it checks. Raises `WorkloadError`."""
     for key in tree:
         if key not in _File.allowed():
-            raise LineError(path, tree.lines[key], unknown("key", key, _File.allowed()))
+            raise LineError(path, tree.lines[key], unknown_word("key", key, _File.allowed()))
     try:
         return FileHeader.model_validate({key: value for key, value in tree.items() if key not in BODY})
     except ValidationError as error:

@@ -123,7 +123,12 @@ def test_put_all_is_short_for_which() -> None:
         ("summary: Two actors.", "summary: ' '", "3: summary: found ' '; expected some text"),
         ("source: A test.", "summery: x", "4: unknown key 'summery'; did you mean 'summary'?"),
         ("source: A test.\n", "", "1: found no 'source'; expected it"),
-        ("source: A test.", "5: x", "4: unknown key 5; possible: format,"),
+        (
+            "source: A test.",
+            "5: x",
+            "4: unknown key 5; possible: format, name, summary, source, sweep, short, default, pools, queues, actors, "
+            "cpus, distributions (docs/how-do-i-write-a-workload.md explains them)",
+        ),
         # types and bounds
         ("objects: 1000", "objects: 0", "8: pools.small.objects: found 0; expected at least 1"),
         (
