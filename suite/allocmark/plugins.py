@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from allocmark.system.loading import TLS_REMEDY
 _T = TypeVar("_T")
 
 _LARGEST_TABLE = 1 << 16  # bytes
+_MOST = 10_000  # things that a hook may return
 
 
 class Entry(NamedTuple):
@@ -195,7 +197,12 @@ def _registered(name: str, plugin: Any) -> pluggy.HookRelay:
 
 def _call(hook: pluggy.HookCaller) -> list[Any]:
     """What the plugin's own function for the hook returned."""
-    return _guarded(f"its hook {hook.name} failed", lambda: [item for result in hook() for item in result])
+    items = _guarded(
+        f"its hook {hook.name} failed", lambda: list(islice((item for result in hook() for item in result), _MOST + 1))
+    )
+    if len(items) > _MOST:
+        raise _RefusedError(f"its hook {hook.name} returned more than {_MOST:,} things: does it end?")
+    return items
 
 
 def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:

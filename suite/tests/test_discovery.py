@@ -40,6 +40,10 @@ WRONG = {
     "arguments": (hook("return []", "allocmark_backends(machine)"), "does not fit a hook: PluginValidationError"),
     "raises": (hook("raise OSError('no device')"), "its hook allocmark_backends failed: OSError: no device"),
     "returns": (hook("return ['odd']"), "its hook allocmark_backends returned a str, not a Backend"),
+    "endless": (
+        hook("import itertools; return itertools.repeat(backend())"),
+        "its hook allocmark_backends returned more than 10,000 things: does it end?",
+    ),
     "unmarked": (
         "def allocmark_backends():\n    return []",
         "its function allocmark_backends is not marked as a hook: write @allocmark.hookimpl above it",

@@ -107,6 +107,14 @@ def workload_names(names: Sequence[str]) -> list[str]:
     return [os.path.abspath(name) if is_path(name) else name for name in names]
 
 
+def check_target(option: str, target: str | os.PathLike[str]) -> None:
+    """Refuse a file that could not be written when the work is done."""
+    if os.path.isdir(target):
+        raise UsageError(f"{option}: is a folder, expected a file")
+    if not os.access(target if os.path.exists(target) else os.path.dirname(os.path.abspath(target)), os.W_OK):
+        raise UsageError(f"{option}: cannot be written there")
+
+
 def note(text: str) -> None:
     """One line on standard error."""
     print(f"allocmark: {printable(text)}", file=sys.stderr)

@@ -97,7 +97,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.replaying import PACES, find_trace
-    from allocmark.measuring.request import Request
+    from allocmark.measuring.request import LONGEST_TIMEOUT, Request
     from allocmark.passes import registry
     from allocmark.traces.trace_file import Trace
 
@@ -119,5 +119,5 @@ def _request(options: argparse.Namespace) -> Request:
         rounds=options.rounds or Request.rounds,
         blocks=1,
         budget=options.budget,
-        timeout=float(options.timeout or max(Request.timeout, 2 * longest)),
+        timeout=float(options.timeout or min(LONGEST_TIMEOUT, max(Request.timeout, 2 * longest))),
     )

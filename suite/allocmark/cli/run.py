@@ -17,6 +17,7 @@ from allocmark.cli.arguments import (
     OK,
     add_cells,
     assignments,
+    check_target,
     note,
     positive,
     seconds,
@@ -316,14 +317,11 @@ def _check_target(target: str | None, directory: Path | None) -> None:
         return
     folder = os.path.dirname(os.path.abspath(target))
     ours = directory is not None and folder == os.path.abspath(directory)
-    if os.path.isdir(target):
-        raise UsageError(f"--json {target}: is a folder, expected a file")
     if ours and os.path.basename(target) == FILE_NAME:
         raise UsageError(f"--json {target}: is the run file itself, choose another name")
     if ours and not os.path.exists(folder):
         return
-    if not os.access(target if os.path.exists(target) else folder, os.W_OK):
-        raise UsageError(f"--json {target}: cannot be written there")
+    check_target(f"--json {target}", target)
 
 
 def _outcome(run: Run, request: Request) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allocmark.cli.arguments import add_cells, assignments, note, workload_names
+from allocmark.cli.arguments import add_cells, assignments, check_target, note, workload_names
 from allocmark.cli.publish import add_publish
 from allocmark.errors import UsageError
 from allocmark.output.text import terminal_width
@@ -199,6 +199,8 @@ def _gate(options: argparse.Namespace) -> int:
     from allocmark.gate.table import render_gate
     from allocmark.output.text.progress import reporter
 
+    if options.markdown:
+        check_target(f"--markdown {options.markdown}", options.markdown)
     with reporter(sys.stderr) as report:
         done = gate(_asked(options, report), options.base, options.head)
     print(render_gate(done, terminal_width()), end="")

@@ -78,7 +78,7 @@ class FleetFolder:
             return typed(Fleet, found)
         except OSError as error:
             raise RunFileError(f"{self.path}: not the folder of a fleet: {FILE} cannot be read there") from error
-        except (ValueError, RecordError) as error:
+        except (ValueError, RecursionError, RecordError) as error:
             raise RunFileError(f"{file}: damaged: {error}") from error
 
     def keep(self, machine: str, title: str, data: bytes) -> Run:

@@ -17,6 +17,7 @@ from allocmark.passes.replayed import ReplayPass
 from allocmark.plugins import Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
+from allocmark.system.availability import memory_unavailable
 from allocmark.traces.trace_file import Trace
 from allocmark.workload.tape.program import Program
 
@@ -73,6 +74,8 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
         trace.check()
         if not trace.about.objects:
             raise UsageError(f"{path}: nothing was allocated in it: record another program")
+        if missing := memory_unavailable(trace.most_live_bytes):
+            raise UsageError(f"{path}: {missing.reason}: end other programs, or replay it on a larger machine")
         cells = tuple(replace(each, backend=_checked(each.backend)) for each in registered)
         usable = machine.usable_cpus()
         pinned = request.pin and trace.most_threads <= len(usable)
@@ -89,7 +92,7 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
                     cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
                 ),
                 program=ReplayedProgram(
-                    trace.name, (), (), (), (), path, pace == PACES[1], trace.about.peak_live_bytes
+                    trace.name, (), (), (), (), path, pace == PACES[1], trace.most_live_bytes
                 ),
                 cells=cells,
                 cpus=tuple(cpus),

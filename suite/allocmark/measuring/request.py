@@ -5,10 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from allocmark.results.records import typed
 from allocmark.stats import LOOKS
+
+LONGEST_TIMEOUT = 999_999.0  #: seconds
+
+_Positive = Annotated[int, Meta(ge=1, le=999_999)]
 
 
 @dataclass(frozen=True)
@@ -29,16 +35,16 @@ class Request:
     backends: Sequence[str] = ()
     overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     short: bool = False
-    seed: int = 1
+    seed: Annotated[int, Meta(ge=0, lt=10**18)] = 1
     verify: bool = False
     pin: bool = True
     together: bool = False
     passes: Sequence[str] = ()
-    rounds: int = LOOKS[-1]
-    blocks: int = 8
-    sample_ms: float = 3.0
-    budget: float | None = None
-    timeout: float = 60.0
+    rounds: _Positive = LOOKS[-1]
+    blocks: _Positive = 8
+    sample_ms: Annotated[float, Meta(gt=0, le=999_999)] = 3.0
+    budget: Annotated[float, Meta(gt=0, lt=1e7)] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT)] = 60.0
     group: str = ""
     prefix: str = ""
 

@@ -76,7 +76,8 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
         raise RunFileError(f"{directory}: was begun by an older allocmark, which knew no rounds: start a new run")
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
-    begun_with, now = header.environment.get("variables") or {}, machine.malloc_variables()
+    begun_with, now = header.environment.get("variables"), machine.malloc_variables()
+    begun_with = begun_with if isinstance(begun_with, dict) else {}
     if changed := [name for name in {**begun_with, **now} if begun_with.get(name) != now.get(name)]:
         raise RunFileError(
             f"{directory}: was begun with another value of {', '.join(changed)}: set it as it was, or start a new run"

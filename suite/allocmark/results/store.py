@@ -97,7 +97,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 def newest_run() -> Path:
     """The run in `RUNS` that was written last. UsageError when there is none."""
-    found = [(file.stat().st_mtime_ns, file) for file in RUNS.glob(f"*/{FILE_NAME}")]
+    found = [(file.stat().st_mtime_ns, file) for file in RUNS.glob(f"*/{FILE_NAME}") if file.is_file()]
     if not found:
         raise UsageError(f"there is no run in {RUNS}/: name a run file or its folder, or measure with `allocmark run`")
     return max(found)[1]

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import bisect
+import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
-from allocmark.errors import UsageError
+from allocmark.errors import UsageError, printable
 from allocmark.traces.trace_file import FREE, REALLOC, Trace
 
 MOST_EVENTS = 5_000_000  #: that are looked at, from the beginning
@@ -191,6 +193,7 @@ def _yaml(
     release: str,
 ) -> str:
     quick, kept, crossing = turns
+    file = printable(os.fsencode(trace.path.name).decode(errors="replace"))
     pools = _pools(choice)
     drawn: Counter[str] = Counter()
     for size, n in choice.items():
@@ -210,7 +213,7 @@ def _yaml(
         "format: 1",
         f"name: {name}",
         f"summary: Fitted to the recorded program {_quoted(trace.about.process.command)}.",
-        f"source: {trace.path.name}, {own.events} calls; made by `allocmark workloads from-trace`",
+        f"source: {json.dumps(f'{file}, {own.events} calls; made by `allocmark workloads from-trace`')}",
         "distributions:",
         f"  sizes: {{choice: {{{weights}}}}}",
         "pools:",

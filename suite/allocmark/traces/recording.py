@@ -27,6 +27,7 @@ SUFFIX = ".recording"  #: of the folder beside the trace, while it is being made
 _HEAD = struct.Struct("<QIIIIQQQiI")  # ``am_recording``, less its command
 _MAGIC = 0x31444345524D41
 _SHARED = "shared-memory"  # names the folder in which recorders write
+_PREFIX = "allocmark-"  # of that folder's name
 _SHORTEST, _LONGEST = 0.001, 0.02  # seconds between two looks at what there is to drain
 
 
@@ -55,15 +56,15 @@ def record(command: Sequence[str], output: Path) -> tuple[int, list[Process]]:
     started.
     """
     kept = output.with_name(output.name + SUFFIX)
-    for path in (output, kept, output.with_name(f"{output.stem}-others")):
-        if path.exists():
-            raise UsageError(f"{path}: exists already: name another file with -o, or delete it")
+    if kept.exists():
+        raise UsageError(f"{kept}: a recording that was not finished: `allocmark record --rescue {kept}` makes its traces")
+    _check_new(output)
     recorder = _recorder()
     try:
         kept.mkdir(parents=True)
     except OSError as error:
         raise UsageError(f"{kept}: {error.strerror}: name another file with -o") from error
-    shared = Path(tempfile.mkdtemp(prefix="allocmark-", dir=_shared_memory()))
+    shared = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_shared_memory()))
     (kept / _SHARED).write_text(str(shared))
     environ = {
         **os.environ,
@@ -85,19 +86,32 @@ def rescue(kept: Path, output: Path | None = None) -> list[Process]:
     """Make traces of a folder that `record` left, as when it was killed."""
     if not (kept / _SHARED).is_file():
         raise UsageError(f"{kept}: no folder that `allocmark record` left: expected one that ends with {SUFFIX}")
-    shared = Path((kept / _SHARED).read_text())
-    if shared.is_dir():
-        _pass(_drained(shared, kept), last=True)
-        shutil.rmtree(shared, ignore_errors=True)
+    shared = Path((kept / _SHARED).read_text(errors="surrogateescape"))
     output = output or kept.with_name(kept.name.removesuffix(SUFFIX))
-    made = []
-    for file in sorted(kept.glob("*.*")):
-        if file.name != _SHARED and (found := _joined(file)):
-            made.append(found)
-    made.sort(key=lambda each: -each.events)
+    _check_new(output)
+    # The file may be of another machine, or not what `record` wrote.
+    if shared.name.startswith(_PREFIX) and str(shared.parent) == (_shared_memory() or tempfile.gettempdir()):
+        if shared.is_dir():
+            _pass(_drained(shared, kept), last=True)
+            shutil.rmtree(shared, ignore_errors=True)
+    recordings = [file for file in sorted(kept.glob("*.*")) if _is_recording(file)]
+    made = sorted(filter(None, map(_joined, recordings)), key=lambda each: -each.events)
     traces = [_renamed(each, output, place) for place, each in enumerate(made)]
-    shutil.rmtree(kept)
+    for file in (*recordings, kept / _SHARED):  # only now: until then the same can be done again
+        file.unlink()
+    with contextlib.suppress(OSError):  # something that is not ours lies there
+        kept.rmdir()
     return traces
+
+
+def _check_new(output: Path) -> None:
+    for path in (output, _others(output)):
+        if path.exists():
+            raise UsageError(f"{path}: exists already: name another file with -o, or delete it")
+
+
+def _others(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-others")
 
 
 def _recorder() -> Path:
@@ -146,21 +160,22 @@ def _drain(shared: Path, kept: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(pause)
 
 
+def _is_recording(file: Path) -> bool:
+    head = _first(file) if file.is_file() else b""
+    return len(head) >= _HEAD.size and _HEAD.unpack_from(head)[0] == _MAGIC
+
+
 def _joined(file: Path) -> Process | None:
     """The trace of one recording, still in its folder; None where nothing was called."""
     head = _first(file)
-    if len(head) < _HEAD.size:
-        return None
-    magic, _, pid, _, length, _, _, started, stopped, inherited = _HEAD.unpack_from(head)
-    if magic != _MAGIC:
-        return None
+    _, _, pid, _, length, _, _, started, stopped, inherited = _HEAD.unpack_from(head)
     words = head[_HEAD.size : _HEAD.size + min(length, 3072)].split(b"\0")
     command = [word.decode(errors="replace") for word in words[:-1] or words]
     facts = machine.facts()["machine"]
     about = {
         "command": command,
         "pid": pid,
-        "started": datetime.fromtimestamp(started / 1e9, UTC).isoformat(timespec="seconds"),
+        "started": _date(started),
         "machine": {key: str(facts[key]) for key in ("cpu", "architecture") if key in facts},
         "inherited": bool(inherited),
         "stopped": stopped,
@@ -169,8 +184,8 @@ def _joined(file: Path) -> Process | None:
     joined, error = ffi.new("am_joined *"), ffi.new("allocmark_error *")
     failed = lib.am_join(os.fsencode(file), os.fsencode(path), json.dumps(about).encode(), joined, error)
     if failed:
+        path.unlink(missing_ok=True)
         raise UsageError(ffi.string(error.message).decode(errors="replace"))
-    file.unlink()
     if not joined.events:
         path.unlink()
         return None
@@ -190,13 +205,20 @@ def _joined(file: Path) -> Process | None:
     )
 
 
+def _date(ns: int) -> str:
+    try:
+        return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # of a damaged recording
+        return ""
+
+
 def _first(file: Path) -> bytes:
     with file.open("rb") as opened:
         return opened.read(_HEAD.size + 3072)
 
 
 def _renamed(process: Process, output: Path, place: int) -> Process:
-    path = output if place == 0 else output.with_name(f"{output.stem}-others") / f"{place + 1}{output.suffix}"
+    path = output if place == 0 else _others(output) / f"{place + 1}{output.suffix}"
     path.parent.mkdir(exist_ok=True)
     os.replace(process.path, path)
     return replace(process, path=path)

@@ -7,15 +7,18 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from allocmark.errors import EngineError, RefusedError, TraceError
+from allocmark.errors import EngineError, RefusedError, TraceError, printable
 from allocmark.traces._traces import ffi, lib
 
 _EVENT = struct.Struct("<QQIIBBB5x")  # ``am_trace_event``
 _AT_ONCE = 1 << 16
+
+_Number = Annotated[int, Meta(ge=0, lt=1 << 62)]
 
 MALLOC, CALLOC, ALIGNED, REALLOC, FREE = range(1, 6)
 
@@ -58,12 +61,12 @@ class About(msgspec.Struct, frozen=True):
     """What a trace says of itself. ``unknown_frees`` were of objects whose malloc was not recorded, and are left out;
     ``missed_frees`` of objects that were handed out again, and are added."""
 
-    objects: int
-    peak_live_bytes: int
-    live_bytes: int
-    nanoseconds: int
-    unknown_frees: int
-    missed_frees: int
+    objects: _Number
+    peak_live_bytes: _Number
+    live_bytes: _Number
+    nanoseconds: _Number
+    unknown_frees: _Number
+    missed_frees: _Number
     process: RecordedProcess
 
 
@@ -97,7 +100,8 @@ class Trace:
             self.about = msgspec.json.decode(ffi.buffer(text, length[0])[:], type=About)
         except (msgspec.MsgspecError, ValueError) as wrong:
             self.close()
-            raise TraceError(f"{path}: offset {self.bytes}: its process cannot be read: {wrong}") from None
+            what = printable(str(wrong))
+            raise TraceError(f"{path}: offset {self.bytes}: its process cannot be read: {what}") from None
 
     def __enter__(self) -> Trace:
         return self
@@ -136,6 +140,11 @@ class Trace:
         return int(self._facts.largest)
 
     @property
+    def most_live_bytes(self) -> int:
+        """Of the objects that live at once; known after `check`."""
+        return max(int(self._facts.most_live_bytes), self.about.peak_live_bytes)
+
+    @property
     def most_threads(self) -> int:
         """At once; known after `check`."""
         return int(self._facts.most_threads)
@@ -156,6 +165,12 @@ class Trace:
         if lib.am_trace_check(self._trace, error) != 0:
             raise TraceError(_text(error))
         lib.am_trace_tell(self._trace, self._facts)
+        for what, said, found in (
+            ("objects", self.about.objects, self._facts.objects),
+            ("nanoseconds", self.about.nanoseconds, self._facts.nanoseconds),
+        ):
+            if said != found:
+                raise TraceError(f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}")
 
     def calls(self) -> Iterator[TraceCall]:
         """All calls, in an order in which they may have happened. Once for each object of this class."""

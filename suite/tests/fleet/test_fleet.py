@@ -213,5 +213,6 @@ def test_without_a_scheduler(allocmark_command: Command) -> None:
 
 def test_a_folder_that_is_none(allocmark_command: Command, tmp_path: Path) -> None:
     assert_refused(allocmark_command("fleet", "show", "nowhere"), "nowhere: not the folder of a fleet")
-    (tmp_path / "fleet.json").write_text("{}")
-    assert_refused(allocmark_command("fleet", "show", "."), "fleet.json: damaged")
+    for damaged in ("{}", "[" * 100_000):
+        (tmp_path / "fleet.json").write_text(damaged)
+        assert_refused(allocmark_command("fleet", "show", "."), "fleet.json: damaged")

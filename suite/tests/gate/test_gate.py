@@ -80,6 +80,9 @@ def test_what_makes_no_sense_is_said_in_one_line(track, history, tmp_path):
     assert_refused(track("gate", history.fast, history.slow, "nowhere"), "nowhere")
     assert_refused(track("gate", "HEAD", "HEAD", cwd=tmp_path), "not a git repository")
     assert_refused(track("gate", "HEAD", "HEAD", "--limit", "much"), "--limit", "'much'")
+    compared = history.fast, history.slow, history.workload
+    assert_refused(track("gate", *compared, "--markdown", "nowhere/table.md"), "--markdown nowhere/table.md: cannot be")
+    assert_refused(track("gate", *compared, "--markdown", str(tmp_path)), "is a folder, expected a file")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])

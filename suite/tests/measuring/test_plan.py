@@ -27,6 +27,21 @@ def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str
     return list(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeout", value) for value in (0, -1, 1e300)),
+        *(("sample_ms", value) for value in (0, 1e300)),
+        *(("rounds", 0), ("blocks", 10**9), ("budget", -5), ("seed", -1), ("pin", "x"), ("workloads", [1])),
+    ],
+)
+def test_settings_of_a_run_file_that_nobody_asked_for_are_refused(name: str, value: object) -> None:
+    settings = Request().to_json()
+    assert Request.from_json(settings) == Request()
+    with pytest.raises(RecordError, match=name):
+        Request.from_json(settings | {name: value})
+
+
 def test_the_floor_is_in_every_case_unless_it_is_not_wanted():
     assert labels("glibc") == ["null:default", "glibc:default"]
     assert labels("glibc", "null") == ["null:default", "glibc:default"]

@@ -255,6 +255,17 @@ def refused(path: Path) -> str:
     return text
 
 
+def test_the_newest_run_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path / "runs" / "one")
+    for name in ("link", "pipe", "folder"):
+        (tmp_path / "runs" / name).mkdir()
+    (tmp_path / "runs" / "link" / FILE_NAME).symlink_to("nowhere")
+    os.mkfifo(tmp_path / "runs" / "pipe" / FILE_NAME)
+    (tmp_path / "runs" / "folder" / FILE_NAME).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert newest_run().absolute() == file
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert refused(tmp_path / "no") == f"{tmp_path}/no: not found: give a run's folder or its run.jsonl"
     assert refused(tmp_path) == f"{tmp_path}: a folder without a run.jsonl: give the folder of a run"

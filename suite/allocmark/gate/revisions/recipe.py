@@ -68,7 +68,7 @@ def read_recipe(folder: Path) -> Recipe | None:
         return None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     return _Reader(path).recipe(members)
 

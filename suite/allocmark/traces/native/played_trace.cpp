@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "any_size.hpp"
@@ -22,6 +23,7 @@ namespace {
 constexpr uint64_t kReadAhead = 8 << 20; // events that are decoded before the clock starts
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kNear = 60'000; // ns before a call is due from which on its thread does not sleep
+constexpr uint64_t kLongestSleep = 100'000'000; // ns after which it looks whether the replay has failed
 
 /** Resident bytes, without allocating. */
 class Resident {
@@ -152,24 +154,36 @@ class Stage {
         std::unique_ptr<std::array<Histogram, 2>> late;
     };
 
-    void spawn(uint32_t number) {
-        {
-            const std::lock_guard lock(mutex_);
-            ++running_;
-        }
+    /** False: `fail` was told why. */
+    bool spawn(uint32_t number) {
         Actor &actor = *actors_[number];
         if (plan_.gaps) actor.late = std::make_unique<std::array<Histogram, 2>>();
-        actor.thread = std::thread([this, &actor] {
-            pin(actor.number);
-            if (plan_.gaps)
-                act<true>(actor);
-            else
-                act<false>(actor);
+        {
             const std::lock_guard lock(mutex_);
-            --running_;
-            meet_if_all();
-            changed_.notify_all();
-        });
+            // Stacks are kept until then, and a program may make thousands of threads one after another.
+            for (std::thread *each : ended_) each->join();
+            ended_.clear();
+            try {
+                actor.thread = std::thread([this, &actor] { begin(actor); });
+                ++running_;
+                return true;
+            } catch (const std::system_error &) {
+            }
+        }
+        return fail("the system gave it no more threads");
+    }
+
+    void begin(Actor &actor) {
+        pin(actor.number);
+        if (plan_.gaps)
+            act<true>(actor);
+        else
+            act<false>(actor);
+        const std::lock_guard lock(mutex_);
+        ended_.push_back(&actor.thread);
+        --running_;
+        meet_if_all();
+        changed_.notify_all();
     }
 
     void pin(uint32_t number) const {
@@ -188,10 +202,10 @@ class Stage {
                 const Call &call = part.calls[i];
                 if constexpr (Gaps) wait_until(part.due[i]);
                 if (call.op >= uint64_t(TraceOp::kSpawn)) {
-                    if (call.op == uint64_t(TraceOp::kSpawn))
-                        spawn(call.slot);
-                    else
+                    if (call.op == uint64_t(TraceOp::kPoint))
                         meet(call.slot);
+                    else if (!spawn(call.slot))
+                        return;
                 } else if (!play(actor, call)) {
                     return;
                 }
@@ -282,9 +296,9 @@ class Stage {
     void wait_until(uint64_t due) const {
         for (;;) {
             const uint64_t at = begun_ + shift_.load(std::memory_order_relaxed) + due, now = now_ns();
-            if (now >= at) return;
+            if (now >= at || failed_.load(std::memory_order_relaxed)) return;
             if (at - now > kNear) {
-                const uint64_t left = at - now - kNear;
+                const uint64_t left = std::min(at - now - kNear, kLongestSleep);
                 const timespec pause{time_t(left / 1'000'000'000), long(left % 1'000'000'000)};
                 nanosleep(&pause, nullptr);
             } else {
@@ -353,6 +367,7 @@ class Stage {
     std::atomic<bool> failed_{false};
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::vector<std::thread *> ended_; // not joined yet
     uint32_t running_ = 0, waiting_ = 0, point_ = 0, passed_ = 0;
 };
 

@@ -34,7 +34,7 @@ static_assert(sizeof(ChunkHeader) == 32 && sizeof(am_point) == 40);
 enum class TraceOp : uint8_t { kMalloc = 1, kCalloc, kAligned, kRealloc, kFree, kSpawn, kPoint };
 constexpr uint8_t kOpBits = 7, kWaits = 8;
 constexpr uint64_t kMostSize = (uint64_t(1) << 47) - 1;
-constexpr uint32_t kMostPoints = 100, kMostThreads = 1 << 20;
+constexpr uint32_t kMostPoints = 100, kMostThreads = 1 << 20, kMostAtOnce = 1 << 15;
 
 /** One event, decoded. */
 struct TraceEvent {

@@ -18,6 +18,7 @@ bool TraceOrder::begin(uint32_t number) {
     thread.events = std::make_unique<ThreadEvents>(file_, number);
     running_.push_back(number);
     most_threads = std::max(most_threads, uint32_t(running_.size()));
+    if (most_threads > kMostAtOnce) return fail(thread, "more threads at once than a process can have");
     return advance(thread);
 }
 
@@ -28,6 +29,8 @@ bool TraceOrder::advance(Thread &thread) {
     if (thread.events->next(event)) {
         thread.pending = event;
         ++events_;
+        ns = std::max(ns, event.ns);
+        at_point_ += event.op == TraceOp::kPoint && event.slot == point_;
     } else if (!thread.events->damage.what.empty()) {
         damage = thread.events->damage;
         return false;
@@ -97,13 +100,11 @@ TraceOrder::Step TraceOrder::step(Thread &thread, uint32_t number) {
         if (event.slot + 1 == point_) return Step::kDone; // the others were there, and went on
         if (event.slot != point_ || point_ + 1 >= file_.points.size())
             return fail(thread, "a point that is not the next one"), Step::kFailed;
-        for (const uint32_t each : running_) {
-            const auto &pending = threads_[each].pending;
-            if (!pending || pending->op != TraceOp::kPoint || pending->slot != point_) return Step::kWaits;
-        }
+        if (at_point_ < running_.size()) return Step::kWaits;
         if (running_.size() != file_.points[point_].threads || !met())
             return fail(thread, "other live bytes or threads at a point than the trace says"), Step::kFailed;
         ++point_;
+        at_point_ = 0;
         return Step::kDone;
     }
     return on_slot(thread, number, event);
@@ -129,9 +130,11 @@ TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const Trac
         return fail(thread, "a call of a kind that the header has not"), Step::kFailed;
     if (event.size > file_.header.largest)
         return fail(thread, "an object that is larger than the header says"), Step::kFailed;
+    objects += is_get(event.op);
     live_objects_ += is_get(event.op);
     live_objects_ -= event.op == TraceOp::kFree;
     live_bytes_ += event.size - slot.size; // a free has size 0
+    most_live_bytes = std::max(most_live_bytes, live_bytes_);
     slot = {event.size, slot.turn + 1, number, event.op != TraceOp::kFree};
     return Step::kObject;
 }

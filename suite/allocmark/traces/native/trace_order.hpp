@@ -23,6 +23,7 @@ class TraceOrder {
 
     Damage damage;             // empty: none
     uint32_t most_threads = 0; // at once
+    uint64_t objects = 0, most_live_bytes = 0, ns = 0;
 
   private:
     struct Slot {
@@ -49,7 +50,8 @@ class TraceOrder {
     std::vector<Thread> threads_;
     std::deque<uint32_t> running_; // the first one runs
     size_t waited_ = 0;            // of `running_`, in a row
-    uint32_t point_ = 0, waiting_at_point_ = 0;
+    uint32_t point_ = 0;
+    size_t at_point_ = 0; // threads of `running_` that have come to it
     uint64_t slots_used_ = 0, largest_ = 0;
     uint64_t events_ = 0, live_bytes_ = 0, live_objects_ = 0;
     bool begun_ = false;

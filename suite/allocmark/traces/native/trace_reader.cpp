@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 
@@ -18,7 +19,7 @@ TraceFile::~TraceFile() {
 
 bool TraceFile::open(const char *name, Damage &damage) {
     path = name;
-    fd_ = ::open(name, O_RDONLY | O_CLOEXEC);
+    fd_ = ::open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe without a writer is no trace
     struct stat found{};
     if (fd_ < 0 || fstat(fd_, &found) != 0) return damage = {0, std::strerror(errno)}, false;
     if (!S_ISREG(found.st_mode)) return damage = {0, "expected a file"}, false;
@@ -33,8 +34,12 @@ bool TraceFile::open(const char *name, Damage &damage) {
                false;
     if (header.crc != crc32(&header, offsetof(TraceHeader, crc)))
         return damage = {offsetof(TraceHeader, crc), "the header's checksum is wrong"}, false;
-    if (header.header_bytes != sizeof header || header.threads > kMostThreads ||
-        header.points > kMostPoints || header.slots > UINT32_MAX || header.largest > kMostSize)
+    // What needs memory is bounded by the file's own size: an event has three bytes at least, a slot or a
+    // thread an event that begins it.
+    if (header.header_bytes != sizeof header || header.events > bytes / 3 || header.slots > header.events ||
+        header.threads > std::min<uint64_t>(kMostThreads, header.events + 1) || header.points == 0 ||
+        header.points > kMostPoints ||
+        header.largest > kMostSize)
         return damage = {12, "the header has numbers that no trace has"}, false;
     chunks.resize(header.threads);
     uint64_t at = sizeof header, n = 0;

@@ -49,7 +49,10 @@ void am_trace_close(am_trace *trace);
 
 typedef struct am_trace_facts {
     uint64_t events, slots, largest, bytes;
-    uint32_t threads, points, most_threads, unused; /* most_threads: at once; known after am_trace_check */
+    uint32_t threads, points;
+    /* Known after am_trace_check; the most threads and bytes at once in one order that was possible. */
+    uint32_t most_threads, unused;
+    uint64_t objects, most_live_bytes, nanoseconds;
 } am_trace_facts;
 void am_trace_tell(const am_trace *trace, am_trace_facts *facts);
 /** Writes all points; the last one is the end. */

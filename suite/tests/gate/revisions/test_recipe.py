@@ -55,6 +55,7 @@ def test_what_init_writes_is_good(tmp_path, interface):
         ("prefix", "suffix", "unknown key 'backend.pool.suffix'; did you mean 'backend.pool.prefix'?"),
         ("[backend.pool]", 'files = ["nowhere.c"]\n[backend.pool]', "files names 'nowhere.c', which does not exist"),
         ("build = [", "build = ", "not TOML: "),
+        ("build = [", f"build = {'[' * 100_000}", "not TOML: "),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path, before, after, said):

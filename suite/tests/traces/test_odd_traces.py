@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Traces with right checksums that nobody recorded: absurd numbers cost no memory, and are refused in one line."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
+from support import assert_refused
+
+from allocmark.traces.trace_file import Trace
+
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_ONE = [event(*words) for words in ONE_OBJECT]
+_LARGEST = (1 << 47) - 1
+_MIB = 1 << 20
+_READ = """
+import resource, sys
+from pathlib import Path
+from allocmark.traces.trace_file import Trace
+try:
+    with Trace(Path(sys.argv[1])) as trace:
+        trace.check()
+        print("accepted")
+except Exception as error:
+    print(type(error).__name__, error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def _zigzag(value: int) -> int:
+    return 2 * value
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """What is said of it, and the MiB of the process that read it."""
+    said, mib = _limited(_READ, path).splitlines()
+    return said, int(mib)
+
+
+def _limited(script: str, path: Path) -> str:
+    """What it prints in a process that may have 2 GiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2048 * _MIB, 2048 * _MIB)),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ({"slots": 2**32 - 1}, "numbers that no trace has"),
+        ({"slots": 2**63}, "numbers that no trace has"),
+        ({"threads": 2**20}, "numbers that no trace has"),
+        ({"threads": 2**32 - 1}, "numbers that no trace has"),
+        ({"events": 2**64 - 1, "slots": 2**32 - 1, "threads": 2**20}, "numbers that no trace has"),
+        ({"largest": 2**64 - 1}, "numbers that no trace has"),
+        ({"points": 101}, "numbers that no trace has"),
+        ({"points": 0}, "numbers that no trace has"),
+        ({"chunks": 2**64 - 1}, "chunks; expected"),
+        ({"largest": _LARGEST}, "another largest object"),
+        ({"events": 1}, "events; the header has 1"),
+        ({"ops": 0}, "a kind that the header has not"),
+    ],
+)
+def test_numbers_of_the_header_are_bounded_by_the_file(tmp_path: Path, header: dict[str, int], told: str) -> None:
+    path = tmp_path / "odd.trace"
+    path.write_bytes(made_trace([_ONE], header=header))
+    said, mib = _read(path)
+    assert said.startswith(f"TraceError {path}: offset ")
+    assert told in said
+    assert mib < 200
+
+
+def test_a_slot_far_behind_the_others_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "far.trace"
+    far = 2**32 - 2
+    events = [event(MALLOC, _zigzag(far), 64), event(FREE, 0)]
+    path.write_bytes(made_trace([events], header={"slots": far + 1}))
+    said, mib = _read(path)
+    assert "numbers that no trace has" in said
+    assert mib < 200
+
+
+@pytest.mark.parametrize(
+    ("about", "process", "told"),
+    [
+        ({"objects": 10**30}, {}, "process cannot be read"),
+        ({"objects": -1}, {}, "process cannot be read"),
+        ({"objects": 2}, {}, "it says 2 objects, and its events have 1"),
+        ({"nanoseconds": 10**400}, {}, "process cannot be read"),
+        ({"nanoseconds": 10**15}, {}, "nanoseconds, and its events have 0"),
+        ({"peak_live_bytes": "\x1b[31m"}, {}, "process cannot be read"),
+        ({}, {"command": "\x1b]0;x\x07"}, "process cannot be read"),
+    ],
+)
+def test_what_it_says_of_itself_is_compared_with_its_events(
+    tmp_path: Path, about: dict[str, object], process: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "odd.trace"
+    path.write_bytes(made_trace([_ONE], about=about, process=process))
+    said, _ = _read(path)
+    assert said.startswith(f"TraceError {path}: offset ")
+    assert told in said
+    assert said.isprintable()
+
+
+def test_more_threads_at_once_than_a_process_can_have_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "threads.trace"
+    count = 100_000
+    first = [*_ONE, *(event(SPAWN, number) for number in range(1, count))]
+    path.write_bytes(made_trace([first, *[[]] * (count - 1)]))
+    said, mib = _read(path)
+    assert "more threads at once than a process can have" in said
+    assert mib < 400
+
+
+def test_an_object_larger_than_the_machine_is_not_replayed(tmp_path: Path, allocmark_command: Runner) -> None:
+    path = tmp_path / "large.trace"
+    about = {"peak_live_bytes": 0}
+    path.write_bytes(made_trace([[event(MALLOC, 0, _LARGEST), _ONE[1]]], header={"largest": _LARGEST}, about=about))
+    assert _read(path)[0] == "accepted"
+    done = allocmark_command("replay", path, "-b", "glibc", "-o", "run")
+    assert_refused(done, "of memory are needed")
+    assert not (tmp_path / "run").exists()
+    assert_refused(allocmark_command("workloads", "from-trace", path), "all of its objects are larger")
+
+
+def test_thousands_of_threads_one_after_another_are_replayed(tmp_path: Path) -> None:
+    """Each ends before the next one begins: there is room for so many stacks only when they are given back."""
+    path = tmp_path / "one_by_one.trace"
+    count = 2_000
+    first = [event(MALLOC, 0, 64), event(FREE, 0)]
+    # The first thread waits for the end of each thread by its turns on slot 0.
+    lines: list[list[bytes]] = [first]
+    for number in range(1, count):
+        lines.append([_waiting(MALLOC, 4 * number - 2, 64), _waiting(FREE, 4 * number - 1)])
+        first += [event(SPAWN, number), _waiting(MALLOC, 4 * number, 64), _waiting(FREE, 4 * number + 1)]
+    path.write_bytes(made_trace(lines))
+    script = (
+        "import sys; from pathlib import Path; from allocmark.traces.trace_file import Trace\n"
+        "with Trace(Path(sys.argv[1])) as trace:\n"
+        "    trace.check()\n"
+        "    print(trace.most_threads, trace.play(None, {}, [], gaps=False, stall_seconds=20).objects)\n"
+    )
+    assert _limited(script, path).split() == ["2", str(2 * count - 1)]
+
+
+def _waiting(kind: int, turn: int, *sizes: int) -> bytes:
+    """An event on the slot that waits until ``turn`` others have happened there."""
+    plain = event(kind, turn, 0, *sizes)
+    return bytes([kind | 8]) + plain[1:]
+
+
+def test_a_pipe_is_no_trace_and_nobody_waits_for_it(tmp_path: Path, allocmark_command: Runner) -> None:
+    os.mkfifo(tmp_path / "pipe.trace")
+    assert_refused(allocmark_command("replay", "pipe.trace"), "pipe.trace: offset 0: expected a file")
+
+
+@pytest.mark.parametrize("name", ["my: app # 1.trace", "a\nb.trace", "caf\udce9.trace", "'\"{.trace"])
+def test_a_file_of_any_name_fits(tmp_path: Path, allocmark_command: Runner, name: str) -> None:
+    (tmp_path / name).write_bytes(made_trace([_ONE * 50]))
+    done = allocmark_command("workloads", "from-trace", tmp_path / name, "-o", "fit.yaml")
+    assert done.returncode == 0, done.stderr
+    assert allocmark_command("workloads", "check", "fit.yaml").returncode == 0
+
+
+def test_what_is_made_is_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "made.trace"
+    path.write_bytes(made_trace([_ONE]))
+    with Trace(path) as trace:
+        trace.check()
+        assert [call.kind for call in trace.calls()] == [MALLOC, FREE]
