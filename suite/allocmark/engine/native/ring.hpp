@@ -73,8 +73,8 @@ class Ring {
     }
 
     void **slots_ = nullptr;
+    uint32_t head_ = 0, tail_ = 0; // one aligned word: both are cleared at once
     uint32_t mask_ = 0;
-    uint32_t head_ = 0, tail_ = 0;
 };
 
 } // namespace allocmark
