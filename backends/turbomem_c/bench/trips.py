@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Trips to shared state for each object, in three life-cycles of objects: TurboMem beside the DPDK that is installed.
+"""Trips to shared state for each object, in three life-cycles of objects: TurboMem beside every DPDK that is there.
 
     python backends/turbomem_c/bench/trips.py [BACKEND ...]
 
-Counted as `allocmark size` does, with the actors in turns, and not timed: the figures are the same in every run. To
-count another DPDK: point PKG_CONFIG_PATH and LD_LIBRARY_PATH at it and install the backend dpdk_ring again.
+Counted as `allocmark size` does, with the actors in turns, and not timed: the figures are the same in every run. The
+README of the backend dpdk_ring says how to have several releases of DPDK.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from allocmark.errors import AllocmarkError
 from allocmark.measuring.request import Request
 from allocmark.sizing.sizing import count_sizes, plan_sizes
 
-OURS, RIVAL = "turbomem:base", "dpdk_ring:ring_mp_mc-base"
+OURS, RIVALS = "turbomem:base", "dpdk_ring:ring_mp_mc-base*"
 #: each with what it has beside the bulk; bursts of 8 bulks where one core does both
 LIFE_CYCLES = {"same_core": {"bursts": ["8"]}, "two_cores": {}, "hold_and_release": {}}
 CACHES = (64, 256, 512)
@@ -81,6 +81,6 @@ def table(counts: Sequence[Count]) -> str:
 
 if __name__ == "__main__":
     try:
-        print(table([*counted(sys.argv[1:] or [OURS, RIVAL])]))
+        print(table([*counted(sys.argv[1:] or [OURS, RIVALS])]))
     except AllocmarkError as error:
         sys.exit(f"trips: {error}")
