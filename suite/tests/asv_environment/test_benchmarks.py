@@ -140,7 +140,7 @@ def test_every_cell_of_every_workload_is_in_the_full_set(benchmarks):
 
 def test_every_backend_of_the_repository_is_tracked(benchmarks):
     registered = {each.backend.label: each.distribution.split()[0] for each in installed.load().backends}
-    tracked = benchmarks.BACKENDS | benchmarks.MALLOCS
+    tracked = benchmarks.BACKENDS | benchmarks.MALLOCS | benchmarks.POOLS
     assert tracked.items() <= registered.items()
     projects = [tomllib.loads(file.read_text())["project"] for file in ROOT.glob("backends/*/pyproject.toml")]
     assert set(tracked.values()) == {"allocmark", *(each["name"] for each in projects)}
