@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record report conform mutants asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record report conform mutants asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -21,6 +21,9 @@ setup-dev: ## The same, and what tests need, a browser and emulators included
 
 bench: setup ## Compare all backends on the default workloads, about 3 minutes (options of `allocmark run`: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring --budget 170s $(ARGS)
+
+bench-all: setup ## Compare every allocator and pool that is installed, 5 minutes, and write docs/how-do-all-allocators-compare.md (ARGS='--note …')
+	PYTHONPATH=suite $(BIN)/python -m proofs.all_allocators $(ARGS)
 
 bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 40 minutes (ARGS='--quick --release 26.07.0')
 	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)

@@ -98,7 +98,7 @@ class Prefix:
             *map(str, sorted(_SOURCES.glob("*.c"))),
             "-Wl,--as-needed",
             # DT_RPATH, which counts more than LD_LIBRARY_PATH, and for what the libraries need, too.
-            f"-Wl,--disable-new-dtags,-rpath,{self.libraries}",
+            *("-Wl,--disable-new-dtags", "-Xlinker", "-rpath", "-Xlinker", str(self.libraries)),
             f"-L{self.libraries}",
             *self._flags("--libs"),
         ]

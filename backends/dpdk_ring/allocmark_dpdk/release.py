@@ -97,5 +97,5 @@ def _named(path: Path, taken: set[str]) -> Release:
 
 def _free_suffix(text: str, taken: set[str]) -> str:
     """A part of a name of a variant, made of ``text``: two prefixes may hold the same release."""
-    stem = "-" + re.sub(r"\W+", "_", text.lower()).strip("_")
+    stem = "-" + (re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "prefix")
     return next(each for each in (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 2))) if each not in taken)
