@@ -292,24 +292,31 @@ class Player:
     def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
         if id(step) not in self.fits:
-            self.fits[id(step)] = _Fit([self.context.pool_index[name] for name in step.pools], self.pools)
+            self.fits[id(step)] = self._fit(step)
         fit = self.fits[id(step)]
-        if step.size is None:
+        if (draw := fit.draw) is None:
             wanted = [Latest(fit.among[0], n)]
+        elif n == 1:
+            size = draw()
+            wanted = [Latest(fit[size], 1, size if step.exact else None)]
         else:
-            sizes = self._sizes(step, step.size, n)
+            sizes = [draw() for _ in range(n)]
             found = [fit[size] for size in sizes]
             wanted = _one_by_one(zip(found, sizes, strict=True)) if step.exact else _by_pool(found, fit.among)
+        self.drawn += n * fit.random
         for pool, count, size, _ in wanted:
             self._get_from(pool, count, step, size, step.zeroed)
         self.latest = wanted
 
-    def _sizes(self, step: Get, size: Number, n: int) -> list[int]:
-        if isinstance(size, int):
-            return [size] * n
-        self.drawn += n
-        draw = self._sampler(step, "size", size)
-        return [draw() for _ in range(n)] if n > 1 else [draw()]
+    def _fit(self, step: Get) -> _Fit:
+        among = [self.context.pool_index[name] for name in step.pools]
+        size = step.size
+        draw: Callable[[], int] | None
+        if isinstance(size, Distribution):
+            draw = size.sampler(self.rng)
+        else:
+            draw = None if size is None else lambda: size
+        return _Fit(among, self.pools, draw, isinstance(size, Distribution))
 
     def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
         asked = self.pools[pool].object_size if size is None else size
@@ -353,7 +360,9 @@ class Player:
 
     def _touch_each(self, step: Touch, write: bool) -> None:
         """Objects of sizes of their own, each to its end: the engine finds one by its place from the newest."""
-        place = [sum(each.n for each in self.latest if self._ring(each.pool) == ring) for ring in range(len(self.held))]
+        place = [0] * len(self.held)
+        for each in self.latest:
+            place[self._ring(each.pool)] += each.n
         for each in self.latest:
             ring = self._ring(each.pool)
             for _ in range(each.n):
@@ -620,11 +629,14 @@ class Player:
 
 
 class _Fit(dict[int, int]):
-    """The pool of each size: the smallest of ``among`` that fits."""
+    """The pool of each size: the smallest of ``among`` that fits. ``draw`` gives the sizes of a get, which are
+    ``random`` or all the same; None: the size of its pool."""
 
-    def __init__(self, among: Sequence[int], pools: Sequence[Pool]) -> None:
+    def __init__(
+        self, among: Sequence[int], pools: Sequence[Pool], draw: Callable[[], int] | None, random: bool
+    ) -> None:
         super().__init__()
-        self.among = among
+        self.among, self.draw, self.random = among, draw, random
         self.rooms = sorted((pools[number].object_size, number) for number in among)
 
     def __missing__(self, size: int) -> int:

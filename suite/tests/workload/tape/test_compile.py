@@ -102,8 +102,11 @@ class Played:
                     self.held[insn.target] -= insn.n
                     self.held[insn.aux] += insn.n
                     self.got += insn.n
-                case Op.READ | Op.WRITE | Op.TOUCH_AT:
+                case Op.READ | Op.WRITE:
                     assert insn.n <= self.held[insn.target]
+                case Op.TOUCH_AT:
+                    in_row = insn.target == len(self.actor.ring_capacity)
+                    assert insn.n <= (self.mixed if in_row else self.held[insn.target])
                 case Op.MIXED_GET:
                     self.mixed += insn.n
                     self.got += insn.n
