@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import NamedTuple
 
 from allocmark.errors import WorkloadError
@@ -297,8 +298,8 @@ class Player:
         if (draw := fit.draw) is None:
             wanted = [Latest(fit.among[0], n)]
         elif n == 1:
-            size = draw()
-            wanted = [Latest(fit[size], 1, size if step.exact else None)]
+            drawn = draw()
+            wanted = [Latest(fit[drawn], 1, drawn if step.exact else None)]
         else:
             sizes = [draw() for _ in range(n)]
             found = [fit[size] for size in sizes]
@@ -311,12 +312,9 @@ class Player:
     def _fit(self, step: Get) -> _Fit:
         among = [self.context.pool_index[name] for name in step.pools]
         size = step.size
-        draw: Callable[[], int] | None
         if isinstance(size, Distribution):
-            draw = size.sampler(self.rng)
-        else:
-            draw = None if size is None else lambda: size
-        return _Fit(among, self.pools, draw, isinstance(size, Distribution))
+            return _Fit(among, self.pools, size.sampler(self.rng), random=True)
+        return _Fit(among, self.pools, None if size is None else repeat(size).__next__, random=False)
 
     def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
         asked = self.pools[pool].object_size if size is None else size
