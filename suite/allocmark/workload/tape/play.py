@@ -33,7 +33,7 @@ from allocmark.workload.language.steps import (
     Step,
     Touch,
 )
-from allocmark.workload.tape.alike import draws, regardless
+from allocmark.workload.tape.alike import draws, regardless, touches_earlier
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
 
@@ -160,7 +160,8 @@ class Player:
             Idle: self._idle,
             Repeat: self._repeat,
         }
-        self.alike: dict[int, tuple[bool, bool]] = {}  # by id() of a repeat: whether it draws, and is regardless
+        # By id() of a repeat: whether it draws, is regardless, and touches what came before.
+        self.alike: dict[int, tuple[bool, bool, bool]] = {}
 
     def play(self, steps: Sequence[Step], once: bool = False, doubling: bool = False) -> Recorded:
         """The actor's tapes, not yet folded into more loops. ``once``: the body is one run of the steps, also when they
@@ -530,8 +531,12 @@ class Player:
             return left == 0 if target is None else self.total >= target if growing else self.total <= target
 
         if id(step) not in self.alike:
-            self.alike[id(step)] = (draws(step.steps), regardless(step.steps, self.several))
-        drawing, independent = self.alike[id(step)]
+            self.alike[id(step)] = (
+                draws(step.steps),
+                regardless(step.steps, self.several),
+                touches_earlier(step.steps),
+            )
+        drawing, independent, touching = self.alike[id(step)]
         if not independent and (drawing or target is not None):  # no two passes are alike
             while not ends():
                 self._pass(step, target, growing)
@@ -550,7 +555,7 @@ class Player:
             left -= mark.passes
             again = 0
             if not ends() and depth(part.items) < LOOP_DEPTH:
-                if independent:
+                if independent and (not touching or self.latest == mark.latest):
                     again = self._further(mark, left, target)
                 elif self._is_as_before(mark):
                     again = left
