@@ -74,6 +74,8 @@ def test_a_backend_can_be_begun(installed: Run) -> None:
 def test_a_run_from_the_first_command_to_the_report(installed: Run) -> None:
     assert installed("allocmark", "--version").startswith("allocmark ")
     assert {each["name"] for each in json.loads(installed("allocmark", "list", "backends", "--json"))} == {"null"}
+    listed = {each["name"]: each["set"] for each in json.loads(installed("allocmark", "list", "workloads", "--json"))}
+    assert {"burst": "default", "larson": "malloc", "imix": "pools", "slora": "serving"}.items() <= listed.items()
     workload = installed.site / "allocmark" / "bundled" / "burst.yaml"
     installed("allocmark", "workloads", "check", workload)
     cell = ["--set", "bulk=8", "--set", "keep=128", "--set", "pools.mbuf.objects=2000", "--short"]

@@ -54,7 +54,7 @@ def test_each_fits_a_small_machine(path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_each_is_checked_in_2_s_and_200_MB(path: Path) -> None:
+def test_each_is_checked_in_2_s_and_200_mb(path: Path) -> None:
     command = [sys.executable, "-m", "allocmark", "workloads", "check", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)

@@ -138,7 +138,7 @@ def _is_asked(template: Template, group: str) -> bool:
     return set_of(template.path) == group if group in SETS else template.default
 
 
-#: The backends that ``--for`` selects, by name. Who serves any size is a malloc; what is served to models, each may try.
+#: The backends that ``--for`` selects, by name. Who serves any size is a malloc.
 GROUPS: Mapping[str, Callable[[Backend], bool]] = {
     "malloc": lambda backend: backend.capabilities.any_size,
     "pools": lambda backend: not backend.capabilities.any_size,

@@ -8,13 +8,15 @@ import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import repeat
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from allocmark.errors import printable
-from allocmark.results.store import Run
-from allocmark.stats import Estimate
+
+if TYPE_CHECKING:
+    from allocmark.results.store import Run
+    from allocmark.stats import Estimate
 
 Names = dict[str, str]  # how a cell's label is shown
 

@@ -57,7 +57,8 @@ def set_of(path: Path) -> str:
 
 
 def all_workloads(dirs: Sequence[Path] = (BUNDLED,)) -> list[Template | WorkloadError]:
-    """Every ``*.yaml`` of ``dirs`` and of the sets in them, sorted by name; for a file that cannot be used, its error."""
+    """Every ``*.yaml`` of ``dirs`` and their sets, folder by folder, sorted by name; for one that cannot be used, its
+    error."""
     found: list[Template | WorkloadError] = []
     first: dict[str, Path] = {}
     for path in _files(dirs):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.distributions import Distribution
-from allocmark.workload.language.steps import Get, Hold, Idle, Put, Repeat, Resize, Send, Step
+from allocmark.workload.language.steps import Get, Hold, Idle, Put, Receive, Repeat, Resize, Send, Step, Touch
 
 
 def draws(steps: Sequence[Step]) -> bool:
@@ -18,6 +18,16 @@ def draws(steps: Sequence[Step]) -> bool:
 def regardless(steps: Sequence[Step], several: bool) -> bool:
     """Whether what they do does not depend on what the actor holds. ``several``: it holds objects of several pools."""
     return all(_regardless(step, several) for step in walk(steps))
+
+
+def touches_earlier(steps: Sequence[Step]) -> bool:
+    """Whether they may touch what came before them: in a second pass that is what the first one got."""
+    for step in steps:
+        if isinstance(step, Touch) or (isinstance(step, Repeat) and touches_earlier(step.steps)):
+            return True
+        if isinstance(step, Get | Receive | Resize):
+            return False
+    return False
 
 
 def _draws(step: Step) -> bool:

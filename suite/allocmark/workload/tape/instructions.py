@@ -100,15 +100,17 @@ class Recorder:
 
     def add(self, insn: Insn) -> None:
         """Append, folded into the instruction before it where the engine has one for both."""
-        items = self.items
+        items, op = self.items, insn[0]
         last = items[-1] if items else None
-        op, target, n, arg, aux, step = insn
         if op in _FUSED and type(last) is Insn and _touches_all_of(last, insn):
-            items.pop()
+            del items[-1]
             self.size -= 1
-            self.add(Insn(_FUSED[op], target, n, 1, arg, last.step))
-        elif op in REPEATABLE and type(last) is Insn and _differ_in_count(last, insn):
-            items[-1] = Insn(op, target, n, last.arg + arg, aux, step)
+            op = _FUSED[op]
+            insn = Insn(op, insn[1], insn[2], 1, insn[3], last[5])
+            last = items[-1] if items else None
+        # Most differ in the kind already.
+        if type(last) is Insn and last[0] is op and op in REPEATABLE and _differ_in_count(last, insn):
+            items[-1] = insn._replace(arg=last[3] + insn[3])
         else:
             items.append(insn)
             self.size += 1

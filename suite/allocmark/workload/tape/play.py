@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import NamedTuple
 
 from allocmark.errors import WorkloadError
@@ -32,7 +33,7 @@ from allocmark.workload.language.steps import (
     Step,
     Touch,
 )
-from allocmark.workload.tape.alike import draws, regardless
+from allocmark.workload.tape.alike import draws, regardless, touches_earlier
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
 
@@ -159,7 +160,8 @@ class Player:
             Idle: self._idle,
             Repeat: self._repeat,
         }
-        self.alike: dict[int, tuple[bool, bool]] = {}  # by id() of a repeat: whether it draws, and is regardless
+        # By id() of a repeat: whether it draws, is regardless, and touches what came before.
+        self.alike: dict[int, tuple[bool, bool, bool]] = {}
 
     def play(self, steps: Sequence[Step], once: bool = False, doubling: bool = False) -> Recorded:
         """The actor's tapes, not yet folded into more loops. ``once``: the body is one run of the steps, also when they
@@ -292,24 +294,28 @@ class Player:
     def _get(self, step: Get) -> None:
         n = self._number(step, "n", step.n)
         if id(step) not in self.fits:
-            self.fits[id(step)] = _Fit([self.context.pool_index[name] for name in step.pools], self.pools)
+            self.fits[id(step)] = self._fit(step)
         fit = self.fits[id(step)]
-        if step.size is None:
+        if (draw := fit.draw) is None:
             wanted = [Latest(fit.among[0], n)]
+        elif n == 1:
+            drawn = draw()
+            wanted = [Latest(fit[drawn], 1, drawn if step.exact else None)]
         else:
-            sizes = self._sizes(step, step.size, n)
+            sizes = [draw() for _ in range(n)]
             found = [fit[size] for size in sizes]
             wanted = _one_by_one(zip(found, sizes, strict=True)) if step.exact else _by_pool(found, fit.among)
+        self.drawn += n * fit.random
         for pool, count, size, _ in wanted:
             self._get_from(pool, count, step, size, step.zeroed)
         self.latest = wanted
 
-    def _sizes(self, step: Get, size: Number, n: int) -> list[int]:
-        if isinstance(size, int):
-            return [size] * n
-        self.drawn += n
-        draw = self._sampler(step, "size", size)
-        return [draw() for _ in range(n)] if n > 1 else [draw()]
+    def _fit(self, step: Get) -> _Fit:
+        among = [self.context.pool_index[name] for name in step.pools]
+        size = step.size
+        if isinstance(size, Distribution):
+            return _Fit(among, self.pools, size.sampler(self.rng), random=True)
+        return _Fit(among, self.pools, None if size is None else repeat(size).__next__, random=False)
 
     def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
         asked = self.pools[pool].object_size if size is None else size
@@ -353,7 +359,9 @@ class Player:
 
     def _touch_each(self, step: Touch, write: bool) -> None:
         """Objects of sizes of their own, each to its end: the engine finds one by its place from the newest."""
-        place = [sum(each.n for each in self.latest if self._ring(each.pool) == ring) for ring in range(len(self.held))]
+        place = [0] * len(self.held)
+        for each in self.latest:
+            place[self._ring(each.pool)] += each.n
         for each in self.latest:
             ring = self._ring(each.pool)
             for _ in range(each.n):
@@ -523,8 +531,12 @@ class Player:
             return left == 0 if target is None else self.total >= target if growing else self.total <= target
 
         if id(step) not in self.alike:
-            self.alike[id(step)] = (draws(step.steps), regardless(step.steps, self.several))
-        drawing, independent = self.alike[id(step)]
+            self.alike[id(step)] = (
+                draws(step.steps),
+                regardless(step.steps, self.several),
+                touches_earlier(step.steps),
+            )
+        drawing, independent, touching = self.alike[id(step)]
         if not independent and (drawing or target is not None):  # no two passes are alike
             while not ends():
                 self._pass(step, target, growing)
@@ -543,7 +555,7 @@ class Player:
             left -= mark.passes
             again = 0
             if not ends() and depth(part.items) < LOOP_DEPTH:
-                if independent:
+                if independent and (not touching or self.latest == mark.latest):
                     again = self._further(mark, left, target)
                 elif self._is_as_before(mark):
                     again = left
@@ -620,11 +632,14 @@ class Player:
 
 
 class _Fit(dict[int, int]):
-    """The pool of each size: the smallest of ``among`` that fits."""
+    """The pool of each size: the smallest of ``among`` that fits. ``draw`` gives the sizes of a get, which are
+    ``random`` or all the same; None: the size of its pool."""
 
-    def __init__(self, among: Sequence[int], pools: Sequence[Pool]) -> None:
+    def __init__(
+        self, among: Sequence[int], pools: Sequence[Pool], draw: Callable[[], int] | None, random: bool
+    ) -> None:
         super().__init__()
-        self.among = among
+        self.among, self.draw, self.random = among, draw, random
         self.rooms = sorted((pools[number].object_size, number) for number in among)
 
     def __missing__(self, size: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from allocmark.errors import WorkloadError
@@ -102,8 +102,11 @@ class Played:
                     self.held[insn.target] -= insn.n
                     self.held[insn.aux] += insn.n
                     self.got += insn.n
-                case Op.READ | Op.WRITE | Op.TOUCH_AT:
+                case Op.READ | Op.WRITE:
                     assert insn.n <= self.held[insn.target]
+                case Op.TOUCH_AT:
+                    in_row = insn.target == len(self.actor.ring_capacity)
+                    assert insn.n <= (self.mixed if in_row else self.held[insn.target])
                 case Op.MIXED_GET:
                     self.mixed += insn.n
                     self.got += insn.n
@@ -365,6 +368,7 @@ LOOPED = st.recursive(
 )
 
 
+@example(["{repeat: {times: 2, steps: [{touch: {bytes: 8, how: write}}, {get: {from: a, n: 3}}]}}"], 0)
 @given(st.lists(LOOPED, min_size=1, max_size=5), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_a_repeat_is_what_it_would_be_step_by_step(steps, seed):
