@@ -57,6 +57,16 @@ WRONG = {
     "taken": (hook("return [backend('null')]"), "registers the backend name 'null', which plugin 'allocmark' has"),
     "second_floor": (hook("return [backend(floor=True)]"), "declares a floor, and allocmark has its own"),
     "name": (hook("return [backend('Odd One')]"), "name 'Odd One' is not lower-case words"),
+    "long_name": (hook("return [backend('x' * 10_000_000)]"), "joined by '_' or '-' of at most 60 characters"),
+    "library_kind": (hook("return [backend('so')]"), "name 'so' is taken: -b so:PATH names a library"),
+    "no_folder": (
+        hook("from pathlib import Path; return [Path('/dev/null')]", "allocmark_workload_dirs()"),
+        "its hook allocmark_workload_dirs returned '/dev/null': Not a directory",
+    ),
+    "no_path": (
+        hook("from pathlib import Path; return [Path('\\0')]", "allocmark_workload_dirs()"),
+        "its hook allocmark_workload_dirs returned '\\x00': embedded null byte",
+    ),
     "version": (hook("return [backend(version=None)]"), "version is NoneType, not str"),
     "escapes": (
         hook("return [backend(version='1\\x1b[2J')]"),

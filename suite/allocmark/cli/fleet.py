@@ -19,6 +19,7 @@ from allocmark.cli.arguments import (
     assignments,
     note,
     positive,
+    say,
     seconds,
     seed,
     workload_names,
@@ -129,7 +130,7 @@ def _run(options: argparse.Namespace) -> int:
             note(f"interrupted; what came home is kept: `allocmark fleet run --scheduler … --resume {folder.path}`")
             raise
     _print(folder, fleet, None)
-    print(f"run files: {folder.path}")
+    say(f"run files: {folder.path}")
     return FAILED if fleet.given_up else OK
 
 
