@@ -16,8 +16,6 @@ from support import hook, make_plugin
 from allocmark import discovery
 from allocmark.cli import main
 
-pytestmark = pytest.mark.alone
-
 BEGIN = "import os, sys, time\n"
 QUICK = ["--rounds", "1", "--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"]
 PROBES = "allocmark_probes()"
