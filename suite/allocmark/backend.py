@@ -105,9 +105,10 @@ class Backend:
         """
         found = []
         for what, value in (("name", self.name), ("variant", self.variant)):
-            if not isinstance(value, str) or len(value) > MOST_NAME or not _NAME.match(value):
-                limit = f" of at most {MOST_NAME} characters" if isinstance(value, str) and len(value) > MOST_NAME else ""
-                found.append(f"{what} {value!r:.60} is not lower-case words joined by '_' or '-'{limit}")
+            if not isinstance(value, str) or not _NAME.match(value):
+                found.append(f"{what} {value!r:.60} is not lower-case words joined by '_' or '-'")
+            elif len(value) > MOST_NAME:
+                found.append(f"{what} is {len(value):,} characters long, and at most {MOST_NAME} can be shown")
         if self.name in LIBRARY_KINDS:
             found.append(f"name {self.name!r} is taken: -b {self.name}:PATH names a library")
         texts: dict[str, object] = {what: getattr(self, what) for what in ("description", "version", "library")}

@@ -55,7 +55,10 @@ WRONG = {
     "taken": (hook("return [backend('null')]"), "registers the backend name 'null', which plugin 'allocmark' has"),
     "second_floor": (hook("return [backend(floor=True)]"), "declares a floor, and allocmark has its own"),
     "name": (hook("return [backend('Odd One')]"), "name 'Odd One' is not lower-case words"),
-    "long_name": (hook("return [backend('x' * 10_000_000)]"), "joined by '_' or '-' of at most 60 characters"),
+    "long_name": (
+        hook("return [backend('x' * 10_000_000)]"),
+        "name is 10,000,000 characters long, and at most 60 can be shown",
+    ),
     "library_kind": (hook("return [backend('so')]"), "name 'so' is taken: -b so:PATH names a library"),
     "no_folder": (
         hook("from pathlib import Path; return [Path('/dev/null')]", "allocmark_workload_dirs()"),

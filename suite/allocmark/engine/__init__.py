@@ -28,7 +28,9 @@ def malloc_table() -> int:
 
 def malloc_problem(options: Mapping[str, str]) -> str | None:
     """Loads the library that `malloc_table` is to measure into this process: why that failed, or None."""
-    names = [(ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value))) for key, value in options.items()]
+    names = [
+        (ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value))) for key, value in options.items()
+    ]
     given = ffi.new("allocmark_option[]", names)
     error = ffi.new("allocmark_error *")
     init = ffi.new("allocmark_init *", {"n_options": len(names), "options": given})

@@ -57,7 +57,11 @@ class Request:
     def from_json(cls, settings: Mapping[str, Any]) -> Request:
         """The inverse of `to_json`. Raises RecordError for what `to_json` never writes."""
         found = typed(cls, settings)
-        return replace(found, **{name: [*map(_as_named, getattr(found, name))] for name in ("workloads", "backends")})
+        return replace(
+            found,
+            workloads=[_as_named(path) for path in found.workloads],
+            backends=[_as_named(path) for path in found.backends],
+        )
 
 
 def _as_named(path: str) -> str:

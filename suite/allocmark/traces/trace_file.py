@@ -171,7 +171,9 @@ class Trace:
             ("nanoseconds", self.about.nanoseconds, self._facts.nanoseconds),
         ):
             if said != found:
-                raise TraceError(f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}")
+                raise TraceError(
+                    f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}"
+                )
 
     def calls(self) -> Iterator[TraceCall]:
         """All calls, in an order in which they may have happened. Once for each object of this class."""
@@ -189,7 +191,10 @@ class Trace:
 
         RefusedError when the backend cannot, EngineError when it failed; then this process must end.
         """
-        texts = [(ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value))) for key, value in options.items()]
+        texts = [
+            (ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value)))
+            for key, value in options.items()
+        ]
         plan = ffi.new("am_play_plan *")
         plan.table = ffi.NULL if table is None else ffi.cast("void *", table)
         plan.options = own = ffi.new("allocmark_option[]", texts)

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
-from fixtures.simulated import edit_run
 from support import assert_refused
 
 from allocmark.traces.trace_file import Trace
+from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
+from fixtures.simulated import edit_run
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
