@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -103,6 +104,8 @@ def _worker(options: argparse.Namespace) -> int:
     from allocmark.fleet.link import check_installed
 
     check_installed()
+    if not re.fullmatch(r"\w+://.+:\d+", options.scheduler):
+        raise UsageError(f"{options.scheduler}: expected the address of Dask's scheduler, such as tcp://host:8786")
     # One case at a time, no limit on memory, and no process that would start it again: a worker that ended is lost.
     limits = ["--nworkers", "1", "--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--no-dashboard"]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", options.scheduler, "--name", options.name, *limits]
