@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 MOST_TEXT = 2000  #: characters of a text that a plugin hands over
+MOST_NAME = 60  #: of the name of a backend or variant
+LIBRARY_KINDS = ("so", "preload")  #: how libraries are named with -b, in the place of a backend's name
 _NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")
 
 
@@ -111,7 +113,11 @@ class Backend:
         found = []
         for what, value in (("name", self.name), ("variant", self.variant)):
             if not isinstance(value, str) or not _NAME.match(value):
-                found.append(f"{what} {value!r} is not lower-case words joined by '_' or '-'")
+                found.append(f"{what} {value!r:.60} is not lower-case words joined by '_' or '-'")
+            elif len(value) > MOST_NAME:
+                found.append(f"{what} is {len(value):,} characters long, and at most {MOST_NAME} can be shown")
+        if self.name in LIBRARY_KINDS:
+            found.append(f"name {self.name!r} is taken: -b {self.name}:PATH names a library")
         texts: dict[str, object] = {what: getattr(self, what) for what in ("description", "version", "library")}
         if isinstance(self.unavailable, Unavailable):
             texts |= {f"unavailable.{what}": getattr(self.unavailable, what) for what in ("reason", "fix")}

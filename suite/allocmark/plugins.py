@@ -137,6 +137,9 @@ def _ask(host: Host, entry: Entry) -> Host:
         hooks = _registered(entry.plugin, plugin)
         backends = _backends(_call(hooks.allocmark_backends), host.backends)
         dirs = _all_of(Path, _call(hooks.allocmark_workload_dirs), "allocmark_workload_dirs")
+        for folder in dirs:
+            if problem := _folder_problem(folder):
+                raise _RefusedError(f"its hook allocmark_workload_dirs returned {str(folder)!a:.80}: {problem}")
         probes = _all_of(Probe, _call(hooks.allocmark_probes), "allocmark_probes")
         for probe in probes:
             if problems := probe.problems():
@@ -210,6 +213,16 @@ def _all_of(kind: type[_T], items: list[Any], hook: str) -> list[_T]:
         if not isinstance(item, kind):
             raise _RefusedError(f"its hook {hook} returned a {type(item).__name__}, not a {kind.__name__}")
     return items
+
+
+def _folder_problem(folder: Path) -> str | None:
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        return error.strerror
+    except ValueError as error:  # no path at all
+        return str(error)
+    return None
 
 
 def _backends(items: list[Any], registered: Sequence[Registered]) -> list[Backend]:

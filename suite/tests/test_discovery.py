@@ -16,8 +16,6 @@ from support import hook, make_plugin
 from allocmark import discovery
 from allocmark.cli import main
 
-pytestmark = pytest.mark.alone
-
 BEGIN = "import os, sys, time\n"
 QUICK = ["--rounds", "1", "--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse", "--no-placement"]
 PROBES = "allocmark_probes()"
@@ -57,6 +55,19 @@ WRONG = {
     "taken": (hook("return [backend('null')]"), "registers the backend name 'null', which plugin 'allocmark' has"),
     "second_floor": (hook("return [backend(floor=True)]"), "declares a floor, and allocmark has its own"),
     "name": (hook("return [backend('Odd One')]"), "name 'Odd One' is not lower-case words"),
+    "long_name": (
+        hook("return [backend('x' * 10_000_000)]"),
+        "name is 10,000,000 characters long, and at most 60 can be shown",
+    ),
+    "library_kind": (hook("return [backend('so')]"), "name 'so' is taken: -b so:PATH names a library"),
+    "no_folder": (
+        hook("from pathlib import Path; return [Path('/dev/null')]", "allocmark_workload_dirs()"),
+        "its hook allocmark_workload_dirs returned '/dev/null': Not a directory",
+    ),
+    "no_path": (
+        hook("from pathlib import Path; return [Path('\\0')]", "allocmark_workload_dirs()"),
+        "its hook allocmark_workload_dirs returned '\\x00': embedded null byte",
+    ),
     "version": (hook("return [backend(version=None)]"), "version is NoneType, not str"),
     "escapes": (
         hook("return [backend(version='1\\x1b[2J')]"),

@@ -118,8 +118,20 @@ def test_a_gate(history: SimpleNamespace, tmp_path: Path) -> None:
         asked = [history.fast, history.remark, history.workload, "--limit", "0.1", "--budget", f"{minutes:.5f}"]
         return started(repository, Path(), "track", "gate", *asked, **QUIET)
 
+    def until_a_round() -> float:
+        lines = sum(map(len, journals(repository).values()))
+        begun = time.monotonic()
+        process = gate()
+        while sum(map(len, journals(repository).values())) <= lines and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+        process.wait(30)
+        return time.monotonic() - begun
+
+    until_a_round()  # builds both sides
+    window = 2 * until_a_round()  # on a slow machine kills before the first round would show nothing
     known = journals(repository)
-    for _ in turns(25, lambda: killed(gate, draw, 9)):
+    for _ in turns(25, lambda: killed(gate, draw, window)):
         now = journals(repository)
         for first, lines in known.items():
             assert now[first][: len(lines)] == lines

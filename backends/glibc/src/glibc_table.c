@@ -103,6 +103,11 @@ static void emit_memory(allocmark_fact_fn emit, void *context) {
 }
 #endif
 
+/** Under a name of its own, by which profiles and debuggers tell it from those of other libraries. */
+static int glibc_get_bulk(void *pool, void *local, void **objects, uint32_t n) {
+    return allocmark_malloc_get_bulk(pool, local, objects, n);
+}
+
 static void glibc_facts(void *pool, allocmark_fact_fn emit, void *context) {
     if (pool != NULL) {
         allocmark_malloc_pool_facts(pool, emit, context);
@@ -121,6 +126,7 @@ const void *allocmark_glibc_table(void) {
     static allocmark_backend table;
     if (!resolve()) return NULL;
     allocmark_malloc_fill(&table);
+    table.get_bulk = glibc_get_bulk;
     table.facts = glibc_facts;
     return &table;
 }

@@ -17,6 +17,12 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Build.of(request.param, tmp_path_factory.mktemp(request.param))
 
 
+@pytest.fixture(scope="module", params=[name for name in BUILDS if name != "thread"])
+def build_of_one_thread(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """For a program that starts no thread: ThreadSanitizer has nothing to find in it."""
+    return Build.of(request.param, tmp_path_factory.mktemp(request.param))
+
+
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return Build.of("plain", tmp_path_factory.mktemp("plain"))

@@ -12,8 +12,8 @@ from native_programs import Build, assembly, compiled, run
 STEPS = {"plain": 20_000, "thread": 1_000, "address": 4_000}
 
 
-def test_memory_lies_where_it_was_asked_for(build: Build) -> None:
-    run(compiled("memory", build, quick=True))
+def test_memory_lies_where_it_was_asked_for(build_of_one_thread: Build) -> None:
+    run(compiled("memory", build_of_one_thread, quick=True))
 
 
 def test_small_pools_take_little(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import allocmark
 STEPS = {"plain": 200_000, "thread": 5_000, "address": 20_000}
 
 
-def test_parts_keep_their_promises(build: Build) -> None:
-    run(compiled("unit", build, quick=True))
+def test_parts_keep_their_promises(build_of_one_thread: Build) -> None:
+    run(compiled("unit", build_of_one_thread, quick=True))
 
 
 def test_pools_keep_their_promises(build: Build) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.asv import gather
-from allocmark.errors import UsageError
+from allocmark.errors import UsageError, show
 from allocmark.gate.revisions.git import top_folder
 from allocmark.gate.revisions.recipe import FILE as RECIPE
 from allocmark.gate.revisions.recipe import read_recipe
@@ -16,6 +16,8 @@ from allocmark.gate.revisions.recipe import read_recipe
 CONFIG = "asv.conf.json"
 STATE = ".asv"  #: the folder of what asv keeps of a repository with an allocmark.toml
 _PLUGIN = ".allocmark.asv.publisher"
+_TEXTS = ("repo", "results_dir", "html_dir", "env_dir")
+_LISTS = ("branches", "runs", "conformance", "plugins")
 
 
 def config_of(repository: Path) -> Path | None:
@@ -76,10 +78,16 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not a configuration of asv: {error}") from error
     if not isinstance(members, dict):
         raise UsageError(f"{path}: not a configuration of asv: expected an object")
+    for key, value in members.items():
+        if key in _TEXTS and not isinstance(value, str):
+            raise UsageError(f'{path}: "{key}" is {show(value)}: expected a text')
+        listed = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if key in _LISTS and not listed and not (key == "branches" and value is None):
+            raise UsageError(f'{path}: "{key}" is {show(value)}: expected a list of texts')
     return members
 
 

@@ -115,6 +115,11 @@ def check_target(option: str, target: str | os.PathLike[str]) -> None:
         raise UsageError(f"{option}: cannot be written there")
 
 
+def say(text: str) -> None:
+    """One line on standard output: the name of a file may hold anything."""
+    print(printable(text))
+
+
 def note(text: str) -> None:
     """One line on standard error."""
     print(f"allocmark: {printable(text)}", file=sys.stderr)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from allocmark.cli.arguments import (
     assignments,
     note,
     positive,
+    say,
     seconds,
     seed,
     workload_names,
@@ -102,6 +104,8 @@ def _worker(options: argparse.Namespace) -> int:
     from allocmark.fleet.link import check_installed
 
     check_installed()
+    if not re.fullmatch(r"\w+://.+:\d+", options.scheduler):
+        raise UsageError(f"{options.scheduler}: expected the address of Dask's scheduler, such as tcp://host:8786")
     # One case at a time, no limit on memory, and no process that would start it again: a worker that ended is lost.
     limits = ["--nworkers", "1", "--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--no-dashboard"]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", options.scheduler, "--name", options.name, *limits]
@@ -129,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
             note(f"interrupted; what came home is kept: `allocmark fleet run --scheduler … --resume {folder.path}`")
             raise
     _print(folder, fleet, None)
-    print(f"run files: {folder.path}")
+    say(f"run files: {folder.path}")
     return FAILED if fleet.given_up else OK
 
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from allocmark.cli.arguments import note
+from allocmark.cli.arguments import note, say
 
 
 def add_publish(commands: Any) -> None:
@@ -38,5 +38,5 @@ def _publish(options: argparse.Namespace) -> int:
     done = publish(config, Path(options.output) if options.output else None, options.runs)
     for text in done.notes:
         note(text)
-    print(f"site: {done.folder}/index.html; to view it: python3 -m http.server -d {done.folder}")
+    say(f"site: {done.folder}/index.html; to view it: python3 -m http.server -d {done.folder}")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allocmark.cli.arguments import FAILED, OK, note
+from allocmark.cli.arguments import FAILED, OK, note, say
 from allocmark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _told(status: int, made: Sequence[Process]) -> int:
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
         note(f"the program {ended}; what it did until then is recorded")
     for each in made[:_SHOWN]:
-        print(
+        say(
             f"{each.path}: {' '.join(each.command)[:60]!a}, {each.objects:,} objects, {each.threads} "
             f"thread{'s' * (each.threads != 1)}, {significant(each.seconds)} s, at most "
             f"{significant(each.peak_live_bytes / 2**20)} MiB"
@@ -90,7 +90,7 @@ def _told(status: int, made: Sequence[Process]) -> int:
         for text in _remarks(each):
             note(f"{each.path}: {text}")
     if len(made) > _SHOWN:
-        print(f"… and {len(made) - _SHOWN} more processes, down to {made[-1].path}")
+        say(f"… and {len(made) - _SHOWN} more processes, down to {made[-1].path}")
     if not made:
         raise UsageError(
             "nothing was recorded: the program is statically linked, has a malloc of its own, or dropped LD_PRELOAD"

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from allocmark.cli.arguments import BASELINE, OK
+from allocmark.cli.arguments import BASELINE, OK, say
 from allocmark.cli.reading import RUN, read
 from allocmark.errors import UsageError
 
@@ -43,5 +43,5 @@ def _report(options: argparse.Namespace) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     write_report(run, path, before=before, baseline=options.baseline, conformance=rows)
-    print(f"report: {path}")
+    say(f"report: {path}")
     return max(status, status_before)

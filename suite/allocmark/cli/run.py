@@ -20,6 +20,7 @@ from allocmark.cli.arguments import (
     check_target,
     note,
     positive,
+    say,
     seconds,
     seed,
     workload_names,
@@ -223,7 +224,8 @@ def run_request(request: Request | None, options: argparse.Namespace) -> int:
         sys.stdout.write(whole)
     else:
         print(render(run, baseline, terminal_width()))
-        print(f"\nrun file: {run.path}")
+        print()
+        say(f"run file: {run.path}")
         if options.json:
             with naming(target := Path(options.json)):
                 target.write_text(whole)
@@ -294,7 +296,7 @@ def _dry_run(request: Request, host: Host, baseline: str | None) -> int:
 
     plan = runner.planned(request, host, baseline)
     for case in plan.cases:
-        print(f"{case.record.title}: {', '.join(cell.backend.label for cell in case.cells)}")
+        say(f"{case.record.title}: {', '.join(cell.backend.label for cell in case.cells)}")
     for text in plan.left_out:
         note(f"left out: {text}")
     print(_expected(plan, request))
@@ -326,7 +328,8 @@ def _check_target(target: str | None, directory: Path | None) -> None:
 
 def _outcome(run: Run, request: Request) -> int:
     """FAILED when a cell failed, nothing was measured, or a backend named with -b ran in no case."""
-    from allocmark.measuring.given import KINDS, is_given
+    from allocmark.backend import LIBRARY_KINDS
+    from allocmark.measuring.given import is_given
 
     cells = [cell for case in run.cases for cell in case.cells]
     asked = [cell for cell in cells if not cell.floor] or cells
@@ -334,5 +337,5 @@ def _outcome(run: Run, request: Request) -> int:
         return FAILED
     ran = {name for cell in cells if cell.status == "ok" for name in (cell.backend, cell.label)}
     named = [name for name in request.backends if not is_given(name) and not set(name) & set("*?[")]
-    given = {cell.label for cell in cells if cell.backend in KINDS}
+    given = {cell.label for cell in cells if cell.backend in LIBRARY_KINDS}
     return FAILED if any(name not in ran for name in (*named, *given)) else OK

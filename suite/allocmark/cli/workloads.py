@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from allocmark.cli.arguments import OK, USAGE, Parser, add_set, assignments, note
+from allocmark.cli.arguments import OK, USAGE, Parser, add_set, assignments, note, say
 
 
 def add_workloads(commands: Any) -> None:
@@ -62,7 +62,7 @@ def _check(options: argparse.Namespace) -> int:
             note(str(error))
             status = USAGE
         else:
-            print(f"{file}: good, {counted(len(cases), 'case')}")
+            say(f"{file}: good, {counted(len(cases), 'case')}")
     return status
 
 
@@ -89,7 +89,8 @@ def _from_trace(options: argparse.Namespace) -> int:
     output.write_text(fit.text)
     rows = [list(row) for row in fit.figures]
     print(layout(["", "trace", "workload"], rows, {"trace", "workload"}, terminal_width()))
-    print(f"\n{output}: `allocmark run {output}` measures it")
+    print()
+    say(f"{output}: `allocmark run {output}` measures it")
     return OK
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,9 @@ def malloc_table() -> int:
 
 def malloc_problem(options: Mapping[str, str]) -> str | None:
     """Loads the library that `malloc_table` is to measure into this process: why that failed, or None."""
-    names = [(ffi.new("char[]", key.encode()), ffi.new("char[]", value.encode())) for key, value in options.items()]
+    names = [
+        (ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value))) for key, value in options.items()
+    ]
     given = ffi.new("allocmark_option[]", names)
     error = ffi.new("allocmark_error *")
     init = ffi.new("allocmark_init *", {"n_options": len(names), "options": given})
@@ -47,17 +50,17 @@ class Call:
 def calls(address: int, library: str = "") -> list[Call]:
     """What the backend with the table at ``address`` calls in this process, and has called so far. ``library``: the
     one that it declares."""
-    table, declared = ffi.cast("void *", address), library.encode() if library else ffi.NULL
+    table, declared = ffi.cast("void *", address), os.fsencode(library) if library else ffi.NULL
     count = lib.am_calls(table, declared, ffi.NULL, 0)
     found = ffi.new("am_called[]", max(count, 1))
     count = min(count, lib.am_calls(table, declared, found, count))
-    return [Call(*(ffi.string(text).decode() for text in (c.name, c.file, c.expected))) for c in found[0:count]]
+    return [Call(*(os.fsdecode(ffi.string(text)) for text in (c.name, c.file, c.expected))) for c in found[0:count]]
 
 
 def loaded_file(library: str) -> str | None:
     """The file of a library, by its name or path, in this process; None when it is not loaded."""
-    file = lib.am_loaded_file(library.encode())
-    return None if file == ffi.NULL else ffi.string(file).decode()
+    file = lib.am_loaded_file(os.fsencode(library))
+    return None if file == ffi.NULL else os.fsdecode(ffi.string(file))
 
 
 def twin(address: int) -> tuple[int, dict[str, str]]:

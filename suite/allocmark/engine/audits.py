@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Audit:
     def run(self, table: int, options: Mapping[str, str]) -> int:
         """The gets and puts that were checked. EngineError says what is wrong, RefusedError what is not served; after
         either this process must end."""
-        keep = [ffi.new("char[]", text.encode()) for text in (self.check, *options.keys(), *options.values())]
+        keep = [ffi.new("char[]", os.fsencode(text)) for text in (self.check, *options.keys(), *options.values())]
         names, values = keep[1 : 1 + len(options)], keep[1 + len(options) :]
         asked = ffi.new(
             "am_audit *",

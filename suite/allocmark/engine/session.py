@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -360,7 +361,7 @@ class Engine:
         return array
 
     def _text(self, text: str) -> Any:
-        return self._array("char[]", text.encode())  # type: ignore[arg-type]  # bytes initialise a char[]
+        return self._array("char[]", os.fsencode(text))  # type: ignore[arg-type]  # bytes initialise a char[]
 
     def _tape(self, tape: bytes) -> Any:
         owned = ffi.new("am_insn[]", len(tape) // LAYOUT.size)

@@ -17,13 +17,12 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from allocmark.backend import LIBRARY_KINDS
 from allocmark.errors import UsageError
 from allocmark.malloc_library import GivenLibrary
 from allocmark.plugins import BUILTIN, Registered
 from allocmark.system.elf import LibraryFile, NotLoadableError
 from allocmark.system.loading import with_tls_room
-
-KINDS = ("so", "preload")
 
 _SECONDS = 20.0  # that a library may take to be loaded
 _TRY = """
@@ -36,7 +35,7 @@ print(malloc_problem(json.load(sys.stdin)) or "")
 def is_given(spec: str) -> bool:
     """Whether a backend is named as a library."""
     kind, colon, path = spec.partition(":")
-    return kind in KINDS and bool(colon and path)
+    return kind in LIBRARY_KINDS and bool(colon and path)
 
 
 def absolute(spec: str) -> str:

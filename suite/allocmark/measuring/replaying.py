@@ -91,9 +91,7 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
                     actors=trace.most_threads,
                     cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
                 ),
-                program=ReplayedProgram(
-                    trace.name, (), (), (), (), path, pace == PACES[1], trace.most_live_bytes
-                ),
+                program=ReplayedProgram(trace.name, (), (), (), (), path, pace == PACES[1], trace.most_live_bytes),
                 cells=cells,
                 cpus=tuple(cpus),
                 worker=_WORKER,

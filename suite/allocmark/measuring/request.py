@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -55,4 +56,14 @@ class Request:
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Request:
         """The inverse of `to_json`. Raises RecordError for what `to_json` never writes."""
-        return typed(cls, settings)
+        found = typed(cls, settings)
+        return replace(
+            found,
+            workloads=[_as_named(path) for path in found.workloads],
+            backends=[_as_named(path) for path in found.backends],
+        )
+
+
+def _as_named(path: str) -> str:
+    """A run file spells bytes that are no UTF-8 out."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), path)

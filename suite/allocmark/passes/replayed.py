@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from allocmark.passes.base import Figures, PassColumn, Reply, TablePass
+from allocmark.passes.base import LARGEST, Figures, PassColumn, Reply, TablePass
 from allocmark.passes.latency import CALLS, ERROR, PERCENTILES, percentile
 
 
@@ -19,6 +19,13 @@ class Replayed(Figures):
     live: Sequence[int]
     resident: Sequence[int]
     drained: int | float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.live) != len(self.resident):
+            raise ValueError(f"live has {len(self.live)} points, and resident {len(self.resident)}")
+        if not all(0 <= n < LARGEST for n in (*self.live, *self.resident)):
+            raise ValueError(f"live or resident holds numbers that are not from 0 to {LARGEST:.0g}")
 
     @property
     def most_live(self) -> int:
@@ -79,10 +86,11 @@ class ReplayPass(TablePass[Replayed]):
 
     def combine(self, records: Mapping[int, Replayed]) -> Replayed:
         """Medians over the rounds, point by point."""
-        found = [records[number] for number in sorted(records)]
+        first = records[min(records)]
+        found = [each for each in records.values() if each.live == first.live]  # others are of no round of this case
         points = zip(*(each.resident for each in found), strict=True)
         return replace(
-            found[0],
+            first,
             resident=[_middle(point) for point in points],
             drained=_middle([each.drained for each in found]),
         )

@@ -46,7 +46,7 @@ def parse_numa_maps(text: str) -> list[tuple[int, dict[str, int]]]:
 
 def _of_mappings(pid: int, addresses: Sequence[int]) -> dict[str, int]:
     """Pages on each node of the mappings that hold the addresses. Raises OSError."""
-    maps = parse_numa_maps(Path(f"/proc/{pid}/numa_maps").read_text())
+    maps = parse_numa_maps(Path(f"/proc/{pid}/numa_maps").read_text(errors="replace"))
     total: Counter[str] = Counter()
     for first in {max((start for start, _ in maps if start <= a), default=-1) for a in addresses}:
         total.update(dict(maps).get(first, {}))

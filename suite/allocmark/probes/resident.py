@@ -21,7 +21,7 @@ def parse_status(text: str) -> int | None:
 def of_process(pid: int) -> dict[str, Any]:
     """``{"resident": bytes}`` or ``{"unknown": reason}``."""
     try:
-        resident = parse_status(Path(f"/proc/{pid}/status").read_text())
+        resident = parse_status(Path(f"/proc/{pid}/status").read_text(errors="replace"))
     except OSError as error:
         return {"unknown": f"/proc/{pid}/status: {error.strerror}"}
     return {"unknown": "the kernel gives no VmRSS"} if resident is None else {"resident": resident}

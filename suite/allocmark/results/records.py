@@ -177,9 +177,20 @@ def encode(kind: str, record: RunHeader | MeasuredCell | MeasuredCase | End) -> 
             members |= members.pop("passes")
         # Not msgspec, which writes null for NaN.
         text = json.dumps(members, allow_nan=False, separators=(",", ":"))
+        if "\\udc" in text:
+            text = json.dumps(_readable(members), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise RecordError(f"a {kind} line holds a value that JSON cannot: {error}") from error
     return sealed(text.encode("ascii"))
+
+
+def _readable(value: Any) -> Any:
+    """The same, with \\udce9 spelled out for a byte of a path that is no UTF-8: JSON has no such character."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_readable(key): _readable(each) for key, each in value.items()}
+    return [_readable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def sealed(text: bytes) -> bytes:

@@ -22,15 +22,15 @@ THP = "/sys/kernel/mm/transparent_hugepage"
 HUGEPAGES = "/sys/kernel/mm/hugepages"
 CGROUP = "/sys/fs/cgroup"
 
-_CHANGES_MALLOC = re.compile(r"LD_PRELOAD|LD_AUDIT|GLIBC_TUNABLES|\w*MALLOC\w*")
+_CHANGES_MALLOC = re.compile(r"LD_PRELOAD|LD_AUDIT|GLIBC_TUNABLES|SCUDO_OPTIONS|\w*MALLOC\w*")
 _PRELOAD_FILE = "/etc/ld.so.preload"
 
 
 def read(path: str) -> str | None:
     """The stripped text of a file of the kernel, or None."""
     try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError):
+        return Path(path).read_text(errors="replace").strip()  # the name of a process or folder may hold any bytes
+    except OSError:
         return None
 
 

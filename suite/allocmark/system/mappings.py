@@ -116,7 +116,7 @@ def parse_smaps(text: str) -> list[Vma]:
 
 def read_vmas(pid: int) -> list[Vma]:
     """The mappings of a process. Raises OSError when they may not be read."""
-    return parse_smaps(Path(f"/proc/{pid}/smaps").read_text())
+    return parse_smaps(Path(f"/proc/{pid}/smaps").read_text(errors="replace"))
 
 
 def overlaps(vmas: list[Vma], ranges: Iterable[Range]) -> Iterator[tuple[Vma, int, int]]:

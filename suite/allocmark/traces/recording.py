@@ -57,7 +57,9 @@ def record(command: Sequence[str], output: Path) -> tuple[int, list[Process]]:
     """
     kept = output.with_name(output.name + SUFFIX)
     if kept.exists():
-        raise UsageError(f"{kept}: a recording that was not finished: `allocmark record --rescue {kept}` makes its traces")
+        raise UsageError(
+            f"{kept}: a recording that was not finished: `allocmark record --rescue {kept}` makes its traces"
+        )
     _check_new(output)
     recorder = _recorder()
     try:
@@ -90,10 +92,10 @@ def rescue(kept: Path, output: Path | None = None) -> list[Process]:
     output = output or kept.with_name(kept.name.removesuffix(SUFFIX))
     _check_new(output)
     # The file may be of another machine, or not what `record` wrote.
-    if shared.name.startswith(_PREFIX) and str(shared.parent) == (_shared_memory() or tempfile.gettempdir()):
-        if shared.is_dir():
-            _pass(_drained(shared, kept), last=True)
-            shutil.rmtree(shared, ignore_errors=True)
+    ours = shared.name.startswith(_PREFIX) and str(shared.parent) == (_shared_memory() or tempfile.gettempdir())
+    if ours and shared.is_dir():
+        _pass(_drained(shared, kept), last=True)
+        shutil.rmtree(shared, ignore_errors=True)
     recordings = [file for file in sorted(kept.glob("*.*")) if _is_recording(file)]
     made = sorted(filter(None, map(_joined, recordings)), key=lambda each: -each.events)
     traces = [_renamed(each, output, place) for place, each in enumerate(made)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Trace:
     def __init__(self, path: Path) -> None:
         self.path = path
         error = ffi.new("allocmark_error *")
-        self._trace = lib.am_trace_open(str(path).encode(errors="surrogateescape"), error)
+        self._trace = lib.am_trace_open(os.fsencode(path), error)
         if self._trace == ffi.NULL:
             raise TraceError(_text(error))
         self._facts = ffi.new("am_trace_facts *")
@@ -116,8 +117,8 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """The file's, without its suffix."""
-        return self.path.name.removesuffix(".trace")
+        """The file's, without its suffix, as it can be shown."""
+        return printable(os.fsencode(self.path.name.removesuffix(".trace")).decode(errors="replace"))
 
     @property
     def bytes(self) -> int:
@@ -170,7 +171,9 @@ class Trace:
             ("nanoseconds", self.about.nanoseconds, self._facts.nanoseconds),
         ):
             if said != found:
-                raise TraceError(f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}")
+                raise TraceError(
+                    f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}"
+                )
 
     def calls(self) -> Iterator[TraceCall]:
         """All calls, in an order in which they may have happened. Once for each object of this class."""
@@ -188,7 +191,10 @@ class Trace:
 
         RefusedError when the backend cannot, EngineError when it failed; then this process must end.
         """
-        texts = [(ffi.new("char[]", key.encode()), ffi.new("char[]", value.encode())) for key, value in options.items()]
+        texts = [
+            (ffi.new("char[]", os.fsencode(key)), ffi.new("char[]", os.fsencode(value)))
+            for key, value in options.items()
+        ]
         plan = ffi.new("am_play_plan *")
         plan.table = ffi.NULL if table is None else ffi.cast("void *", table)
         plan.options = own = ffi.new("allocmark_option[]", texts)

@@ -201,6 +201,23 @@ def test_a_branch_that_is_not_there_is_refused(project: Path) -> None:
     assert not (project / ".asv/html").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("branches", "main", "'main': expected a list of texts"),
+        ("branches", [5], "a list: expected a list of texts"),
+        ("runs", 5, "5: expected a list of texts"),
+        ("plugins", None, "None: expected a list of texts"),
+        *((key, 5, "5: expected a text") for key in ("repo", "results_dir", "html_dir", "env_dir")),
+    ],
+)
+def test_a_configuration_of_other_types_is_refused(project: Path, key: str, value: object, said: str) -> None:
+    config = project / "asv.conf.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {key: value}))
+    with pytest.raises(UsageError, match=re.escape(f'asv.conf.json: "{key}" is {said}')):
+        publish(config)
+
+
 def test_a_shallow_clone_is_refused_where_it_lacks_commits_with_results(project: Path, tmp_path: Path) -> None:
     def clone(depth: int) -> Path:
         folder = tmp_path / str(depth)

@@ -211,6 +211,11 @@ def test_without_a_scheduler(allocmark_command: Command) -> None:
     assert_refused(result, "no scheduler of Dask answers there")
 
 
+def test_a_worker_needs_an_address(allocmark_command: Command) -> None:
+    for wrong in ("nowhere", "tcp://nowhere", "nowhere:8786"):
+        assert_refused(allocmark_command("fleet", "worker", wrong), f"{wrong}: expected the address")
+
+
 def test_a_folder_that_is_none(allocmark_command: Command, tmp_path: Path) -> None:
     assert_refused(allocmark_command("fleet", "show", "nowhere"), "nowhere: not the folder of a fleet")
     for damaged in ("{}", "[" * 100_000):

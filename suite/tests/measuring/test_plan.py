@@ -36,8 +36,8 @@ def labels(*backends: str, floor: bool = True, verify: bool = False) -> list[str
     ],
 )
 def test_settings_of_a_run_file_that_nobody_asked_for_are_refused(name: str, value: object) -> None:
-    settings = Request().to_json()
-    assert Request.from_json(settings) == Request()
+    settings = Request(workloads=["burst"], backends=["glibc"], passes=[]).to_json()
+    assert Request.from_json(settings).to_json() == settings
     with pytest.raises(RecordError, match=name):
         Request.from_json(settings | {name: value})
 

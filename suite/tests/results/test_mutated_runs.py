@@ -110,6 +110,22 @@ def test_damage_is_told_and_the_rest_is_used(whole: Path, capsys: pytest.Capture
     assert 5 < endure(whole, 1, 60, capsys) < 60
 
 
+@pytest.mark.parametrize("value", [None, 5, "x", [1], {"a": 1}, {"a": "x"}, {"a": {"b": [1]}}])
+def test_members_of_any_shape_do_not_stop_a_page(whole: Path, capsys: pytest.CaptureFixture[str], value: Any) -> None:
+    """What a line says of memory, CPUs and faults has no fixed shape: the page passes over what it cannot show."""
+
+    def change(lines: list[Any]) -> None:
+        for line in lines:
+            if line["type"] == "cell":
+                line["attestation"] = dict.fromkeys([*line["attestation"], "stranded", "notes", "cpus"], value)
+                line["probes"] = dict.fromkeys([*line["probes"], "start", "after", "drained"], value)
+
+    edit_run(whole, change)
+    for command in ("report", "show"):
+        assert main([command, str(whole)]) in (0, 2)  # a run that only verified has no report
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_5000_damaged_files(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
 from support import assert_refused
 
 from allocmark.traces.trace_file import Trace
+from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
+from fixtures.simulated import edit_run
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -183,3 +184,51 @@ def test_what_is_made_is_a_trace(tmp_path: Path) -> None:
     with Trace(path) as trace:
         trace.check()
         assert [call.kind for call in trace.calls()] == [MALLOC, FREE]
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path, allocmark_command: Runner) -> None:
+    name = "red\x1b[31m.trace"
+    (tmp_path / name).write_bytes(made_trace([_ONE * 50]))
+    for command in (["replay", name, "-b", "glibc", "--dry-run"], ["replay", name, "-b", "glibc", "--rounds", "1"]):
+        done = allocmark_command(*command)
+        assert done.returncode == 0, done.stderr
+        assert "red" in done.stdout
+        assert "\x1b" not in done.stdout + done.stderr
+    other = "blue\x1b[34m.trace"
+    done = allocmark_command("record", "-o", other, "--", "git", "--version")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / other).exists()
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("edit", [lambda found: found["resident"].pop(), lambda found: found["live"].append(1)])
+def test_a_run_file_with_other_points_is_told(
+    tmp_path: Path, allocmark_command: Runner, edit: Callable[[dict[str, list[int]]], object]
+) -> None:
+    (tmp_path / "one.trace").write_bytes(made_trace([_ONE * 50]))
+    done = allocmark_command("replay", "one.trace", "-b", "glibc", "--rounds", "2", "-o", "run")
+    assert done.returncode == 0, done.stderr
+
+    def change(lines: list[dict[str, object]]) -> None:
+        edit(next(line["replayed"] for line in lines if line["type"] == "cell" and line.get("replayed")))
+
+    edit_run(tmp_path / "run" / "run.jsonl", change)
+    for command in ("show", "report"):
+        done = allocmark_command(command, "run")
+        assert done.returncode == 2
+        assert "points, and resident" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_rescue_deletes_and_overwrites_nothing_but_recordings(tmp_path: Path, allocmark_command: Runner) -> None:
+    left = tmp_path / "q.trace.recording"
+    precious = tmp_path / "allocmark-mine" / "precious"
+    for file in (left / "notes.txt", precious, tmp_path / "q.trace"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    (left / "shared-memory").write_text(str(precious.parent))
+    assert_refused(allocmark_command("record", "--rescue", left), "q.trace: exists already")
+    (tmp_path / "q.trace").unlink()
+    assert_refused(allocmark_command("record", "--rescue", left), "nothing was recorded")
+    assert precious.read_text() == "mine"
+    assert (left / "notes.txt").read_text() == "mine"

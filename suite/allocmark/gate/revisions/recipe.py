@@ -62,8 +62,10 @@ def read_recipe(folder: Path) -> Recipe | None:
     Raises UsageError, one line with file, key and remedy, for one that cannot be used.
     """
     path = folder / FILE
+    if path.is_fifo():
+        raise UsageError(f"{path}: is a pipe, expected a file")
     try:
-        members = tomllib.loads(path.read_text(encoding="utf-8"))
+        members = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except OSError as error:

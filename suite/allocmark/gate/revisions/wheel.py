@@ -122,9 +122,9 @@ def digest(folder: Path) -> str:
     """A digest of the names, modes and contents of all files under ``folder``, without what builds leave there."""
     total = hashlib.sha256()
     for path in sorted(_files(folder)):
-        content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        content = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
         mode = path.lstat().st_mode & 0o120100  # as git: is it a link, can it be executed
-        total.update(f"{path.relative_to(folder)}\0{mode:o}\0{len(content)}\0".encode() + content)
+        total.update(os.fsencode(f"{path.relative_to(folder)}\0{mode:o}\0{len(content)}\0") + content)
     return total.hexdigest()
 
 

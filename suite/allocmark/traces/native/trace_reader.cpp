@@ -38,8 +38,7 @@ bool TraceFile::open(const char *name, Damage &damage) {
     // thread an event that begins it.
     if (header.header_bytes != sizeof header || header.events > bytes / 3 || header.slots > header.events ||
         header.threads > std::min<uint64_t>(kMostThreads, header.events + 1) || header.points == 0 ||
-        header.points > kMostPoints ||
-        header.largest > kMostSize)
+        header.points > kMostPoints || header.largest > kMostSize)
         return damage = {12, "the header has numbers that no trace has"}, false;
     chunks.resize(header.threads);
     uint64_t at = sizeof header, n = 0;

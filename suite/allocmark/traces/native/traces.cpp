@@ -51,8 +51,16 @@ extern "C" void am_trace_close(am_trace *trace) {
 
 extern "C" void am_trace_tell(const am_trace *trace, am_trace_facts *facts) {
     const TraceHeader &header = trace->file.header;
-    *facts = {header.events, header.slots,        header.largest, trace->file.bytes, header.threads,
-              header.points, trace->most_threads, 0,              trace->objects,    trace->most_live_bytes,
+    *facts = {header.events,
+              header.slots,
+              header.largest,
+              trace->file.bytes,
+              header.threads,
+              header.points,
+              trace->most_threads,
+              0,
+              trace->objects,
+              trace->most_live_bytes,
               trace->ns};
 }
 

@@ -100,6 +100,9 @@ def load(path: Path) -> Map:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise LineError(path, 1, f"cannot be read: {error.strerror}; expected a workload file") from None
+    if content.startswith(b"AMTRACE\n"):
+        what = "`allocmark replay` measures one, `allocmark workloads from-trace` makes a workload of it"
+        raise LineError(path, 1, f"found a recorded trace; expected a workload: {what}")
     if len(content) > MAX_BYTES:
         raise LineError(path, 1, f"found more than {MAX_BYTES} bytes; expected a smaller file")
     try:

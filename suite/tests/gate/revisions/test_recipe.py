@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 
 import pytest
@@ -22,6 +23,17 @@ def test_what_it_says(tmp_path):
     (library,) = recipe.libraries
     assert (library.name, library.path, library.prefix, library.any_size) == ("pool", "libpool.so", "pool_", True)
     assert recipe.workload_names() == ["burst", str(tmp_path / "bench" / "mine.yaml")]
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_it(tmp_path):
+    (tmp_path / "allocmark.toml").write_text(GOOD, encoding="utf-8-sig")
+    assert read_recipe(tmp_path).build == ("make libpool.so",)
+
+
+def test_nobody_waits_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "allocmark.toml")
+    with pytest.raises(UsageError, match="is a pipe, expected a file"):
+        read_recipe(tmp_path)
 
 
 def test_none_is_no_error(tmp_path):

@@ -175,6 +175,7 @@ def test_files(tmp_path: Path) -> None:
     assert load(path) == {"a": 1}
     for content, found in (
         (b"a: 1\nb: \xff\n", "w.yaml:2: found bytes that are not UTF-8"),
+        (b"AMTRACE\n\x01", "w.yaml:1: found a recorded trace; expected a workload: `allocmark replay` measures one"),
         (b"#" * (module.MAX_BYTES + 1), "w.yaml:1: found more than 1048576 bytes"),
     ):
         path.write_bytes(content)

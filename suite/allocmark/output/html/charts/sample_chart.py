@@ -99,7 +99,11 @@ def _remarks(cell: CellSummary) -> str:
     notes, stranded = (cell.cell.attestation.get(key) for key in ("notes", "stranded"))
     said = [plain(cell.cell.reason)] if cell.cell.reason else []
     said += [plain(f"{note} ({pool})" if pool else str(note)) for pool, note in _items(notes)]
-    said += [f"{n:,} free objects of {plain(str(p))} that one thread cannot reach" for p, n in _items(stranded) if n]
+    said += [
+        f"{n:,} free objects of {plain(str(p))} that one thread cannot reach"
+        for p, n in _items(stranded)
+        if n and isinstance(n, int)
+    ]
     return "; ".join(said)
 
 
