@@ -153,5 +153,7 @@ def _run_asv(settings: dict[str, Any]) -> None:
         errors="replace",
     )
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
-        raise AllocmarkError(f"asv publish failed, nothing was changed: {lines[-1].strip(' ·')}")
+        said = [line.strip(" ·") for line in (done.stdout + done.stderr).splitlines() if line.strip(" ·")]
+        of_git = [line for line in said if line.startswith("fatal: ")]  # asv's last line only says that git failed
+        why = [f"exit status {done.returncode}", *said, *of_git[:1]][-1]
+        raise AllocmarkError(f"asv publish failed, nothing was changed: {why}")

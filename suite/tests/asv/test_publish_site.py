@@ -194,6 +194,13 @@ def test_what_fails_leaves_the_old_site(project: Path, monkeypatch: pytest.Monke
     assert [path.name for path in site.parent.iterdir() if path.name.startswith(".html")] == []
 
 
+def test_a_repository_that_cannot_be_reached_is_told_in_gits_words(project: Path) -> None:
+    configure(project, repo="http://127.0.0.1:1/pool.git")
+    with pytest.raises(AllocmarkError, match=r"nothing was changed: fatal: unable to access 'http://127\.0\.0\.1:1/"):
+        site_of(project)
+    assert not (project / ".asv/html").exists()
+
+
 def test_a_branch_that_is_not_there_is_refused(project: Path) -> None:
     configure(project, branches=["master"])
     with pytest.raises(UsageError, match=r"asv\.conf\.json: .*has no branch 'master': it has main: "):
