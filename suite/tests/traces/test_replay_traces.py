@@ -72,7 +72,8 @@ def test_a_replay_is_a_run_like_any_other(allocmark_command: Runner, trace: Trac
     assert cell["objects"] == trace.about.objects
     assert allocmark_command("show", "run").returncode == 0
     assert allocmark_command("export", "run", "--format", "csv").returncode == 0
-    assert allocmark_command("report", "run").returncode == 0
+    assert allocmark_command("report", "run", "-o", "report.html").returncode == 0
+    assert "A recorded program, measured by" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["git", "cpython"])

@@ -53,6 +53,8 @@ def workload_text(view: View, workload: WorkloadView) -> WorkloadText:
     from allocmark import plugins
     from allocmark.workload.language.find import find_workload
 
+    if any("replayed" in cell.cell.passes for case in workload.cases for cell in case.measured):
+        return WorkloadText(note="A recorded program, measured by `allocmark replay`: it has no file to read.")
     dirs = plugins.load_entries(()).workload_dirs
     found = None
     for place in _places(view, workload):
