@@ -81,7 +81,7 @@ def _named(path: Path, taken: set[str]) -> Release:
     try:
         prefix = Prefix.read(path)
     except UnusableError as error:
-        known = f"v{error.version}" if error.version else str(path)
+        known = f"v{error.version}" if error.version else path.name
         return Release(error.version, name(known), missing=error.unavailable)
     found = Release(
         prefix.version,
@@ -95,7 +95,10 @@ def _named(path: Path, taken: set[str]) -> Release:
     return replace(found, missing=Unavailable(reason, prefix.build_command))
 
 
+_LONGEST = 30  # letters: names of variants stand in tables
+
+
 def _free_suffix(text: str, taken: set[str]) -> str:
     """A part of a name of a variant, made of ``text``: two prefixes may hold the same release."""
-    stem = "-" + (re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "prefix")
+    stem = "-" + (re.sub(r"[^a-z0-9]+", "_", text.lower())[:_LONGEST].strip("_") or "prefix")
     return next(each for each in (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 2))) if each not in taken)

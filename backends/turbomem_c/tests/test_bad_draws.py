@@ -33,6 +33,7 @@ def test_a_table_of_two_processes():
         assert re.fullmatch(r"bad_draws: .* cannot run here: .*\n", done.stderr)
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
-    rows = re.findall(r"^\| (.+?) +\| (\S+) +\| 2 +\|", done.stdout, re.MULTILINE)
+    # Processes during which the distance between the cores changed are set aside.
+    rows = re.findall(r"^\| (.+?) +\| (\S+) +\| [0-2] +\|", done.stdout, re.MULTILINE)
     assert [label for _, label in rows] == [bad_draws.OURS, bad_draws.RIVAL] * 4
     assert [title.split()[0] for title, _ in rows[::2]] == ["burst"] * 3 + ["cross_core_free"]
