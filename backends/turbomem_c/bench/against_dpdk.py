@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpdk_cells import GROSS, MEASURES, NET, NOT_MEASURED, OWN, Row, holds, mean, rows_of
-from dpdk_parts import BIG_POOL, GRID, OURS, OVERSUBSCRIBED, PARTS, request
+from dpdk_parts import BIG_POOL, GRID, OURS, OVERSUBSCRIBED, PARTS, RIVAL, request
 from tabulate import tabulate
 
 from allocmark import stats
@@ -37,7 +37,6 @@ from allocmark.stats import Estimate, Verdict
 
 GROSS_TARGET, NET_TARGET, MEAN_TARGET, TAIL_TARGET = 1.0, 1.28, 2.0, 10.0  # times cheaper; times shorter at p99.9
 TAIL = "99.9"
-RIVAL_IN_TAIL = "dpdk_ring:ring_mp_mc-hugetlb"  # of any release
 NOTHING = Estimate(0.0, 0.0, 0.0, 0, covered=False)  # sorts a cell without figures first
 VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.CANNOT_TELL)
 
@@ -152,7 +151,7 @@ def tail(run: Run) -> Iterator[str]:
                     *("few" if ns is None else f"{ns:,.0f}" for ns in shown),
                     figure(ratio),
                     interval(ratio),
-                    holds(ratio, TAIL_TARGET) if label.startswith(RIVAL_IN_TAIL) else "",
+                    holds(ratio, TAIL_TARGET) if label.startswith(RIVAL) else "",
                 ]
             )
     heads = ["", "backend", "ns/object", *(f"get p{name}" for name in PERCENTILES)]

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from dpdk_parts import OURS
+from dpdk_parts import OURS, RIVAL
 from tabulate import tabulate
 
 from allocmark.discovery import discover
@@ -33,7 +34,6 @@ from allocmark.stats import median
 from allocmark.system import machine
 
 TARGET = 1.1
-RIVAL = "dpdk_ring:ring_mp_mc-hugetlb"
 PROCESSES = Request(backends=[OURS, RIVAL], blocks=4, sample_ms=1.0)
 CELLS: Mapping[str, Mapping[str, str]] = {
     "burst": {"bulk": "8,32,128", "keep": "128", "touch": "0", "off_ns": "0", "cores": "1", "cache": "256"},
@@ -44,7 +44,7 @@ CELLS: Mapping[str, Mapping[str, str]] = {
 def requests() -> Iterator[Request]:
     for workload, parameters in CELLS.items():
         overrides = {name: values.split(",") for name, values in parameters.items()}
-        yield Request(**(vars(PROCESSES) | {"workloads": [workload], "overrides": overrides}))
+        yield replace(PROCESSES, workloads=[workload], overrides=overrides)
 
 
 def plans() -> list[tuple[CasePlan, Request]]:

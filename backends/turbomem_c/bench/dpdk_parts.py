@@ -20,6 +20,7 @@ from allocmark.measuring.request import Request
 from allocmark.plugins import Host
 
 OURS = "turbomem:thp"
+RIVAL = "dpdk_ring:ring_mp_mc-hugetlb"  #: DPDK's default handler; other releases have names that begin so
 BIG_POOL, OVERSUBSCRIBED = "big_pool", "oversubscribed"
 GRID = ("burst", "mixed_sizes", "cross_core_free")  #: the parts that are judged together: 168 cells on two cores
 

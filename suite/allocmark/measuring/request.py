@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from allocmark.results.records import typed
+from allocmark.results.records import as_named, typed
 from allocmark.stats import LOOKS
 
 LONGEST_TIMEOUT = 999_999.0  #: seconds
@@ -59,11 +58,6 @@ class Request:
         found = typed(cls, settings)
         return replace(
             found,
-            workloads=[_as_named(path) for path in found.workloads],
-            backends=[_as_named(path) for path in found.backends],
+            workloads=[as_named(path) for path in found.workloads],
+            backends=[as_named(path) for path in found.backends],
         )
-
-
-def _as_named(path: str) -> str:
-    """A run file spells bytes that are no UTF-8 out."""
-    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), path)

@@ -193,6 +193,11 @@ def _readable(value: Any) -> Any:
     return [_readable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def as_named(path: str) -> str:
+    """A path of a record, with the bytes that `encode` spelled out."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), path)
+
+
 def sealed(text: bytes) -> bytes:
     """The line of a JSON object, its checksum added."""
     body = text[:-1]
