@@ -38,7 +38,8 @@ class Part:
     quick: Mapping[str, Sequence[str]]
 
 
-CELLS = Request(rounds=18, blocks=4, sample_ms=2.0)
+# Own work and placement take as many rounds as a verdict on the whole.
+CELLS = Request(rounds=18, blocks=4, sample_ms=2.0, passes=["placement"], pass_rounds=27)
 PARTS = {
     "burst": Part(
         replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}, budget=24 * MINUTE),

@@ -28,7 +28,8 @@ class Request:
     ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
     last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
     seconds ends the run before that. ``together``: a process takes its samples of a round one after another, and not in
-    turns with the other backends. ``passes`` names what is measured beside the samples.
+    turns with the other backends. ``passes`` names what is measured beside the samples,
+    what is timed in the first ``pass_rounds`` rounds (None: in as many as each pass says).
     """
 
     workloads: Sequence[str] = ()
@@ -40,6 +41,7 @@ class Request:
     pin: bool = True
     together: bool = False
     passes: Sequence[str] = ()
+    pass_rounds: _Positive | None = None
     rounds: _Positive = LOOKS[-1]
     blocks: _Positive = 8
     sample_ms: Annotated[float, Meta(gt=0, le=999_999)] = 3.0

@@ -28,13 +28,19 @@ def counting() -> tuple[str, ...]:
     return tuple(each.name for each in beside() if not each.timed)
 
 
-def scheduled(names: Collection[str], verify: bool = False, number: int = 0) -> tuple[Pass, ...]:
+def scheduled(
+    names: Collection[str], verify: bool = False, number: int = 0, most: int | None = None
+) -> tuple[Pass, ...]:
     """What is done in the round with this ``number``, in order. Counting comes first, so that it finds the pools the
-    same in every run. Every pass that is named is due in round 0.
+    same in every run. Every pass that is named is due in round 0; the timed ones in ``most`` rounds, None: in as many as
+    each says itself.
     """
     if verify:
         return (Verify(),)
 
-    due = [each for each in beside() if each.most_rounds is None or number < each.most_rounds]
-    wanted = [each for each in due if each.name in names]
+    def due(each: TablePass[Any]) -> bool:
+        rounds = most if most and each.timed else each.most_rounds
+        return rounds is None or number < rounds
+
+    wanted = [each for each in beside() if each.name in names and due(each)]
     return (*(p for p in wanted if not p.timed), Throughput(), *(p for p in wanted if p.timed))

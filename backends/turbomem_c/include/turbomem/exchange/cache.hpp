@@ -38,8 +38,10 @@ struct cache_group {
 
 /// Used by one thread at a time, the one that entered.
 ///
-/// Between calls: `previous` is full or empty; the depot is visited at most once in M objects got or put in
-/// any order, M being the magazine size. Without caching nothing stays here between two calls.
+/// Between calls: `previous` is full or empty; the depot is visited at most once per M objects got or put in
+/// any order, M being the magazine size. A thread that only gets, or only puts, moves both magazines in one
+/// trip, which makes it one per 2 M; when it turns, one trip more may follow at once. Without caching nothing
+/// stays here between two calls.
 ///
 /// Other threads can take what lies here: a get that finds the depot empty does, see claim. The paths that
 /// need no depot have no locked instruction all the same.
@@ -125,6 +127,7 @@ class alignas(no_sharing) cache {
         visitor_ = depot_->visitor(number);
         visitor_.counters = before;
         caching_ = puts_unseen_ = caching;
+        direction_ = 0;
     }
 
   public:
@@ -214,6 +217,10 @@ class alignas(no_sharing) cache {
 
     static constexpr std::int64_t closed_to_others = INT64_MIN;
 
+    /// Trips in a row that all got, or all put, after which a thread is taken for one that goes on so. The
+    /// trip too many when it turns is one of seventeen at worst.
+    static constexpr std::int8_t one_way_trips = 16;
+
     /// Full ones that one call moves at once: a bulk of many magazines is one trip to the depot.
     struct magazines {
         static constexpr std::uint32_t most = 8;
@@ -297,6 +304,7 @@ class alignas(no_sharing) cache {
         }
         if (n == 0) return static_cast<std::uint32_t>(objects - first);
         missed = true;
+        direction_ = std::min<std::int8_t>(std::max<std::int8_t>(direction_, 0) + 1, one_way_trips);
         TURBOMEM_PROBE(refill, depot_, n);
         take_from_depot(objects, n);
         // Not enough: look everywhere, until nothing moved meanwhile.
@@ -311,17 +319,23 @@ class alignas(no_sharing) cache {
         return static_cast<std::uint32_t>(objects - first);
     }
 
-    /// Both magazines are empty if anything is still wanted.
+    /// Both magazines are empty if anything is still wanted. With one-way flow both are filled.
     void take_from_depot(void **&objects, std::uint32_t &n) noexcept {
         magazines some;
         while (n != 0) {
-            const std::uint32_t all = n <= depot_->capacity() ? 1 : (n - 1) / depot_->capacity() + 1;
+            std::uint32_t all = n <= depot_->capacity() ? 1 : (n - 1) / depot_->capacity() + 1;
+            if (direction_ == one_way_trips && caching_) ++all;
             some.n = static_cast<std::uint32_t>(
                 depot_->pop_filled(visitor_, {some.indices.data(), std::min(all, magazines::most)}));
             for (std::uint32_t i = 0; i < some.n; ++i) {
                 magazine &m = (*depot_)[some.indices[i]];
-                if (loaded() != nullptr) spares_.keep(*depot_, visitor_, *loaded());
                 if (m.user != visitor_.thread) expect_reads(m, m.count);
+                if (n == 0) { // the one more, and so a full one
+                    if (previous() != nullptr) spares_.keep(*depot_, visitor_, *previous());
+                    set_previous(&m, room_);
+                    break;
+                }
+                if (loaded() != nullptr) spares_.keep(*depot_, visitor_, *loaded());
                 load(m, m.count);
                 take(objects, n);
             }
@@ -337,7 +351,10 @@ class alignas(no_sharing) cache {
         bool missed = false;
         magazines leaving;
         while (n != 0) {
-            missed |= here_ == room_ && (full_behind() || !caching_);
+            if (!missed && here_ == room_ && (full_behind() || !caching_)) {
+                missed = true;
+                direction_ = std::max<std::int8_t>(std::min<std::int8_t>(direction_, 0) - 1, -one_way_trips);
+            }
             if (here_ == room_ && !make_room(leaving)) {
                 for (; n != 0; --n) depot_->put_loose(*objects++);
                 break;
@@ -353,19 +370,28 @@ class alignas(no_sharing) cache {
     }
 
     /// Load a magazine that is not full: false when there is none to be had. A full one joins those
-    /// `leaving`.
+    /// `leaving`, and with one-way flow both do.
     bool make_room(magazines &leaving) noexcept {
         magazine *empty = full_behind() ? nullptr : previous();
         if (empty == nullptr) empty = spares_.take(*depot_, visitor_);
         if (empty == nullptr) return false;
+        magazine *behind = loaded(); // full, or there was none
         if (full_behind()) {
             TURBOMEM_PROBE(flush, depot_, room_);
-            if (leaving.n == magazines::most) push(leaving);
-            leaving.indices[leaving.n++] = previous()->index;
+            add(leaving, *previous());
+            if (direction_ == -one_way_trips && caching_) {
+                add(leaving, *behind);
+                behind = nullptr;
+            }
         }
-        set_previous(loaded(), room_); // full, or there was none
+        set_previous(behind, behind == nullptr ? 0 : room_);
         load(*empty, 0);
         return true;
+    }
+
+    void add(magazines &leaving, const magazine &m) noexcept {
+        if (leaving.n == magazines::most) push(leaving);
+        leaving.indices[leaving.n++] = m.index;
     }
 
     void push(magazines &leaving) noexcept {
@@ -470,7 +496,8 @@ class alignas(no_sharing) cache {
     std::uint32_t room_ = 0;                       ///< objects that fit into the loaded magazine; 0: none is
     bool caching_ = false;
     bool guest_ = false;
-    bool puts_unseen_ = false; ///< caching_, and no derived class looks at them
+    bool puts_unseen_ = false;  ///< caching_, and no derived class looks at them
+    std::int8_t direction_ = 0; ///< trips in a row that got; negative: that put
     std::atomic<bool> entered_{false};
     depot_visitor visitor_;
     spares spares_;
