@@ -340,6 +340,41 @@ void one_way_flow_keeps_magazines_at_the_putting_end() {
     s.check_at_rest();
 }
 
+/// A thread that only gets, or only puts, moves 2 M objects in one trip; one that turns gains nothing, and pays
+/// one trip in seventeen at worst.
+void one_way_flow_moves_both_magazines() {
+    constexpr std::uint32_t magazine = 16, bulk = 4;
+    stocked s(4096, magazine, 2);
+    cache &a = s.ex.enter(0), &b = s.ex.enter(1);
+    std::array<void *, 4096> some{};
+    const auto trips = [](const cache &c) { return c.counters().get_misses + c.counters().put_misses; };
+    const auto pass = [&](std::uint32_t n, cache &gets, cache &puts) {
+        for (std::uint32_t i = 0; i < n; i += bulk) {
+            CHECK(gets.get_bulk(some.data(), bulk));
+            puts.put_bulk(some.data(), bulk);
+        }
+    };
+    pass(2048, a, b);
+    std::uint64_t before_a = trips(a), before_b = trips(b);
+    pass(2048, a, b);
+    CHECK(trips(a) - before_a == 2048 / (2 * magazine));
+    CHECK(trips(b) - before_b == 2048 / (2 * magazine));
+
+    // One that turns whenever it has just moved both.
+    constexpr std::uint32_t there = 16 * magazine;
+    before_a = trips(a);
+    std::uint64_t moved = 0;
+    for (int turns = 0; turns < 100; ++turns) {
+        for (std::uint32_t i = 0; i < there; i += bulk) CHECK(a.get_bulk(&some[i], bulk));
+        for (std::uint32_t i = 0; i < there; i += bulk) a.put_bulk(&some[i], bulk);
+        moved += 2 * there;
+    }
+    CHECK(trips(a) - before_a <= moved / magazine + moved / (16 * magazine));
+    s.ex.leave(a);
+    s.ex.leave(b);
+    s.check_at_rest();
+}
+
 /// Each shard gets its share of the threads without a slot that are there at the same time.
 void guests_spread_over_all_shards() {
     constexpr std::uint32_t slots = 64;
@@ -433,6 +468,7 @@ int main() {
     a_get_that_fails_takes_nothing();
     puts_go_on_without_magazines();
     one_way_flow_keeps_magazines_at_the_putting_end();
+    one_way_flow_moves_both_magazines();
     if (!emulated) {
         without_membarrier_caches_are_private_and_it_says_so();
         membarrier_may_go_away();
