@@ -218,7 +218,7 @@ class alignas(no_sharing) cache {
     static constexpr std::int64_t closed_to_others = INT64_MIN;
 
     /// Trips in a row that all got, or all put, after which a thread is taken for one that goes on so. The
-    /// trip too many when it turns is one of seventeen at worst.
+    /// trip too many when it turns is one of sixteen at worst.
     static constexpr std::int8_t one_way_trips = 16;
 
     /// Full ones that one call moves at once: a bulk of many magazines is one trip to the depot.
