@@ -26,7 +26,9 @@ def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
     cells = sum(cell.backend.unavailable is None for cell in plan.cells)
     if plan.passes is not None:
         return START_SECONDS + cells * (CELL_SECONDS + plan.cell_seconds)
-    timed = [each for each in registry.scheduled(request.passes, request.verify, number, request.pass_rounds) if each.timed]
+    timed = [
+        each for each in registry.scheduled(request.passes, request.verify, number, request.pass_rounds) if each.timed
+    ]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
     return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3)
 

@@ -78,9 +78,7 @@ class CaseRun:
         self._known = known or Known()
         self._probe_plugins = probe_plugins
         if passes is None:
-            passes = plan.passes or registry.scheduled(
-                request.passes, request.verify, number, request.pass_rounds
-            )
+            passes = plan.passes or registry.scheduled(request.passes, request.verify, number, request.pass_rounds)
         self._passes = passes
         self._stopping = stopping
         self._stopped = False
