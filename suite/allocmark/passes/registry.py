@@ -32,8 +32,8 @@ def scheduled(
     names: Collection[str], verify: bool = False, number: int = 0, most: int | None = None
 ) -> tuple[Pass, ...]:
     """What is done in the round with this ``number``, in order. Counting comes first, so that it finds the pools the
-    same in every run. Every pass that is named is due in round 0; the timed ones in ``most`` rounds, None: in as many as
-    each says itself.
+    same in every run. Every pass that is named is due in round 0; the timed ones in ``most`` rounds, None: in as
+    many as each says itself.
     """
     if verify:
         return (Verify(),)
