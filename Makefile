@@ -25,7 +25,7 @@ bench: setup ## Compare all backends on the default workloads, about 3 minutes (
 bench-all: setup ## Compare every allocator and pool that is installed, 5 minutes, and write docs/how-do-all-allocators-compare.md (ARGS='--note …')
 	PYTHONPATH=suite $(BIN)/python -m proofs.all_allocators $(ARGS)
 
-bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 40 minutes (ARGS='--quick --release 26.07.0')
+bench-dpdk: setup ## Compare TurboMem with DPDK's best handlers, cell by cell, about 75 minutes (ARGS='--quick --release 26.07.0')
 	$(BIN)/python backends/turbomem_c/bench/against_dpdk.py $(ARGS)
 
 bench-testpmd: setup ## Measure packets per second in DPDK's testpmd with each mempool handler (options: ARGS='…')

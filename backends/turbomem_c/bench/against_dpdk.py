@@ -2,7 +2,7 @@
 """TurboMem against the best of DPDK's own mempool handlers, cell by cell, and which targets hold.
 
 ``make bench-dpdk``, or ``python against_dpdk.py [PART ...] [--quick] [--release VERSION] [-o DIR]``: all parts take
-about 40 minutes; each is a run of its own under DIR. One that was stopped goes on where it was, one that is there is
+about 75 minutes; each is a run of its own under DIR. One that was stopped goes on where it was, one that is there is
 only read. Ratios say how many times cheaper TurboMem is (above 1 is better), round by round, with 99 % for all cells
 together.
 

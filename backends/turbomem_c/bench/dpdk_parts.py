@@ -42,18 +42,18 @@ class Part:
 CELLS = Request(rounds=18, blocks=4, sample_ms=2.0, passes=["placement"], pass_rounds=27)
 PARTS = {
     "burst": Part(
-        replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}, budget=24 * MINUTE),
+        replace(CELLS, workloads=["burst"], overrides={"off_ns": ["0"]}, budget=40 * MINUTE),
         ("ring_mp_mc", "ring_sp_sc", "stack"),
         {"off_ns": ["0"], "touch": ["0"], "cores": ["1"], "cache": ["256"], "bulk": ["32"]},
     ),
     "mixed_sizes": Part(
-        replace(CELLS, workloads=["mixed_sizes"], budget=24 * MINUTE),
+        replace(CELLS, workloads=["mixed_sizes"], budget=35 * MINUTE),
         ("ring_sp_sc", "stack"),
         {"mix": ["imix"], "touch": ["0"], "bulk": ["32"], "cache": ["512"]},
     ),
     # More: rounds in which the distance between the cores changed are set aside.
     "cross_core_free": Part(
-        replace(CELLS, workloads=["cross_core_free"], overrides=ONE_CORE_EACH, rounds=27, blocks=6, budget=12 * MINUTE),
+        replace(CELLS, workloads=["cross_core_free"], overrides=ONE_CORE_EACH, rounds=27, blocks=6, budget=25 * MINUTE),
         ("ring_mp_mc", "stack"),
         ONE_CORE_EACH | {"burst": ["32"], "touch": ["0"], "cache": ["256"]},
     ),
