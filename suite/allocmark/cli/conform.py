@@ -74,6 +74,7 @@ def _by_backend(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
 
 def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each variant: its verdict, and how rare a fault would have been found."""
+    from allocmark.output.text.figures import counted
     from allocmark.output.text.wording import kit_power
 
     lines = []
@@ -83,7 +84,11 @@ def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if failed:
             lines.append(f"{backend} failed {failed} of {len(own)} cases.")
         elif calls:
-            lines.append(f"{backend} passed {verdicts.count('passed')} of {len(own)} cases. {kit_power(calls)}.")
+            refused = verdicts.count("refused")
+            allowed = f" {counted(refused, 'case')} it refused, as it may." if refused else ""
+            lines.append(
+                f"{backend} passed {verdicts.count('passed')} of {len(own)} cases.{allowed} {kit_power(calls)}."
+            )
     return lines
 
 
