@@ -50,7 +50,8 @@ def compare_stored(repository: Path, results: Path, base: str, head: str) -> tup
         known = {file.commit for machine in found.machines for file in machine.files}
         lacking = [name for name, commit in zip((base, head), commits, strict=True) if commit not in known]
         why = f"has no results of {' and '.join(lacking)}" if lacking else "has no cell of both revisions"
-        raise UsageError(f"{results}: {why}: `allocmark track run` measures commits; --measure needs no results")
+        runs = ", ".join(f"`allocmark track run {name}^!`" for name in lacking or (base, head))
+        raise UsageError(f"{results}: {why}: measure with {runs}; --measure needs no results (A..B begins after A)")
     rows.sort(key=lambda row: (-row.ratio.value if row.ratio else 0.0, row.benchmark, str(row.parameters)))
     return rows, found.notes
 

@@ -59,7 +59,7 @@ def _conform(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     else:
         print(render([{key: row[key] for key in ("backend", "case", "verdict", "why")} for row in rows]))
-        print("\n".join(_conclusions(rows)))
+        print("\n".join(conclusions(rows)))
     _keep(rows)
     verdicts = {row["verdict"] for row in rows}
     return OK if "passed" in verdicts and "failed" not in verdicts else FAILED
@@ -72,8 +72,9 @@ def _by_backend(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
     return found
 
 
-def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each variant: its verdict, and how rare a fault would have been found."""
+    from allocmark.output.text.figures import counted
     from allocmark.output.text.wording import kit_power
 
     lines = []
@@ -83,7 +84,11 @@ def _conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if failed:
             lines.append(f"{backend} failed {failed} of {len(own)} cases.")
         elif calls:
-            lines.append(f"{backend} passed {verdicts.count('passed')} of {len(own)} cases. {kit_power(calls)}.")
+            refused = verdicts.count("refused")
+            allowed = f" {counted(refused, 'case')} it refused, as it may." if refused else ""
+            lines.append(
+                f"{backend} passed {verdicts.count('passed')} of {len(own)} cases.{allowed} {kit_power(calls)}."
+            )
     return lines
 
 

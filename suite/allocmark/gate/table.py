@@ -49,8 +49,8 @@ def ratio_texts(ratio: Estimate | None) -> tuple[str, str]:
 def gate_notes(gate: Gate) -> Iterator[str]:
     """What the table does not show: counted figures that differ, and what was not compared."""
     for row in gate.rows:
-        for what, (old, new) in row.tally.facts().items():
-            yield f"{place(row)}: {what}: {old:g} in base, {new:g} in head, in every process."
+        if found := [f"{what} {old:.4g} and {new:.4g}" for what, (old, new) in row.tally.facts().items()]:
+            yield f"{place(row)}: counted in base and head, in every process: {'; '.join(found)}."
     for label in gate.same:
         yield f"{label}: not measured: its files are the same on both sides."
     for missing in gate.missing:

@@ -106,7 +106,7 @@ def percentile(buckets: Buckets, name: str) -> float | None:
 
 
 def _write(ns: float) -> str:
-    return f"{ns:.0f}" if ns < 100_000 else f"{ns:.3g}"
+    return f"{ns:,.0f}"
 
 
 def _columns(kind: str) -> list[PassColumn[Latency]]:

@@ -82,6 +82,12 @@ class CaseSummary:
         """The cost of one cell over that of another; None when no round has both."""
         return _ratio(cell.blocks, other.blocks, self.rounds, self.ratios)
 
+    def verdict(self, cell: CellSummary, other: CellSummary) -> Verdict:
+        """What the ratio of two cells allows to say; nothing where most samples of either were disturbed."""
+        if any(each.disturbed > MOST_DISTURBED * each.used for each in (cell, other)):
+            return Verdict.CANNOT_TELL
+        return stats.verdict(self.ratio(cell, other))
+
     def net_ratio(self, cell: CellSummary, other: CellSummary) -> Estimate | None:
         """The same of net costs; None also when one of them may be 0."""
         return _net_ratio(cell.nets, other.nets, self.ratios)

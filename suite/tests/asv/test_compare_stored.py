@@ -27,7 +27,7 @@ def test_a_revision_without_results_is_named(track, tmp_path):
     for file in (tmp_path / "repository").rglob(f"{commits[1][:8]}*.json"):
         file.unlink()
     done = track("compare", commits[0], "HEAD", cwd=tmp_path / "repository")
-    assert_refused(done, "has no results of HEAD:", "--measure")
+    assert_refused(done, "has no results of HEAD: measure with `allocmark track run HEAD^!`;", "--measure")
     assert_refused(track("compare", commits[0], "gone", cwd=tmp_path / "repository"), "no commit 'gone'")
 
 

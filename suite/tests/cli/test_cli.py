@@ -73,6 +73,7 @@ def test_starting_up_imports_nothing_heavy():
     ("arguments", "words"),
     [
         (["nonsense"], ["invalid choice: 'nonsense'"]),
+        (["track", "bisect", "HEAD~1", "HEAD", "-w"], ["arguments: -w (see `allocmark track bisect --help`)"]),
         (["run", "burts"], ["burts", "burst"]),
         (["run", "no/such.yaml"], ["no/such.yaml"]),
         (["run", "burst", "-b", "turbomen"], ["no backend is called 'turbomen'", "turbomem"]),

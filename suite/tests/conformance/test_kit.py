@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import assert_refused
 
+from allocmark.cli.conform import conclusions
 from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cases
 from allocmark.conformance.audit_cases import AUDITS
 from allocmark.results.kept_conformance import kept_verdicts
@@ -126,6 +127,13 @@ def test_a_broken_pool_is_exit_status_1(allocmark_command, mutants):
     assert "lies outside the regions" in done.stdout
     assert re.search(r"mutant:outside failed \d+ of 27 cases\.$", done.stdout, re.MULTILINE)
     assert not kept_verdicts(facts()["machine"])["mutant:outside"].passed
+
+
+def test_what_a_backend_may_refuse_is_no_failure():
+    rows = [{"backend": "mine", "verdict": verdict, "calls": 0} for verdict in ("passed", "refused")]
+    rows[0]["calls"] = 1_000_000
+    (line,) = conclusions(rows)
+    assert line.startswith("mine passed 1 of 2 cases. 1 case it refused, as it may. 1,000,000 calls were checked")
 
 
 @pytest.mark.parametrize(("calls", "rarest"), [(0, 0), (1, 1), (1_000_000, 217_147), (5_000_000, 1_085_736)])

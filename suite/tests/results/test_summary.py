@@ -142,6 +142,9 @@ def test_mostly_disturbed_samples_give_no_verdict(simulate: Simulate) -> None:
     assert (half.verdict, half.no_verdict) == (Verdict.FASTER, None)
     assert (more.verdict, more.no_verdict) == (Verdict.CANNOT_TELL, "9 of 16 samples were disturbed")
     assert more.ratio is not None
+    for n, said in ((8, Verdict.FASTER), (9, Verdict.CANNOT_TELL)):
+        case = disturbed(n)
+        assert case.verdict(cell(case, "turbomem:default"), cell(case, "glibc:default")) is said
 
 
 def test_a_mostly_disturbed_baseline_gives_no_verdict(simulate: Simulate) -> None:

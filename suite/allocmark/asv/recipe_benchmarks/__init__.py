@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from allocmark.asv.recipe_status import read_status
 from allocmark.measuring.asv_benchmarks import (
     BytesBenchmark,
@@ -20,6 +22,7 @@ _STATUS = read_status()
 
 def _check(backend: str) -> None:
     if reason := _STATUS.reasons.get(backend):
+        sys.tracebacklimit = 0  # asv prints it for every cell: the reason says all
         raise RuntimeError(f"{backend} of commit {_STATUS.commit[:8]}: {reason}")
 
 

@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from allocmark import stats
 from allocmark.errors import UsageError
 from allocmark.output.text.figures import Names, assignments, names_of, plain, value, varied
 from allocmark.output.text.wording import libraries_of, versions_of
@@ -174,7 +173,7 @@ def standing(summary: CaseSummary) -> Standing:
     if not medians:
         return Standing()
     best, *others = sorted(medians, key=lambda label: medians[label])
-    verdicts = {label: stats.verdict(summary.ratio(rivals[label], rivals[best])) for label in others}
+    verdicts = {label: summary.verdict(rivals[label], rivals[best]) for label in others}
     level = (best, *(label for label in others if verdicts[label] is not Verdict.SLOWER))
     if not others:
         word = "alone"

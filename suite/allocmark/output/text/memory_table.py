@@ -15,9 +15,10 @@ _HEADS = ("live at most", "resident", "arena", "growth", "after drain")
 _SPARE = ("growth",)
 _NOTE = (
     "MiB. live at most: the objects that the workload holds. resident: what the process had after its samples beyond "
-    "what it had before the backend was started; a pool holds all of its objects from the beginning, malloc those in "
-    "use. arena: what the backend has of the kernel, touched or not, where it tells. growth: what was more resident "
-    "after the last sample than after the first. after drain: resident when every object was put back."
+    "what it had before the backend was started, up to 6 MiB of them for the measuring itself; a pool holds all of its "
+    "objects from the beginning, malloc those in use. arena: what the backend has of the kernel, touched or not, where "
+    "it tells. growth: what was more resident after the last sample than after the first. after drain: resident when "
+    "every object was put back."
 )
 
 

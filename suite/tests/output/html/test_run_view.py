@@ -11,7 +11,7 @@ import pytest
 from allocmark.errors import UsageError
 from allocmark.output.html import charts
 from allocmark.output.html.charts import cost_charts
-from allocmark.output.html.pages import comparison_page, method_page, overview_page
+from allocmark.output.html.pages import comparison_page, first_comparison, method_page, overview_page
 from allocmark.output.html.pages.backend_page import rivals, summary
 from allocmark.output.html.run_view import BackendView, View
 from allocmark.results.store import Run
@@ -143,6 +143,17 @@ def test_a_run_that_was_mostly_disturbed_is_told_first(simulate: Simulate) -> No
         view = View.of(simulate(per_block=1, disturbed={index: ["steal"] for index in range(marked)}))
         alerts = overview_page.overview(view, _link)["alerts"]
         assert [alert.partition(";")[0] for alert in alerts] == told
+
+
+def test_no_page_concludes_from_mostly_disturbed_samples(simulate: Simulate) -> None:
+    """Nobody is called fastest, faster or slower: the terminal has no verdict either."""
+    view = View.of(simulate(per_block=1, disturbed={index: ["steal"] for index in range(9)}))
+    assert {case.standing.word for case in view.cases} == {"cannot tell"}
+    assert {rival.verdict for backend in view.backends for rival in rivals(view, backend)} == {Verdict.CANNOT_TELL}
+    assert {row[-1] for row in comparison_page.pairs(view)["rows"]} == {"cannot tell"}
+    table = first_comparison.against_one(view, "glibc:default")
+    assert table is not None
+    assert {row[4].text for row in table.rows} == {"cannot tell"}
 
 
 def test_unknown_baseline(simulate: Simulate) -> None:

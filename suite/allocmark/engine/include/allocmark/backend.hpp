@@ -18,14 +18,17 @@
  *                  the alignment, too, and deallocate the bytes, or bytes and alignment, as those of
  *                  std::pmr::memory_resource do
  *
- * They may throw std::bad_alloc where they might return nullptr or false. Optional:
+ * They may throw std::bad_alloc where they might return nullptr or false.
  *
- *   `L *enter(const allocmark_thread &thread)` and `void leave(L *local)`: what a thread keeps for itself.
- * The functions above are then those of L `std::uint64_t available() const`: objects in the pool, those that
- * threads keep included `regions() const`: its memory, a range of allocmark_region such as std::array or
- * std::vector `void facts(const allocmark::Emit &emit) const`: what is really on: emit("cache", 64) `static
- * void init(const allocmark_init &init)` and `static void fini()`: once for the process; a variant's options
- * come here
+ * Optional:
+ *
+ *   - `L *enter(const allocmark_thread &thread)` and `void leave(L *local)`: what a thread keeps for itself;
+ *     get and put, or allocate and deallocate, are then those of L
+ *   - `std::uint64_t available() const`: objects in the pool, those that threads keep included
+ *   - `regions() const`: its memory, a range of allocmark_region such as std::array or std::vector
+ *   - `void facts(const allocmark::Emit &emit) const`: what is really on: emit("cache", 64)
+ *   - `static void init(const allocmark_init &init)` and `static void fini()`: once for the process; a
+ *     variant's options come here
  *
  * A constructor, `enter` and `init` say by an exception why they cannot do what is asked. What does not fit
  * is a compiler's error that says what is expected.

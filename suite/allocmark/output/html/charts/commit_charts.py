@@ -105,7 +105,12 @@ def charts(histories: Iterable[History], backend: str, asv: str | None) -> list[
 
 def _chart(history: History, workload: str, measure: str, chosen: Sequence[Series], asv: str | None) -> Chart:
     unit = plain(chosen[0].unit)
-    titles = [f"{plain(series.variant)}  {assignments(series.parameters)}".strip() for series in chosen]
+    varying, fixed = parameters_of(chosen)
+    several = len({series.variant for series in chosen}) > 1
+    titles = [
+        f"{plain(series.variant) if several else ''}  {assignments(series.parameters, varying[workload])}".strip()
+        for series in chosen
+    ]
     panels = [
         {
             "title": title,
@@ -136,6 +141,7 @@ def _chart(history: History, workload: str, measure: str, chosen: Sequence[Serie
         (Column("commit", _commit), *map(_level, titles, chosen)),
         [(history.commits[commit], commit) for commit in sorted(used, reverse=True)],
     )
+    constant = f"In all panels: {fixed[workload]}. " if fixed[workload] else ""
     return Chart(
         "history",
         f"{plain(workload)}, {plain(measure)}, on {plain(history.machine)}",
@@ -144,7 +150,8 @@ def _chart(history: History, workload: str, measure: str, chosen: Sequence[Serie
         f"{counted(len(chosen), 'series')} over {counted(len(used), 'commit')}, {counted(len(found), 'step')} found.",
         {"panels": panels, "commits": commits, "unit": unit},
         table,
-        "Each panel has its own scale. A vertical line is a step that was found. A click on a point opens its commit.",
+        f"{constant}Each panel has its own scale. A vertical line is a step that was found. A click on a point opens "
+        "its commit.",
         more=(f"{asv}#{workload}.{measure}", "in asv") if asv else None,
         steps=steps if found else None,
     )

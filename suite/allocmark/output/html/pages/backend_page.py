@@ -119,7 +119,7 @@ def rivals(view: View, backend: BackendView) -> list[Rival]:
             ratio = case.summary.ratio(cell, other) if cell and cell.values else None
             if cell and ratio:
                 net = case.summary.net_ratio(cell, other)
-                found.append(Rival(case, label, other.cell.label, ratio, net, stats.verdict(ratio)))
+                found.append(Rival(case, label, other.cell.label, ratio, net, case.summary.verdict(cell, other)))
     return sorted(found, key=lambda rival: -rival.ratio.value)
 
 
@@ -251,7 +251,8 @@ def _of_machine(backend: str, kept: Mapping[str, KeptVerdict]) -> str:
         for label, found in kept.items()
         if label.partition(":")[0] == backend
     ]
-    return plain(" ".join(lines) or f"Not checked on this machine. To check the backend: allocmark conform {backend}")
+    remedy = f"allocmark conform {backend}, or so:FILE for a library without a plugin"
+    return plain(" ".join(lines) or f"Not checked on this machine. To check it: {remedy}")
 
 
 def _kit_verdict(verdict: object) -> Datum:

@@ -91,7 +91,7 @@ def pairs(view: View) -> dict[str, Any]:
                 ratio, net = case.summary.ratio(one, two), case.summary.net_ratio(one, two)
                 if ratio:
                     pair = [labels.index(one.cell.label), labels.index(two.cell.label)]
-                    said = stats.verdict(ratio).value
+                    said = case.summary.verdict(one, two).value
                     rows.append([case.workload, case.title, *pair, ends(ratio), ends(net), said])
     default = view.cases[0].summary.baseline if view.cases else None
     against = default if default in labels else next(iter(labels), None)

@@ -19,7 +19,7 @@ from allocmark.stats import Estimate, Verdict
 def against_one(view: View, base: str | None) -> Table | None:
     """Every backend of a run against ``base``, paired, the worst first; None where nothing is beside it."""
     rows = [
-        (case, cell, ratio, case.summary.net_ratio(cell, other))
+        (case, cell, ratio, case.summary.net_ratio(cell, other), case.summary.verdict(cell, other))
         for case in view.cases
         if (other := case.cell(base))
         for cell in map(case.cell, view.rivals)
@@ -32,7 +32,7 @@ def against_one(view: View, base: str | None) -> Table | None:
             Column("backend", lambda _, cell, *__: unbroken(view.name(cell.cell.label))),
             Column("ratio", lambda *row: number(row[2]), True),
             Column("99 % interval", lambda *row: span(row[2]), True),
-            Column("verdict", lambda *row: said(stats.verdict(row[2]))),
+            Column("verdict", lambda *row: said(row[4])),
             Column("net ratio", lambda *row: number(row[3]), True),
         ),
         sorted(rows, key=lambda row: -row[2].value),

@@ -117,7 +117,7 @@ addEventListener("DOMContentLoaded", () => {
     const heads = slots.filter((slot) => slot.head != null), rows = slots.filter((slot) => slot.row);
     const longest = d3.max(rows, (slot) => slot.text.length) ?? 0;
     const marginLeft = wide ? Math.min(longest * 7 + 16, width * 0.46) : 8;
-    const marginRight = wide ? (data.ref ? 220 : 150) : 56;
+    const marginRight = wide ? (data.ref ? 250 : 150) : 56;
     // A small mark for each process.
     const processes = rows.flatMap((slot) => (slot.row.marks?.[mode] ?? []).filter((ns) => ns > 0).map((ns) => ({ id: slot.id, ns, label: slot.row.label })));
     const domain = logDomain([...rows.map((slot) => slot.row[mode]), ...processes.map(({ ns }) => [ns, ns, ns])], data.ref ? [data.ref] : []);
