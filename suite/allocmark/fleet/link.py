@@ -64,7 +64,7 @@ class Link:
         import distributed
 
         wait: Any = distributed.wait
-        with suppress(distributed.TimeoutError):
+        with suppress(distributed.TimeoutError, distributed.CancelledError):  # what was cancelled is looked at below
             wait(list(self._flying.values()), timeout=seconds, return_when="FIRST_COMPLETED")
         there = self._workers()
         found: dict[str, dict[str, Any]] = {}
