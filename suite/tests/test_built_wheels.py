@@ -20,7 +20,7 @@ from fixtures.c_repository import CRepository
 pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(3000)]
 
 ROOT = Path(__file__).parents[2]
-BACKENDS = tuple(sorted(folder.parent.name for folder in ROOT.glob("backends/*/pyproject.toml")))  #: as README names them
+BACKENDS = sorted(file.parent.name for file in ROOT.glob("backends/*/pyproject.toml"))  #: as in README
 CELL = ["--set", "bulk=8", "--set", "keep=128", "--rounds", "2", "--blocks", "2", "--sample-ms", "2", "--short"]
 SDIST = "import setuptools.build_meta as build, sys; build.build_sdist(sys.argv[1])"
 

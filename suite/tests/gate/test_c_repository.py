@@ -262,9 +262,10 @@ def test_a_library_that_needs_another_one_of_its_build_is_told_when_it_is_built(
     [
         ("backend.pool", "backend.so", "backend.so cannot be the name of a backend"),
         ("backend.pool", f"backend.{'x' * 61}", "at most 60"),
+        ("backend.pool", "backend.null", "none of so, preload, null"),
         ('"libpool.so"\n', '"."\n', "backend.pool.library is '.': give a path inside the repository"),
         ("build", 'files = ["."]\nbuild', "files is '.': give a path inside the repository"),
-        ("[backend.pool]", '[backend.my-pool]\nlibrary="a"\ninterface="malloc"\n[backend.my_pool]', "rename one"),
+        ("[backend.pool]", '[backend.my__pool]\nlibrary="a"\ninterface="malloc"\n[backend.my_pool]', "rename one"),
     ],
 )
 def test_a_recipe_that_cannot_be_used_is_refused(library, allocmark_command, tmp_path, before, after, said):
@@ -293,6 +294,8 @@ def test_shallow_clones_and_a_detached_head(library, allocmark_command, tmp_path
     done = allocmark_command("track", "gate", "HEAD", "HEAD", cwd=clone)
     assert done.returncode == 0, done.stderr
     assert_refused(allocmark_command("track", "gate", "HEAD~1", "HEAD", cwd=clone), "shallow")
+    for commits in ("HEAD~1..HEAD", "nothing^!"):
+        assert_refused(allocmark_command("track", "run", commits, cwd=clone), "git rev-list failed", "bad revision")
 
 
 def test_init_writes_a_recipe_once(allocmark_command, tmp_path):

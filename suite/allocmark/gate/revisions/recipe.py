@@ -15,12 +15,14 @@ from typing import Any
 
 from allocmark.backend import LIBRARY_KINDS, MOST_NAME
 from allocmark.errors import UsageError, show, unknown
+from allocmark.installed import canonical
 from allocmark.new_backend import distribution_of
 
 FILE = "allocmark.toml"
 INTERFACES = ("malloc", "table")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")  # as that of a `Backend`
+_TAKEN = (*LIBRARY_KINDS, "null")
 _TOP = ("build", "workloads", "files", "backend")
 _BACKEND = ("library", "interface", "prefix", "any_size")
 
@@ -98,7 +100,7 @@ class _Reader:
         libraries = tuple(self._library(name, each) for name, each in backends.items())
         known: dict[str, str] = {}
         for name in backends:
-            if (other := known.setdefault(distribution_of(name), name)) != name:
+            if (other := known.setdefault(canonical(distribution_of(name)), name)) != name:
                 raise self._wrong(f"backend.{name}", f"and backend.{other} differ in '-' and '_' alone: rename one")
         workloads = self._texts("workloads", members.get("workloads", []))
         return Recipe(self.path.parent, build, libraries, files, workloads)
@@ -107,11 +109,11 @@ class _Reader:
         where = f"backend.{name}"
         if not isinstance(members, dict):
             raise self._wrong(where, f"is {show(members)}: write a table: [backend.NAME]")
-        if not _NAME.match(name) or len(name) > MOST_NAME or name in LIBRARY_KINDS:
+        if not _NAME.match(name) or len(name) > MOST_NAME or name in _TAKEN:
             raise self._wrong(
                 where,
                 f"cannot be the name of a backend: use lower-case words joined by '_' or '-', at most {MOST_NAME} "
-                f"characters, and not {' or '.join(LIBRARY_KINDS)}",
+                f"characters, and none of {', '.join(_TAKEN)}",
             )
         self._known(f"{where}.", members, _BACKEND)
         path, interface = (self._text(where, members, key) for key in ("library", "interface"))
