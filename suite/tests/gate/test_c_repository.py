@@ -246,6 +246,24 @@ def test_a_build_that_never_stops_printing_is_stopped(library, tmp_path, monkeyp
     assert "printed more than 1 MB" in prepare(clone, library.fast, tmp_path / "state").why_not("allocmark-pool")
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("int nothing;", "allocmark_stash_table"),
+        ('extern "C" const void *allocmark_stash_table() { return nullptr; }', "exactly one of table"),
+        ("__attribute__((constructor)) static void boom() { __builtin_trap(); }", "plugin is not used: it "),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(library, allocmark_command, tmp_path, code, said):
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    (clone / "table.cpp").write_text(code)
+    (clone / "allocmark.toml").write_text(TABLE_RECIPE)
+    done = allocmark_command("track", "gate", library.fast, library.slow, cwd=clone)
+    assert done.returncode == 2
+    assert said in " ".join(done.stdout.split())
+
+
 def test_a_library_that_needs_another_one_of_its_build_is_told_when_it_is_built(library, tmp_path):
     """CMake and libtool write the folder of the build into it, which is there while it is built and not later."""
     clone = tmp_path / "clone"
