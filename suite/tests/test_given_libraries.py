@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from support import assert_refused, setting
+from support import assert_refused, setting, started
 
 from allocmark.conformance import cases
 from allocmark.errors import UsageError
@@ -126,6 +128,68 @@ def test_what_cannot_be_measured_is_told_in_one_line(libraries, tmp_path):
         assert str(refused.value).startswith(f"{spec}: ")
         assert words in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_damaged_or_none_is_told(libraries, tmp_path):
+    whole = (libraries / "libfoo.so").read_bytes()
+    for name, content in {
+        "magic": whole[:4],
+        "short": whole[:30],
+        "head": whole[:64],
+        "half": whole[: len(whole) // 2],
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "zeros").write_bytes(whole[:54] + bytes(len(whole)))
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in {
+        "magic": "has no ELF header",
+        "short": "has no ELF header",
+        "head": "is damaged",
+        "half": "is damaged",
+        "zeros": "is damaged",
+        "pipe": "is no file",
+        "/dev/zero": "is no file",
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            given_library(f"so:{tmp_path / name}", "", [])
+
+
+def test_what_a_library_does_while_it_is_loaded(libraries, tmp_path):
+    """It may print and start processes; one that ends the process is refused, whatever the exit status."""
+
+    def built(name: str, code: str) -> str:
+        (tmp_path / f"{name}.c").write_text(
+            f'#include "{FOO}"\n#include <unistd.h>\n'
+            f"__attribute__((constructor)) static void begin(void) {{ {code} }}\n"
+        )
+        command = ["cc", "-fno-builtin", "-shared", "-fPIC", "-o", f"{name}.so", f"{name}.c"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        return f"so:{tmp_path / name}.so"
+
+    ends = built("ends", "_exit(0);")
+    with pytest.raises(UsageError, match="ended the process that loaded it, with exit status 0"):
+        given_library(ends, "", [])
+    prints = built("prints", 'write(1, "hello\\n", 6); if (fork() == 0) { sleep(60); _exit(0); }')
+    assert given_library(prints, "", []).backend.label == "so:prints"
+
+
+def test_a_library_that_is_replaced_has_no_figures_until_it_is_measured_anew(allocmark_command, libraries, tmp_path):
+    """As when somebody builds it again, and then resumes a run."""
+    file = tmp_path / "libbar.so"
+    shutil.copy(libraries / "others" / "libfoo.so", file)
+    asked = ["run", *CELL, *QUICK[2:], "--rounds", "12", "-b", f"so:{file}", "--prefix", "foo_", "-o", "here"]
+    with started(tmp_path, libraries, *asked) as running:
+        run_file = tmp_path / "here" / "run.jsonl"
+        while not run_file.exists() or run_file.read_text().count("foo_malloc") < 2:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+    file.unlink()
+    build(tmp_path, "libbar.so", "-DPREFIX=foo_", "-g")
+    done = allocmark_command("run", "--resume", "here", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "its library is another one than at first: build id " in " ".join(done.stdout.split())
+    assert allocmark_command("run", "--resume", "here", cwd=tmp_path).returncode == 0
 
 
 def test_commands_refuse_what_cannot_be_measured(allocmark_command, libraries, tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from allocmark.asv.settings import config_file
 from allocmark.errors import AllocmarkError
-from allocmark.gate.revisions.git import environ_of_git
+from allocmark.gate.revisions.git import environ_of_git, git
 from allocmark.system import machine
+
+_OF_ASV = re.compile(r"(NEW|ALL|EXISTING|HASHFILE:.*|-.*)\Z")  # what asv itself calls commits
 
 
 def run(repository: Path, commits: str, more: Sequence[str]) -> int:
@@ -29,6 +32,8 @@ def run(repository: Path, commits: str, more: Sequence[str]) -> int:
             "commits: unset it first"
         )
     config = config_file(repository)
+    if not _OF_ASV.match(commits):
+        git(repository, "rev-list", "--max-count=1", commits, "--")  # asv answers with a traceback
     if not (Path.home() / ".asv-machine.json").exists():
         _asv(config, "machine", "--yes")
     return _asv(config, "run", commits, "--record-samples", "--skip-existing", *more)

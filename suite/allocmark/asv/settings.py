@@ -39,9 +39,12 @@ def config_file(repository: Path) -> Path:
     if config is None:
         top = top_folder(repository)
         config = top / STATE / CONFIG
-        config.parent.mkdir(exist_ok=True)
-        (config.parent / ".gitignore").write_text("*\n")
-        config.write_text(json.dumps(recipe_settings(top), indent=1) + "\n", encoding="utf-8")
+        try:
+            config.parent.mkdir(exist_ok=True)
+            (config.parent / ".gitignore").write_text("*\n")
+            config.write_text(json.dumps(recipe_settings(top), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{config.parent}: the history cannot be kept there: {error.strerror}") from error
     return config
 
 

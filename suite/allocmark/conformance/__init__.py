@@ -31,7 +31,7 @@ __all__ = ["DEFAULT_BUDGET", "MAY_REFUSE", "WORKLOADS", "KitCase", "KitResult", 
 WORKLOADS = tuple(sorted(Path(__file__).parent.glob("*.yaml")))
 
 #: Workloads at the edge of what can be asked for: a backend may refuse them. It must serve the others.
-MAY_REFUSE = frozenset({"alignments", "bulk_sizes", "object_sizes", "tiny_pools"})
+MAY_REFUSE = frozenset({"alignments", "bulk_sizes", "many_objects", "object_sizes", "tiny_pools"})
 
 
 def cases(backend: str, budget: float = DEFAULT_BUDGET, *, prefix: str = "") -> list[KitCase]:

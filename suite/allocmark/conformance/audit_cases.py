@@ -21,6 +21,7 @@ AUDITS = {
     "regions": "the memory that it reports is its own, all of it, and no more than the kernel has mapped",
     "destroying": "pools that were destroyed leave nothing behind",
     "contention": "threads that get and put without a pause never see one another's objects, and never stall",
+    "sizes": "memory of any size is its caller's, cleared and resized as asked, where a backend has that",
     "one_way": "memory does not grow when one thread gets and another puts",
 }
 

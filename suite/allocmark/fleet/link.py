@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from allocmark.errors import UsageError
+from allocmark.errors import AllocmarkError, UsageError
 from allocmark.fleet.duty import perform
 
 SECONDS = 10.0  #: until a scheduler must have answered
@@ -64,7 +64,7 @@ class Link:
         import distributed
 
         wait: Any = distributed.wait
-        with suppress(distributed.TimeoutError):
+        with suppress(distributed.TimeoutError, distributed.CancelledError):  # what was cancelled is looked at below
             wait(list(self._flying.values()), timeout=seconds, return_when="FIRST_COMPLETED")
         there = self._workers()
         found: dict[str, dict[str, Any]] = {}
@@ -78,7 +78,14 @@ class Link:
         return found
 
     def _workers(self) -> dict[str, str]:
-        found: dict[str, str] = self._client.run_on_scheduler(_names)
+        """Names by address. AllocmarkError when the scheduler is gone."""
+        try:
+            found: dict[str, str] = self._client.run_on_scheduler(_names)
+        except Exception as error:  # Dask says it in many ways
+            raise AllocmarkError(
+                f"the scheduler of Dask ended ({type(error).__name__}): what came home is kept, and with a new one "
+                "`allocmark fleet run --scheduler … --resume DIR` measures the rest"
+            ) from error
         return found
 
     def forget(self, machines: Iterable[str]) -> None:

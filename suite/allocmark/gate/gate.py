@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.discovery import discover
+from allocmark.errors import AllocmarkError
 from allocmark.gate.journal import Journal
 from allocmark.gate.pairs import MissingPair, Pair, make_pairs
 from allocmark.gate.revisions.git import git, resolve, top_folder
@@ -90,8 +91,11 @@ def measure_gate(asked: GateRequest, base: str, head: str, folder: Path) -> Gate
 def state_folder(repository: Path) -> Path:
     """``.allocmark/`` of the repository, which git ignores."""
     folder = top_folder(repository) / ".allocmark"
-    folder.mkdir(exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise AllocmarkError(f"{folder}: builds and samples cannot be kept there: {error.strerror}") from error
     return folder
 
 

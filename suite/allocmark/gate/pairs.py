@@ -74,10 +74,10 @@ def make_pairs(base: Side, head: Side, request: Request, workload_dirs: Sequence
     if not request.backends:
         known = {canonical(r.distribution) for side in (base, head) for r in side.host.backends}
         for built in head.built:
-            if built.reason and canonical(built.distribution) not in known:
+            why = head.why_not(built.distribution)
+            if why and canonical(built.distribution) not in known:
                 # It fails on both sides: perhaps this machine lacks the library. No failure of HEAD.
-                reason = f"{head.revision}: {head.why_not(built.distribution)}"
-                missing.append(MissingPair(built.distribution, reason, failure=False))
+                missing.append(MissingPair(built.distribution, f"{head.revision}: {why}", failure=False))
     return Pairs(tuple(cells), tuple(same), tuple(missing))
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -172,12 +173,19 @@ def attest_library(backend: Backend) -> str | None:
 
 
 def library_facts(backend: Backend) -> dict[str, Any]:
-    """The library that a backend measures in this process, for the run file; empty when it declares none."""
+    """The library that a backend measures in this process, for the run file; empty when it declares none.
+
+    A file without a build id is told by a digest of its content.
+    """
     if not backend.library or (file := loaded_file(backend.library)) is None:
         return {}
     assert backend.table is not None
     called = sorted({call.name for call in calls(backend.table, backend.library) if call.file == file})
-    return {"file": os.path.realpath(file), "build_id": build_id(file), "calls": called}
+    found: dict[str, Any] = {"file": os.path.realpath(file), "build_id": build_id(file), "calls": called}
+    if not found["build_id"]:
+        with open(file, "rb") as content:
+            found["digest"] = hashlib.file_digest(content, "sha256").hexdigest()
+    return found
 
 
 def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,10 +26,11 @@ from allocmark.system.elf import LibraryFile, NotLoadableError
 from allocmark.system.loading import with_tls_room
 
 _SECONDS = 20.0  # that a library may take to be loaded
-_TRY = """
+_ANSWER = "allocmark: "  # what a library itself prints does not begin so
+_TRY = f"""
 import json, sys
 from allocmark.engine import malloc_problem
-print(malloc_problem(json.load(sys.stdin)) or "")
+print("\\n{_ANSWER}" + (malloc_problem(json.load(sys.stdin)) or ""))
 """
 
 
@@ -81,24 +83,31 @@ def _check(spec: str, given: GivenLibrary) -> None:
         raise UsageError(f"{spec}: {error}: name the file of a shared library for this machine") from error
     if given.kind == "preload" and re.search(r"[\s:]", given.path):
         raise UsageError(f"{spec}: LD_PRELOAD takes no path with spaces or colons: copy the file")
-    options = given.backend("asked").options
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", _TRY],
-            input=json.dumps(dict(options)),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            env=with_tls_room({**os.environ, **given.environ}),
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"{spec}: was not loaded within {_SECONDS:g} s") from error
-    problem = done.stdout.strip()
-    if done.returncode < 0:
-        problem = f"crashed the process that loaded it: {signal.strsignal(-done.returncode)}"
-    elif done.returncode:
-        problem = f"ended the process that loaded it, with exit status {done.returncode}"
-    if problem:
+    if problem := _loaded(given):
         raise UsageError(f"{spec}: {problem.removeprefix(given.path).strip()}")
+
+
+def _loaded(given: GivenLibrary) -> str:
+    """Load it in a process of its own: why that failed, or ""."""
+    options = given.backend("asked").options
+    with tempfile.TemporaryFile() as said:  # and no pipe, which a process that the library starts would keep open
+        try:
+            status = subprocess.run(
+                [sys.executable, "-P", "-c", _TRY],
+                input=json.dumps(dict(options)).encode(),
+                stdout=said,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+                env=with_tls_room({**os.environ, **given.environ}),
+                start_new_session=True,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return f"was not loaded within {_SECONDS:g} s"
+        said.seek(0)
+        lines = said.read().decode(errors="replace").splitlines()
+    if status < 0:
+        return f"crashed the process that loaded it: {signal.strsignal(-status)}"
+    answers = [line.removeprefix(_ANSWER) for line in lines if line.startswith(_ANSWER)]
+    if status or not answers:
+        return f"ended the process that loaded it, with exit status {status}"
+    return answers[-1]

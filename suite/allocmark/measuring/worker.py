@@ -42,13 +42,14 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
         phases = {"populated": _look("populated", engine, program, probes)}
         if wrong := attest_library(backend) or attest(backend, phases):
             raise AllocmarkError(wrong)
+        library = library_facts(backend)  # now, as its file may be replaced while this process lives
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
                 passes.clear()  # what they hold in memory is not the backend's
-                _finish(engine, program, backend, probes, phases, begun_with, replies)
+                _finish(engine, program, backend, probes, phases, begun_with, library, replies)
                 return True
             reply(replies, **passes[request["do"]](request["units"]))
         engine.abandon()  # the parent went away: give back what would outlive this process
@@ -65,10 +66,10 @@ def _finish(
     probes: list[Probe],
     phases: dict[str, dict[str, Any]],
     begun_with: dict[str, Any],
+    library: dict[str, Any],
     replies: TextIO,
 ) -> None:
     facts = engine.facts() | _read_back(backend)
-    library = library_facts(backend)
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)

@@ -55,6 +55,8 @@ def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
             reason = f"{len(bad)} of {len(found)} processes failed, the last one: {reason}"
         return replace(last, reason=reason, samples=[], blocks=[], disturbed={}, passes={})
     cells = [cell for *_, cell in good]
+    if changed := _other_library(cells):
+        return replace(cells[-1], status="failed", reason=changed, samples=[], blocks=[], disturbed={}, passes={})
     offsets = [0, *accumulate(len(cell.samples) for cell in cells)]
     return replace(
         cells[0],
@@ -71,6 +73,20 @@ def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
         layouts=[layout for *_, cell in found for layout in cell.layouts],
         passes=_passes({number: cell for number, _, cell in good}),
     )
+
+
+def _other_library(cells: Sequence[MeasuredCell]) -> str | None:
+    """None when all processes measured one library, else a line: its file was replaced in the meantime."""
+    first, *others = (cell.attestation.get("library") or {} for cell in cells)
+    for other in others:
+        if isinstance(first, Mapping) and isinstance(other, Mapping):
+            changed = [key for key in ("file", "build_id", "digest") if first.get(key) != other.get(key)]
+            if changed:
+                return (
+                    f"its library is another one than at first: {changed[0].replace('_', ' ')} "
+                    f"{first.get(changed[0])}, then {other.get(changed[0])}: measure anew"
+                )
+    return None
 
 
 def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> Mapping[str, Any]:

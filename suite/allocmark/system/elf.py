@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ _HEADER = struct.Struct("<16sHHIQQQIHHH")  # up to the number of program headers
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
 _SHARED_OBJECT, _NOTES, _BUILD_ID = 3, 4, 3  # of e_type, p_type and a note's type
+_MOST_NOTES = 1 << 20  # bytes; a file that claims more is damaged
 _MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
 
@@ -30,26 +33,34 @@ class LibraryFile:
     @classmethod
     def read(cls, path: Path) -> LibraryFile:
         """Raises NotLoadableError, or OSError for a file that cannot be read."""
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a pipe would wait
+            raise NotLoadableError("is no file")
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
-            if head[:4] != b"\x7fELF":
+            if head[:4] != b"\x7fELF" or len(head) < _HEADER.size:
                 raise NotLoadableError("is no shared library (it has no ELF header)")
             wide, little = head[4] == 2, head[5] == 1
             kind, machine = struct.unpack_from("<HH" if little else ">HH", head, 16)
             name = _MACHINES.get(machine, f"machine {machine}")
             if name != platform.machine() or not wide:
                 raise NotLoadableError(f"is for {name}, and this machine is {platform.machine()}")
-            if kind != _SHARED_OBJECT or len(head) < _HEADER.size:
+            if kind != _SHARED_OBJECT:
                 raise NotLoadableError("is an object file or a program that is no shared library")
             *_, start, _, _, _, size, count = _HEADER.unpack(head)
+            bytes_of_file = os.fstat(file.fileno()).st_size
+            if size < _SEGMENT.size or start + size * count > bytes_of_file:
+                raise NotLoadableError("is damaged: it ends before its program headers do")
             file.seek(start)
             table = file.read(size * count)
             notes = b""
-            for offset in range(0, len(table) - _SEGMENT.size + 1, size):
+            for offset in range(0, len(table), size):
                 segment, _, at, _, _, length, *_ = _SEGMENT.unpack_from(table, offset)
+                if at + length > bytes_of_file:
+                    raise NotLoadableError("is damaged: it ends before its segments do")
                 if segment == _NOTES:
                     file.seek(at)
-                    notes += file.read(length)
+                    notes += file.read(min(length, _MOST_NOTES))
         return cls(path, _build_id(notes))
 
 

@@ -32,6 +32,7 @@ class Loopback:
         self._folder = folder
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         contact = folder / "scheduler.json"
+        contact.unlink(missing_ok=True)
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(contact)]
         self._scheduler = self._start([sys.executable, "-m", "distributed.cli.dask_scheduler", *options])
         while not contact.exists() or not contact.read_text():
@@ -165,6 +166,28 @@ def test_a_killed_machine_costs_the_case_in_flight_which_another_measures(loopba
     # What it had started has ended with it.
     left = subprocess.run(["pgrep", "-f", f"fleet.duty {doomed.pid}$"], capture_output=True, text=True)
     assert left.stdout == ""
+
+
+def test_a_scheduler_that_ends_is_told_and_the_rest_is_measured_later(
+    loopback: Loopback, allocmark_command: Command, tmp_path: Path
+) -> None:
+    loopback.add("only")
+    process = measuring(loopback, tmp_path)
+    loopback.end()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    assert "the scheduler of Dask ended" in err
+    assert "--resume" in err
+    later = Loopback(tmp_path / "loopback")
+    try:
+        later.add("only")
+        wait_for(later, 1)
+        done = allocmark_command("fleet", "run", "--scheduler", later.address, "--resume", "here")
+        assert done.returncode == 0, done.stderr
+        assert len(runs(tmp_path / "here")["only"]) == 2
+    finally:
+        later.end()
 
 
 @pytest.mark.long

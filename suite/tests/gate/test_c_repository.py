@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 from support import assert_refused
 
+from allocmark.errors import UsageError
+from allocmark.gate.revisions import build_libraries
 from allocmark.gate.revisions.side import prepare
 from fixtures.c_repository import CRepository
 from fixtures.histories import History
@@ -160,6 +163,147 @@ def test_submodules_come_from_the_clone(library, tmp_path):
     assert "the git submodule third party/vendor is not in this clone" in reason
 
 
+def test_a_submodule_that_was_a_repository_before(library, tmp_path):
+    made = CRepository(tmp_path / "repository")
+    made.library(400)
+    vendor = History(made.folder / "vendor")
+    vendor.write("extra.h", "#define EXTRA 1\n")
+    vendor.commit("a header")
+    made.write(".gitmodules", '[submodule "vendor"]\n\tpath = vendor\n\turl = ./vendor\n')
+    source = made.folder / "pool.c"
+    source.write_text(f'#include "vendor/extra.h"\n{source.read_text()}')
+    commit = made.commit("with its own .git")
+    made.recipe()
+    assert prepare(made.folder, commit, tmp_path / "state").why_not("allocmark-pool") is None
+
+
+def test_a_sparse_working_tree_builds_whole_commits(library, tmp_path):
+    made = CRepository(tmp_path / "repository")
+    made.library(400)
+    made.write("extra/extra.h", "#define EXTRA 1\n")
+    source = made.folder / "pool.c"
+    source.write_text(f'#include "extra/extra.h"\n{source.read_text()}')
+    commit = made.commit("two folders")
+    made.git("sparse-checkout", "set", "--no-cone", "/*", "!/extra")
+    assert not (made.folder / "extra").exists()
+    made.recipe()
+    assert prepare(made.folder, commit, tmp_path / "state").why_not("allocmark-pool") is None
+
+
+def test_what_a_commit_has_in_the_place_of_a_file_that_is_laid_over_it_goes(tmp_path):
+    """A link of an old commit must not lead what is written out of the folder."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.h").write_text("precious")
+    made = CRepository(tmp_path / "repository")
+    made.library(400)
+    (made.folder / "bench").symlink_to(outside)
+    (made.folder / "table.c").symlink_to(outside / "x.h")
+    made.write("plain", "a file\n")
+    made.write("other.c/inside", "a folder\n")
+    commit = made.commit("in the way")
+    made.git("rm", "-rq", "bench", "table.c", "plain", "other.c")
+    for name in ("bench/x.h", "table.c", "plain/x.h", "other.c"):
+        made.write(name, "new\n")
+    (made.folder / "bench" / "dangling").symlink_to("nowhere")
+    made.recipe()
+    recipe = made.folder / "allocmark.toml"
+    text = recipe.read_text().replace(
+        "make libpool.so", "grep -h new bench/x.h table.c plain/x.h other.c && make libpool.so"
+    )
+    recipe.write_text('files = ["bench", "table.c", "plain/x.h", "other.c"]\n' + text)
+    assert prepare(made.folder, commit, tmp_path / "state").why_not("allocmark-pool") is None
+    assert [(each.name, each.read_text()) for each in outside.iterdir()] == [("x.h", "precious")]
+    os.mkfifo(made.folder / "bench" / "pipe")
+    with pytest.raises(UsageError, match="bench/pipe: is no file"):
+        prepare(made.folder, made.git("rev-parse", "HEAD"), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        ("head -c 9000000 /dev/zero | tr '\\0' x; exit 1", "xxx…"),
+        ("echo 'a.c:1:1: error: the first'; yes | head -c 20000000; exit 1", "a.c:1:1: error: the first"),
+        ("yes | head -c 20000000; echo 'a.c:9:9: error: the last'; exit 1", "a.c:9:9: error: the last"),
+    ],
+)
+def test_a_build_that_prints_a_lot_says_its_error(library, tmp_path, build, said):
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    recipe = (library.folder / "allocmark.toml").read_text()
+    (clone / "allocmark.toml").write_text(recipe.replace('"make libpool.so"', f"'''{build} '''"))
+    reason = prepare(clone, library.fast, tmp_path / "state").why_not("allocmark-pool")
+    assert said in reason
+    assert len(reason) < 1000
+
+
+def test_a_build_that_never_stops_printing_is_stopped(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(build_libraries, "_MOST_PRINTED", 1 << 20)
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    recipe = (library.folder / "allocmark.toml").read_text()
+    (clone / "allocmark.toml").write_text(recipe.replace("make libpool.so", "yes"))
+    assert "printed more than 1 MB" in prepare(clone, library.fast, tmp_path / "state").why_not("allocmark-pool")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("int nothing;", "allocmark_stash_table"),
+        ('extern "C" const void *allocmark_stash_table() { return nullptr; }', "exactly one of table"),
+        ("__attribute__((constructor)) static void boom() { __builtin_trap(); }", "plugin is not used: it "),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(library, allocmark_command, tmp_path, code, said):
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    (clone / "table.cpp").write_text(code)
+    (clone / "allocmark.toml").write_text(TABLE_RECIPE)
+    done = allocmark_command("track", "gate", library.fast, library.slow, cwd=clone)
+    assert done.returncode == 2
+    assert said in " ".join(done.stdout.split())
+
+
+def test_a_library_that_needs_another_one_of_its_build_is_told_when_it_is_built(library, tmp_path):
+    """CMake and libtool write the folder of the build into it, which is there while it is built and not later."""
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    build = "make pool.o && cc -shared -o libinner.so pool.o && cc -shared -o libpool.so pool.o -Wl,--no-as-needed"
+    recipe = (library.folder / "allocmark.toml").read_text()
+    (clone / "allocmark.toml").write_text(recipe.replace("make libpool.so", f"{build} -L. -linner -Wl,-rpath,$PWD"))
+    reason = prepare(clone, library.fast, tmp_path / "state").why_not("allocmark-pool")
+    assert "libinner.so: cannot open shared object file" in reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("backend.pool", "backend.so", "backend.so cannot be the name of a backend"),
+        ("backend.pool", f"backend.{'x' * 61}", "at most 60"),
+        ("backend.pool", "backend.null", "none of so, preload, null"),
+        ('"libpool.so"\n', '"."\n', "backend.pool.library is '.': give a path inside the repository"),
+        ("build", 'files = ["."]\nbuild', "files is '.': give a path inside the repository"),
+        ("[backend.pool]", '[backend.my__pool]\nlibrary="a"\ninterface="malloc"\n[backend.my_pool]', "rename one"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_refused(library, allocmark_command, tmp_path, before, after, said):
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    recipe = (library.folder / "allocmark.toml").read_text()
+    (clone / "allocmark.toml").write_text(recipe.replace(before, after, 1))
+    assert_refused(allocmark_command("track", "gate", "HEAD~1", "HEAD", cwd=clone), "allocmark.toml: ", said)
+
+
+def test_a_place_for_builds_that_is_none_is_told(library, allocmark_command, tmp_path):
+    clone = tmp_path / "clone"
+    library.made.git("clone", "-q", str(library.folder), str(clone))
+    shutil.copy(library.folder / "allocmark.toml", clone)
+    (clone / ".allocmark").write_text("a file")
+    assert_refused(allocmark_command("track", "gate", "HEAD~1", "HEAD", cwd=clone), "/.allocmark: builds and samples")
+    (clone / ".asv").write_text("a file")
+    assert_refused(allocmark_command("track", "run", "HEAD^!", cwd=clone), "/.asv: the history cannot be kept there")
+
+
 def test_shallow_clones_and_a_detached_head(library, allocmark_command, tmp_path):
     clone = tmp_path / "clone"
     library.made.git("clone", "-q", "--depth", "1", library.folder.as_uri(), str(clone))
@@ -168,6 +312,8 @@ def test_shallow_clones_and_a_detached_head(library, allocmark_command, tmp_path
     done = allocmark_command("track", "gate", "HEAD", "HEAD", cwd=clone)
     assert done.returncode == 0, done.stderr
     assert_refused(allocmark_command("track", "gate", "HEAD~1", "HEAD", cwd=clone), "shallow")
+    for commits in ("HEAD~1..HEAD", "nothing^!"):
+        assert_refused(allocmark_command("track", "run", commits, cwd=clone), "git rev-list failed", "bad revision")
 
 
 def test_init_writes_a_recipe_once(allocmark_command, tmp_path):

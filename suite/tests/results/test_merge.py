@@ -105,3 +105,22 @@ def test_passes_are_combined() -> None:
     assert (found["latency"].get.percentiles["50"], found["latency"].put.percentiles["99"]) == (5.0, 1.0)
     assert found["latency"].clock_ns == 23.0
     assert merged(rounds).cells[0].passes == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ({"file": "/a.so", "build_id": "1"}, {"file": "/a.so", "build_id": "2"}, "build id 1, then 2"),
+        ({"file": "/a.so", "build_id": ""}, {"file": "/b.so", "build_id": ""}, "file /a.so, then /b.so"),
+        ({"file": "/a.so", "digest": "1"}, {"file": "/a.so", "digest": "2"}, "digest 1, then 2"),
+        ({"file": "/a.so", "build_id": "1"}, {"file": "/a.so", "build_id": "1"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_cell_of_two_libraries_fails(before: dict[str, str], after: dict[str, str], changed: str | None) -> None:
+    rounds = [with_last(case(0, number=n), attestation={"library": each}) for n, each in enumerate([before, after])]
+    cell = merged(rounds).cells[-1]
+    assert cell.status == ("failed" if changed else "ok")
+    if changed:
+        assert cell.reason == f"its library is another one than at first: {changed}: measure anew"
+        assert (cell.samples, cell.blocks) == ([], [])

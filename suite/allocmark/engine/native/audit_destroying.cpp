@@ -33,16 +33,32 @@ uint64_t left_by_each(const std::vector<ProcessMemory> &after, uint64_t ProcessM
     return least;
 }
 
+/** Throws unless one thread, alone, finds all objects of the pool. */
+void must_be_whole(AuditedPool &pool) {
+    Member thread(pool, 0);
+    std::vector<void *> held;
+    while (held.size() < pool.shape.objects && thread.get(held, 1));
+    if (held.size() < pool.shape.objects)
+        fault("pool_destroy of another pool took %" PRIu64 " of the %" PRIu64 " objects of one that stays",
+              pool.shape.objects - held.size(), pool.shape.objects);
+    must_be_apart(held, pool.shape.object_size);
+    thread.put_all(held);
+    thread.leave();
+}
+
 } // namespace
 
 void destroying(Subject &subject) {
     std::vector<ProcessMemory> after;
     after.reserve(kWindows);
     in_thread([&] {
+        AuditedPool stays(subject, {.object_size = 200, .objects = 500, .cache = 32});
         for (size_t window = 0; window < kWindows; ++window) {
             for (uint64_t i = 0; i < kPools; ++i) make_use_destroy(subject);
             after.push_back(ProcessMemory::now());
         }
+        must_be_whole(stays);
+        stays.destroy();
     });
     if (const uint64_t files = left_by_each(after, &ProcessMemory::files))
         fault("pool_destroy leaks: each pool leaves %" PRIu64 " open files behind", files);

@@ -55,12 +55,15 @@ uint64_t kept_from_others(AuditedPool &pool, size_t held) {
     return found;
 }
 
-/** The fact "cache" is the most that a thread keeps for itself. */
+/** The fact "cache" is the most that a thread keeps for itself; `cached` tells how many it does, and `trips`
+ * how often it went to what all share. */
 void keep_what_is_said(Subject &subject) {
     AuditedPool pool(subject, kShape);
+    const auto trips = [&] { return subject.table.trips ? subject.table.trips(pool.handle) : UINT64_MAX; };
+    const uint64_t before = trips();
     uint64_t told;
     if (pool.counts() && pool.fact("cache", told)) {
-        uint64_t most = 0;
+        uint64_t most = 0, most_cached = 0;
         in_thread([&] {
             Member thread(pool, 0);
             std::vector<void *> held;
@@ -68,9 +71,14 @@ void keep_what_is_said(Subject &subject) {
             thread.must_get(held, n);
             while (!held.empty()) {
                 thread.put(held, std::min<uint32_t>(uint32_t(held.size()), 1 + n / 100));
+                most_cached = std::max(most_cached, subject.table.cached ? thread.cached() : 0);
                 most = std::max(most, kept_from_others(pool, held.size()));
             }
             thread.leave();
+            if (const uint64_t now = trips(); now != UINT64_MAX && now <= before)
+                fault("trips says %" PRIu64 " before a thread took %u objects and put them back, and %" PRIu64
+                      " after that",
+                      before, n, now);
         });
         if (most > told)
             fault("a thread kept %" PRIu64 " objects for itself, and the pool's fact \"cache\" says %" PRIu64,
@@ -79,6 +87,9 @@ void keep_what_is_said(Subject &subject) {
         if (most > 0 && most < told / 2)
             fault("a thread kept at most %" PRIu64
                   " objects for itself, and the pool's fact \"cache\" says %" PRIu64,
+                  most, told);
+        if (subject.table.cached && (most_cached > told || (most_cached == 0 && most > 0)))
+            fault("cached says at most %" PRIu64 ", and a thread kept %" PRIu64 " of %" PRIu64, most_cached,
                   most, told);
     }
     pool.destroy();
@@ -94,6 +105,7 @@ void hand_over(AuditedPool &pool) {
             in_thread([&] {
                 Member putter(pool, 1);
                 putter.put(held, 20);
+                pool.must_count(0, "while two threads are inside, which hold none");
                 putter.leave();
             });
         }

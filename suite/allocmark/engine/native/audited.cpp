@@ -199,6 +199,24 @@ void Member::must_get(std::vector<void *> &held, uint32_t n) {
               n, held.size(), pool_.capacity());
 }
 
+void Member::must_get_sized(std::vector<void *> &held, uint32_t n, uint64_t size, bool zeroed) {
+    std::vector<void *> got(n);
+    const int code = pool_.subject.table.get_sized(pool_.handle, local_, got.data(), n, size, zeroed);
+    one_more_call();
+    if (code != 0)
+        fault("get_sized of %" PRIu64 " bytes returned %d, with %zu objects out", size, code, held.size());
+    held.insert(held.end(), got.begin(), got.end());
+}
+
+void Member::must_resize(Member &to, void *&object) {
+    const auto &from = pool_.shape, &wanted = to.pool_.shape;
+    const int code = pool_.subject.table.resize(pool_.handle, local_, to.pool_.handle, to.local_, &object);
+    one_more_call();
+    if (code != 0)
+        fault("resize from %" PRIu64 " to %" PRIu64 " bytes returned %d", from.object_size,
+              wanted.object_size, code);
+}
+
 void Member::put(std::vector<void *> &held, uint32_t n) {
     put(held.data(), n);
     held.erase(held.begin(), held.begin() + n);

@@ -103,6 +103,11 @@ class Member {
     bool get(void **objects, uint32_t n);
     void put(void *const *objects, uint32_t n);
 
+    /** Optional ones, of a backend that has them. */
+    void must_get_sized(std::vector<void *> &held, uint32_t n, uint64_t size, bool zeroed);
+    void must_resize(Member &to, void *&object);
+    uint64_t cached() const { return pool_.subject.table.cached(pool_.handle, local_); }
+
   private:
     static constexpr uint64_t kTold = 1024;
     void one_more_call();
@@ -124,5 +129,6 @@ void regions(Subject &subject);
 void destroying(Subject &subject);
 void contention(Subject &subject);
 void one_way(Subject &subject);
+void sizes(Subject &subject);
 
 } // namespace allocmark::audit

@@ -12,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from allocmark.errors import AllocmarkError, UsageError
 from allocmark.gate.revisions.build_backends import Built
 from allocmark.gate.revisions.git import environ_of_git, git, lay_out
+from allocmark.gate.revisions.overlay import digest_of, lay_over, overlay
 from allocmark.gate.revisions.pack_library import pack_library
 from allocmark.gate.revisions.recipe import FILE, Library, Recipe
 from allocmark.gate.revisions.wheel import BUILD_SECONDS, cause, digest, native_toolchain, short_digest
@@ -28,6 +30,9 @@ from allocmark.new_backend import distribution_of
 from allocmark.plugin_build import get_include
 from allocmark.system.elf import LibraryFile, NotLoadableError
 
+_MOST_PRINTED = 1 << 30  # bytes
+_MOST_READ = 1 << 22  # bytes
+_LOOK_SECONDS = 1.0
 _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  #: belong to the make that called us
 
 
@@ -37,52 +42,43 @@ def build_libraries(recipe: Recipe, repository: Path, commit: str, cache: Path) 
     Raises AllocmarkError when git fails, or there is no place to build in.
     """
     tree = git(repository, "rev-parse", f"{commit}^{{tree}}").strip()
-    laid = [_content(recipe.folder / name) for name in recipe.files]
+    laid = overlay(recipe.folder, recipe.files)
     made_with = native_toolchain("cc", "c++"), digest(Path(get_include()))
-    name = short_digest(tree, repr((recipe.build, recipe.libraries, recipe.files, laid, made_with)))
+    name = short_digest(tree, repr((recipe.build, recipe.libraries, digest_of(laid), made_with)))
     kept = {library: cache.absolute() / f"{library.name}-{name}" for library in recipe.libraries}
     log = cache.absolute() / f"{FILE}-{name}.log"
     reasons: dict[Library, str] = {}
     if not all(folder.is_dir() for folder in kept.values()):
         cache.mkdir(parents=True, exist_ok=True)
-        reasons = _build(recipe, repository, commit, kept, log)
+        reasons = _build(recipe, repository, commit, laid, kept, log)
     return [
         Built(library.name, distribution_of(library.name), next(folder.glob("*.whl"), None), log, reasons.get(library))
         for library, folder in kept.items()
     ]
 
 
-def _content(path: Path) -> str:
-    return digest(path) if path.is_dir() else short_digest(path.read_bytes().hex())
-
-
 def _build(
-    recipe: Recipe, repository: Path, commit: str, kept: Mapping[Library, Path], log: Path
+    recipe: Recipe, repository: Path, commit: str, laid: Mapping[str, Path], kept: Mapping[Library, Path], log: Path
 ) -> dict[Library, str]:
     """Fills the folders ``kept``. By library, why it was not built."""
-    with TemporaryDirectory(prefix="building-", dir=log.parent) as work, _place(recipe.folder) as files:
-        empty = lay_out(repository, commit, files)
-        for name in recipe.files:
-            _lay_over(recipe.folder / name, files / name)
-        if reason := _run(recipe.build, files, log):
-            return dict.fromkeys(kept, reason.replace(f"{files}/", "") + submodules_said(empty))
+    with TemporaryDirectory(prefix="building-", dir=log.parent) as work:
+        with _place(recipe.folder) as files:
+            empty = lay_out(repository, commit, files)
+            lay_over(laid, files)
+            if reason := _run(recipe.build, files, log):
+                return dict.fromkeys(kept, reason.replace(f"{files}/", "") + submodules_said(empty))
+            for library in kept:
+                _take_out(library, files, Path(work, library.name))
+        # The folder is gone, and what a library needed of it: it is loaded as it will be when it is measured.
         reasons = {}
         for library, target in kept.items():
-            wheels = Path(work, library.name)
+            wheels = Path(work, f"{library.name}.wheels")
             wheels.mkdir()
-            if why := _take(library, files, wheels):
+            if why := _pack(library, Path(work, library.name, Path(library.path).name), wheels):
                 reasons[library] = why
             elif not target.is_dir():  # otherwise another process has built the same
                 os.rename(wheels, target)
         return reasons
-
-
-def _lay_over(file: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if file.is_dir():
-        shutil.copytree(file, target, dirs_exist_ok=True)
-    else:
-        shutil.copy(file, target)
 
 
 @contextmanager
@@ -99,12 +95,24 @@ def _place(repository: Path) -> Iterator[Path]:
     place = mine / short_digest(os.fsencode(repository.resolve()).hex())
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(place, ignore_errors=True)  # a process that was killed left it
-        place.mkdir()
+        _remove(place)  # a process that was killed left it
+        try:
+            place.mkdir()
+        except FileExistsError as error:
+            raise AllocmarkError(f"{place}: is left of a build and cannot be removed: remove it") from error
         try:
             yield place
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
+
+
+def _remove(folder: Path) -> None:
+    """Also what a build has protected against that."""
+    for parent, folders, _ in os.walk(folder):
+        for each in (Path(parent, name) for name in folders):
+            if not each.is_symlink():
+                each.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(commands: tuple[str, ...], files: Path, log: Path) -> str | None:
@@ -114,6 +122,7 @@ def _run(commands: tuple[str, ...], files: Path, log: Path) -> str | None:
     with log.open("wb", buffering=0) as output:
         for command in commands:
             output.write(f"+ {command}\n".encode())
+            begin = output.tell()
             running = subprocess.Popen(
                 ["sh", "-c", command],
                 cwd=files,
@@ -124,36 +133,60 @@ def _run(commands: tuple[str, ...], files: Path, log: Path) -> str | None:
                 start_new_session=True,
             )
             try:
-                status = running.wait(BUILD_SECONDS)
-            except subprocess.TimeoutExpired:
-                return f"its build took more than {BUILD_SECONDS} s"
+                if reason := _wait(running, log):
+                    return reason
             finally:
                 with suppress(ProcessLookupError):  # what it left behind
                     os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
-            if status:
-                said = log.read_text(errors="replace").rpartition(f"+ {command}\n")[2]
+            if status := running.returncode:
+                said = _said(log, begin)
                 return cause(said) if said.strip() else f"{command}: exit status {status}"
     return None
 
 
-def _take(library: Library, files: Path, wheels: Path) -> str | None:
-    """Put the library's file into a wheel. None, or why it cannot be measured."""
+def _wait(running: subprocess.Popen[bytes], log: Path) -> str | None:
+    """Until the command ends. None when it did, else why it was not waited for any longer."""
+    last = time.monotonic() + BUILD_SECONDS
+    while time.monotonic() < last:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(_LOOK_SECONDS)
+            return None
+        if log.stat().st_size > _MOST_PRINTED:
+            return f"its build printed more than {_MOST_PRINTED >> 20} MB"
+    return f"its build took more than {BUILD_SECONDS} s"
+
+
+def _said(log: Path, begin: int) -> str:
+    """What a command printed, from ``begin`` on; of very much only the beginning and the end."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        said = file.read(_MOST_READ)
+        file.seek(max(file.tell(), log.stat().st_size - _MOST_READ))
+        return (said + file.read()).decode(errors="replace")
+
+
+def _take_out(library: Library, files: Path, folder: Path) -> None:
+    """Copy the library's file into ``folder``, if the build has made it."""
+    folder.mkdir()
     made = files / library.path
-    if not made.is_file():
+    if made.is_file():
+        shutil.copy(made, folder / made.name)
+
+
+def _pack(library: Library, file: Path, wheels: Path) -> str | None:
+    """Put the library's ``file`` into a wheel. None, or why it cannot be measured."""
+    if not file.exists():
         return f"its build made no {library.path}: library of [backend.{library.name}] in {FILE} names another file"
-    with TemporaryDirectory(prefix="library-", dir=wheels.parent) as folder:  # away from what the build left beside it
-        file = Path(folder, made.name)
-        shutil.copy(made, file)
-        try:
-            LibraryFile.read(file)
-            if library.interface == "malloc":
-                given_library(f"so:{file}", library.prefix, ())
-        except NotLoadableError as error:
-            return f"{library.path} {error}"
-        except UsageError as error:
-            return f"{library.path}: {error}".replace(f"so:{file}: ", "")
-        pack_library(library, file, wheels)
+    try:
+        LibraryFile.read(file)
+        if library.interface == "malloc":
+            given_library(f"so:{file}", library.prefix, ())
+    except NotLoadableError as error:
+        return f"{library.path} {error}"
+    except UsageError as error:
+        return f"{library.path}: {error}".replace(f"so:{file}: ", "")
+    pack_library(library, file, wheels)
     return None
 
 

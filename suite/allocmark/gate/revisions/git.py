@@ -33,17 +33,18 @@ def lay_out(repository: Path, name: str, files: Path) -> list[str]:
     paths of those that are not there: their folders stay empty. Raises as `resolve` does.
     """
     commit = resolve(repository, name)
+    tree = top_folder(repository)
     own = Path(git_path(repository, "rev-parse", "--absolute-git-dir"))
     common = Path(repository, git_path(repository, "rev-parse", "--git-common-dir")).absolute()
     with TemporaryDirectory(prefix="allocmark-") as work:
-        return _lay_out([own, common], commit, files, Path(work, "index"))
+        return _lay_out([own, common], tree, commit, files, Path(work, "index"))
 
 
-def _lay_out(places: Sequence[Path], commit: str, files: Path, index: Path) -> list[str]:
-    """``places``: the git folder of a repository, and the one that it shares with other working trees of it."""
+def _lay_out(places: Sequence[Path], tree: Path, commit: str, files: Path, index: Path) -> list[str]:
+    """``places``: the git folder of the working tree ``tree``, and the one that it shares with others."""
     # An index of its own: even a process that is killed leaves nothing in the repository.
     environ = {"GIT_DIR": str(places[0]), "GIT_WORK_TREE": str(files), "GIT_INDEX_FILE": str(index)}
-    git(files, "read-tree", commit, environ=environ)
+    git(files, "read-tree", "--no-sparse-checkout", commit, environ=environ)
     git(files, "checkout-index", "--all", environ=environ)
     index.unlink()
     entries = git(files, "ls-tree", "-r", "-z", "--full-tree", commit, environ=environ).split("\0")
@@ -53,18 +54,21 @@ def _lay_out(places: Sequence[Path], commit: str, files: Path, index: Path) -> l
         if mode != "160000":
             continue
         linked, path = rest.removeprefix("commit ").split("\t")
-        module = _module(places, files, path, linked)
-        inside = _lay_out([module], linked, files / path, index) if module else [""]
+        module = _module(places, tree, files, path, linked)
+        inside = _lay_out([module], tree / path, linked, files / path, index) if module else [""]
         empty += [f"{path}/{each}".rstrip("/") for each in inside]
     return empty
 
 
-def _module(places: Sequence[Path], files: Path, path: str, commit: str) -> Path | None:
-    """The git folder of the submodule at ``path``, if this clone has its ``commit``."""
+def _module(places: Sequence[Path], tree: Path, files: Path, path: str, commit: str) -> Path | None:
+    """The git folder of the submodule at ``path``, if this clone has its ``commit``.
+
+    One that was a repository before it became a submodule has it in its own folder.
+    """
     told = ("config", "--null", "--file", str(files / ".gitmodules"), "--get-regexp", r"^submodule\..*\.path$")
     paths = [each.partition("\n") for each in _run(files, *told).stdout.split("\0")]
     names = [key.removeprefix("submodule.").removesuffix(".path") for key, _, value in paths if value == path]
-    for folder in [place / "modules" / name for name in names for place in places]:
+    for folder in [*(place / "modules" / name for name in names for place in places), tree / path / ".git"]:
         environ = {"GIT_DIR": str(folder), "GIT_WORK_TREE": str(files)}
         if folder.is_dir() and not _run(files, "cat-file", "-e", f"{commit}^{{commit}}", environ=environ).returncode:
             return folder

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from allocmark.backend import LIBRARY_KINDS, MOST_NAME
 from allocmark.errors import UsageError, show, unknown
+from allocmark.installed import canonical
+from allocmark.new_backend import distribution_of
 
 FILE = "allocmark.toml"
 INTERFACES = ("malloc", "table")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*\Z")  # as that of a `Backend`
+_TAKEN = (*LIBRARY_KINDS, "null")
 _TOP = ("build", "workloads", "files", "backend")
 _BACKEND = ("library", "interface", "prefix", "any_size")
 
@@ -94,6 +98,10 @@ class _Reader:
             if not (self.path.parent / name).exists():
                 raise self._wrong("files", f"names {show(name)}, which does not exist: write it, or take it out")
         libraries = tuple(self._library(name, each) for name, each in backends.items())
+        known: dict[str, str] = {}
+        for name in backends:
+            if (other := known.setdefault(canonical(distribution_of(name)), name)) != name:
+                raise self._wrong(f"backend.{name}", f"and backend.{other} differ in '-' and '_' alone: rename one")
         workloads = self._texts("workloads", members.get("workloads", []))
         return Recipe(self.path.parent, build, libraries, files, workloads)
 
@@ -101,8 +109,12 @@ class _Reader:
         where = f"backend.{name}"
         if not isinstance(members, dict):
             raise self._wrong(where, f"is {show(members)}: write a table: [backend.NAME]")
-        if not _NAME.match(name):
-            raise self._wrong(where, "cannot be the name of a backend: use lower-case words joined by '_' or '-'")
+        if not _NAME.match(name) or len(name) > MOST_NAME or name in _TAKEN:
+            raise self._wrong(
+                where,
+                f"cannot be the name of a backend: use lower-case words joined by '_' or '-', at most {MOST_NAME} "
+                f"characters, and none of {', '.join(_TAKEN)}",
+            )
         self._known(f"{where}.", members, _BACKEND)
         path, interface = (self._text(where, members, key) for key in ("library", "interface"))
         self._inside(f"{where}.library", path)
@@ -142,7 +154,8 @@ class _Reader:
         return tuple(value)
 
     def _inside(self, key: str, name: str) -> None:
-        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        path = PurePath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise self._wrong(key, f"is {show(name)}: give a path inside the repository")
 
     def _wrong(self, key: str, what: str) -> UsageError:

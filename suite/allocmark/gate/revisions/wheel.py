@@ -173,6 +173,7 @@ _CAUSES = [
     re.compile(r"^\S+:\d+:.*\berror:|: undefined reference to |ld: cannot find"),
     re.compile(r"^\S*(make(\[\d+\])?|sh)\b.*: (command not found|not found|No such file or directory)$"),
 ]
+_LONGEST = 300  # characters of a cause
 _FOLLOWS = re.compile(r"make(\[\d+\])?: \*\*\* \[.*\] Error \d+$")  # make says so after the cause
 
 
@@ -183,7 +184,8 @@ def cause(log: str) -> str:
     lines = [line for line in every if not _FOLLOWS.match(line)] or every
     told = [line for pattern in _CAUSES for line in lines if pattern.search(line)]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
-    return next(iter(told + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
+    line = next(iter(told + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _version(compiler: str) -> str:
