@@ -23,7 +23,7 @@ _CREATE, _CREATE_EMPTY = "lib.mempool.create", "lib.mempool.create.empty"
 _GET, _PUT = "lib.mempool.generic.get", "lib.mempool.generic.put"  # what all forms of get and put come down to
 _WANTED = (_CREATE, _CREATE_EMPTY, _GET, _PUT)
 _CALL = struct.Struct("<QIIII")  # ``am_pool_call``
-_OPTIONS = "--trace=lib.mempool.* --trace-mode=discard"
+_OPTIONS = "'--trace=lib.mempool.*' --trace-mode=discard"
 _STREAM = "channel0_"  # how the names of streams begin
 _CACHE_LINE = 6  # logarithm of what a mempool aligns to
 

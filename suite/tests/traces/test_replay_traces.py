@@ -75,7 +75,7 @@ def test_a_replay_is_a_run_like_any_other(allocmark_command: Runner, trace: Trac
     assert "A recorded program, measured by" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["git", "cpython"])
+@pytest.mark.parametrize("name", ["git", "cpython", "pipeline"])
 def test_bundled_traces_are_replayed_by_their_names(allocmark_command: Runner, tmp_path: Path, name: str) -> None:
     words = ["-b", "glibc", "--rounds", "1", "-o", "run", "--json", "run.json"]
     done = allocmark_command("replay", name, *words)

@@ -332,10 +332,16 @@ template <class To> class Stage {
     /** All threads that there are meet here; the last one looks at the memory, while the clock stands still.
      */
     void meet(uint32_t point) {
+        {
+            const std::lock_guard lock(mutex_);
+            point_ = point;
+            ++waiting_;
+            meet_if_all();
+        }
+        // To be woken takes longer than the others take, mostly.
+        Backoff backoff;
+        for (uint64_t tries = 0; tries < kTries && passed_ <= point; ++tries) backoff.pause();
         std::unique_lock lock(mutex_);
-        point_ = point;
-        ++waiting_;
-        meet_if_all();
         changed_.wait(lock, [&] { return passed_ > point || failed_; });
     }
     void meet_if_all() {
@@ -391,7 +397,8 @@ template <class To> class Stage {
     std::condition_variable changed_;
     std::vector<std::thread *> ended_; // not joined yet
     std::vector<uint32_t> places_;     // that no thread has
-    uint32_t running_ = 0, waiting_ = 0, point_ = 0, passed_ = 0;
+    uint32_t running_ = 0, waiting_ = 0, point_ = 0;
+    std::atomic<uint32_t> passed_{0};
 };
 
 static_assert(int(AM_PLAY_BUCKETS) == int(AM_BUCKETS));
