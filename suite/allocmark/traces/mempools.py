@@ -150,9 +150,10 @@ class _Calls:
         self._by_address[address] = len(self.pools)
         self.pools.append(
             {
-                "name": re.sub(r"[^!-~]", "_", name)[:39].encode() or b"pool",
+                "name": re.sub(r"[^!-~]", "_", name)[:31].encode() or b"pool",
                 "object_size": number["elt_size"],
                 "objects": number["nb_elts"],
+                "working_set": 0,
                 "cache": number["cache_size"],
                 "alignment": _CACHE_LINE,
             }

@@ -73,11 +73,13 @@ class About(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class TracePool:
-    """A pool that a program had, or one that serves a size class; ``alignment`` is a logarithm."""
+    """A pool that a program had, or one that serves a size class. ``working_set``: most objects that are out at once;
+    ``alignment`` is a logarithm."""
 
     name: str
     object_size: int
     objects: int
+    working_set: int
     cache: int
     alignment: int
 
@@ -202,8 +204,10 @@ class Trace:
         n = lib.am_trace_pools(self._trace, made, lib.AM_MOST_POOLS, error)
         if n < 0:
             raise TraceError(_text(error))
+        members = ("object_size", "objects", "working_set", "cache", "alignment")
         return [
-            TracePool(ffi.string(p.name).decode(), p.object_size, p.objects, p.cache, p.alignment) for p in made[0:n]
+            TracePool(ffi.string(pool.name).decode(), *(int(getattr(pool, name)) for name in members))
+            for pool in made[0:n]
         ]
 
     def calls(self) -> Iterator[TraceCall]:

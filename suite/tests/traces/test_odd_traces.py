@@ -135,7 +135,7 @@ _NEXT = 2  # the slot behind the one before
         ([pool()], [event(SPAWN | MORE, 1), *_ONE], "a bulk of no gets or puts"),
         ([], [event(MALLOC | MORE, 0, 64), event(MALLOC, _NEXT, 64)], "a bulk, and the trace has no pools"),
         ([pool(b"a\nb")], [_GET, _PUT], "a pool that cannot be"),
-        ([pool(b"x" * 40)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(b"x" * 32)], [_GET, _PUT], "a pool that cannot be"),
         ([pool(size=0)], [_GET, _PUT], "a pool that cannot be"),
         ([pool(objects=2**40)], [_GET, _PUT], "a pool that cannot be"),
         ([pool(cache=9)], [_GET, _PUT], "a pool that cannot be"),

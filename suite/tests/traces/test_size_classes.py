@@ -104,7 +104,7 @@ def test_alignment_has_a_class_of_its_own_and_who_cannot_says_so(allocmark_comma
     path = _trace_of(_ALIGNED, tmp_path)
     with Trace(path) as trace:
         trace.check()
-        assert TracePool("c8192_by_4096", 8192, 3, 1, 12) in trace.pools()
+        assert TracePool("c8192_by_4096", 8192, 3, 1, 1, 12) in trace.pools()
     cells = _replayed(allocmark_command, tmp_path, path, "turbomem:base", "dpdk_ring:ring_mp_mc-base")
     assert cells["turbomem:base"]["status"] == "ok"
     dpdk = cells["dpdk_ring:ring_mp_mc-base"]

@@ -313,7 +313,7 @@ extern "C" int am_join(const char *from, const char *to, const char *process, am
         allocmark_say(error, "%s: offset 0: expected a recording of version %d", from, AM_RECORDING_VERSION);
         failed = -EINVAL;
     } else {
-        TraceWriter writer(to, {});
+        TraceWriter writer(to, false);
         if (!Joiner(file, head, writer, *joined).run(process)) {
             allocmark_say(error, "%s: could not be written: is there room?", to);
             failed = -ENOSPC;

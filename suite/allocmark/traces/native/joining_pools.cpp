@@ -54,10 +54,11 @@ class PoolJoiner {
             joined_.missed_frees += call.n; // it found too little
         } else {
             play(call, thread, TraceOp::kMalloc, call.n);
+            pools_[call.pool].working_set = std::max(pools_[call.pool].working_set, out.count());
         }
         trace_.done();
     }
-    bool finish(const char *process) { return trace_.finish(process, slots_); }
+    bool finish(const char *process) { return trace_.finish(process, slots_, pools_); }
 
   private:
     void play(const am_pool_call &call, uint32_t thread, TraceOp op, uint64_t n) {
@@ -83,7 +84,7 @@ class PoolJoiner {
 
     am_joined &joined_;
     TraceBuilder trace_;
-    const std::vector<am_trace_pool> pools_;
+    std::vector<am_trace_pool> pools_;
     std::vector<SlotsByThread> out_, free_; // by pool
     uint32_t slots_ = 0;
 };
@@ -97,7 +98,7 @@ extern "C" int am_join_pools(const am_pool_call *calls, uint64_t n_calls, const 
                              uint32_t n_pools, const char *to, const char *process, am_joined *joined,
                              allocmark_error *error) {
     *joined = {};
-    TraceWriter writer(to, {pools, pools + n_pools});
+    TraceWriter writer(to, true);
     PoolJoiner joiner(writer, pools, n_pools, n_calls, *joined);
     for (uint64_t i = 0; i < n_calls; ++i) joiner.add(calls[i]);
     if (joiner.finish(process)) return 0;

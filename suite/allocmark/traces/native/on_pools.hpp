@@ -32,7 +32,8 @@ class OnPools {
             spec.cache = pool.cache;
             spec.name = pool.name;
             spec.object_size = pool.object_size;
-            spec.objects = spec.working_set = pool.objects;
+            spec.objects = pool.objects;
+            spec.working_set = pool.working_set;
             spec.alignment = pool.alignment ? uint64_t(1) << pool.alignment : 0;
             spec.node = -1;
             spec.max_threads = plan_.max_threads + 1; // and the main one, which puts back what is left

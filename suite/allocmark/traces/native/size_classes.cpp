@@ -112,7 +112,7 @@ bool pools_of(const TraceFile &file, std::vector<am_trace_pool> &pools, Damage &
     damage = order.damage;
     for (uint16_t i = 0; i < pools.size(); ++i) {
         am_trace_pool &pool = pools[i];
-        const uint64_t most = std::max<uint64_t>(1, needs->of(i));
+        const uint64_t most = pool.working_set = std::max<uint64_t>(1, needs->of(i));
         if (file.pools.empty())
             pool.cache = uint32_t(std::min({kMostCached, kMostCachedBytes / pool.object_size, most}));
         // A cache may hold twice as much as it says.

@@ -55,14 +55,14 @@ class TraceBuilder {
     }
 
     /** Writes the rest; whether everything could be written. `process` is a JSON object about it. */
-    bool finish(const char *process, uint64_t slots) {
+    bool finish(const char *process, uint64_t slots, const std::vector<am_trace_pool> &pools = {}) {
         if (points_wanted_ > 0)
             points_.push_back({writer_.events(), last_ns_, live_bytes_, live_objects_, 0, 0});
         joined_.events = writer_.events();
         joined_.threads = writer_.threads();
         joined_.live_bytes = live_bytes_;
         joined_.nanoseconds = last_ns_;
-        return writer_.finish(points_, told(process), slots);
+        return writer_.finish(points_, pools, told(process), slots);
     }
 
   private:

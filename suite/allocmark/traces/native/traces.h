@@ -57,14 +57,13 @@ typedef struct am_point {
     uint32_t threads, unused; /* that meet there */
 } am_point;
 
-/**
- * A pool, as a trace has it and as one is made for it. Both `alignment` and the numbers of events are
- * logarithms; 0: whatever the allocator gives by itself.
- */
+/** A pool, as a trace has it and as one is made for it. */
 typedef struct am_trace_pool {
     uint64_t object_size, objects;
-    uint32_t cache, alignment;
-    char name[40]; /* NUL-terminated */
+    uint64_t working_set; /* most objects that are out at once */
+    uint32_t cache;
+    uint32_t alignment; /* its logarithm */
+    char name[32];      /* NUL-terminated */
 } am_trace_pool;
 
 typedef struct am_trace am_trace;
