@@ -9,7 +9,6 @@ import random
 import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from support import assert_refused
 from allocmark.errors import TraceError
 from allocmark.measuring.replaying import BUNDLED
 from allocmark.traces.trace_file import Trace
+from fixtures.made_trace import resealed
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -113,27 +113,13 @@ def _accepted(path: Path) -> bool:
     return True
 
 
-def _resealed(data: bytearray) -> bytes:
-    """The same with right checksums: what someone writes on purpose."""
-    data[60:64] = struct.pack("<I", zlib.crc32(data[:60]))
-    at = 64
-    while at + 32 <= len(data):
-        size = struct.unpack_from("<I", data, at + 8)[0]
-        if at + 32 + size > len(data):
-            break
-        crc = zlib.crc32(data[at + 32 : at + 32 + size], zlib.crc32(data[at : at + 28]))
-        data[at + 28 : at + 32] = struct.pack("<I", crc)
-        at += 32 + size
-    return bytes(data)
-
-
 def test_a_thousand_damaged_traces_are_refused_or_the_same(trace: Trace, tmp_path: Path) -> None:
     """Bytes changed, cut off, added, moved, foreign. With wrong checksums each is refused. Where the checksums were
     made right again, what is accepted can be played to its end, and its live bytes are those that it tells."""
     good = trace.path.read_bytes()
     draw = random.Random(15)
     path = tmp_path / "damaged.trace"
-    resealed = 0
+    sealed = 0
     for number in range(1000):
         data = bytearray(good)
         kind = number % 10
@@ -152,8 +138,8 @@ def test_a_thousand_damaged_traces_are_refused_or_the_same(trace: Trace, tmp_pat
             data = bytearray(draw.randbytes(draw.randrange(0, 4000)))
         else:
             data[place] ^= 1 << draw.randrange(8)
-            data = bytearray(_resealed(data))
-            resealed += 1
+            data = bytearray(resealed(data))
+            sealed += 1
         path.write_bytes(data)
         accepted = _accepted(path)
         if kind != 9:
@@ -163,7 +149,29 @@ def test_a_thousand_damaged_traces_are_refused_or_the_same(trace: Trace, tmp_pat
                 found.check()
                 played = found.play(None, [], found.most_threads, {}, [], gaps=False, stall_seconds=10)
                 assert list(played.live) == [point.live_bytes for point in found.points]
-    assert resealed == 100
+    assert sealed == 100
+
+
+def test_damaged_traces_of_pools_are_refused_or_played(tmp_path: Path) -> None:
+    """With right checksums; most are refused as an object is not where the event says."""
+    good = (BUNDLED / "pipeline.trace").read_bytes()
+    draw = random.Random(22)
+    path = tmp_path / "damaged.trace"
+    refused = 0
+    for number in range(200):
+        data = bytearray(good)
+        # The pools and points lie at the end.
+        place = draw.randrange(len(data)) if number % 4 else draw.randrange(len(data) - 4600, len(data))
+        data[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(resealed(data))
+        if not _accepted(path):
+            refused += 1
+            continue
+        with Trace(path) as found:
+            found.check()
+            played = found.play(None, found.pools(), found.most_threads, {}, [], gaps=False, stall_seconds=10)
+            assert list(played.live) == [point.live_bytes for point in found.points]
+    assert refused > 100
 
 
 def test_foreign_files_are_no_traces(tmp_path: Path) -> None:

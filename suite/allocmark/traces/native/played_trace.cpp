@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -28,6 +29,7 @@ namespace {
 constexpr uint64_t kReadAhead = 8 << 20; // events that are decoded before the clock starts
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kNear = 60'000; // ns before a call is due from which on its thread does not sleep
+constexpr uint64_t kLongestGap = 3'600'000'000'000; // ns that a program may do nothing
 constexpr uint64_t kLongestSleep = 100'000'000; // ns after which it looks whether the replay has failed
 
 /** Resident bytes, huge pages of hugetlb included, without allocating. */
@@ -197,7 +199,11 @@ template <class To> class Stage {
     /** It may have to wait until one that has made all of its calls is gone. */
     bool take_place(Actor &actor) {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return !places_.empty() || failed_; });
+        const auto longest = std::chrono::nanoseconds(plan_.gaps ? kLongestGap : plan_.stall_ns);
+        if (!changed_.wait_for(lock, longest, [&] { return !places_.empty() || failed_; })) {
+            lock.unlock();
+            return fail("a thread waited too long for another one to end");
+        }
         if (failed_) return false;
         actor.place = places_.back();
         places_.pop_back();
