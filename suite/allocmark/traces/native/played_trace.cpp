@@ -30,7 +30,7 @@ constexpr uint64_t kReadAhead = 8 << 20; // events that are decoded before the c
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kNear = 60'000; // ns before a call is due from which on its thread does not sleep
 constexpr uint64_t kLongestGap = 3'600'000'000'000; // ns that a program may do nothing
-constexpr uint64_t kLongestSleep = 100'000'000; // ns after which it looks whether the replay has failed
+constexpr uint64_t kLongestSleep = 100'000'000;     // ns after which it looks whether the replay has failed
 
 /** Resident bytes, huge pages of hugetlb included, without allocating. */
 class Resident {
