@@ -100,7 +100,8 @@ bool TraceFile::know_pools(uint64_t at, const std::vector<uint8_t> &payload, Dam
             length > 0 && length < sizeof pool.name &&
             std::all_of(pool.name, pool.name + length, [](char c) { return c > ' ' && c < 127; });
         if (!named || pool.object_size == 0 || pool.object_size > kMostSize || pool.objects == 0 ||
-            pool.objects > UINT32_MAX || pool.working_set > pool.objects || pool.cache > pool.objects || pool.alignment > 40)
+            pool.objects > UINT32_MAX || pool.working_set > pool.objects || pool.cache > pool.objects ||
+            pool.alignment > 40)
             return damage = {at, "a pool that cannot be"}, false;
     }
     return true;
