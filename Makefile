@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record report conform mutants asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -42,6 +42,9 @@ bench-repeats: setup ## Make one comparison 20 times and count contradictions (m
 
 bench-record: setup ## Measure what `allocmark record` adds to a pair of malloc and free
 	PYTHONPATH=suite $(BIN)/python -m proofs.record_overhead $(ARGS)
+
+bench-programs: setup ## Record programs, replay them on mallocs and pools, 20 minutes, and write docs/how-do-recorded-programs-compare.md
+	PYTHONPATH=suite $(BIN)/python -m proofs.recorded_programs $(ARGS)
 
 bench-fleet: setup-dev ## Simulate a fleet of 1,000 machines and 10,000 cases: time per case, and memory at home
 	PYTHONPATH=suite $(BIN)/python -m proofs.fleet_overhead $(ARGS)

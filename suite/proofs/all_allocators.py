@@ -37,7 +37,7 @@ def main() -> int:
         if done.returncode not in (0, 1):  # 1: a cell failed, which the table says
             return done.returncode
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    made = "\n".join(_section(read_run(folder), options.note))
+    made = "\n".join(section(read_run(folder), options.note))
     PAGE.write_text(f"{before}{BEGIN}\n{made}\n\n{END}{rest.partition(END)[2]}")
     print(f"written: {PAGE}")
     return 0
@@ -50,7 +50,8 @@ def documented() -> list[str]:
     return shlex.split(found[1])
 
 
-def _section(run: Run, note: str) -> Iterator[str]:
+def section(run: Run, note: str) -> Iterator[str]:
+    """A run as lines of a page: where it ran, a table with a column for each case, and who could not run."""
     versions = ", ".join(f"{name} {version}" for name, version in versions_of(run).items())
     yield f"{machine_facts(run.header.environment)}, {run.header.created[:10]}."
     yield f"{versions}." + (f" **{note}**" if note else "")

@@ -21,7 +21,7 @@ def add_record(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser(
         "record",
-        help="write down every malloc and free of a program, for `allocmark replay`",
+        help="write down every malloc and free of a program, or read what a DPDK application wrote, for `replay`",
         usage="%(prog)s [-o FILE] -- COMMAND [ARGUMENT ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -34,6 +34,12 @@ def add_record(commands: Any) -> None:
     )
     parser.add_argument(
         "--rescue", metavar="FOLDER", help="make traces of a FILE.recording that was left when `record` was killed"
+    )
+    parser.add_argument(
+        "--dpdk",
+        metavar="FOLDER",
+        help="make a trace of what a DPDK application with --trace=lib.mempool.* wrote of its pools (default name: "
+        "FOLDER.trace)",
     )
 
 
@@ -55,6 +61,8 @@ examples:
   allocmark record -o tests.trace -- env PYTHONMALLOC=malloc python3 -m unittest
   allocmark record -o build.trace -- make
       build.trace is of the process that calls most; build-others/ has the others
+  allocmark record -o app.trace --dpdk rte-2026-11-30-PM-12-00-00
+      the gets and puts of a DPDK application, which was started with --trace
 
 exit status: 0 done; 1 the program failed, and its traces are written; 2 not
 possible as asked
@@ -65,14 +73,30 @@ def _record(options: argparse.Namespace) -> int:
     from allocmark.traces.recording import record, rescue
 
     output = Path(options.output) if options.output else None
-    if options.rescue:
-        if options.program:
-            raise UsageError("--rescue makes traces of what was recorded: leave the command out")
+    if options.rescue or options.dpdk:
+        if options.program or (options.rescue and options.dpdk):
+            raise UsageError("--rescue and --dpdk make traces of what was written: leave the rest out")
+        if options.dpdk:
+            return _from_dpdk(Path(options.dpdk), output)
         return _told(0, rescue(Path(options.rescue), output))
     if not options.program:
         raise UsageError("which program? for example: allocmark record -- git log")
     status, made = record(options.program, output or Path(Path(options.program[0]).name + ".trace"))
     return _told(status, made)
+
+
+def _from_dpdk(folder: Path, output: Path | None) -> int:
+    from allocmark.traces.mempools import from_dpdk
+
+    found = from_dpdk(folder, output or Path(f"{folder.resolve().name}.trace"))
+    for stream in found.full:
+        note(f"{stream}: full: the trace ends where it did, a larger --trace-bufsz of the application holds more")
+    if found.put_unknown:
+        note(f"{found.put_unknown:,} objects that were put are left out: they were not got in the trace")
+    if found.failed:
+        note(f"{found.failed:,} objects that were asked for are left out: the pool had fewer, so the get failed")
+    say(f"pools: {', '.join(found.pools)}")
+    return _told(0, [found.made])
 
 
 def _told(status: int, made: Sequence[Process]) -> int:

@@ -19,7 +19,7 @@ def add_replay(commands: Any) -> None:
     """Add the command to the parser's sub-commands."""
     parser = commands.add_parser(
         "replay",
-        help="measure every malloc with what a program did: its time and its memory",
+        help="measure every malloc, or pools, with what a program did: its time and its memory",
         usage="%(prog)s FILE ... [-b NAME[:VARIANT]] [OPTION ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -30,7 +30,7 @@ def add_replay(commands: Any) -> None:
         "traces",
         nargs="+",
         metavar="FILE",
-        help="trace of `allocmark record`; or a bundled one: git, cpython",
+        help="trace of `allocmark record`; or a bundled one: git, cpython, pipeline",
     )
     parser.add_argument(
         "-b",
@@ -38,7 +38,8 @@ def add_replay(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME[:VARIANT]",
-        help="backend to measure, as in `allocmark run`; may be repeated (default: every malloc that is installed)",
+        help="backend to measure, as in `allocmark run`; may be repeated (default: every malloc that is installed; "
+        "for a trace of DPDK's pools: every pool)",
     )
     parser.add_argument(
         "--prefix", default="", metavar="TEXT", help="what the functions of -b so:PATH begin with, such as je_"
@@ -72,6 +73,9 @@ process for each backend, which replays the trace once; intervals, ratios and
 verdicts are those of `allocmark run`, as is the run file. The floor replays on
 an allocator that does next to nothing: what the replay itself costs.
 
+On a backend of pools, a program that calls malloc gets its objects from a pool
+for each size class, and a DPDK application from pools like its own.
+
 ns/object is the time from the trace's beginning to its end, divided by the
 objects that were allocated; with --gaps it is the time in calls.
 """
@@ -102,15 +106,16 @@ def _request(options: argparse.Namespace) -> Request:
     from allocmark.traces.trace_file import Trace
 
     check_prefix(options.prefix, options.backend)
-    longest = 0.0
+    longest, kinds = 0.0, set()
     traces = [find_trace(name) for name in options.traces]
     for name in traces:
         with Trace(Path(name)) as trace:
+            kinds.add("pools" if trace.has_pools else "malloc")
             longest = max(longest, trace.about.nanoseconds / 1e9, trace.events * _SLOWEST)
     return Request(
         workloads=workload_names(traces),
         backends=[absolute(name) for name in options.backend],
-        group="" if options.backend else "malloc",
+        group="" if options.backend else kinds.pop() if len(kinds) == 1 else "all",
         prefix=options.prefix,
         overrides={"pace": [PACES[options.gaps]]},
         seed=options.seed,

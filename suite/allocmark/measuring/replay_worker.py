@@ -17,7 +17,7 @@ from allocmark.measuring.attest import attest_library, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.replayed import ReplayPass
 from allocmark.probes.resident import of_process
-from allocmark.traces.trace_file import Played, Trace
+from allocmark.traces.trace_file import Played, Trace, TracePool
 
 
 def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
@@ -32,6 +32,8 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
             if json.loads(line)["do"] == ReplayPass.name:
                 played = trace.play(
                     None if backend.floor else backend.table,
+                    [TracePool(**pool) for pool in asked["classes"]],
+                    asked["threads"],
                     backend.options,
                     cpus,
                     gaps=asked["gaps"],

@@ -18,7 +18,8 @@ from allocmark.plugins import Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.system.availability import memory_unavailable
-from allocmark.traces.trace_file import Trace
+from allocmark.traces.mempools import is_dpdk_trace
+from allocmark.traces.trace_file import Trace, TracePool
 from allocmark.workload.tape.program import Program
 
 SUFFIX = ".trace"
@@ -30,11 +31,14 @@ _WORKER = "allocmark.measuring.replay_worker"
 
 @dataclass(frozen=True)
 class ReplayedProgram(Program):
-    """A program whose calls are in the file ``trace``, with ``peak`` bytes alive at most."""
+    """A program whose calls are in the file ``trace``, with ``peak`` bytes alive and ``threads`` at once at most.
+    ``classes``: what serves it on a backend with pools."""
 
     trace: str
     gaps: bool
     peak: int
+    threads: int
+    classes: tuple[TracePool, ...]
 
     @property
     def live_bytes(self) -> int:
@@ -49,6 +53,10 @@ def is_trace(name: str) -> bool:
 
 def find_trace(name: str) -> str:
     """The path of a trace that is named by its file, or is bundled and named without its suffix. UsageError."""
+    if is_dpdk_trace(Path(name)):
+        raise UsageError(
+            f"{name}: a folder of a DPDK application: `allocmark record --dpdk {name}` makes a trace of it"
+        )
     bundled = BUNDLED / f"{name}{SUFFIX}"
     if "/" not in name and bundled.is_file():
         return str(bundled)
@@ -76,11 +84,13 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
             raise UsageError(f"{path}: nothing was allocated in it: record another program")
         if missing := memory_unavailable(trace.most_live_bytes):
             raise UsageError(f"{path}: {missing.reason}: end other programs, or replay it on a larger machine")
-        cells = tuple(replace(each, backend=_checked(each.backend)) for each in registered)
+        pools = tuple(trace.pools())
+        cells = tuple(replace(each, backend=_checked(each.backend, trace, pools)) for each in registered)
         usable = machine.usable_cpus()
         pinned = request.pin and trace.most_threads <= len(usable)
         cpus = [(cpu, machine.cpu_node(cpu)) for cpu in usable[: trace.most_threads]] if pinned else [(-1, -1)]
         digest = _digest(trace.path)
+        common = (trace.most_live_bytes, trace.most_threads, pools)
         return [
             CasePlan(
                 record=PlannedCase(
@@ -91,7 +101,7 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
                     actors=trace.most_threads,
                     cells=tuple(PlannedCell(c.backend.name, c.backend.variant, c.backend.floor) for c in cells),
                 ),
-                program=ReplayedProgram(trace.name, (), (), (), (), path, pace == PACES[1], trace.most_live_bytes),
+                program=ReplayedProgram(trace.name, (), (), (), (), path, pace == PACES[1], *common),
                 cells=cells,
                 cpus=tuple(cpus),
                 worker=_WORKER,
@@ -102,10 +112,19 @@ def replay_cases(path: str, request: Request, registered: Sequence[Registered], 
         ]
 
 
-def _checked(backend: Backend) -> Backend:
-    if backend.unavailable or backend.floor or backend.capabilities.any_size:
+def _checked(backend: Backend, trace: Trace, pools: Sequence[TracePool]) -> Backend:
+    if backend.unavailable or backend.floor or not (missing := _obstacle(backend, trace, pools)):
         return backend
-    return replace(backend, table=None, unavailable=Unavailable("serves pools of one size, and a trace asks for any"))
+    return replace(backend, table=None, load=None, unavailable=missing)
+
+
+def _obstacle(backend: Backend, trace: Trace, pools: Sequence[TracePool]) -> Unavailable | None:
+    has = backend.capabilities
+    if trace.threads > 1 and not (has.thread_safe and has.cross_thread_free):
+        return Unavailable(f"is for one thread, and the trace has {trace.threads}")
+    if has.max_actors is not None and trace.most_threads > has.max_actors:
+        return Unavailable(f"is for at most {has.max_actors} threads, and the trace has {trace.most_threads} at once")
+    return None if has.any_size else memory_unavailable(sum(pool.bytes for pool in pools))
 
 
 def _digest(path: Path) -> str:

@@ -60,7 +60,7 @@ def record(command: Sequence[str], output: Path) -> tuple[int, list[Process]]:
         raise UsageError(
             f"{kept}: a recording that was not finished: `allocmark record --rescue {kept}` makes its traces"
         )
-    _check_new(output)
+    check_new(output)
     recorder = _recorder()
     try:
         kept.mkdir(parents=True)
@@ -90,7 +90,7 @@ def rescue(kept: Path, output: Path | None = None) -> list[Process]:
         raise UsageError(f"{kept}: no folder that `allocmark record` left: expected one that ends with {SUFFIX}")
     shared = Path((kept / _SHARED).read_text(errors="surrogateescape"))
     output = output or kept.with_name(kept.name.removesuffix(SUFFIX))
-    _check_new(output)
+    check_new(output)
     # The file may be of another machine, or not what `record` wrote.
     ours = shared.name.startswith(_PREFIX) and str(shared.parent) == (_shared_memory() or tempfile.gettempdir())
     if ours and shared.is_dir():
@@ -106,7 +106,8 @@ def rescue(kept: Path, output: Path | None = None) -> list[Process]:
     return traces
 
 
-def _check_new(output: Path) -> None:
+def check_new(output: Path) -> None:
+    """UsageError where a trace lies already, or those of others beside it."""
     for path in (output, _others(output)):
         if path.exists():
             raise UsageError(f"{path}: exists already: name another file with -o, or delete it")

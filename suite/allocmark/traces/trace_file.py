@@ -72,6 +72,24 @@ class About(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
+class TracePool:
+    """A pool that a program had, or one that serves a size class. ``working_set``: most objects that are out at once;
+    ``alignment`` is a logarithm."""
+
+    name: str
+    object_size: int
+    objects: int
+    working_set: int
+    cache: int
+    alignment: int
+
+    @property
+    def bytes(self) -> int:
+        """Of all its objects."""
+        return self.object_size * self.objects
+
+
+@dataclass(frozen=True)
 class Played:
     """What one replay gave. ``late``: with gaps, by call (get, put): (ns, calls), ascending. Bytes are those resident
     in the process, at each of the trace's points and when everything was freed, less those before."""
@@ -136,6 +154,11 @@ class Trace:
         return int(self._facts.threads)
 
     @property
+    def has_pools(self) -> bool:
+        """Whether the program had pools, and called no malloc."""
+        return int(self._facts.pools) > 0
+
+    @property
     def largest(self) -> int:
         """Bytes of the largest object."""
         return int(self._facts.largest)
@@ -175,6 +198,18 @@ class Trace:
                     f"{self.path}: offset {self.bytes}: it says {said} {what}, and its events have {found}"
                 )
 
+    def pools(self) -> list[TracePool]:
+        """The pools on which it can be played: see ``am_trace_pools``. After `check`."""
+        made, error = ffi.new("am_trace_pool[]", lib.AM_MOST_POOLS), ffi.new("allocmark_error *")
+        n = lib.am_trace_pools(self._trace, made, lib.AM_MOST_POOLS, error)
+        if n < 0:
+            raise TraceError(_text(error))
+        members = ("object_size", "objects", "working_set", "cache", "alignment")
+        return [
+            TracePool(ffi.string(pool.name).decode(), *(int(getattr(pool, name)) for name in members))
+            for pool in made[0:n]
+        ]
+
     def calls(self) -> Iterator[TraceCall]:
         """All calls, in an order in which they may have happened. Once for each object of this class."""
         buffer = ffi.new("am_trace_event[]", _AT_ONCE)
@@ -185,10 +220,19 @@ class Trace:
             yield from map(TraceCall._make, _EVENT.iter_unpack(ffi.buffer(buffer, n * _EVENT.size)))
 
     def play(
-        self, table: int | None, options: Mapping[str, str], cpus: Sequence[int], *, gaps: bool, stall_seconds: float
+        self,
+        table: int | None,
+        pools: Sequence[TracePool],
+        most_threads: int,
+        options: Mapping[str, str],
+        cpus: Sequence[int],
+        *,
+        gaps: bool,
+        stall_seconds: float,
     ) -> Played:
         """Replay it once, in this process, on the backend with the table at ``table``; None: the floor. It was checked.
 
+        ``pools`` and ``most_threads`` are those that it tells: a backend that hands out no malloc needs such pools.
         RefusedError when the backend cannot, EngineError when it failed; then this process must end.
         """
         texts = [
@@ -202,6 +246,9 @@ class Trace:
         plan.gaps = gaps
         plan.cpus = pinned = ffi.new("int32_t[]", list(cpus))
         plan.n_cpus = len(pinned)
+        plan.pools = made = ffi.new("am_trace_pool[]", [vars(pool) | {"name": pool.name.encode()} for pool in pools])
+        plan.n_pools = len(made)
+        plan.max_threads = max(1, most_threads)
         plan.stall_ns = int(stall_seconds * 1e9)
         played = ffi.new("am_played *")
         points = int(self._facts.points)

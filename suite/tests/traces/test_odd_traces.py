@@ -14,7 +14,7 @@ import pytest
 from support import assert_refused
 
 from allocmark.traces.trace_file import Trace
-from fixtures.made_trace import FREE, MALLOC, ONE_OBJECT, SPAWN, event, made_trace
+from fixtures.made_trace import FREE, MALLOC, MORE, ONE_OBJECT, SPAWN, event, made_trace, pool
 from fixtures.simulated import edit_run
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -119,6 +119,51 @@ def test_what_it_says_of_itself_is_compared_with_its_events(
     assert said.isprintable()
 
 
+_GET, _PUT = event(MALLOC, 0, 0), event(FREE, 0)
+_NEXT = 2  # the slot behind the one before
+
+
+@pytest.mark.parametrize(
+    ("pools", "events", "told"),
+    [
+        ([pool()], [event(MALLOC | MORE, 0, 0), event(MALLOC, _NEXT, 0), _PUT, event(FREE, 1)], "accepted"),
+        ([pool()], [event(MALLOC | MORE, 0, 0), _PUT], "a bulk of several pools, of gets and puts"),
+        ([pool(), pool()], [event(MALLOC | MORE, 0, 0), event(MALLOC, _NEXT, 1)], "a bulk of several pools"),
+        ([pool()], [_GET, event(FREE | MORE, 0)], "a bulk that does not end"),
+        ([pool()], [event(MALLOC, 0, 1), _PUT], "a pool that there is not"),
+        ([pool()], [event(2, 0, 0), _PUT], "a call that pools have not"),
+        ([pool()], [event(SPAWN | MORE, 1), *_ONE], "a bulk of no gets or puts"),
+        ([], [event(MALLOC | MORE, 0, 64), event(MALLOC, _NEXT, 64)], "a bulk, and the trace has no pools"),
+        ([pool(b"a\nb")], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(b"x" * 32)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(size=0)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(objects=2**40)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(cache=9)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool(alignment=41)], [_GET, _PUT], "a pool that cannot be"),
+        ([pool()] * 4097, [_GET, _PUT], "pools that no trace has"),
+        ([b"short"], [_GET, _PUT], "pools that no trace has"),
+    ],
+)
+def test_pools_and_bulks_that_cannot_be_are_refused(
+    tmp_path: Path, pools: list[bytes], events: list[bytes], told: str
+) -> None:
+    path = tmp_path / "odd.trace"
+    path.write_bytes(made_trace([events], pools=pools, header={"slots": 1 + any(each[2] == _NEXT for each in events)}))
+    said, _ = _read(path)
+    assert told in said
+    assert said == "accepted" or said.startswith(f"TraceError {path}: offset ")
+
+
+def test_pools_larger_than_the_machine_are_not_made(tmp_path: Path, allocmark_command: Runner) -> None:
+    path = tmp_path / "large.trace"
+    path.write_bytes(
+        made_trace([[_GET, _PUT]], pools=[pool(objects=2**32 - 1, size=1 << 20)], header={"largest": _MIB})
+    )
+    done = allocmark_command("replay", path, "-b", "turbomem:base", "-o", "run")
+    assert "of memory are needed" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_more_threads_at_once_than_a_process_can_have_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "threads.trace"
     count = 100_000
@@ -155,7 +200,8 @@ def test_thousands_of_threads_one_after_another_are_replayed(tmp_path: Path) -> 
         "import sys; from pathlib import Path; from allocmark.traces.trace_file import Trace\n"
         "with Trace(Path(sys.argv[1])) as trace:\n"
         "    trace.check()\n"
-        "    print(trace.most_threads, trace.play(None, {}, [], gaps=False, stall_seconds=20).objects)\n"
+        "    most = trace.most_threads\n"
+        "    print(most, trace.play(None, [], most, {}, [], gaps=False, stall_seconds=20).objects)\n"
     )
     assert _limited(script, path).split() == ["2", str(2 * count - 1)]
 

@@ -16,17 +16,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
 #include <cstddef>
 #include <deque>
 #include <queue>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "live_objects.hpp"
 #include "recorded_thread.hpp"
-#include "trace_writer.hpp"
+#include "trace_builder.hpp"
 
 namespace allocmark {
 namespace {
@@ -96,7 +94,25 @@ class Slots {
 class Joiner {
   public:
     Joiner(int file, const am_recording &head, TraceWriter &writer, am_joined &joined)
-        : file_(file), head_(head), writer_(writer), joined_(joined) {}
+        : file_(file), head_(head), joined_(joined), trace_(writer, scan(), joined) {}
+
+    bool run(const char *process) {
+        set_clock();
+        threads_.resize(recorded_.size());
+        for (uint32_t i = 0; i < recorded_.size(); ++i) next(i);
+        if (!ready_.empty()) start(ready_.top().second); // it meets the others even if it has nothing to tell
+        while (!ready_.empty() || !blocked_.empty()) step();
+        return trace_.finish(process, slots_.count());
+    }
+
+  private:
+    static constexpr uint32_t kNone = ~uint32_t(0);
+
+    struct Thread {
+        uint32_t number = kNone; // in the trace
+        bool moving = false;     // inside a realloc of a known object
+        LiveObjects::Entry moved{};
+    };
 
     /** Finds the chunks; how many calls there are. */
     uint64_t scan() {
@@ -121,56 +137,26 @@ class Joiner {
         return calls;
     }
 
-    std::vector<am_point> run(uint64_t calls) {
-        set_clock();
-        threads_.resize(recorded_.size());
-        for (uint32_t i = 0; i < recorded_.size(); ++i) next(i);
-        if (!ready_.empty()) start(ready_.top().second); // it meets the others even if it has nothing to tell
-        const uint64_t points = std::min<uint64_t>(kMostPoints, calls);
-        for (;;) {
-            const bool none = ready_.empty();
-            if (none && blocked_.empty()) break;
-            const auto first = std::ranges::min_element(blocked_, {}, [&](uint32_t i) { return ticks(i); });
-            const bool forced =
-                first != blocked_.end() && (none || ready_.top().first > ticks(*first) + kWindow);
-            uint32_t thread;
-            if (forced) {
-                thread = *first;
-                blocked_.erase(first);
-            } else {
-                thread = ready_.top().second;
-                ready_.pop();
-            }
-            if (!execute(thread, forced)) {
-                blocked_.push_back(thread);
-                continue;
-            }
-            next(thread);
-            ++done_;
-            while (points_.size() + 1 < points && done_ * points >= calls * (points_.size() + 1)) meet();
+    /** The next call, if it can be. */
+    void step() {
+        const bool none = ready_.empty();
+        const auto first = std::ranges::min_element(blocked_, {}, [&](uint32_t i) { return ticks(i); });
+        const bool forced = first != blocked_.end() && (none || ready_.top().first > ticks(*first) + kWindow);
+        uint32_t thread;
+        if (forced) {
+            thread = *first;
+            blocked_.erase(first);
+        } else {
+            thread = ready_.top().second;
+            ready_.pop();
         }
-        if (points > 0) points_.push_back({writer_.events(), last_ns_, live_bytes_, live_objects_, 0, 0});
-        joined_.events = writer_.events();
-        joined_.threads = writer_.threads();
-        joined_.live_bytes = live_bytes_;
-        joined_.nanoseconds = last_ns_;
-        return points_;
+        if (!execute(thread, forced)) {
+            blocked_.push_back(thread);
+            return;
+        }
+        next(thread);
+        trace_.done();
     }
-
-    uint32_t slots() const { return slots_.count(); }
-
-  private:
-    static constexpr uint32_t kNone = ~uint32_t(0);
-
-    struct Thread {
-        uint32_t number = kNone; // in the trace: in the order of first events
-        uint64_t ns = 0;         // of its last event
-        bool moving = false;     // inside a realloc of a known object
-        LiveObjects::Entry moved{};
-    };
-    struct Use {
-        uint32_t turn = 0, thread = 0;
-    };
 
     uint64_t ticks(uint32_t i) const { return recorded_[i].call.ticks; }
 
@@ -184,10 +170,12 @@ class Joiner {
     }
 
     void next(uint32_t i) {
-        if (recorded_[i].advance(file_))
+        if (recorded_[i].advance(file_)) {
             ready_.push({ticks(i), i});
-        else if (threads_[i].number != kNone && threads_[i].number != 0)
-            slots_.end(threads_[i].number);
+        } else if (threads_[i].number != kNone) {
+            trace_.end(threads_[i].number);
+            if (threads_[i].number != 0) slots_.end(threads_[i].number);
+        }
     }
 
     /** False: it cannot be yet. `forced`: nothing that it could wait for will come. */
@@ -226,9 +214,8 @@ class Joiner {
             if (!moving) {
                 if (call.address != 0) get(i, {AM_R_MALLOC, call.address, call.size, 0, call.ticks});
             } else if (call.address != 0) {
-                resized(own.moved.size, call.size);
                 lives({call.address, call.size, own.moved.slot});
-                emit(i, TraceOp::kRealloc, own.moved.slot, call.size);
+                emit(i, {.op = TraceOp::kRealloc, .slot = own.moved.slot, .size = call.size}, own.moved.size);
             } else if (call.size == 0) {
                 put_back(i, own.moved);
             } else { // it failed, and the object stays
@@ -253,33 +240,25 @@ class Joiner {
     }
 
     void put_back(uint32_t i, const LiveObjects::Entry &object) {
-        emit(i, TraceOp::kFree, object.slot);
+        emit(i, {.op = TraceOp::kFree, .slot = object.slot}, object.size);
         slots_.give(threads_[i].number, object.slot);
-        resized(object.size, 0);
-        --live_objects_;
     }
 
     void get(uint32_t i, const RecordedCall &call) {
         start(i);
         const uint32_t slot = slots_.take(threads_[i].number);
         lives({call.address, call.size, slot});
-        resized(0, call.size);
-        ++live_objects_;
-        ++joined_.objects;
         const auto op = call.kind == AM_R_MALLOC   ? TraceOp::kMalloc
                         : call.kind == AM_R_CALLOC ? TraceOp::kCalloc
                                                    : TraceOp::kAligned;
         const bool aligned = call.alignment != 0 && (call.alignment & (call.alignment - 1)) == 0;
-        emit(i, op, slot, call.size, aligned ? std::min(40, __builtin_ctzll(call.alignment)) : 4);
+        const int alignment = aligned ? std::min(40, __builtin_ctzll(call.alignment)) : 4;
+        emit(i, {.op = op, .alignment = uint8_t(alignment), .slot = slot, .size = call.size});
     }
 
     void lives(const LiveObjects::Entry &entry) {
         live_.insert(entry);
         wake(entry.address);
-    }
-    void resized(uint64_t from, uint64_t to) {
-        live_bytes_ += to - from;
-        joined_.peak_live_bytes = std::max(joined_.peak_live_bytes, live_bytes_);
     }
 
     void wake(uint64_t address) {
@@ -295,74 +274,28 @@ class Joiner {
     }
 
     void start(uint32_t i) {
-        Thread &own = threads_[i];
-        if (own.number != kNone) return;
-        own.number = uint32_t(order_.size());
-        order_.push_back(i);
-        if (own.number == 0) return;
-        // Whoever is there has it started: the one that made it is not recorded. The first is there to the
-        // end.
-        const uint64_t now = std::max(ns_at(ticks(i)), threads_[order_[0]].ns);
-        put(order_[0], {.op = TraceOp::kSpawn, .slot = own.number, .ns = now});
+        if (threads_[i].number == kNone) threads_[i].number = trace_.start(i, ns_at(ticks(i)));
     }
 
-    void emit(uint32_t i, TraceOp op, uint32_t slot, uint64_t size = 0, int alignment = 0) {
+    void emit(uint32_t i, TraceEvent event, uint64_t size_before = 0) {
         start(i);
-        Thread &own = threads_[i];
-        if (slot >= uses_.size()) uses_.resize(std::max<size_t>(slot + 1, uses_.size() * 2));
-        Use &use = uses_[slot];
-        const bool waits = use.turn > 0 && use.thread != own.number;
-        put(i, {op, uint8_t(alignment), waits, slot, waits ? use.turn : 0, size, ns_at(ticks(i))});
-        ++use.turn;
-        use.thread = own.number;
-    }
-
-    void put(uint32_t i, TraceEvent event) {
-        Thread &own = threads_[i];
-        own.ns = event.ns = std::max(event.ns, own.ns);
-        last_ns_ = std::max(last_ns_, own.ns);
-        writer_.add(own.number, event);
-    }
-
-    /** All threads that are there meet. */
-    void meet() {
-        const auto k = uint32_t(points_.size());
-        am_point point{writer_.events(), last_ns_, live_bytes_, live_objects_, 0, 0};
-        for (const uint32_t i : order_) {
-            if (i != order_[0] && !recorded_[i].has_call) continue;
-            ++point.threads;
-            put(i, {.op = TraceOp::kPoint, .slot = k, .ns = 0});
-        }
-        points_.push_back(point);
+        event.ns = ns_at(ticks(i));
+        trace_.add(threads_[i].number, event, size_before);
     }
 
     const int file_;
     const am_recording &head_;
-    TraceWriter &writer_;
     am_joined &joined_;
     std::vector<RecordedThread> recorded_;
+    TraceBuilder trace_;
     std::vector<Thread> threads_;
-    std::vector<uint32_t> order_, blocked_;
+    std::vector<uint32_t> blocked_;
     using Due = std::pair<uint64_t, uint32_t>;
     std::priority_queue<Due, std::vector<Due>, std::greater<>> ready_;
     LiveObjects live_;
     Slots slots_;
-    std::vector<Use> uses_;
-    std::vector<am_point> points_;
-    uint64_t live_bytes_ = 0, live_objects_ = 0, last_ns_ = 0, done_ = 0;
     double ns_per_tick_ = 1;
 };
-
-std::string told(const char *process, const am_joined &joined) {
-    char numbers[512];
-    std::snprintf(numbers, sizeof numbers,
-                  "{\"objects\":%" PRIu64 ",\"peak_live_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64
-                  ",\"nanoseconds\":%" PRIu64 ",\"unknown_frees\":%" PRIu64 ",\"missed_frees\":%" PRIu64
-                  ",\"process\":",
-                  joined.objects, joined.peak_live_bytes, joined.live_bytes, joined.nanoseconds,
-                  joined.unknown_frees, joined.missed_frees);
-    return std::string(numbers) + process + "}";
-}
 
 } // namespace
 } // namespace allocmark
@@ -380,11 +313,8 @@ extern "C" int am_join(const char *from, const char *to, const char *process, am
         allocmark_say(error, "%s: offset 0: expected a recording of version %d", from, AM_RECORDING_VERSION);
         failed = -EINVAL;
     } else {
-        TraceWriter writer(to);
-        Joiner joiner(file, head, writer, *joined);
-        const uint64_t calls = joiner.scan();
-        const auto points = joiner.run(calls);
-        if (!writer.finish(points, told(process, *joined), joiner.slots())) {
+        TraceWriter writer(to, false);
+        if (!Joiner(file, head, writer, *joined).run(process)) {
             allocmark_say(error, "%s: could not be written: is there room?", to);
             failed = -ENOSPC;
         }

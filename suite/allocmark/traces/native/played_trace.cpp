@@ -8,14 +8,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
-#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <system_error>
 #include <thread>
 
-#include "any_size.hpp"
+#include "backend_table.hpp"
 #include "clock.hpp"
+#include "floor.hpp"
+#include "on_malloc.hpp"
+#include "on_pools.hpp"
+#include "size_classes.hpp"
 
 namespace allocmark {
 namespace {
@@ -23,38 +29,29 @@ namespace {
 constexpr uint64_t kReadAhead = 8 << 20; // events that are decoded before the clock starts
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kNear = 60'000; // ns before a call is due from which on its thread does not sleep
-constexpr uint64_t kLongestSleep = 100'000'000; // ns after which it looks whether the replay has failed
+constexpr uint64_t kLongestGap = 3'600'000'000'000; // ns that a program may do nothing
+constexpr uint64_t kLongestSleep = 100'000'000;     // ns after which it looks whether the replay has failed
 
-/** Resident bytes, without allocating. */
+/** Resident bytes, huge pages of hugetlb included, without allocating. */
 class Resident {
   public:
-    Resident() : fd_(open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
+    Resident() : fd_(open("/proc/self/status", O_RDONLY | O_CLOEXEC)) {}
     Resident(const Resident &) = delete;
     ~Resident() { close(fd_); }
     uint64_t bytes() const {
-        char text[128] = {};
-        unsigned long whole, resident = 0;
-        if (pread(fd_, text, sizeof text - 1, 0) > 0) std::sscanf(text, "%lu %lu", &whole, &resident);
-        return uint64_t(resident) * uint64_t(sysconf(_SC_PAGESIZE));
+        char text[8192] = {};
+        if (pread(fd_, text, sizeof text - 1, 0) <= 0) return 0;
+        return kilobytes(text, "\nVmRSS:") + kilobytes(text, "\nHugetlbPages:");
     }
 
   private:
+    static uint64_t kilobytes(const char *text, const char *key) {
+        const char *const found = std::strstr(text, key);
+        return found ? std::strtoull(found + std::strlen(key), nullptr, 10) << 10 : 0;
+    }
+
     int fd_;
 };
-
-/** Where an object of the trace is. Written by whoever's turn it is. */
-struct Slot {
-    void *object = nullptr;
-    uint64_t size = 0;
-    std::atomic<uint32_t> turn{0}; // events so far
-};
-
-/** An event as it is played: 16 bytes. */
-struct Call {
-    uint64_t size : 48, alignment : 8, op : 7, waits : 1;
-    uint32_t slot, turn;
-};
-static_assert(sizeof(Call) == 16);
 
 struct Calls {
     std::vector<Call> calls;
@@ -64,7 +61,8 @@ struct Calls {
 /** The events of one thread as calls, a few thousand at a time, the first ones decoded beforehand. */
 class Script {
   public:
-    Script(const TraceFile &file, uint32_t thread, bool gaps) : events_(file, thread), gaps_(gaps) {}
+    Script(const TraceFile &file, uint32_t thread, bool gaps, const SizeClasses *classes)
+        : events_(file, thread), gaps_(gaps), classes_(classes) {}
 
     /** Decodes `n` calls that will be needed; how many there were. */
     uint64_t read_ahead(uint64_t n) {
@@ -89,28 +87,37 @@ class Script {
 
     void fill(Calls &to, uint64_t n) {
         TraceEvent event;
-        while (to.calls.size() < n && events_.next(event)) {
-            to.calls.push_back(
-                {event.size, event.alignment, uint64_t(event.op), event.waits, event.slot, event.turn});
+        // A bulk is not cut.
+        while ((to.calls.size() < n || to.calls.back().more) && events_.next(event)) {
+            to.calls.push_back({event.size, place(event), uint64_t(event.op), event.waits, event.more,
+                                event.slot, event.turn});
             if (gaps_) to.due.push_back(event.ns);
         }
+    }
+    uint64_t place(const TraceEvent &event) const {
+        if (!has_size(event.op)) return 0;
+        if (!classes_) return event.alignment;
+        return classes_->empty() ? event.pool : classes_->pool_of(event);
     }
 
     ThreadEvents events_;
     const bool gaps_;
+    const SizeClasses *const classes_; // of the pools; NULL: malloc is called
     std::vector<Calls> ahead_;
     size_t at_ = 0;
     Calls here_;
 };
 
-class Stage {
+/** The threads of a trace, and what they play on: OnMalloc or OnPools. */
+template <class To> class Stage {
   public:
-    Stage(const TraceFile &file, const am_play_plan &plan, const allocmark_any_size &functions,
+    Stage(const TraceFile &file, const am_play_plan &plan, To to, const SizeClasses *classes,
           am_played &played, uint64_t *resident, uint64_t *live, allocmark_error &error)
-        : file_(file), plan_(plan), to_(functions), played_(played), resident_at_(resident), live_at_(live),
-          error_(error), slots_(file.header.slots) {
+        : file_(file), plan_(plan), to_(std::move(to)), played_(played), resident_at_(resident),
+          live_at_(live), error_(error), slots_(file.header.slots) {
+        for (uint32_t place = plan.max_threads; place > 0; --place) places_.push_back(place - 1);
         for (uint32_t i = 0; i < file.header.threads; ++i)
-            actors_.push_back(std::make_unique<Actor>(file, i, plan.gaps));
+            actors_.push_back(std::make_unique<Actor>(file, i, plan.gaps, classes));
         uint64_t room = kReadAhead;
         for (bool more = true; more && room > 0;) {
             more = false;
@@ -124,7 +131,7 @@ class Stage {
 
     int run() {
         played_.start_bytes = resident_.bytes();
-        begun_ = now_ns();
+        if (!to_.begin(error_)) return -ENOTSUP;
         if (!actors_.empty()) spawn(0);
         {
             std::unique_lock lock(mutex_);
@@ -136,18 +143,19 @@ class Stage {
         if (failed_) return -ENOMEM;
         sum(ended);
         if (!file_.points.empty()) note_point(uint32_t(file_.points.size() - 1));
-        for (Slot &slot : slots_)
-            if (slot.object) to_.free(slot.object);
+        if (!drain()) return -ENOMEM;
         played_.drained_bytes = resident_.bytes();
         return 0;
     }
 
   private:
     struct alignas(64) Actor {
-        Actor(const TraceFile &file, uint32_t number, bool gaps)
-            : number(number), script(file, number, gaps) {}
+        Actor(const TraceFile &file, uint32_t number, bool gaps, const SizeClasses *classes)
+            : number(number), script(file, number, gaps, classes) {}
         const uint32_t number;
         Script script;
+        typename To::Own own;
+        uint32_t place = 0; // of all that may be there at once
         std::thread thread;
         uint64_t objects = 0, late_ns = 0;
         std::atomic<int64_t> live{0}; // bytes got less bytes put; read at points
@@ -174,23 +182,52 @@ class Stage {
     }
 
     void begin(Actor &actor) {
-        pin(actor.number);
-        if (plan_.gaps)
-            act<true>(actor);
-        else
-            act<false>(actor);
+        const int32_t cpu = plan_.n_cpus ? plan_.cpus[actor.number % plan_.n_cpus] : -1;
+        pin(cpu);
+        if (take_place(actor)) {
+            perform(actor, cpu);
+            to_.leave(actor.own);
+        }
         const std::lock_guard lock(mutex_);
+        places_.push_back(actor.place);
         ended_.push_back(&actor.thread);
         --running_;
         meet_if_all();
         changed_.notify_all();
     }
 
-    void pin(uint32_t number) const {
-        if (plan_.n_cpus == 0) return;
+    /** It may have to wait until one that has made all of its calls is gone. */
+    bool take_place(Actor &actor) {
+        std::unique_lock lock(mutex_);
+        const auto longest = std::chrono::nanoseconds(plan_.gaps ? kLongestGap : plan_.stall_ns);
+        if (!changed_.wait_for(lock, longest, [&] { return !places_.empty() || failed_; })) {
+            lock.unlock();
+            return fail("a thread waited too long for another one to end");
+        }
+        if (failed_) return false;
+        actor.place = places_.back();
+        places_.pop_back();
+        return true;
+    }
+
+    void perform(Actor &actor, int32_t cpu) {
+        allocmark_error error{};
+        if (!to_.enter(actor.own, actor.place, cpu, error)) {
+            fail(error.message);
+            return;
+        }
+        if (actor.number == 0) begun_ = now_ns(); // it begins the others
+        if (plan_.gaps)
+            act<true>(actor);
+        else
+            act<false>(actor);
+    }
+
+    static void pin(int32_t cpu) {
+        if (cpu < 0) return;
         cpu_set_t cpus;
         CPU_ZERO(&cpus);
-        CPU_SET(size_t(plan_.cpus[number % plan_.n_cpus]), &cpus);
+        CPU_SET(size_t(cpu), &cpus);
         sched_setaffinity(0, sizeof cpus, &cpus);
     }
 
@@ -198,15 +235,16 @@ class Stage {
         for (;;) {
             const Calls &part = actor.script.next();
             if (part.calls.empty()) break;
-            for (size_t i = 0; i < part.calls.size(); ++i) {
+            for (size_t i = 0, n; i < part.calls.size(); i += n) {
                 const Call &call = part.calls[i];
+                for (n = 1; part.calls[i + n - 1].more;) ++n;
                 if constexpr (Gaps) wait_until(part.due[i]);
                 if (call.op >= uint64_t(TraceOp::kSpawn)) {
                     if (call.op == uint64_t(TraceOp::kPoint))
                         meet(call.slot);
                     else if (!spawn(call.slot))
                         return;
-                } else if (!play(actor, call)) {
+                } else if (!play(actor, {&call, n})) {
                     return;
                 }
                 if constexpr (Gaps) {
@@ -221,42 +259,32 @@ class Stage {
         if (!actor.script.damage().what.empty()) fail("the trace has changed while it was played");
     }
 
-    bool play(Actor &actor, const Call &call) {
-        Slot &slot = slots_[call.slot];
-        if (call.waits && !await(slot, call.turn)) return false;
-        switch (TraceOp(call.op)) {
-        case TraceOp::kMalloc:
-            slot.object = to_.malloc(call.size);
-            break;
-        case TraceOp::kCalloc:
-            slot.object = to_.calloc(1, call.size);
-            break;
-        case TraceOp::kAligned:
-            slot.object = to_.aligned(size_t(1) << call.alignment, call.size);
-            break;
-        case TraceOp::kRealloc: {
-            void *const moved = to_.realloc(slot.object, call.size);
-            if (!moved) return fail("it had no memory for a realloc");
-            slot.object = moved;
-            if (call.size > slot.size) touch(moved, slot.size & ~(kPage - 1), call.size);
-            change(actor, int64_t(call.size) - int64_t(slot.size));
+    bool play(Actor &actor, Bulk calls) {
+        for (const Call &call : calls)
+            if (call.waits && !await(slots_[call.slot], call.turn)) return false;
+        if (const char *why = to_.play(actor.own, calls, slots_.data())) return fail(why);
+        for (const Call &call : calls) {
+            Slot &slot = slots_[call.slot];
+            if (call.op < uint64_t(TraceOp::kRealloc)) {
+                touch(slot.object, 0, call.size);
+                ++actor.objects;
+            } else if (call.size > slot.size) { // a realloc
+                touch(slot.object, slot.size & ~(kPage - 1), call.size);
+            }
+            change(actor, int64_t(call.size) - int64_t(slot.size)); // a free has size 0
             slot.size = call.size;
             pass(slot);
-            return true;
         }
-        default:
-            to_.free(slot.object);
-            slot.object = nullptr;
-            change(actor, -int64_t(slot.size));
-            pass(slot);
-            return true;
-        }
-        if (!slot.object) return fail("it had no memory for an object");
-        touch(slot.object, 0, call.size);
-        slot.size = call.size;
-        ++actor.objects;
-        change(actor, int64_t(call.size));
-        pass(slot);
+        return true;
+    }
+
+    /** The main thread gives back what the program kept. */
+    bool drain() {
+        typename To::Own own;
+        if (!to_.enter(own, plan_.max_threads, -1, error_)) return false;
+        for (Slot &slot : slots_)
+            if (slot.object) to_.give_back(own, slot);
+        to_.leave(own);
         return true;
     }
 
@@ -310,10 +338,16 @@ class Stage {
     /** All threads that there are meet here; the last one looks at the memory, while the clock stands still.
      */
     void meet(uint32_t point) {
+        {
+            const std::lock_guard lock(mutex_);
+            point_ = point;
+            ++waiting_;
+            meet_if_all();
+        }
+        // To be woken takes longer than the others take, mostly.
+        Backoff backoff;
+        for (uint64_t tries = 0; tries < kTries && passed_ <= point; ++tries) backoff.pause();
         std::unique_lock lock(mutex_);
-        point_ = point;
-        ++waiting_;
-        meet_if_all();
         changed_.wait(lock, [&] { return passed_ > point || failed_; });
     }
     void meet_if_all() {
@@ -355,7 +389,7 @@ class Stage {
 
     const TraceFile &file_;
     const am_play_plan &plan_;
-    const allocmark_any_size to_;
+    To to_;
     am_played &played_;
     uint64_t *const resident_at_, *const live_at_;
     allocmark_error &error_;
@@ -368,35 +402,46 @@ class Stage {
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<std::thread *> ended_; // not joined yet
-    uint32_t running_ = 0, waiting_ = 0, point_ = 0, passed_ = 0;
+    std::vector<uint32_t> places_;     // that no thread has
+    uint32_t running_ = 0, waiting_ = 0, point_ = 0;
+    std::atomic<uint32_t> passed_{0};
 };
 
 static_assert(int(AM_PLAY_BUCKETS) == int(AM_BUCKETS));
 
-/** Begins the backend and finds its functions; what is missing is said. */
-bool functions_of(const TraceFile &file, const am_play_plan &plan, allocmark_any_size &found,
-                  allocmark_error &error) {
-    if (!plan.table) {
-        found = Floor::functions();
-        const bool begun = Floor::begin(file.header.largest);
-        if (!begun) allocmark_say(&error, "there is no room for the largest object of the trace");
-        return begun;
-    }
-    const allocmark_backend table = table_of(plan.table);
+/** Begins the backend. */
+bool init(const am_play_plan &plan, const allocmark_backend &table, bool on_pools, allocmark_error &error) {
+    std::vector<uint32_t> cpus(plan.cpus, plan.cpus + plan.n_cpus);
     allocmark_init init{};
     init.size = sizeof init;
     init.n_options = plan.n_options;
     init.options = plan.options;
-    init.max_threads = std::max(1u, file.header.threads);
-    if (table.init(&init, &error) != 0) return false;
-    const allocmark_any_size *own = table.any_size ? table.any_size() : nullptr;
+    init.max_threads = plan.max_threads + 1;
+    init.n_cpus = plan.n_cpus;
+    init.cpus = cpus.data();
+    for (uint32_t i = 0; i < plan.n_pools && on_pools; ++i)
+        init.pool_bytes += plan.pools[i].object_size * plan.pools[i].objects;
+    return table.init(&init, &error) == 0;
+}
+
+/** Its malloc functions; what is missing is said. */
+bool functions_of(const TraceFile &file, const allocmark_backend &table, allocmark_any_size &found,
+                  allocmark_error &error) {
+    const allocmark_any_size *own = table.any_size();
     if (!own || !own->malloc || !own->free) {
-        allocmark_say(&error,
-                      "hands out no malloc that takes any size: a trace is replayed on backends that do");
+        allocmark_say(&error, "hands out no malloc and free, as its table says that it does");
         return false;
     }
     std::memcpy(&found, own, std::min<size_t>(own->size, sizeof found));
-    return true;
+    const auto has = [&](TraceOp op) { return (file.header.ops >> unsigned(op) & 1) != 0; };
+    const char *missing = has(TraceOp::kRealloc) && !found.realloc ? "realloc, and the trace resizes objects"
+                          : has(TraceOp::kCalloc) && !found.calloc
+                              ? "calloc, and the trace asks for zeroed objects"
+                          : has(TraceOp::kAligned) && !found.aligned
+                              ? "function that aligns, and the trace asks for aligned objects"
+                              : nullptr;
+    if (missing) allocmark_say(&error, "has no %s", missing);
+    return !missing;
 }
 
 } // namespace
@@ -404,21 +449,26 @@ bool functions_of(const TraceFile &file, const am_play_plan &plan, allocmark_any
 int play(const TraceFile &file, const am_play_plan &plan, am_played &played, uint64_t *resident,
          uint64_t *live, allocmark_error &error) {
     played = {};
-    allocmark_any_size functions{};
-    if (!functions_of(file, plan, functions, error)) return -ENOTSUP;
-    const auto has = [&](TraceOp op) { return (file.header.ops >> unsigned(op) & 1) != 0; };
-    const char *missing =
-        has(TraceOp::kRealloc) && !functions.realloc ? "realloc, and the trace resizes objects"
-        : has(TraceOp::kCalloc) && !functions.calloc ? "calloc, and the trace asks for zeroed objects"
-        : has(TraceOp::kAligned) && !functions.aligned
-            ? "function that aligns, and the trace asks for aligned objects"
-            : nullptr;
-    if (missing) {
-        allocmark_say(&error, "has no %s", missing);
+    const auto run = [&](auto to, const SizeClasses *classes) {
+        using Played = Stage<decltype(to)>;
+        return std::make_unique<Played>(file, plan, std::move(to), classes, played, resident, live, error)
+            ->run();
+    };
+    if (!plan.table && !Floor::begin(file.header.largest)) {
+        allocmark_say(&error, "there is no room for the largest object of the trace");
         return -ENOTSUP;
     }
-    auto stage = std::make_unique<Stage>(file, plan, functions, played, resident, live, error);
-    return stage->run();
+    const allocmark_backend table = plan.table ? table_of(plan.table) : Floor::pools();
+    // Some pools serve any size, and are no malloc.
+    const bool on_pools = plan.table ? !table.any_size : !file.pools.empty();
+    if (!init(plan, table, on_pools, error)) return -ENOTSUP;
+    if (on_pools) {
+        const SizeClasses classes(file, {plan.pools, plan.n_pools});
+        return run(OnPools(table, plan), &classes);
+    }
+    allocmark_any_size functions = Floor::functions();
+    if (plan.table && !functions_of(file, table, functions, error)) return -ENOTSUP;
+    return run(OnMalloc(functions), nullptr);
 }
 
 } // namespace allocmark

@@ -22,18 +22,24 @@ struct TraceHeader {
 static_assert(sizeof(TraceHeader) == 64);
 
 struct ChunkHeader {
-    enum Kind : uint32_t { kEvents = 0x544e5645, kPoints = 0x53544e50, kProcess = 0x434f5250 };
+    enum Kind : uint32_t {
+        kEvents = 0x544e5645,
+        kPoints = 0x53544e50,
+        kProcess = 0x434f5250,
+        kPools = 0x4c4f4f50
+    };
     static constexpr uint32_t kMostBytes = 1 << 20;
 
     uint32_t kind, thread, bytes, events;
     uint64_t ns;          // the first event's gap counts from here
     uint32_t unused, crc; // of the header before it, and the payload
 };
-static_assert(sizeof(ChunkHeader) == 32 && sizeof(am_point) == 40);
+static_assert(sizeof(ChunkHeader) == 32 && sizeof(am_point) == 40 && sizeof(am_trace_pool) == 64);
 
 enum class TraceOp : uint8_t { kMalloc = 1, kCalloc, kAligned, kRealloc, kFree, kSpawn, kPoint };
-constexpr uint8_t kOpBits = 7, kWaits = 8;
+constexpr uint8_t kOpBits = 7, kWaits = 8, kMore = 16;
 constexpr uint64_t kMostSize = (uint64_t(1) << 47) - 1;
+constexpr uint32_t kMostBulk = 1 << 16; // objects
 constexpr uint32_t kMostPoints = 100, kMostThreads = 1 << 20, kMostAtOnce = 1 << 15;
 
 /** One event, decoded. */
@@ -41,6 +47,8 @@ struct TraceEvent {
     TraceOp op;
     uint8_t alignment = 0; // its logarithm
     bool waits = false;    // for other threads' events on the slot
+    bool more = false;     // the next event is of the same bulk
+    uint16_t pool = 0;     // of a get, in a trace with pools
     uint32_t slot = 0;     // or thread, or point
     uint32_t turn = 0;     // how many events on the slot came before; only of one that waits
     uint64_t size = 0, ns = 0;
@@ -63,9 +71,10 @@ inline bool has_size(TraceOp op) {
     return op <= TraceOp::kRealloc;
 }
 
-/** Writes events behind one another. */
+/** Writes events behind one another. With `pools`, gets have the pool's number in the place of a size. */
 class EventEncoder {
   public:
+    explicit EventEncoder(bool pools = false) : pools_(pools) {}
     void begin(uint64_t ns) {
         bytes_.clear();
         events_ = 0;
@@ -73,7 +82,7 @@ class EventEncoder {
         begun_ns_ = last_ns_ = ns;
     }
     void add(const TraceEvent &event) {
-        bytes_.push_back(uint8_t(uint8_t(event.op) | (event.waits ? kWaits : 0)));
+        bytes_.push_back(uint8_t(uint8_t(event.op) | (event.waits ? kWaits : 0) | (event.more ? kMore : 0)));
         number(event.ns - last_ns_);
         last_ns_ = event.ns;
         if (event.waits) number(event.turn);
@@ -83,7 +92,7 @@ class EventEncoder {
         } else {
             number(event.slot);
         }
-        if (has_size(event.op)) number(event.size);
+        if (has_size(event.op)) number(pools_ ? event.pool : event.size);
         if (event.op == TraceOp::kAligned) bytes_.push_back(event.alignment);
         ++events_;
     }
@@ -98,6 +107,7 @@ class EventEncoder {
         bytes_.push_back(uint8_t(value));
     }
 
+    bool pools_;
     std::vector<uint8_t> bytes_;
     uint64_t begun_ns_ = 0, last_ns_ = 0;
     uint32_t events_ = 0, last_slot_ = 0;
@@ -125,7 +135,8 @@ class EventDecoder {
         const uint8_t first = *at_++;
         event = {TraceOp(first & kOpBits)};
         event.waits = first & kWaits;
-        if ((first & ~(kOpBits | kWaits)) != 0 || event.op == TraceOp(0)) return damage();
+        event.more = first & kMore;
+        if ((first & ~(kOpBits | kWaits | kMore)) != 0 || event.op == TraceOp(0)) return damage();
         uint64_t gap, turn = 0, slot;
         if (!number(gap) || (event.waits && !number(turn)) || !number(slot)) return damage();
         if (is_on_slot(event.op)) slot = slot_ + uint64_t(unzigzag(slot));

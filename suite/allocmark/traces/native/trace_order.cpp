@@ -34,6 +34,8 @@ bool TraceOrder::advance(Thread &thread) {
     } else if (!thread.events->damage.what.empty()) {
         damage = thread.events->damage;
         return false;
+    } else if (!thread.bulk.empty()) {
+        return fail(thread, "a bulk that does not end");
     }
     return true;
 }
@@ -91,6 +93,8 @@ bool TraceOrder::met() {
 
 TraceOrder::Step TraceOrder::step(Thread &thread, uint32_t number) {
     const TraceEvent event = *thread.pending;
+    if (!thread.bulk.empty() && !is_on_slot(event.op))
+        return fail(thread, "a bulk that does not end"), Step::kFailed;
     if (event.op == TraceOp::kSpawn) {
         if (event.slot >= threads_.size() || threads_[event.slot].begun)
             return fail(thread, "begins a thread that there is not, or that has begun"), Step::kFailed;
@@ -117,6 +121,7 @@ TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const Trac
     slots_used_ = std::max<uint64_t>(slots_used_, event.slot + 1);
     largest_ = std::max(largest_, event.size);
     Slot &slot = slots_[event.slot];
+    if (slot.busy && slot.thread != number && event.waits) return Step::kWaits;
     if (event.waits) {
         if (slot.turn < event.turn) return Step::kWaits;
         if (slot.turn != event.turn) return fail(thread, "an event that comes too late"), Step::kFailed;
@@ -126,6 +131,12 @@ TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const Trac
     if (slot.lives == is_get(event.op))
         return fail(thread, slot.lives ? "an object in a slot that holds one" : "no object in this slot"),
                Step::kFailed;
+    const uint16_t pool = is_get(event.op) ? event.pool : slot.pool;
+    if (!thread.bulk.empty()) {
+        const Slot &first = slots_[thread.bulk[0]];
+        if (first.pool != pool || first.lives != is_get(event.op) || thread.bulk.size() == kMostBulk)
+            return fail(thread, "a bulk of several pools, of gets and puts, or too large"), Step::kFailed;
+    }
     if ((file_.header.ops >> unsigned(event.op) & 1) == 0)
         return fail(thread, "a call of a kind that the header has not"), Step::kFailed;
     if (event.size > file_.header.largest)
@@ -135,7 +146,13 @@ TraceOrder::Step TraceOrder::on_slot(Thread &thread, uint32_t number, const Trac
     live_objects_ -= event.op == TraceOp::kFree;
     live_bytes_ += event.size - slot.size; // a free has size 0
     most_live_bytes = std::max(most_live_bytes, live_bytes_);
-    slot = {event.size, slot.turn + 1, number, event.op != TraceOp::kFree};
+    slot = {event.size, slot.turn + 1, number, pool, event.op != TraceOp::kFree, event.more};
+    if (event.more) {
+        thread.bulk.push_back(event.slot);
+    } else {
+        for (const uint32_t done : thread.bulk) slots_[done].busy = false;
+        thread.bulk.clear();
+    }
     return Step::kObject;
 }
 

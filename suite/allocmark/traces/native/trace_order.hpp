@@ -20,6 +20,8 @@ class TraceOrder {
 
     /** The next event that does something to an object, and its thread. False: the end, or `damage`. */
     bool next(TraceEvent &event, uint32_t &thread);
+    /** The next one at which all threads meet. */
+    uint32_t point() const { return point_; }
 
     Damage damage;             // empty: none
     uint32_t most_threads = 0; // at once
@@ -29,12 +31,14 @@ class TraceOrder {
     struct Slot {
         uint64_t size = 0;
         uint32_t turn = 0, thread = 0;
-        bool lives = false;
+        uint16_t pool = 0;
+        bool lives = false, busy = false; // busy: of a bulk that is not complete
     };
     struct Thread {
         std::unique_ptr<ThreadEvents> events; // until its end
         std::optional<TraceEvent> pending;
         bool begun = false;
+        std::vector<uint32_t> bulk; // slots of one that is not complete
     };
 
     bool fail(const Thread &thread, const char *what);

@@ -61,7 +61,7 @@ bool TraceFile::open(const char *name, Damage &damage) {
 
 bool TraceFile::known(uint64_t at, const ChunkHeader &chunk, Damage &damage) {
     if (chunk.kind != ChunkHeader::kEvents && chunk.kind != ChunkHeader::kPoints &&
-        chunk.kind != ChunkHeader::kProcess)
+        chunk.kind != ChunkHeader::kProcess && chunk.kind != ChunkHeader::kPools)
         return damage = {at, "no chunk begins here"}, false;
     if (chunk.bytes > ChunkHeader::kMostBytes || chunk.bytes > bytes - at - sizeof chunk)
         return damage = {at,
@@ -80,10 +80,30 @@ bool TraceFile::known(uint64_t at, const ChunkHeader &chunk, Damage &damage) {
         process.assign(payload.begin(), payload.end());
         return true;
     }
+    if (chunk.kind == ChunkHeader::kPools) return know_pools(at, payload, damage);
     if (payload.size() != header.points * sizeof(am_point) || !points.empty())
         return damage = {at, "other points than the header has"}, false;
     points.resize(header.points);
     std::memcpy(points.data(), payload.data(), payload.size());
+    return true;
+}
+
+bool TraceFile::know_pools(uint64_t at, const std::vector<uint8_t> &payload, Damage &damage) {
+    const size_t n = payload.size() / sizeof(am_trace_pool);
+    if (n == 0 || n > AM_MOST_POOLS || payload.size() % sizeof(am_trace_pool) != 0 || !pools.empty())
+        return damage = {at, "pools that no trace has"}, false;
+    pools.resize(n);
+    std::memcpy(pools.data(), payload.data(), payload.size());
+    for (const am_trace_pool &pool : pools) {
+        const size_t length = strnlen(pool.name, sizeof pool.name);
+        const bool named =
+            length > 0 && length < sizeof pool.name &&
+            std::all_of(pool.name, pool.name + length, [](char c) { return c > ' ' && c < 127; });
+        if (!named || pool.object_size == 0 || pool.object_size > kMostSize || pool.objects == 0 ||
+            pool.objects > UINT32_MAX || pool.working_set > pool.objects || pool.cache > pool.objects ||
+            pool.alignment > 40)
+            return damage = {at, "a pool that cannot be"}, false;
+    }
     return true;
 }
 

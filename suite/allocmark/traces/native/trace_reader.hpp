@@ -34,9 +34,11 @@ class TraceFile {
     TraceHeader header{};
     uint64_t bytes = 0;
     std::vector<am_point> points;
+    std::vector<am_trace_pool> pools;          // empty: a program that calls malloc
     std::vector<std::vector<uint64_t>> chunks; // offsets, by thread
 
   private:
+    bool know_pools(uint64_t at, const std::vector<uint8_t> &payload, Damage &damage);
     bool known(uint64_t at, const ChunkHeader &chunk, Damage &damage);
 
     int fd_ = -1;
@@ -60,7 +62,8 @@ class ThreadEvents {
             if (!file_.read(begin_, header, payload_, damage)) return false;
             decoder_.begin(payload_.data(), payload_.size(), header.ns, header.events);
         }
-        return true;
+        return file_.pools.empty() ? !event.more || fail("a bulk, and the trace has no pools")
+                                   : on_pool(event);
     }
     /** Where in the file the last event is. */
     uint64_t offset() const { return begin_ + sizeof(ChunkHeader) + decoder_.offset(); }
@@ -68,6 +71,20 @@ class ThreadEvents {
     Damage damage; // empty: none
 
   private:
+    bool fail(const char *what) {
+        damage = {offset(), what};
+        return false;
+    }
+    bool on_pool(TraceEvent &event) {
+        if (event.op == TraceOp::kFree || !is_on_slot(event.op))
+            return !event.more || event.op == TraceOp::kFree || fail("a bulk of no gets or puts");
+        if (event.op != TraceOp::kMalloc) return fail("a call that pools have not");
+        if (event.size >= file_.pools.size()) return fail("a pool that there is not");
+        event.pool = uint16_t(event.size);
+        event.size = file_.pools[event.pool].object_size;
+        return true;
+    }
+
     const TraceFile &file_;
     const uint32_t thread_;
     size_t chunk_ = 0;

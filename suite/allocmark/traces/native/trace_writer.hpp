@@ -14,7 +14,8 @@ namespace allocmark {
 
 class TraceWriter {
   public:
-    explicit TraceWriter(const char *path) : file_(std::fopen(path, "wbe")) {
+    /** `pools`: whether the program has such. */
+    TraceWriter(const char *path, bool pools) : file_(std::fopen(path, "wbe")), pools_(pools) {
         const TraceHeader none{};
         write(&none, sizeof none);
     }
@@ -24,7 +25,7 @@ class TraceWriter {
     }
 
     void add(uint32_t thread, const TraceEvent &event) {
-        if (thread >= threads_.size()) threads_.resize(thread + 1);
+        if (thread >= threads_.size()) threads_.resize(thread + 1, EventEncoder(pools_));
         EventEncoder &own = threads_[thread];
         if (own.events() == 0) own.begin(event.ns);
         own.add(event);
@@ -46,8 +47,12 @@ class TraceWriter {
     uint64_t events() const { return header_.events; }
 
     /** The rest of the file; whether everything could be written. */
-    bool finish(const std::vector<am_point> &points, const std::string &process, uint64_t slots) {
+    bool finish(const std::vector<am_point> &points, const std::vector<am_trace_pool> &pools,
+                const std::string &process, uint64_t slots) {
         for (uint32_t thread = 0; thread < threads_.size(); ++thread) flush(thread);
+        if (pools_)
+            chunk({ChunkHeader::kPools, 0, uint32_t(pools.size() * sizeof(am_trace_pool)), 0, 0, 0, 0},
+                  pools.data());
         chunk({ChunkHeader::kPoints, 0, uint32_t(points.size() * sizeof(am_point)), 0, 0, 0, 0},
               points.data());
         chunk({ChunkHeader::kProcess, 0, uint32_t(process.size()), 0, 0, 0, 0}, process.data());
@@ -78,6 +83,7 @@ class TraceWriter {
     }
 
     std::FILE *file_;
+    const bool pools_;
     bool failed_ = false;
     TraceHeader header_{};
     std::vector<EventEncoder> threads_;

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "played_trace.hpp"
+#include "size_classes.hpp"
 
 using namespace allocmark;
 
@@ -58,7 +59,7 @@ extern "C" void am_trace_tell(const am_trace *trace, am_trace_facts *facts) {
               header.threads,
               header.points,
               trace->most_threads,
-              0,
+              uint32_t(trace->file.pools.size()),
               trace->objects,
               trace->most_live_bytes,
               trace->ns};
@@ -85,6 +86,17 @@ extern "C" int am_trace_check(am_trace *trace, allocmark_error *error) {
         trace->most_live_bytes = order.most_live_bytes;
         trace->ns = order.ns;
         return order.damage.what.empty() ? 0 : damaged(trace->file, order.damage, error);
+    });
+}
+
+extern "C" int64_t am_trace_pools(const am_trace *trace, am_trace_pool *pools, uint32_t capacity,
+                                  allocmark_error *error) {
+    return within_memory(trace->file.path.c_str(), error, int64_t(-ENOMEM), [&]() -> int64_t {
+        std::vector<am_trace_pool> found;
+        Damage damage;
+        if (!pools_of(trace->file, found, damage)) return damaged(trace->file, damage, error);
+        std::copy_n(found.begin(), std::min<size_t>(found.size(), capacity), pools);
+        return int64_t(found.size());
     });
 }
 

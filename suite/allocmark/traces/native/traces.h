@@ -34,12 +34,37 @@ typedef struct am_joined {
  */
 int am_join(const char *from, const char *to, const char *process, am_joined *joined, allocmark_error *error);
 
+/** A bulk call on a pool, by whom and when. */
+typedef struct am_pool_call {
+    uint64_t ns;
+    uint32_t thread, pool, n;
+    uint32_t put; /* 1; 0: get */
+} am_pool_call;
+
+/**
+ * Writes the trace `to` of calls in their order, on pools. Which objects a put gives back is not told: the
+ * thread's own, then those of others, the oldest first. `unknown_frees` were of more objects than were out;
+ * `missed_frees`: gets of more than the pool has, which failed. Both are left out.
+ */
+int am_join_pools(const am_pool_call *calls, uint64_t n_calls, const struct am_trace_pool *pools,
+                  uint32_t n_pools, const char *to, const char *process, am_joined *joined,
+                  allocmark_error *error);
+
 /** Where a trace is after a share of its events: exact, in the order in which the program ran. */
 typedef struct am_point {
     uint64_t event, ns;
     uint64_t live_bytes, live_objects;
     uint32_t threads, unused; /* that meet there */
 } am_point;
+
+/** A pool, as a trace has it and as one is made for it. */
+typedef struct am_trace_pool {
+    uint64_t object_size, objects;
+    uint64_t working_set; /* most objects that are out at once */
+    uint32_t cache;
+    uint32_t alignment; /* its logarithm */
+    char name[32];      /* NUL-terminated */
+} am_trace_pool;
 
 typedef struct am_trace am_trace;
 
@@ -51,7 +76,8 @@ typedef struct am_trace_facts {
     uint64_t events, slots, largest, bytes;
     uint32_t threads, points;
     /* Known after am_trace_check; the most threads and bytes at once in one order that was possible. */
-    uint32_t most_threads, unused;
+    uint32_t most_threads;
+    uint32_t pools; /* that the program had; 0: it called malloc */
     uint64_t objects, most_live_bytes, nanoseconds;
 } am_trace_facts;
 void am_trace_tell(const am_trace *trace, am_trace_facts *facts);
@@ -59,6 +85,16 @@ void am_trace_tell(const am_trace *trace, am_trace_facts *facts);
 void am_trace_points(const am_trace *trace, am_point *points);
 /** The text of the trace's last chunk, `*bytes` long. */
 const char *am_trace_process(const am_trace *trace, uint64_t *bytes);
+
+/**
+ * The pools on which the trace can be played: its own, or one for each size class and alignment that it asks
+ * for. Each has objects for every order that a replay may take, and for what caches hold back. Writes up to
+ * `capacity` of them, AM_MOST_POOLS at most, and returns how many; negative with `error`. The trace was
+ * checked.
+ */
+enum { AM_MOST_POOLS = 4096 };
+int64_t am_trace_pools(const am_trace *trace, am_trace_pool *pools, uint32_t capacity,
+                       allocmark_error *error);
 
 /** Goes through all events without an allocator; negative with `error` when one makes no sense. */
 int am_trace_check(am_trace *trace, allocmark_error *error);
@@ -82,6 +118,9 @@ typedef struct am_play_plan {
     uint32_t gaps;       /* 1: calls are due when they were made; 0: as fast as possible */
     const int32_t *cpus; /* threads go round them */
     uint32_t n_cpus;
+    uint32_t max_threads;       /* at once */
+    const am_trace_pool *pools; /* of am_trace_pools: for a backend that hands out no malloc */
+    uint32_t n_pools;
     uint32_t unused;
     uint64_t stall_ns;
 } am_play_plan;

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** What a trace is played on: the malloc functions of a backend, or the floor's, which do next to nothing. */
+/** What a trace is played on to know the replay's own cost: it does next to nothing. */
 #pragma once
 
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
-#include "backend_table.hpp"
-#include "traces.h"
+#include "allocmark/backend.h"
 
 namespace allocmark {
 
 /**
- * The floor: objects lie one behind another in a piece of memory that is used over and over, and is as large
- * as the largest of them at least. Not for a measured program: they overlap.
+ * Objects lie one behind another in a piece of memory that is used over and over, and is as large as the
+ * largest of them at least. Not for a measured program: they overlap.
  */
 class Floor {
   public:
@@ -33,6 +30,27 @@ class Floor {
         made.realloc = [](void *, size_t n) { return take(16, n); };
         made.aligned = [](size_t alignment, size_t n) { return take(alignment, n); };
         made.free = [](void *) {};
+        return made;
+    }
+    /** The same as pools. */
+    static allocmark_backend pools() {
+        allocmark_backend made{};
+        made.abi = ALLOCMARK_ABI_VERSION;
+        made.size = sizeof made;
+        made.init = [](const allocmark_init *, allocmark_error *) { return 0; };
+        made.pool_create = [](const allocmark_pool_spec *spec, void **pool, allocmark_error *) {
+            *pool = new allocmark_pool_spec(*spec);
+            return 0;
+        };
+        made.pool_destroy = [](void *pool) { delete static_cast<allocmark_pool_spec *>(pool); };
+        made.thread_enter = [](void *, const allocmark_thread *, void **, allocmark_error *) { return 0; };
+        made.thread_leave = [](void *, void *) {};
+        made.get_bulk = [](void *pool, void *, void **objects, uint32_t n) {
+            const auto &spec = *static_cast<const allocmark_pool_spec *>(pool);
+            for (uint32_t i = 0; i < n; ++i) objects[i] = take(spec.alignment, spec.object_size);
+            return 0;
+        };
+        made.put_bulk = [](void *, void *, void *const *, uint32_t) {};
         return made;
     }
 
