@@ -35,7 +35,7 @@ from allocmark.workload.language.steps import (
 )
 from allocmark.workload.tape.alike import draws, regardless, touches_earlier
 from allocmark.workload.tape.context import Context, Flow, MixedError
-from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth
+from allocmark.workload.tape.instructions import LOOP_DEPTH, MOST_COUNT, Insn, Items, Op, Recorder, depth, new_tuple
 
 #: Instructions after which a body with random numbers is long enough; or 32 times as many numbers that were drawn, or
 #: 128 times as many places of objects.
@@ -128,6 +128,8 @@ class Player:
         self.pools = list(context.workload.pools.values())
         self.pool_names = list(context.workload.pools)
         self.own = context.pools_of[name]
+        self.sizes = [pool.object_size for pool in self.pools]
+        self.rooms = [*(pool.objects for pool in self.pools), MOST_OBJECTS]  # by ring
         self.step_ids = context.step_ids
         self.mixed = len(self.pools) if name in context.mixing else None
         self.several = len(self.own) > 1 and self.mixed is None
@@ -160,6 +162,7 @@ class Player:
             Idle: self._idle,
             Repeat: self._repeat,
         }
+        self.acts: dict[int, list[tuple[Callable[..., None], Step]]] = {}  # by id() of steps: what does each
         # By id() of a repeat: whether it draws, is regardless, and touches what came before.
         self.alike: dict[int, tuple[bool, bool, bool]] = {}
 
@@ -228,9 +231,14 @@ class Player:
         self.played += len(steps)
         if self.played > LONGEST:
             raise self._too_long(steps[0])
-        do = self.do
-        for step in steps:
-            do[type(step)](step)
+        for act, step in self._acts(steps):
+            act(step)
+
+    def _acts(self, steps: Sequence[Step]) -> list[tuple[Callable[..., None], Step]]:
+        if (acts := self.acts.get(id(steps))) is None:
+            acting = (step for step in steps if not (isinstance(step, Touch) and step.bytes == 0))
+            acts = self.acts[id(steps)] = [(self.do[type(step)], step) for step in acting]
+        return acts
 
     def _too_long(self, step: Step) -> WorkloadError:
         return self._error(
@@ -255,21 +263,13 @@ class Player:
         return self.samplers[key]
 
     def _emit(self, step: Step, op: Op, target: int = 0, n: int = 0, arg: int = 0, aux: int = 0) -> None:
-        self.recorder.add(Insn(op, target, n, arg, aux, self.step_ids[id(step)]))
+        self.recorder.add(new_tuple(Insn, (op, target, n, arg, aux, self.step_ids[id(step)])))
 
     def _gained(self, ring: int, n: int, step: Step) -> None:
         held = self.held[ring] + n
         self.held[ring] = held
-        if ring != self.mixed and held > self.pools[ring].objects:
-            raise self._error(
-                step,
-                f"pool {self.pool_names[ring]!r} has {self.pools[ring].objects:,} objects, and {self.name} alone "
-                f"holds {held:,} here: give it more, or hold fewer",
-            )
-        if ring == self.mixed and held > MOST_OBJECTS:
-            raise self._error(
-                step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer"
-            )
+        if held > self.rooms[ring]:
+            raise self._too_many(ring, held, step)
         self.total = total = self.total + n
         # Not max(): this is where the time goes.
         if held > self.peak[ring]:
@@ -283,6 +283,17 @@ class Player:
         if self.several:
             self.order += bytes((ring,)) * n
 
+    def _too_many(self, ring: int, held: int, step: Step) -> WorkloadError:
+        if ring == self.mixed:
+            return self._error(
+                step, f"{self.name} holds {held:,} objects here, the limit is {MOST_OBJECTS:,}: hold fewer"
+            )
+        return self._error(
+            step,
+            f"pool {self.pool_names[ring]!r} has {self.rooms[ring]:,} objects, and {self.name} alone "
+            f"holds {held:,} here: give it more, or hold fewer",
+        )
+
     def _lost(self, ring: int, n: int) -> None:
         held = self.held[ring] - n
         self.held[ring] = held
@@ -292,15 +303,14 @@ class Player:
         self.latest = []
 
     def _get(self, step: Get) -> None:
-        n = self._number(step, "n", step.n)
-        if id(step) not in self.fits:
-            self.fits[id(step)] = self._fit(step)
-        fit = self.fits[id(step)]
+        n = step.n if type(step.n) is int else self._number(step, "n", step.n)
+        if (fit := self.fits.get(id(step))) is None:
+            fit = self.fits[id(step)] = self._fit(step)
         if (draw := fit.draw) is None:
             wanted = [Latest(fit.among[0], n)]
         elif n == 1:
             drawn = draw()
-            wanted = [Latest(fit[drawn], 1, drawn if step.exact else None)]
+            wanted = fit.single.get(drawn) or fit.one(drawn, step.exact)
         else:
             sizes = [draw() for _ in range(n)]
             found = [fit[size] for size in sizes]
@@ -318,7 +328,7 @@ class Player:
         return _Fit(among, self.pools, None if size is None else repeat(size).__next__, random=False)
 
     def _get_from(self, pool: int, n: int, step: Step, size: int | None = None, zeroed: bool = False) -> None:
-        asked = self.pools[pool].object_size if size is None else size
+        asked = self.sizes[pool] if size is None else size
         plain = size is None and not zeroed
         if self.mixed is not None:
             self._emit(step, Op.MIXED_GET, pool, n, arg=0 if plain else asked, aux=zeroed)
@@ -332,8 +342,6 @@ class Player:
         self._gained(pool if self.mixed is None else self.mixed, n, step)
 
     def _touch(self, step: Touch) -> None:
-        if step.bytes == 0:
-            return
         if not self.latest:
             raise self._error(step, "nothing to touch: what came last is put or sent already; touch it earlier")
         write = step.how == "write"
@@ -351,10 +359,10 @@ class Player:
             self._emit(step, Op.MIXED_WRITE if write else Op.MIXED_READ, n=n, arg=arg)
         else:
             together: dict[int, int] = {}
-            for pool, n, *_ in self.latest:
-                together[pool] = together.get(pool, 0) + n
+            for each in self.latest:
+                together[each.pool] = together.get(each.pool, 0) + each.n
             for pool, n in together.items():
-                arg = step.bytes if isinstance(step.bytes, int) else self.pools[pool].object_size
+                arg = step.bytes if isinstance(step.bytes, int) else self.sizes[pool]
                 self._emit(step, Op.WRITE if write else Op.READ, pool, n, arg=arg)
 
     def _touch_each(self, step: Touch, write: bool) -> None:
@@ -374,7 +382,10 @@ class Player:
     def _put(self, step: Put) -> None:
         ring = self._ring_of(step, step.pool)
         held = self.total if ring is None else self.held[ring]
-        n = held if step.which == "all" or step.n is None else self._number(step, "n", step.n)
+        if step.which == "all" or step.n is None:
+            n = held
+        else:
+            n = step.n if type(step.n) is int else self._number(step, "n", step.n)
         if n > held:
             of = f" of pool {step.pool!r}" if step.pool else ""
             raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,}{of} here; put fewer")
@@ -411,7 +422,7 @@ class Player:
         if self.several:
             self._forget(ring, n, which)
 
-    def _choose(self, n: int, which: str) -> list[tuple[int, int]]:
+    def _choose(self, n: int, which: str) -> Sequence[tuple[int, int]]:
         """(ring, number) of the n objects that go; takes them out of `order`."""
         order = self.order
         if which == "random":
@@ -423,7 +434,7 @@ class Player:
                 order[place], order[chosen] = order[chosen], order[place]
         first = len(order) - n if which == "newest" else 0
         if n == 1:
-            return [(order.pop(first), 1)]
+            return ((order.pop(first), 1),)
         gone = order[first : first + n]
         del order[first : first + n]
         return [(ring, count) for ring in self.own if (count := gone.count(ring))]
@@ -442,7 +453,10 @@ class Player:
             self.drawn += 1
             self._emit(step, puts["random"], ring, n, arg=len(self.indices))
             draw = self.rng.random
-            self.indices.extend([int(draw() * left) for left in range(held, held - n, -1)])
+            if n == 1:
+                self.indices.append(int(draw() * held))
+            else:
+                self.indices.extend([int(draw() * left) for left in range(held, held - n, -1)])
         else:
             self._emit(step, puts["newest" if which == "newest" else "oldest"], ring, n, arg=1)
         self._lost(ring, n)
@@ -538,16 +552,17 @@ class Player:
             )
         drawing, independent, touching = self.alike[id(step)]
         if not independent and (drawing or target is not None):  # no two passes are alike
-            while not ends():
-                self._pass(step, target, growing)
-                left -= 1
+            self._each(step, left, target)
             return
         passes, compared = 0, 1
         while not ends():
             # To compare what is held takes a while where that is much: before the first pass, the second, the fourth …
             with self._apart(compare=self.several and passes + 1 >= compared) as (mark, part):
                 while True:
-                    self._pass(step, target, growing)
+                    before = self.total
+                    self._run(step.steps)
+                    if target is not None:
+                        self._check_progress(step, target, growing, before)
                     mark.passes += 1
                     if not drawing or part.size >= RANDOM_PASSES or mark.passes == left or ends():
                         break
@@ -567,18 +582,31 @@ class Player:
             passes += again * mark.passes
             left -= again * mark.passes
 
-    def _pass(self, step: Repeat, target: int | None, growing: bool) -> None:
-        before = self.total
-        self._run(step.steps)
-        if target is None:
+    def _each(self, step: Repeat, times: int, target: int | None) -> None:
+        """Play every pass."""
+        acts, n = self._acts(step.steps), len(step.steps)
+        for _ in range(times) if target is None else self._until(step, target):
+            self.played += n
+            if self.played > LONGEST:
+                raise self._too_long(step.steps[0])
+            for act, inner in acts:
+                act(inner)
+
+    def _until(self, step: Repeat, target: int) -> Iterator[None]:
+        """Once for each pass."""
+        growing = self.total < target
+        while (before := self.total) != target and growing == (before < target):
+            yield
+            self._check_progress(step, target, growing, before)
+
+    def _check_progress(self, step: Repeat, target: int, growing: bool, before: int) -> None:
+        if self.total > before if growing else self.total < before:
             return
-        change = self.total - before
-        if change <= 0 if growing else change >= 0:
-            raise self._error(
-                step,
-                f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
-                f"end with {self.total:,}",
-            )
+        raise self._error(
+            step,
+            f"repeat until {target:,} objects are held never ends: its steps begin with {before:,} held and "
+            f"end with {self.total:,}",
+        )
 
     @contextmanager
     def _apart(self, compare: bool) -> Iterator[tuple[Mark, Recorder]]:
@@ -609,8 +637,7 @@ class Player:
         for ring, then in enumerate(mark.held):
             change = self.held[ring] - then
             if change > 0:
-                room = MOST_OBJECTS if ring == self.mixed else self.pools[ring].objects
-                most = min(most, (room - mark.peak[ring]) // change)
+                most = min(most, (self.rooms[ring] - mark.peak[ring]) // change)
             elif change < 0:
                 most = min(most, mark.dip[ring] // -change)
         return max(0, most)
@@ -640,11 +667,17 @@ class _Fit(dict[int, int]):
     ) -> None:
         super().__init__()
         self.among, self.draw, self.random = among, draw, random
+        self.single: dict[int, list[Latest]] = {}  # by size: what a get of one object of that size brings
         self.rooms = sorted((pools[number].object_size, number) for number in among)
 
     def __missing__(self, size: int) -> int:
         self[size] = next(number for room, number in self.rooms if room >= size)
         return self[size]
+
+    def one(self, size: int, exact: bool) -> list[Latest]:
+        """A get of one object of that size, which is asked for exactly or not; kept in `single`."""
+        self.single[size] = [Latest(self[size], 1, size if exact else None)]
+        return self.single[size]
 
 
 def _one_by_one(found: Iterable[tuple[int, int]]) -> list[Latest]:
