@@ -25,8 +25,9 @@ from allocmark.workload.language.steps import Get, Receive, Send
 from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import Insn, Items, Loop, Op, assemble, roll
-from allocmark.workload.tape.play import Player, Recorded
+from allocmark.workload.tape.play import Player
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
+from allocmark.workload.tape.recorded import Recorded
 
 MOST_SETTLING = 10_000  #: iterations until the queues are empty, for each iteration of the largest unit
 
