@@ -11,15 +11,16 @@ from functools import partial, reduce
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import pluggy
-
-from allocmark import __version__, hookspecs
+from allocmark import __version__
 from allocmark.backend import Backend
 from allocmark.malloc_library import GivenLibrary
 from allocmark.probes import Probe
 from allocmark.system.loading import TLS_REMEDY
+
+if TYPE_CHECKING:
+    import pluggy
 
 _T = TypeVar("_T")
 
@@ -106,7 +107,7 @@ def here(_: Entry, find: Find) -> Host:
 def load_entries(entries: Iterable[Entry], prefix: str = "", *, around: Callable[[Entry, Find], Host] = here) -> Host:
     """Load the host's own plugin and these into this process.
 
-    Only the process of a cell, and those that `allocmark.discovery` starts, do this: a plugin is foreign code.
+    Only the process of a cell, and those that `allocmark.asking` starts, do this: a plugin is foreign code.
     ``around`` is given what imports a plugin, which it calls. ``prefix``, the folder that they are in, comes first on
     this process's path.
 
@@ -166,6 +167,8 @@ def _ask(host: Host, entry: Entry) -> Host:
 
 def _refuse_unmarked(plugin: Any) -> None:
     """A function that is named as a hook and not marked as one would be passed over in silence."""
+    from allocmark import hookspecs
+
     for name in vars(hookspecs):
         found = getattr(plugin, name, None) if name.startswith(f"{hookspecs.PROJECT}_") else None
         if callable(found) and not hasattr(found, f"{hookspecs.PROJECT}_impl"):
@@ -184,6 +187,10 @@ def _guarded(failure: str, call: Callable[[], _T]) -> _T:
 
 def _registered(name: str, plugin: Any) -> pluggy.HookRelay:
     """The hooks of a plugin: each has a manager of its own."""
+    import pluggy  # here, as the process that plans asks no plugin
+
+    from allocmark import hookspecs
+
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:

@@ -15,8 +15,6 @@ from support import setting, started
 
 from fixtures.simulated import edit_run
 
-pytestmark = pytest.mark.alone
-
 CELL = ["burst", "--short", *setting(bulk=8, keep=128, **{"pools.mbuf.objects": 2000})]
 CROSS = ["cross_core_free", "--short", *setting(hold=0, touch=0)]
 QUICK = ["--rounds", "1", "--blocks", "8", "--sample-ms", "2"]
@@ -51,7 +49,13 @@ IN_TIME = {
 }
 
 
-@pytest.mark.parametrize(("lost", "options"), [(AT_ONCE, []), (IN_TIME, ["--timeout", "3"])], ids=["once", "in time"])
+@pytest.mark.parametrize(
+    ("lost", "options"),
+    [
+        pytest.param(AT_ONCE, [], id="once"),
+        pytest.param(IN_TIME, ["--timeout", "3"], id="in time", marks=pytest.mark.alone),
+    ],
+)
 def test_lost_cells_say_why_and_the_rest_goes_on(allocmark_command, mutants, lost, options):
     named = [word for variant in [*lost, "none"] for word in ("-b", f"mutant:{variant}")]
     result = allocmark_command("run", *CELL, *QUICK, *named, *options, "--json", "-", plugins=[mutants])

@@ -25,8 +25,6 @@ import allocmark
 from allocmark.engine import _engine
 from fixtures.backend_cells import SMALL, attested
 
-pytestmark = pytest.mark.alone
-
 LIBRARIES = Path("lib")  # of a made prefix
 
 

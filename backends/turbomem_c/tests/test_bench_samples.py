@@ -10,8 +10,6 @@ import sys
 import pytest
 import samples
 
-pytestmark = pytest.mark.alone
-
 
 def test_a_table_of_two_rounds():
     command = [sys.executable, samples.HERE / "samples.py", "one_node", "2"]

@@ -13,8 +13,6 @@ import pytest
 from cffi import FFI
 from native_programs import Build, assembly, compiled, registered, run
 
-pytestmark = pytest.mark.alone
-
 
 def first_line(output: str) -> str:
     return output.splitlines()[0]

@@ -15,7 +15,6 @@ plugin = pytest.importorskip("allocmark_dpdk.plugin", reason="the backend dpdk_r
 TOOL = Path(__file__).resolve().parents[1] / "bench" / "testpmd.py"
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.skipif(
         any(folder.stat().st_mode & 0o002 for folder in TOOL.parents),
         reason="DPDK loads nothing from below a folder that everyone may write to",

@@ -44,7 +44,7 @@ def _check(options: argparse.Namespace) -> int:
     from allocmark.errors import WorkloadError
     from allocmark.output.text.figures import counted
     from allocmark.workload.language.expand import Template
-    from allocmark.workload.tape.compile import compile_workload
+    from allocmark.workload.tape.compile import check_workload
 
     status = OK
     for file in options.files:
@@ -56,7 +56,7 @@ def _check(options: argparse.Namespace) -> int:
                 pools = {name: pool.model_copy(update={"cache": 0}) for name, pool in case.workload.pools.items()}
                 same = repr(case.workload.model_copy(update={"pools": pools}))
                 if same not in played:
-                    compile_workload(case.workload, 1, file)
+                    check_workload(case.workload, 1, file)
                     played.add(same)
         except WorkloadError as error:
             note(str(error))

@@ -18,8 +18,6 @@ import allocmark
 from allocmark import installed
 from allocmark.system import machine
 
-pytestmark = pytest.mark.alone
-
 pytest.importorskip("asv")
 
 ROOT = Path(__file__).parents[3]

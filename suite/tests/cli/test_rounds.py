@@ -20,8 +20,6 @@ from allocmark.measuring.draws import Draw
 from allocmark.results.store import Run, read_run
 from allocmark.stats import least_rounds
 
-pytestmark = pytest.mark.alone
-
 ONE = ["burst", "--short", "--set", "bulk=8", "--set", "keep=128"]
 SHORT = ["--blocks", "2", "--sample-ms", "1", "--no-latency", "--no-reuse"]
 TWO = [*ONE, "-b", "mutant", "-b", "mutant:outside", *SHORT]  # which cost the same
@@ -244,6 +242,7 @@ def test_a_budget_without_room_for_a_verdict_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.alone
 def test_the_budget_ends_a_run(allocmark_command: Command, mutants: Path, tmp_path: Path) -> None:
     result = allocmark_command(
         "run", *TWO, "--blocks", "20", "--budget", "9s", "--rounds", "500", "-o", "here", plugins=[mutants]

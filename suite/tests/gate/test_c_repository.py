@@ -18,8 +18,6 @@ from allocmark.gate.revisions.side import prepare
 from fixtures.c_repository import CRepository
 from fixtures.histories import History
 
-pytestmark = pytest.mark.alone
-
 # A pool without malloc's interface, and the table over it, which no commit has.
 TABLE = """
 #include <allocmark/backend.hpp>
@@ -67,6 +65,7 @@ def library(tmp_path_factory):
     return SimpleNamespace(made=made, folder=made.folder, **commits)
 
 
+@pytest.mark.alone
 def test_a_planted_slow_commit_is_named(library, allocmark_command):
     done = allocmark_command(
         "track", "bisect", library.fast, library.slow, "--limit", "50", cwd=library.folder, timeout=280
@@ -84,6 +83,7 @@ def test_a_commit_between_that_does_not_build_is_skipped_with_its_error(library,
     assert side.why_not("allocmark-pool").startswith("pool.c:2:1: error:")
 
 
+@pytest.mark.alone
 def test_a_gate_comments_in_markdown(library, allocmark_command, tmp_path):
     file = tmp_path / "gate.md"
     done = allocmark_command(

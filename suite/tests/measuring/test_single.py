@@ -8,8 +8,6 @@ import pytest
 import allocmark
 from allocmark.errors import UsageError
 
-pytestmark = pytest.mark.alone
-
 BURST = {"bulk": 32, "keep": 128, "touch": 0, "off_ns": 0, "cores": 1, "cache": 256, "pools.mbuf.objects": 2000}
 MIXED = {"mix": "imix", "lifetime": "oldest", "bulk": 32, "touch": 0, "cache": 256}
 

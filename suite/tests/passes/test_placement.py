@@ -11,8 +11,6 @@ import pytest
 from allocmark.passes.placement import Placement, PlacementPass
 from allocmark.results.records import RecordError, typed
 
-pytestmark = pytest.mark.alone
-
 RUN = ["run", "--rounds", "1", "--blocks", "4", "--sample-ms", "2", "--no-latency", "--no-reuse", "-o", "here"]
 HELD = """\
 format: 1

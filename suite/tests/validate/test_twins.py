@@ -24,8 +24,6 @@ from allocmark.validate.workbench import SHORT
 from allocmark.workload.language.find import find_workload
 from allocmark.workload.tape.compile import compile_workload
 
-pytestmark = pytest.mark.alone
-
 BURST = SHORT | {"bulk": ["32"]}
 FUNCTIONS = {"init", "pool_create", "pool_destroy", "thread_enter", "thread_leave", "get_bulk", "put_bulk"}
 FUNCTIONS |= {"available", "regions"}

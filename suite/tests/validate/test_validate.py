@@ -22,8 +22,6 @@ from allocmark.validate.forms import QUICK
 from allocmark.validate.proof import Figure, Holds, Proof
 from allocmark.validate.validation_table import render_validation
 
-pytestmark = pytest.mark.alone
-
 #: The command with another form under the name of the quick one.
 TINY = """
 import dataclasses, sys

@@ -84,8 +84,10 @@ class Uniform(_Whole[tuple[Value, Value]]):
 
     def sampler(self, rng: Random) -> Sampler:
         low, high = self.root
-        span = high - low + 1
-        return lambda: min(low + int(rng.random() * span), high)  # the product may round up to span
+        span, random = high - low + 1, rng.random
+        if span < 2**53:
+            return lambda: low + int(random() * span)
+        return lambda: min(low + int(random() * span), high)  # the product may round up to span
 
 
 class Choice(_Whole[Annotated[dict[Value, Positive], Field(min_length=1, max_length=MOST_VALUES)]]):
@@ -327,8 +329,8 @@ class Quantiles(_Whole[str]):
 
 def _weighted(values: Sequence[int], weights: Sequence[float], rng: Random) -> Sampler:
     below = list(accumulate(weights))
-    last = len(values) - 1
-    return lambda: values[bisect(below, rng.random() * below[-1], 0, last)]
+    last, whole, random = len(values) - 1, below[-1], rng.random
+    return lambda: values[bisect(below, random() * whole, 0, last)]
 
 
 KINDS = (Uniform, Choice, Geometric, Zipf, Pareto, Lognormal, Empirical, Quantiles, Cycle)

@@ -25,8 +25,9 @@ from allocmark.workload.language.steps import Get, Receive, Send
 from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import Insn, Items, Loop, Op, assemble, roll
-from allocmark.workload.tape.play import Player, Recorded
+from allocmark.workload.tape.play import Player
 from allocmark.workload.tape.program import Program, ProgramActor, ProgramPool, ProgramQueue
+from allocmark.workload.tape.recorded import Recorded
 
 MOST_SETTLING = 10_000  #: iterations until the queues are empty, for each iteration of the largest unit
 
@@ -37,11 +38,20 @@ def compile_workload(workload: Workload, seed: int, path: str = "workload") -> P
     ``path`` names the file in errors. Raises WorkloadError for what cannot run: more put than held, a live set that
     grows for ever, queues that are filled faster than they are emptied, a pool smaller than what its actors hold.
     """
+    return _played(workload, seed, path).program()
+
+
+def check_workload(workload: Workload, seed: int, path: str = "workload") -> None:
+    """Raises WorkloadError where `compile_workload` does; it makes no tapes, of what was played to its end."""
+    _played(workload, seed, path)
+
+
+def _played(workload: Workload, seed: int, path: str) -> _Compiler:
     mixed: set[int] = set()
     doubling = True
     while True:
         try:
-            return _Compiler(Context(workload, seed, path, mixed), doubling).program()
+            return _Compiler(Context(workload, seed, path, mixed), doubling)
         except MixedError as found:
             mixed.add(found.queue)
         except _UnevenError:
@@ -53,35 +63,40 @@ class _UnevenError(Exception):
 
 
 class _Compiler:
+    """A case that is played: what each actor does, how often in a unit, and what it holds of each pool."""
+
     def __init__(self, context: Context, doubling: bool) -> None:
         self.context = context
-        self.doubling = doubling  # see `Player.play`
         self.workload = context.workload
         self.flows = context.flows
+        self.coupled = {flow.sender for flow in self.flows} | {flow.receiver for flow in self.flows}
+        # See `Player.play`.
+        self.doubling = doubling and sum(draws(self.workload.actors[name].steps) for name in self.coupled) > 1
+        self.recorded = self._play()
+        self.rates = self._rates(self.recorded)
+        self.settle = self._settle(self.recorded, self.rates)
+        self.working_sets = self._working_sets(self.recorded)
 
-    def program(self) -> Program:
-        coupled = {flow.sender for flow in self.flows} | {flow.receiver for flow in self.flows}
-
-        self.doubling &= sum(draws(self.workload.actors[name].steps) for name in coupled) > 1
+    def _play(self) -> dict[str, list[Recorded]]:
         recorded: dict[str, list[Recorded]] = {}
         for name in self._senders_first():
             actor = self.workload.actors[name]
             # Actors of one kind on a queue draw the same numbers, so that what is sent equals what is received.
-            instances = 1 if name in coupled else actor.count
+            coupled = name in self.coupled
             played = [
-                Player(self.context, name, i).play(actor.steps, actor.threads_end, self.doubling and name in coupled)
-                for i in range(instances)
+                Player(self.context, name, i).play(actor.steps, actor.threads_end, self.doubling and coupled)
+                for i in range(1 if coupled else actor.count)
             ]
-            recorded[name] = played * (actor.count if name in coupled else 1)
-        rates = self._rates(recorded)
-        settle = self._settle(recorded, rates)
-        working_sets = self._working_sets(recorded)
-        asked = self._asked(recorded)
+            recorded[name] = played * (actor.count if coupled else 1)
+        return recorded
+
+    def program(self) -> Program:
+        asked = self._asked(self.recorded)
         return Program(
             workload=self.workload.name,
             pools=tuple(
                 ProgramPool(name=name, **pool.model_dump(), working_set=working_set)
-                for (name, pool), working_set in zip(self.workload.pools.items(), working_sets, strict=True)
+                for (name, pool), working_set in zip(self.workload.pools.items(), self.working_sets, strict=True)
             ),
             queues=tuple(
                 ProgramQueue(
@@ -101,14 +116,14 @@ class _Compiler:
                     ring_capacity=tuple(tape.most_held),
                     mixed_capacity=tape.most_mixed,
                     live_bytes=self._live_bytes(name, tape, asked),
-                    iterations=rates[name],
-                    settle_iterations=settle[name],
+                    iterations=self.rates[name],
+                    settle_iterations=self.settle[name],
                     objects=tape.body_counts.got,
-                    coupled=name in coupled,
+                    coupled=name in self.coupled,
                     ends=self.workload.actors[name].threads_end,
                 )
                 for name in self.workload.actors
-                for i, tape in enumerate(recorded[name])
+                for i, tape in enumerate(self.recorded[name])
             ),
             steps=tuple(self.context.steps),
         )

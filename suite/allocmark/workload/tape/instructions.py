@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import count, islice
 from operator import eq
 from typing import NamedTuple
 
@@ -81,14 +81,19 @@ REPEATABLE = {  #: `arg` is how often
 _FUSED = {Op.READ: Op.GET_READ, Op.WRITE: Op.GET_WRITE}
 
 
+#: Makes an `Insn` of a tuple: of some workloads half a million are made, and `Insn()` takes twice as long.
+new_tuple = tuple.__new__
+
+
 def _touches_all_of(get: Insn, touch: Insn) -> bool:
     """Whether one instruction of the engine does both: a single get, and a touch of just what it got."""
-    alike = get.op is Op.GET and (get.target, get.n) == (touch.target, touch.n)
-    return alike and get.arg == 1 and touch.arg < 1 << 16
+    alike = get[0] is Op.GET and get[1] == touch[1] and get[2] == touch[2]
+    return alike and get[3] == 1 and touch[3] < 1 << 16
 
 
 def _differ_in_count(one: Insn, other: Insn) -> bool:
-    return one[:3] == other[:3] and one[4:] == other[4:] and one.arg + other.arg <= MOST_COUNT
+    alike = one[1] == other[1] and one[2] == other[2] and one[4] == other[4] and one[5] == other[5]
+    return alike and one[3] + other[3] <= MOST_COUNT
 
 
 class Recorder:
@@ -106,11 +111,11 @@ class Recorder:
             del items[-1]
             self.size -= 1
             op = _FUSED[op]
-            insn = Insn(op, insn[1], insn[2], 1, insn[3], last[5])
+            insn = new_tuple(Insn, (op, insn[1], insn[2], 1, insn[3], last[5]))
             last = items[-1] if items else None
         # Most differ in the kind already.
         if type(last) is Insn and last[0] is op and op in REPEATABLE and _differ_in_count(last, insn):
-            items[-1] = insn._replace(arg=last[3] + insn[3])
+            items[-1] = new_tuple(Insn, (op, insn[1], insn[2], last[3] + insn[3], insn[4], insn[5]))
         else:
             items.append(insn)
             self.size += 1
@@ -145,8 +150,8 @@ def roll(items: Sequence[Insn | Loop]) -> Items:
     """The same instructions with repeated runs folded into loops, shortest period first."""
     current = list(items)
     for _ in range(LOOP_DEPTH - depth(current)):
-        numbers: dict[Insn | Loop, int] = {}
-        named = [numbers.setdefault(item, len(numbers)) for item in current]  # numbers are compared faster
+        first: dict[Insn | Loop, int] = {}
+        named = list(map(first.setdefault, current, count()))  # numbers are compared faster
         for period in range(1, LONGEST_PERIOD + 1):
             folded = _fold(current, named, period)
             if len(folded) < len(current):
