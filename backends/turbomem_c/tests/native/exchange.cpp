@@ -340,8 +340,8 @@ void one_way_flow_keeps_magazines_at_the_putting_end() {
     s.check_at_rest();
 }
 
-/// A thread that only gets, or only puts, moves 2 M objects in one trip; one that turns gains nothing, and pays
-/// one trip in sixteen at worst.
+/// A thread that only gets, or only puts, moves 2 M objects in one trip; one that turns gains nothing, and
+/// pays one trip in sixteen at worst.
 void one_way_flow_moves_both_magazines() {
     constexpr std::uint32_t magazine = 16, bulk = 4;
     stocked s(4096, magazine, 2);
