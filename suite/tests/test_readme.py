@@ -30,7 +30,7 @@ def blocks(path: Path, language: str = "") -> list[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_exist(path):
     for block in blocks(path):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True) if line.startswith(("allocmark ", ".venv/bin/allocmark ")) else []
             if words:
                 _parser().parse_args(words[1:])

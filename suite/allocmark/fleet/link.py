@@ -31,7 +31,8 @@ class Link:
         check_installed()
         import distributed
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said here, in a line
+        for each in ("distributed", "distributed.client"):  # what they have to say is said here, in a line
+            logging.getLogger(each).setLevel(logging.CRITICAL)
         try:
             connect: Any = distributed.Client  # Dask has no types
             self._client: Any = connect(scheduler, timeout=SECONDS)

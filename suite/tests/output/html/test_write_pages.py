@@ -143,7 +143,7 @@ def test_a_strict_server_is_no_hindrance(site: Path, open_page: Callable[..., An
 def test_without_scripts_the_history_is_a_table(site: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(site / "backend/turbomem.html", scripts=False).page
     table = page.locator("figure[data-kind=history] details table")
-    assert table.locator("th").all_inner_texts() == ["commit", "default burst=1", "default burst=32"]
+    assert table.locator("th").all_inner_texts() == ["commit", "burst=1", "burst=32"]
     assert table.locator("tbody tr").count() == COMMITS
     assert f"Change <b>{COMMITS - 1}</b>" in table.locator("tbody tr").first.inner_text()
 
@@ -169,7 +169,7 @@ def test_history_shows_its_steps(site: Path, open_page: Callable[..., Any]) -> N
     opened.draw()
     figure = opened.page.locator("figure[data-kind=history]")
     assert figure.count() == 1
-    assert figure.locator("h5").all_inner_texts() == ["default burst=1", "default burst=32"]
+    assert figure.locator("h5").all_inner_texts() == ["burst=1", "burst=32"]
     assert figure.locator("[aria-label=dot] a").count() == 2 * COMMITS
     assert figure.locator("[aria-label=dot] a").nth(STEP).get_attribute("href") == f"https://example.org/{STEP}"
     assert figure.locator("svg", has_text="+20%").count() == 2
