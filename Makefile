@@ -3,7 +3,7 @@ ARGS ?=
 BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 # One more than there are CPUs: some tests wait. In the order of the files, as the last ones are short.
-SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n auto --maxprocesses 8 --dist loadfile
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
 .PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants asv gate gate-power publish test test-long lint \
