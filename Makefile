@@ -2,8 +2,6 @@
 ARGS ?=
 BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
-# One more than there are CPUs: some tests wait. In the order of the files, as the last ones are short.
-SIDE_BY_SIDE := -n auto --maxprocesses 8 --dist loadfile
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
 .PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants asv gate gate-power publish test test-long lint \
@@ -74,7 +72,7 @@ publish: setup ## Write the site: history over commits and the newest runs (opti
 	$(BIN)/allocmark publish $(ARGS)
 
 test: setup-dev ## Run every test but the long ones (options: ARGS='…')
-	$(BIN)/pytest -m 'not long and not alone' $(SIDE_BY_SIDE) $(ARGS) || $(NONE)
+	$(BIN)/pytest -m 'not long and not alone' -n auto --maxprocesses 8 --dist loadfile $(ARGS) || $(NONE)
 	$(BIN)/pytest -m 'not long and alone' $(ARGS) || $(NONE)
 
 test-long: setup-dev ## Run the tests that take minutes
