@@ -77,7 +77,7 @@ def test_list_run_conform_report_publish(installed):
     installed.run("report", "runs/first", "-o", "report.html")
     assert "<html" in (installed.folder / "report.html").read_text()
     installed.run("publish", "-o", "site")
-    assert (installed.folder / "site" / "vendor").is_dir()
+    assert (installed.folder / "site" / "assets" / "site.js").is_file()
 
 
 def test_the_history_of_a_c_repository(installed):

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # the engine is compi
 ROOT = Path(__file__).parents[2]
 # Not imported: the command itself, and the script with which setup.py builds the engine.
 SCRIPTS = {"allocmark.__main__", "allocmark.engine.build"}
+RECORDER = "allocmark.traces._recorder"  # is preloaded into programs, and no module
 IMPORT_ALL = f"""
 import importlib, json, os, pathlib, pkgutil, allocmark
 from allocmark.asv import recipe_status
@@ -31,7 +32,7 @@ status = pathlib.Path("status.json").absolute()  # without one, what asv imports
 recipe_status.Status("", "", ["null:default"], {{}}, []).write(status)
 os.environ[recipe_status.VARIABLE] = str(status)
 names = [each.name for each in pkgutil.walk_packages(allocmark.__path__, "allocmark.", onerror=lambda name: 1 / 0)]
-modules = [importlib.import_module(name) for name in names if name not in {SCRIPTS}]
+modules = [importlib.import_module(name) for name in names if name not in {SCRIPTS | {RECORDER}}]
 print(json.dumps({{each.__name__: each.__file__ for each in modules}}))
 """
 
