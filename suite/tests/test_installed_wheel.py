@@ -22,8 +22,8 @@ from fixtures import synthetic
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # the engine is compiled
 
 ROOT = Path(__file__).parents[2]
-# Not imported: the command itself, and the script with which setup.py builds the engine.
-SCRIPTS = {"allocmark.__main__", "allocmark.engine.build"}
+# Not imported: the command itself, and the scripts with which setup.py builds what is native.
+SCRIPTS = {"allocmark.__main__", "allocmark.engine.build", "allocmark.traces.traces_build"}
 RECORDER = "allocmark.traces._recorder"  # is preloaded into programs, and no module
 IMPORT_ALL = f"""
 import importlib, json, os, pathlib, pkgutil, allocmark
