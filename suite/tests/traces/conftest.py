@@ -41,3 +41,17 @@ def trace(recorded: Recorder) -> Trace:
     found = Trace(made[0].path)
     found.check()
     return found
+
+
+@pytest.fixture
+def trace_of(tmp_path: Path) -> Callable[[str], Path]:
+    """Compiles a program in C and records it: the trace."""
+
+    def run(source: str) -> Path:
+        (tmp_path / "known.c").write_text(source)
+        program = tmp_path / "known"
+        subprocess.run(["cc", "-O1", "-fno-builtin", "-w", "-o", program, f"{program}.c"], check=True)
+        record([str(program)], tmp_path / "known.trace")
+        return tmp_path / "known.trace"
+
+    return run

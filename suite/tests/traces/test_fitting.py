@@ -15,6 +15,7 @@ from allocmark.traces.fitting import fitted, habits
 from allocmark.traces.recording import record
 from allocmark.traces.trace_file import Trace
 
+Tracer = Callable[[str], Path]
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _HELD = 400
@@ -35,15 +36,8 @@ int main(void) {{
 """
 
 
-def _trace_of(source: str, folder: Path) -> Path:
-    (folder / "known.c").write_text(source)
-    subprocess.run(["cc", "-O1", "-fno-builtin", "-w", "-o", folder / "known", folder / "known.c"], check=True)
-    record([str(folder / "known")], folder / "known.trace")
-    return folder / "known.trace"
-
-
-def test_what_is_known_of_a_program_is_found(tmp_path: Path, allocmark_command: Runner) -> None:
-    path = _trace_of(_KNOWN, tmp_path)
+def test_what_is_known_of_a_program_is_found(trace_of: Tracer, tmp_path: Path, allocmark_command: Runner) -> None:
+    path = trace_of(_KNOWN)
     with Trace(path) as trace:
         own = habits(trace)
     assert abs(own.held - _HELD) < 20
@@ -85,7 +79,7 @@ def test_a_program_of_many_sizes_fits(tmp_path: Path, allocmark_command: Runner)
     assert allocmark_command("workloads", "check", "python.yaml").returncode == 0
 
 
-def test_a_trace_that_frees_nothing_fits_nothing(tmp_path: Path, allocmark_command: Runner) -> None:
-    path = _trace_of("#include <stdlib.h>\nint main(void) { return !malloc(8); }\n", tmp_path)
+def test_a_trace_that_frees_nothing_fits_nothing(trace_of: Tracer, tmp_path: Path, allocmark_command: Runner) -> None:
+    path = trace_of("#include <stdlib.h>\nint main(void) { return !malloc(8); }\n")
     assert_refused(allocmark_command("workloads", "from-trace", path), "frees nothing")
     assert not (tmp_path / "known.yaml").exists()

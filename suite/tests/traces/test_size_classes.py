@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from allocmark.traces.recording import record
 from allocmark.traces.trace_file import Trace, TracePool
 
+Tracer = Callable[[str], Path]
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _POOLS = ["turbomem:base", "dpdk_ring:ring_mp_mc-base", "boost:pool", "pmr:synchronized", "tbb:fixed_pool"]
@@ -48,13 +48,6 @@ int main(void) {
 """
 
 
-def _trace_of(source: str, folder: Path) -> Path:
-    (folder / "known.c").write_text(source)
-    subprocess.run(["cc", "-O1", "-fno-builtin", "-w", "-o", folder / "known", folder / "known.c"], check=True)
-    record([str(folder / "known")], folder / "known.trace")
-    return folder / "known.trace"
-
-
 def _replayed(command: Runner, folder: Path, trace: Path, *backends: str) -> dict[str, dict[str, Any]]:
     words = [word for backend in backends for word in ("-b", backend)]
     done = command("replay", trace, *words, "--rounds", "2", "-o", "run", "--json", "run.json")
@@ -63,8 +56,8 @@ def _replayed(command: Runner, folder: Path, trace: Path, *backends: str) -> dic
     return {f"{cell['backend']}:{cell['variant']}": cell for cell in cells}
 
 
-def test_classes_are_those_that_the_program_asks_for(tmp_path: Path) -> None:
-    with Trace(_trace_of(_KNOWN, tmp_path)) as trace:
+def test_classes_are_those_that_the_program_asks_for(trace_of: Tracer) -> None:
+    with Trace(trace_of(_KNOWN)) as trace:
         trace.check()
         pools = {pool.name: pool for pool in trace.pools()}
     assert {"c16", "c32", "c128", "c512", "c8192"} <= pools.keys()
@@ -76,8 +69,8 @@ def test_classes_are_those_that_the_program_asks_for(tmp_path: Path) -> None:
     assert pools["c8192"].objects < 10
 
 
-def test_a_program_is_replayed_on_pools(allocmark_command: Runner, tmp_path: Path) -> None:
-    trace = _trace_of(_KNOWN, tmp_path)
+def test_a_program_is_replayed_on_pools(allocmark_command: Runner, trace_of: Tracer, tmp_path: Path) -> None:
+    trace = trace_of(_KNOWN)
     with Trace(trace) as found:
         live = [point.live_bytes for point in found.points]
     cells = _replayed(allocmark_command, tmp_path, trace, *_POOLS, "glibc")
@@ -100,8 +93,10 @@ def test_many_threads_are_replayed_on_pools(allocmark_command: Runner, trace: Tr
     assert cells["dpdk_ring:ring_sp_sc-base"]["status"] == "unavailable"
 
 
-def test_alignment_has_a_class_of_its_own_and_who_cannot_says_so(allocmark_command: Runner, tmp_path: Path) -> None:
-    path = _trace_of(_ALIGNED, tmp_path)
+def test_alignment_has_a_class_of_its_own_and_who_cannot_says_so(
+    allocmark_command: Runner, trace_of: Tracer, tmp_path: Path
+) -> None:
+    path = trace_of(_ALIGNED)
     with Trace(path) as trace:
         trace.check()
         assert TracePool("c8192_by_4096", 8192, 3, 1, 1, 12) in trace.pools()
