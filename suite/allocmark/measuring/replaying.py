@@ -18,7 +18,6 @@ from allocmark.plugins import Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.system.availability import memory_unavailable
-from allocmark.traces.mempools import is_dpdk_trace
 from allocmark.traces.trace_file import Trace, TracePool
 from allocmark.workload.tape.program import Program
 
@@ -53,6 +52,8 @@ def is_trace(name: str) -> bool:
 
 def find_trace(name: str) -> str:
     """The path of a trace that is named by its file, or is bundled and named without its suffix. UsageError."""
+    from allocmark.traces.mempools import is_dpdk_trace  # here: whoever plans a workload needs no reader of CTF
+
     if is_dpdk_trace(Path(name)):
         raise UsageError(
             f"{name}: a folder of a DPDK application: `allocmark record --dpdk {name}` makes a trace of it"
