@@ -84,7 +84,7 @@ class CaseSummary:
 
     def verdict(self, cell: CellSummary, other: CellSummary) -> Verdict:
         """What the ratio of two cells allows to say; nothing where most samples of either were disturbed."""
-        if any(each.disturbed > MOST_DISTURBED * each.used for each in (cell, other)):
+        if any(_too_disturbed(each.used, each.disturbed) for each in (cell, other)):
             return Verdict.CANNOT_TELL
         return stats.verdict(self.ratio(cell, other))
 
@@ -239,7 +239,11 @@ def _marked(cell: MeasuredCell, blocks: Collection[int]) -> tuple[int, int]:
 def _noise(cell: MeasuredCell, blocks: Collection[int]) -> str | None:
     """Why nothing can be concluded from the samples in ``blocks``; None when it can."""
     used, disturbed = _marked(cell, blocks)
-    return f"{disturbed} of {used} samples were disturbed" if disturbed > MOST_DISTURBED * used else None
+    return f"{disturbed} of {used} samples were disturbed" if _too_disturbed(used, disturbed) else None
+
+
+def _too_disturbed(used: int, disturbed: int) -> bool:
+    return disturbed > MOST_DISTURBED * used
 
 
 def _median(values: Mapping[int, float]) -> Estimate | None:
