@@ -184,6 +184,16 @@ class Engine:
         """Fill the live sets."""
         self._run(lib.AM_SETTLE)
 
+    def move(self, layout_seed: int) -> None:
+        """Put back what is held and go on with new threads, in memory whose place ``layout_seed`` draws; the pools stay
+        where they are. Fill the live sets. EngineError, and RefusedError when a thread cannot enter a pool again."""
+        error = ffi.new("allocmark_error *")
+        code = lib.am_engine_move(self._engine, layout_seed, self._trouble, error)
+        if ffi.string(error.message):
+            raise RefusedError(ffi.string(error.message).decode(errors="replace"))
+        self._check(code)
+        self.settle()
+
     def sample(self, units: int) -> Sample:
         """Every actor runs ``units`` times its iterations."""
         self._run(lib.AM_SAMPLE, units)

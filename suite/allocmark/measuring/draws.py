@@ -31,6 +31,10 @@ class Draw:
         engine = int.from_bytes(digest[:6], "little") + 1  # 0 draws nothing
         return cls(number, int.from_bytes(digest[8:], "little") % _MOST_PADDING, engine)
 
+    def of_block(self, block: int) -> int:
+        """What seeds the engine's draws in this block: those of the first one are the process's."""
+        return self.engine + block
+
     def environ(self) -> dict[str, str]:
         """Variables that the process is to have."""
         return {PADDING: "x" * self.padding}

@@ -95,7 +95,8 @@ class RunningCell:
     def take(self, each: Pass, block: int) -> None:
         """Its part of a block."""
         with self._own_failure():
-            reply = self._ask(each, self.units)
+            moved = {"layout_seed": self._draw.of_block(block)} if each.moves and block else {}
+            reply = self._ask(each, self.units, **moved)
             self.units = each.next_units(self.units, reply)
             self._replies.setdefault(each, {})[block] = reply
 
@@ -126,10 +127,10 @@ class RunningCell:
             self.failure = str(failure)
             self.refused = isinstance(failure, CellRefusedError)
 
-    def _ask(self, each: Pass, units: int) -> Reply:
+    def _ask(self, each: Pass, units: int, **more: int) -> Reply:
         begun = time.monotonic()
         try:
-            return self._running.request(each.name, units=units)
+            return self._running.request(each.name, units=units, **more)
         finally:
             if each.timed:
                 self.measured_seconds += time.monotonic() - begun

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process of one cell, as `allocmark.measuring.serving` has it.
 
-The job says which cell it is. A request names a measurement pass and the units to run, or is ``finish``: probe again,
-drain, clean up.
+The job says which cell it is. A request names a measurement pass and the units to run, and perhaps the seed of another
+layout to be drawn before; or it is ``finish``: probe again, drain, clean up.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
@@ -25,6 +25,8 @@ from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
+
+WARM_UP = 8  #: part of a sample that follows a move and is not told
 
 
 def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
@@ -51,7 +53,11 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, library, replies)
                 return True
-            reply(replies, **passes[request["do"]](request["units"]))
+            sample, units = passes[request["do"]], request["units"]
+            if seed := request.get("layout_seed"):
+                engine.move(seed)
+                sample(max(1, units // WARM_UP))
+            reply(replies, **sample(units))
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:

@@ -22,6 +22,7 @@ class Throughput(Pass):
 
     name = "sample"
     gives_samples = True
+    moves = True
 
     def engine_options(self, sample_ms: float) -> dict[str, Any]:
         """Ends a sample that takes far too long: some allocators are a thousand times slower now and then."""

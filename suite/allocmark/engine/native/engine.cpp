@@ -5,17 +5,16 @@
 #include <allocmark/say.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <vector>
 
-#include "actor.hpp"
 #include "backend_table.hpp"
-#include "crew.hpp"
+#include "cast.hpp"
 #include "doing.hpp"
 
 using namespace allocmark;
@@ -35,55 +34,47 @@ allocmark_backend lasting{};
     throw NotSetUp();
 }
 
+/** Of draws, for the order of the pools; a cast has others. */
+constexpr uint64_t kPools = (uint64_t(1) << 32) + 1;
+
+/** Whether it was set up; else `error` says why not. */
+template <class Work> bool set_up(allocmark_error *error, Work work) {
+    error->message[0] = '\0';
+    try {
+        work();
+        return true;
+    } catch (const NotSetUp &) {
+    } catch (const std::exception &problem) {
+        allocmark_say(error, "the engine could not be set up: %s", problem.what());
+    }
+    return false;
+}
+
 } // namespace
 
 struct am_engine {
-    const void *const table;
-    const uint64_t layout_seed;
-    Arena common; // what the actors share
-    Shared &shared;
+    const am_plan plan; // its arrays outlive the engine
     allocmark_backend backend{};
     bool started = false; // init succeeded: fini is owed
     std::vector<Pool> pools;
-    std::vector<uint32_t> created; // pools, in the order in which they are created
-    std::vector<Queue *> queues;
-    std::vector<std::unique_ptr<Arena>> arenas; // by actor
-    std::vector<Actor *> actors;
+    std::vector<uint32_t> created;  // pools, in the order in which they are created
     std::unique_ptr<Ledger> ledger; // only while nothing is measured
-    uint64_t limit_ns = 0;          // of a sample
-    Crew crew;
+    std::unique_ptr<Cast> cast;
 
-    explicit am_engine(const am_plan &plan)
-        : table(plan.table), layout_seed(plan.layout_seed), common(Arena::Half::kShared, draws(kCommon)),
-          shared(*common.make<Shared>("flags", 0)) {}
+    explicit am_engine(const am_plan &given) : plan(given) {}
     ~am_engine();
 
-    /** Streams of draws; actors have the others, by their numbers. */
-    enum : uint64_t { kCommon = uint64_t(1) << 32, kPools };
-    Draws draws(uint64_t stream) const { return {layout_seed, stream}; }
-
-    void set_up(const am_plan &plan, allocmark_error *error);
-    void start_backend(const am_plan &plan, allocmark_error *error);
-    void create_pools(const am_plan &plan, allocmark_error *error);
+    void set_up(allocmark_error *error);
+    void start_backend(allocmark_error *error);
+    void create_pools(allocmark_error *error);
     void open_ledger();
-    void sample(Watch how, uint64_t units, am_actor_sample *samples);
-    int outcome(am_trouble *trouble);
+    void start_actors(uint64_t layout_seed, allocmark_error *error);
+    int outcome(am_trouble *trouble) { return cast->outcome(trouble); }
     void finish();
-
-    /** Every actor does `what(actor)`, each on its own thread; returns when all are done. */
-    template <class What> void all(What what, uint64_t limit_ns = 0) {
-        crew.carry_out([&](uint32_t index) { what(*actors[index]); }, limit_ns, &shared.stop);
-    }
-    /** The first actor alone does it. */
-    template <class What> void first(What what) {
-        all([&](Actor &actor) {
-            if (actor.index == 0) what(actor);
-        });
-    }
 };
 
-void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
-    backend = table_of(table);
+void am_engine::start_backend(allocmark_error *error) {
+    backend = table_of(plan.table);
     if (plan.lasting && lasting.init) return;
     std::vector<uint32_t> cpus;
     for (uint32_t a = 0; a < plan.n_actors; ++a)
@@ -105,9 +96,9 @@ void am_engine::start_backend(const am_plan &plan, allocmark_error *error) {
         started = true;
 }
 
-void am_engine::create_pools(const am_plan &plan, allocmark_error *error) {
+void am_engine::create_pools(allocmark_error *error) {
     pools.resize(plan.n_pools); // a specification points to its pool's name
-    for (const uint32_t p : draws(kPools).order(plan.n_pools)) {
+    for (const uint32_t p : Draws(plan.layout_seed, kPools).order(plan.n_pools)) {
         const am_pool &wanted = plan.pools[p];
         Pool &pool = pools[p];
         pool.name = wanted.name;
@@ -141,56 +132,21 @@ void am_engine::open_ledger() {
         books.push_back({pool.spec.object_size, pool.spec.alignment, regions});
     }
     ledger = std::make_unique<Ledger>(std::move(books));
-    shared.ledger = ledger.get();
+}
+
+/** Instead of those that there are. */
+void am_engine::start_actors(uint64_t layout_seed, allocmark_error *error) {
+    cast.reset();
+    cast = std::make_unique<Cast>(plan, layout_seed, backend, pools, ledger.get());
+    if (!cast->begin(*error)) throw NotSetUp();
 }
 
 /** Throws NotSetUp with the reason in `error`, which people read as it is. */
-void am_engine::set_up(const am_plan &plan, allocmark_error *error) {
-    start_backend(plan, error);
-    create_pools(plan, error);
+void am_engine::set_up(allocmark_error *error) {
+    start_backend(error);
+    create_pools(error);
     if (plan.verify) open_ledger();
-    shared.stall_ns = plan.stall_ns;
-    limit_ns = plan.limit_ns;
-
-    for (uint32_t q = 0; q < plan.n_queues; ++q) {
-        const am_queue &wanted = plan.queues[q];
-        queues.push_back(common.make<Queue>("queue", q, wanted.capacity, wanted.senders == 1,
-                                            wanted.receivers == 1, common, q));
-    }
-    std::vector<std::span<char>> stacks;
-    for (uint32_t a = 0; a < plan.n_actors; ++a) {
-        arenas.push_back(std::make_unique<Arena>(Arena::Half::kActor, draws(a)));
-        stacks.push_back(arenas[a]->stack());
-        actors.push_back(arenas[a]->make<Actor>("interpreter", 0, a, plan.actors[a], backend, pools, queues,
-                                                shared, *arenas[a]));
-    }
-
-    crew.start(stacks);
-    std::vector<allocmark_error> errors(plan.n_actors);
-    std::vector<char> begun(plan.n_actors);
-    all([&](Actor &actor) { begun[actor.index] = actor.begin(errors[actor.index]); });
-    const auto failed = std::find(begun.begin(), begun.end(), false);
-    if (failed == begun.end()) return;
-    *error = errors[size_t(failed - begun.begin())];
-    throw NotSetUp();
-}
-
-void am_engine::sample(Watch how, uint64_t units, am_actor_sample *samples) {
-    shared.stop.store(false, std::memory_order_relaxed); // the order publishes it
-    CommonStart meeting(actors.size());
-    all(
-        [&](Actor &actor) {
-            const am_actor_sample taken = actor.sample(how, units, meeting);
-            if (samples) samples[actor.index] = taken;
-        },
-        limit_ns);
-}
-
-/** 0, or -1 with the first trouble of the engine's life. */
-int am_engine::outcome(am_trouble *trouble) {
-    const std::lock_guard lock(shared.trouble_mutex);
-    *trouble = shared.trouble;
-    return trouble->kind == AM_NONE ? 0 : -1;
+    start_actors(plan.layout_seed, error);
 }
 
 /** Undoes `init`, which may have reserved what outlives the process. */
@@ -202,8 +158,7 @@ void am_engine::finish() {
 
 /** Undoes as much as was done: the set-up may have failed anywhere. */
 am_engine::~am_engine() {
-    all([](Actor &actor) { actor.leave(); });
-    crew.dismiss();
+    cast.reset();
     for (; !created.empty(); created.pop_back()) {
         const Doing doing("pool_destroy");
         backend.pool_destroy(pools[created.back()].handle);
@@ -248,16 +203,15 @@ const char *am_table_problem(const void *address) {
     return nullptr;
 }
 
-am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) try {
-    error->message[0] = '\0';
+am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) {
     auto engine = std::make_unique<am_engine>(*plan);
-    engine->set_up(*plan, error);
-    return engine.release();
-} catch (const NotSetUp &) {
-    return nullptr;
-} catch (const std::exception &problem) {
-    allocmark_say(error, "the engine could not be set up: %s", problem.what());
-    return nullptr;
+    return set_up(error, [&] { engine->set_up(error); }) ? engine.release() : nullptr;
+}
+
+int am_engine_move(am_engine *engine, uint64_t layout_seed, am_trouble *trouble, allocmark_error *error) {
+    engine->cast->all([](Actor &actor) { actor.drain(); });
+    if (engine->outcome(trouble) != 0) return -1;
+    return set_up(error, [&] { engine->start_actors(layout_seed, error); }) ? 0 : -EAGAIN;
 }
 
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
@@ -265,13 +219,13 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
     const Watch how = engine->ledger ? Watch::kVerify : Watch::kNothing;
     switch (phase) {
     case AM_SETTLE:
-        engine->all([&](Actor &actor) { actor.settle(how); });
+        engine->cast->all([&](Actor &actor) { actor.settle(how); });
         break;
     case AM_SAMPLE:
-        engine->sample(how, units, samples);
+        engine->cast->sample(how, units, samples);
         break;
     case AM_DRAIN:
-        engine->all([](Actor &actor) { actor.drain(); });
+        engine->cast->all([](Actor &actor) { actor.drain(); });
         break;
     }
     return engine->outcome(trouble);
@@ -279,12 +233,12 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
 
 int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *every, am_actor_sample *samples,
                          uint64_t *counts, am_trouble *trouble) {
-    for (const auto &actor : engine->actors)
+    for (const auto &actor : engine->cast->actors())
         for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
             actor->timer(call).start(every[call], actor->index + 1);
-    engine->sample(Watch::kCalls, units, samples);
+    engine->cast->sample(Watch::kCalls, units, samples);
     std::fill_n(counts, size_t(AM_CALLS) * AM_BUCKETS, 0);
-    for (const auto &actor : engine->actors)
+    for (const auto &actor : engine->cast->actors())
         for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
             actor->timer(call).histogram().add_to(counts + size_t(call) * AM_BUCKETS);
     return engine->outcome(trouble);
@@ -292,34 +246,34 @@ int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *ever
 
 int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *events, uint64_t capacity,
                     uint64_t *recorded, am_trouble *trouble) {
-    Trace trace(uint32_t(engine->actors.size()), skip, events, capacity);
-    engine->shared.trace = &trace;
-    engine->sample(Watch::kTrace, units, nullptr);
-    engine->shared.trace = nullptr;
+    Trace trace(uint32_t(engine->cast->actors().size()), skip, events, capacity);
+    engine->cast->trace(&trace);
+    engine->cast->sample(Watch::kTrace, units, nullptr);
+    engine->cast->trace(nullptr);
     *recorded = trace.recorded();
     return engine->outcome(trouble);
 }
 
 int am_engine_count(am_engine *engine, uint64_t units, uint64_t skip, am_count *count, am_trouble *trouble) {
-    const auto actors = uint32_t(engine->actors.size());
+    const auto actors = uint32_t(engine->cast->actors().size());
     std::vector<void *> pools;
     for (const Pool &pool : engine->pools) pools.push_back(pool.handle);
     Account account(engine->backend, pools, actors, *count);
     Trace trace(actors, skip, count->events, count->capacity, &account);
-    engine->shared.trace = &trace;
-    engine->all([&](Actor &actor) { actor.count(units); });
-    engine->shared.trace = nullptr;
+    engine->cast->trace(&trace);
+    engine->cast->all([&](Actor &actor) { actor.count(units); });
+    engine->cast->trace(nullptr);
     count->recorded = trace.recorded();
     return engine->outcome(trouble);
 }
 
 int am_engine_record(am_engine *engine, uint64_t units, am_event *events, uint64_t capacity,
                      uint64_t *recorded, am_trouble *trouble) {
-    for (const auto &actor : engine->actors)
+    for (const auto &actor : engine->cast->actors())
         actor->recorder().start(events + actor->index * capacity, capacity);
-    engine->sample(Watch::kRecord, units, nullptr);
+    engine->cast->sample(Watch::kRecord, units, nullptr);
     *recorded = 0;
-    for (const auto &actor : engine->actors) { // closes the gaps
+    for (const auto &actor : engine->cast->actors()) { // closes the gaps
         const am_event *own = events + actor->index * capacity;
         const auto n = size_t(actor->recorder().end() - own);
         std::memmove(events + *recorded, own, n * sizeof *own);
@@ -331,16 +285,16 @@ int am_engine_record(am_engine *engine, uint64_t units, am_event *events, uint64
 double am_engine_reference_burst(am_engine *engine, uint32_t bulk, uint32_t keep, uint32_t touch,
                                  uint64_t bursts) {
     double ns = -1;
-    engine->first([&](Actor &actor) { ns = actor.reference_burst(bulk, keep, touch, bursts); });
+    engine->cast->first([&](Actor &actor) { ns = actor.reference_burst(bulk, keep, touch, bursts); });
     return ns;
 }
 
 int am_engine_check_complete(am_engine *engine, const uint8_t *unbounded, uint64_t *stranded,
                              am_trouble *trouble) {
-    engine->all([](Actor &actor) {
+    engine->cast->all([](Actor &actor) {
         if (actor.index != 0) actor.leave();
     });
-    engine->first([&](Actor &actor) {
+    engine->cast->first([&](Actor &actor) {
         bool complete = true;
         for (uint32_t pool = 0; pool < engine->pools.size(); ++pool) {
             stranded[pool] = 0;
@@ -383,7 +337,7 @@ uint32_t am_engine_regions(am_engine *engine, uint32_t pool, allocmark_region *r
 uint32_t am_engine_objects(am_engine *engine, uint32_t pool, uint64_t *addresses, uint32_t capacity) {
     uint32_t n = 0;
     const auto mixed = uint32_t(engine->pools.size());
-    for (const auto &actor : engine->actors)
+    for (const auto &actor : engine->cast->actors())
         for (const uint32_t number : {pool, mixed}) {
             const Ring &ring = actor->held(number);
             for (size_t i = 0; i < ring.capacity() && n < capacity; ++i)
@@ -401,14 +355,14 @@ uint32_t am_engine_layout(am_engine *engine, am_place *places, uint32_t capacity
     };
     const auto address = [](auto pointer) { return reinterpret_cast<uintptr_t>(pointer); };
     const allocmark_backend &backend = engine->backend;
-    add(-1, {"table", 0, address(engine->table), backend.size});
+    add(-1, {"table", 0, address(engine->plan.table), backend.size});
     add(-1, {"get_bulk", 0, address(backend.get_bulk), 0});
     add(-1, {"put_bulk", 0, address(backend.put_bulk), 0});
     for (const uint32_t pool : engine->created)
         add(-1, {"pool", pool, address(engine->pools[pool].handle), 0});
-    for (const Piece &piece : engine->common.pieces()) add(-1, piece);
-    for (const Actor *actor : engine->actors)
-        for (const Piece &piece : engine->arenas[actor->index]->pieces()) add(int32_t(actor->index), piece);
+    for (const Piece &piece : engine->cast->shared_pieces()) add(-1, piece);
+    for (const Actor *actor : engine->cast->actors())
+        for (const Piece &piece : engine->cast->pieces(*actor)) add(int32_t(actor->index), piece);
     return n;
 }
 

@@ -149,7 +149,8 @@ typedef struct am_engine am_engine;
 /** NULL when the table can be used, else what is wrong with it. `table` must be readable. */
 const char *am_table_problem(const void *table);
 
-/** Starts the backend, creates the pools, starts the threads. NULL on failure. */
+/** Starts the backend, creates the pools, starts the threads. NULL on failure. The plan's arrays outlive the
+ * engine. */
 am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
 
 /**
@@ -159,6 +160,13 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error);
  */
 int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sample *samples,
                   am_trouble *trouble);
+
+/**
+ * Puts back what is held and starts the actors anew, with threads and memory of which `layout_seed` draws
+ * where it begins. The pools stay where they are. AM_SETTLE follows. Returns as am_engine_run, or -EAGAIN
+ * with `error` when the actors could not be started; then, too, only am_engine_abandon is legal.
+ */
+int am_engine_move(am_engine *engine, uint64_t layout_seed, am_trouble *trouble, allocmark_error *error);
 
 /**
  * One AM_SAMPLE in which one get in every[AM_CALL_GET] is timed, and one put in every[AM_CALL_PUT], at random
