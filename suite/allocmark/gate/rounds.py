@@ -57,13 +57,14 @@ def cells_of(**values: Any) -> Request:
 
 @dataclass(frozen=True)
 class Round:
-    """``log``: ln(head / base), None when the round is void, as the core-to-core distance changed. ``base``, ``head``:
-    medians in ns per object."""
+    """``log``: ln(head / base), None when the round is void, as the machine changed in every block. ``base``, ``head``:
+    medians in ns per object. ``distance_ns`` and ``pace_ns`` as in `stats.Conditions`."""
 
     log: float | None
     base: float
     head: float
     distance_ns: float | None
+    pace_ns: float | None
     facts: tuple[Facts, Facts]
 
 
@@ -77,9 +78,10 @@ class Tally:
     failure: str | None = None
 
     def used(self) -> list[Round]:
-        """The rounds with the core-to-core distance that most of them have."""
+        """The rounds with the core-to-core distance and the speed that most of them have."""
         valid = [each for each in self.rounds if each.log is not None]
-        kept = stats.dominant_distance([Block(each.distance_ns, False, i) for i, each in enumerate(valid)]).kept
+        alike = [Block(each.distance_ns, False, i, each.pace_ns) for i, each in enumerate(valid)]
+        kept = stats.usual_conditions(alike).kept
         return [each for index, each in enumerate(valid) if index in kept]
 
     def ratio(self) -> Estimate | None:
@@ -133,7 +135,7 @@ def _add(tally: Tally, record: Mapping[str, Any]) -> None:
         tally.failure = record["failure"]
     else:
         old, new = record["facts"]
-        values = {name: record[name] for name in ("log", "base", "head", "distance_ns")}
+        values = {name: record[name] for name in ("log", "base", "head", "distance_ns", "pace_ns")}
         tally.rounds.append(Round(**values, facts=(old, new)))
 
 
@@ -158,15 +160,16 @@ def _failure(base: MeasuredCell, head: MeasuredCell) -> dict[str, Any] | None:
 
 
 def _figures(case: MeasuredCase, base: MeasuredCell, head: MeasuredCell) -> dict[str, Any]:
-    distance = stats.dominant_distance(case.blocks)
-    old = stats.block_medians(base.samples, base.blocks, distance.kept)
-    new = stats.block_medians(head.samples, head.blocks, distance.kept)
+    usual = stats.usual_conditions(case.blocks)
+    old = stats.block_medians(base.samples, base.blocks, usual.kept)
+    new = stats.block_medians(head.samples, head.blocks, usual.kept)
     logs = stats.log_ratios(new, old, [0] * len(case.blocks))
     return {
         "log": logs.get(0),
         "base": stats.median(base.samples),
         "head": stats.median(head.samples),
-        "distance_ns": distance.ns,
+        "distance_ns": usual.distance_ns,
+        "pace_ns": usual.pace_ns,
         "samples": [list(base.samples), list(head.samples)],
         "blocks": [vars(block) for block in case.blocks],
         "facts": [_facts(base), _facts(head)],

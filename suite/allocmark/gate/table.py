@@ -103,7 +103,7 @@ def _table(rows: tuple[GateRow, ...], width: int) -> Iterator[str]:
         if row.tally.failure:
             yield from wrapped(f"{place(row)}: {plain(row.tally.failure)}", width)
         elif row.verdict == Verdict.CANNOT_TELL and not row.tally.used():
-            yield from wrapped(f"{place(row)}: no round counts: the core-to-core distance changed in all", width)
+            yield from wrapped(f"{place(row)}: no round counts: CPUs changed their distance or speed in all", width)
 
 
 def median_text(values: list[float]) -> str:

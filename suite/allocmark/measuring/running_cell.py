@@ -19,7 +19,7 @@ from allocmark.measuring.serving import job_of
 from allocmark.passes.base import Pass, Reply
 from allocmark.plugins import Entry, Registered
 from allocmark.results.records import Block, MeasuredCell, cell_from
-from allocmark.stats import dominant_distance
+from allocmark.stats import usual_conditions
 
 ATTESTED = ("pages", "numa")  #: probes that say what was really on
 
@@ -157,7 +157,7 @@ class RunningCell:
             else [{"round": self._draw.round, **self._draw.drawn(), **self._layout}],
         }
         for each, taken in blocks.items():
-            members |= each.merge(self._replies.get(each, {}), dominant_distance(taken).kept)
+            members |= each.merge(self._replies.get(each, {}), usual_conditions(taken).kept)
         probes = {phase: dict(results) for phase, results in self._closing.get("probes", {}).items()}
         members["attestation"] = self._attestation(members["attestation"], probes) if self._closing else {}
         return cell_from(members | {"probes": probes})

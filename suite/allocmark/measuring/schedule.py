@@ -3,8 +3,8 @@
 
 A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
 that no cell always follows the same other one. Where it is asked for, each cell's samples are taken together instead.
-With several actors each timed block begins and ends with the core-to-core probe; a block in which the distance moved is
-marked, and the statistics leave it out.
+Before and after each timed block a look at the CPUs says how far apart and how fast they are; a block in which that
+changed is marked, and the statistics leave it out.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
-from allocmark.engine import core_distance
 from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.conditions import watch
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request
@@ -25,8 +24,6 @@ from allocmark.passes import registry
 from allocmark.passes.base import Pass
 from allocmark.plugins import Entry
 from allocmark.results.records import Block, MeasuredCase
-
-DISTANCE_TOLERANCE = 1.25  #: a distance that moves by more than this factor has changed
 
 Teller = Callable[[str], None]  #: is told what is being done: a cell's label, or "set-up" and the like
 
@@ -112,6 +109,7 @@ class CaseRun:
         finally:
             for cell in self._cells:
                 cell.stop()
+        watch.spent += time.monotonic() - begun
         self._known.units |= {cell.backend.label: cell.units for cell in self._alive()}
         return MeasuredCase(
             case=self.plan.record.case,
@@ -137,19 +135,21 @@ class CaseRun:
             progress(f"warm-up {cell.backend.label}")
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
-        distance = self._distance() if each.timed else None
+        cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
         for stretch in self._stretches(each.blocks(self.request.blocks)):
             cells = self._alive(each.timed)
             self._stopped = self._stopped or self._stopping()
             if self._stopped or self._only_floor_left(cells):
                 break
+            before = watch.wait(cpus, self._stopping, progress)
             for cell in self._order(cells, stretch.start):
                 progress(cell.backend.label)
                 for block in stretch:
                     if cell.alive:
                         cell.take(each, block)
-            before, distance = distance, self._distance() if each.timed else None
-            blocks += [Block(before, _moved(before, distance), self._round)] * len(stretch)
+            after = watch.look(cpus)
+            taken = Block(before.distance, not before.same(after), self._round, before.pace)
+            blocks += [taken] * len(stretch)
         return blocks
 
     def _order(self, cells: Sequence[RunningCell], block: int) -> Iterable[RunningCell]:
@@ -172,16 +172,3 @@ class CaseRun:
         return all(cell.backend.floor for cell in alive) and (
             not alive or any(not cell.backend.floor for cell in self._cells)
         )
-
-    def _distance(self) -> float | None:
-        """The farthest pair of the CPUs in use, in ns; None for one actor, or when actors are left free."""
-        cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0})
-        if len(cpus) < 2:
-            return None
-        return max(core_distance(a, b) for a, b in combinations(cpus, 2))
-
-
-def _moved(before: float | None, after: float | None) -> bool:
-    if before is None or after is None:
-        return False
-    return max(before, after) > DISTANCE_TOLERANCE * min(before, after)

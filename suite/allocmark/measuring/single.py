@@ -18,7 +18,7 @@ from allocmark.stats import median
 from allocmark.workload.language.load import Scalar
 
 #: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
-MEASURING_VERSION = 3
+MEASURING_VERSION = 4
 
 
 class UnavailableError(AllocmarkError):

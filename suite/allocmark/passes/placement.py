@@ -56,6 +56,7 @@ class PlacementPass(TablePass[Placement]):
     """
 
     name = "placement"
+    moves = True
     most_rounds = 6  # the fewest with an interval of 95 %; each takes as long as the samples
     help = "do not measure what the addresses that a backend hands out cost by themselves"
     record = Placement

@@ -116,13 +116,15 @@ class MeasuredCell(PlannedCell):
 class Block:
     """One sample of every cell, interleaved.
 
-    ``distance_ns`` is the core-to-core round trip measured beside it, None on one core; ``changed``: it moved
-    during the block. ``round`` is the one that it belongs to.
+    Measured beside it: ``distance_ns``, the core-to-core round trip, None on one core, and ``pace_ns``, what copying a
+    kilobyte in its cache took the slowest CPU, None where it is not known; ``changed``: one of them moved during the
+    block. ``round`` is the one that it belongs to.
     """
 
     distance_ns: Nanoseconds | None
     changed: bool
     round: Count = 0
+    pace_ns: Nanoseconds | None = None
 
 
 @dataclass(frozen=True)

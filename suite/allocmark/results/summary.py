@@ -14,7 +14,7 @@ from allocmark.errors import UsageError
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCase, MeasuredCell, PlannedCase
 from allocmark.results.store import Run
-from allocmark.stats import Distance, Estimate, Modes, Verdict
+from allocmark.stats import Conditions, Estimate, Modes, Verdict
 
 DOCUMENT_FORMAT = 3  #: 1 called a case a group; 1 and 2 knew no rounds
 
@@ -66,7 +66,7 @@ class CaseSummary:
     planned: PlannedCase
     measured: MeasuredCase
     cells: tuple[CellSummary, ...]
-    distance: Distance
+    conditions: Conditions
     baseline: str | None
     no_baseline: str | None
     floor: str | None
@@ -133,10 +133,10 @@ def _is_meant(label: str, wanted: str) -> bool:
 
 def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None, ratios: int) -> CaseSummary:
     """One case, over the rounds that are in it; ``wanted`` and ``ratios`` as in `summarise` and `CaseSummary`."""
-    distance = stats.dominant_distance(case.blocks)
+    conditions = stats.usual_conditions(case.blocks)
     rounds = [block.round for block in case.blocks]
     blocks = {
-        cell.label: stats.block_medians(cell.samples, cell.blocks, distance.kept) if cell.status == "ok" else {}
+        cell.label: stats.block_medians(cell.samples, cell.blocks, conditions.kept) if cell.status == "ok" else {}
         for cell in case.cells
     }
     values = {label: stats.round_medians(found, rounds) for label, found in blocks.items()}
@@ -162,9 +162,9 @@ def summarise_case(case: MeasuredCase, planned: PlannedCase, wanted: str | None,
             each.pop("net", None)
     noisy = {cell.label: _noise(cell, blocks[cell.label]) for cell in case.cells}
     cells = tuple(
-        _cell(cell, values, blocks, parts, noisy, base, no_baseline, distance, rounds, ratios) for cell in case.cells
+        _cell(cell, values, blocks, parts, noisy, base, no_baseline, conditions, rounds, ratios) for cell in case.cells
     )
-    return CaseSummary(planned, case, cells, distance, base, no_baseline, floor, no_net, ratios)
+    return CaseSummary(planned, case, cells, conditions, base, no_baseline, floor, no_net, ratios)
 
 
 def _parts(cell: MeasuredCell, gross: Mapping[int, float], floor: Mapping[int, float]) -> dict[str, dict[int, float]]:
@@ -186,7 +186,7 @@ def _cell(
     noisy: Mapping[str, str | None],
     base: str | None,
     why: str | None,
-    distance: Distance,
+    conditions: Conditions,
     rounds: Sequence[int],
     ratios: int,
 ) -> CellSummary:
@@ -226,7 +226,7 @@ def _cell(
         no_verdict=no_verdict,
         used=used,
         disturbed=disturbed,
-        set_aside=sum(block not in distance.kept for block in cell.blocks),
+        set_aside=sum(block not in conditions.kept for block in cell.blocks),
     )
 
 
@@ -329,8 +329,9 @@ def _case_document(summary: CaseSummary, case: MeasuredCase) -> dict[str, Any]:
         "floor": summary.floor,
         "no_net": summary.no_net,
         "rounds": case.rounds,
-        "distance_ns": summary.distance.ns,
-        "blocks": [{**vars(b), "used": i in summary.distance.kept} for i, b in enumerate(case.blocks)],
+        "distance_ns": summary.conditions.distance_ns,
+        "pace_ns": summary.conditions.pace_ns,
+        "blocks": [{**vars(b), "used": i in summary.conditions.kept} for i, b in enumerate(case.blocks)],
         "seconds": case.seconds,
         "measured_seconds": case.measured_seconds,
     }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, distances, shares."""
+"""All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, conditions, shares."""
 
 from allocmark.stats.by_round import block_medians, difference, log_ratio, log_ratios, round_medians
-from allocmark.stats.distances import DISTANCE_TOLERANCE, Distance, dominant_distance, near
+from allocmark.stats.conditions import DISTANCE_TOLERANCE, PACE_TOLERANCE, Conditions, near, same_pace, usual_conditions
 from allocmark.stats.estimates import (
     MEDIAN_CONFIDENCE,
     RATIO_CONFIDENCE,
@@ -25,15 +25,15 @@ __all__ = [
     "LOOKS",
     "MARGIN",
     "MEDIAN_CONFIDENCE",
+    "PACE_TOLERANCE",
     "RATIO_CONFIDENCE",
     "UNPAIRED_MARGIN",
-    "Distance",
+    "Conditions",
     "Estimate",
     "Modes",
     "Verdict",
     "block_medians",
     "difference",
-    "dominant_distance",
     "estimate",
     "final_look",
     "gate_verdict",
@@ -49,8 +49,10 @@ __all__ = [
     "order_rank",
     "rank_autocorrelation",
     "round_medians",
+    "same_pace",
     "share_bounds",
     "smallest_seen",
     "unpaired_ratio",
+    "usual_conditions",
     "verdict",
 ]

@@ -320,6 +320,13 @@ const char *am_loaded_file(const char *library);
  */
 double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds);
 
+/**
+ * How fast a CPU is now, in ns: the median time of copying a kilobyte within its L1 cache. That takes twice
+ * as long, or nearly, while something else runs on the core's other hardware thread. Takes 0.1 ms. Negative:
+ * -errno.
+ */
+double am_core_pace(int32_t cpu);
+
 /** How a guarded process ended. */
 typedef struct {
     int32_t status; /* as waitpid gives it */

@@ -212,8 +212,10 @@ def _judge(before: _Seen, now: _Seen, baseline: str | None) -> tuple[Estimate | 
             return None, f"{Verdict.CANNOT_TELL}: {status} {when}"
     if before.case.planned.digest != now.case.planned.digest:
         return None, f"{Verdict.CANNOT_TELL}: the workload changed"
-    if not stats.near(before.case.distance.ns, now.case.distance.ns):
+    if not stats.near(before.case.conditions.distance_ns, now.case.conditions.distance_ns):
         return None, f"{Verdict.CANNOT_TELL}: distance changed"
+    if not stats.same_pace(before.case.conditions.pace_ns, now.case.conditions.pace_ns):
+        return None, f"{Verdict.CANNOT_TELL}: CPU speed changed"
     old, new = (_figure(seen, baseline) for seen in (before, now))
     if old is None or new is None:
         return None, f"{Verdict.CANNOT_TELL}: no baseline {'before' if old is None else 'now'}"

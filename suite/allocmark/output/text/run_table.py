@@ -40,7 +40,7 @@ from allocmark.output.text.wording import (
 from allocmark.passes import registry
 from allocmark.results.store import Run
 from allocmark.results.summary import CaseSummary, CellSummary, summarise
-from allocmark.stats import MARGIN, Distance, least_rounds
+from allocmark.stats import MARGIN, Conditions, least_rounds
 
 # The columns of figures, in their order: a header, and what it shows of a cell.
 _FIGURES: Mapping[str, Callable[[CellSummary], str]] = {
@@ -127,8 +127,8 @@ def _notes(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterator[s
     texts += [f"No net{_where(case, cases)}: {case.no_net}." for case in cases if case.no_net]
     texts += [text for case in cases for text in _too_noisy(case, cases, names)]
     texts += [*_attested(cases, names), *_differing(cases, names)]
-    distances = [case.distance for case in cases]
-    texts += filter(None, (_distances(distances), _aside(distances)))
+    conditions = [case.conditions for case in cases]
+    texts += filter(None, (_distances(conditions), _aside(conditions)))
     lines += [line for text in texts for line in wrapped(text, width)]
     if lines:
         yield ""
@@ -182,20 +182,20 @@ def _where(case: CaseSummary, cases: Sequence[CaseSummary]) -> str:
     return f" at {said}" if len(cases) > 1 and said else ""
 
 
-def _distances(distances: Iterable[Distance]) -> str:
-    found = sorted(d.ns for d in distances if d.ns is not None)
+def _distances(conditions: Iterable[Conditions]) -> str:
+    found = sorted(each.distance_ns for each in conditions if each.distance_ns is not None)
     if not found:
         return ""
     low, high = f"{found[0]:.0f}", f"{found[-1]:.0f}"
     return f"core-to-core distance: {low if low == high else f'{low} to {high}'} ns for a cache line there and back."
 
 
-def _aside(distances: Sequence[Distance]) -> str:
-    changed, other = (sum(getattr(d, what) for d in distances) for what in ("changed", "other"))
-    total = changed + other + sum(len(d.kept) for d in distances)
+def _aside(conditions: Sequence[Conditions]) -> str:
+    changed, other = (sum(getattr(each, what) for each in conditions) for what in ("changed", "other"))
+    total = changed + other + sum(len(each.kept) for each in conditions)
     causes = []
     if changed:
-        causes.append(f"in {changed} the core-to-core distance changed")
+        causes.append(f"in {changed} the speed of a CPU or the core-to-core distance changed")
     if other:
         causes.append(f"in {other} it was not that of most blocks")
     return f"Not used: {changed + other} of {counted(total, 'block')}; {', '.join(causes)}." if causes else ""

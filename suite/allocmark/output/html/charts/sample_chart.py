@@ -19,7 +19,7 @@ def samples(view: View, workload: WorkloadView) -> Chart:
     """Every sample in the order of time, a panel for each case; those disturbed or not used are marked."""
     rows = []
     for case in workload.cases:
-        kept = case.summary.distance.kept
+        kept = case.summary.conditions.kept
         for cell in (cell.cell for cell in case.summary.cells if cell.cell.samples):
             marks = [
                 2 if block not in kept else 1 if index in cell.disturbed else 0
@@ -51,7 +51,7 @@ def samples(view: View, workload: WorkloadView) -> Chart:
         {"rows": rows, "unit": UNIT},
         table,
         "Filled: used. Hollow: disturbed (the process was descheduled, or the hypervisor took time) and used. "
-        "Crossed: not used, as the core-to-core distance was not the usual one.",
+        "Crossed: not used, as CPUs were not as far apart or as fast as usual.",
     )
 
 
@@ -71,7 +71,8 @@ def cell_facts(view: View, workload: WorkloadView) -> Table:
             Column("blocks used", lambda _, cell: count(len(cell.blocks) or None), True),
             Column("disturbed", of_used("disturbed"), True, "samples during which the process was descheduled or the "
                    "hypervisor took time; they are used"),
-            Column("not used", of_used("set_aside"), True, "samples in blocks of an unusual core-to-core distance"),
+            Column("not used", of_used("set_aside"), True, "samples in blocks in which CPUs were not as far "
+                   "apart or as fast as usual"),
             Column("objects per sample", lambda _, cell: count(cell.cell.objects or None), True),
             Column("core to core, ns", _distance, True, "a cache line there and back, median of the blocks used"),
             Column("CPUs", _cpus, False, "one per actor"),
@@ -86,7 +87,7 @@ def cell_facts(view: View, workload: WorkloadView) -> Table:
 
 
 def _distance(case: CaseView, _: CellSummary) -> Datum:
-    ns = case.summary.distance.ns
+    ns = case.summary.conditions.distance_ns
     return Datum() if ns is None else Datum(f"{ns:.0f}", ns)
 
 

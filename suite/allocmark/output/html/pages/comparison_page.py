@@ -32,7 +32,11 @@ def comparison_page(view: View | None, sources: Sequence[dict[str, Any]]) -> dic
         "sources": sources if len(sources) > 1 else [],
         "first_sources": first_two(sources, view) if len(sources) > 1 else None,
         # The thresholds of a comparison that is not paired.
-        "constants": {"margin": stats.UNPAIRED_MARGIN, "distance": stats.DISTANCE_TOLERANCE},
+        "constants": {
+            "margin": stats.UNPAIRED_MARGIN,
+            "distance": stats.DISTANCE_TOLERANCE,
+            "pace": stats.PACE_TOLERANCE,
+        },
     }
 
 
@@ -74,7 +78,12 @@ def _key(case: CaseView, cell: CellSummary) -> str:
 
 
 def _figure(case: CaseView, cell: CellSummary) -> dict[str, Any]:
-    facts: dict[str, Any] = {"digest": case.summary.planned.digest, "distance": short(case.summary.distance.ns)}
+    conditions = case.summary.conditions
+    facts: dict[str, Any] = {
+        "digest": case.summary.planned.digest,
+        "distance": short(conditions.distance_ns),
+        "pace": short(conditions.pace_ns),
+    }
     if not cell.values:
         return facts | {"why": cell.cell.status if cell.cell.status != "ok" else "not measured"}
     return facts | {"v": ends(stats.estimate(list(cell.values.values()), stats.RATIO_CONFIDENCE))}

@@ -77,6 +77,8 @@ def _judge(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Estimate 
         return None, None, "cannot tell: the workload changed"
     if not stats.near(before.get("distance"), now.get("distance")):
         return None, None, "cannot tell: distance changed"
+    if not stats.same_pace(before.get("pace"), now.get("pace")):
+        return None, None, "cannot tell: CPU speed changed"
     old, new = _estimate(before), _estimate(now)
     ratio = stats.unpaired_ratio(new, old) if new and old else None
     return ratio, stats.verdict(ratio, stats.UNPAIRED_MARGIN), ""

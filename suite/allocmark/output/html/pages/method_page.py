@@ -113,5 +113,6 @@ def figures(ratios: int = 1) -> dict[str, str]:
         "margin": percent(stats.MARGIN),
         "unpaired": percent(stats.UNPAIRED_MARGIN),
         "distance": percent(stats.DISTANCE_TOLERANCE),
+        "pace": percent(stats.PACE_TOLERANCE),
         "least": str(stats.least_rounds(ratios)),
     }

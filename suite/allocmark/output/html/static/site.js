@@ -351,10 +351,11 @@ addEventListener("DOMContentLoaded", () => {
   // As `allocmark.stats.near`.
   const near = (a, b, share) => (a == null || b == null ? a === b : Math.abs(a - b) <= share * Math.min(a, b));
 
-  const judge = (before, now, { margin, distance }) => {
+  const judge = (before, now, { margin, distance, pace }) => {
     for (const [when, each] of [["before", before], ["now", now]]) if (!each.v) return [null, `cannot tell: ${each.why} ${when}`];
     if (before.digest !== now.digest) return [null, "cannot tell: the workload changed"];
     if (!near(before.distance ?? null, now.distance ?? null, distance)) return [null, "cannot tell: distance changed"];
+    if (before.pace && now.pace && !near(before.pace, now.pace, pace)) return [null, "cannot tell: CPU speed changed"];
     const ratio = unpaired(now.v, before.v);
     return [ratio, verdict(ratio, margin)];
   };

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** How fast a CPU is now: what else runs on its core, on another hardware thread, takes up to half of it. */
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "clock.hpp"
+#include "engine.h"
+
+namespace {
+
+/** 32 bytes at any address; as wide as the target allows. */
+typedef uint64_t Wide __attribute__((vector_size(32), aligned(8), may_alias));
+
+constexpr size_t kBytes = 1024;
+constexpr uint32_t kCopies = 100, kBatches = 15, kWarmUp = 10;
+
+struct Probe {
+    alignas(4096) std::array<char, kBytes> from{};
+    alignas(4096) std::array<char, kBytes + 512> to{}; // its second half: other sets of the L1 cache
+    double ns = 0;
+
+    void copy() {
+        for (size_t at = 0; at < kBytes; at += sizeof(Wide))
+            *reinterpret_cast<Wide *>(&to[512 + at]) = *reinterpret_cast<const Wide *>(&from[at]);
+        asm volatile("" ::"r"(from.data()), "r"(to.data()) : "memory");
+    }
+};
+
+void *run(void *argument) {
+    auto &probe = *static_cast<Probe *>(argument);
+    std::array<double, kBatches> batches{};
+    for (uint32_t batch = 0; batch < kWarmUp + kBatches; ++batch) {
+        const uint64_t start = allocmark::now_ns();
+        for (uint32_t i = 0; i < kCopies; ++i) probe.copy();
+        if (batch >= kWarmUp) batches[batch - kWarmUp] = double(allocmark::now_ns() - start) / kCopies;
+    }
+    std::nth_element(batches.begin(), batches.begin() + kBatches / 2, batches.end());
+    probe.ns = batches[kBatches / 2];
+    return nullptr;
+}
+
+} // namespace
+
+extern "C" double am_core_pace(int32_t cpu) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return -EINVAL;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+    Probe probe;
+    pthread_t thread;
+    const int code = pthread_create(&thread, &attributes, run, &probe);
+    pthread_attr_destroy(&attributes);
+    if (code != 0) return -code;
+    pthread_join(thread, nullptr);
+    return probe.ns;
+}

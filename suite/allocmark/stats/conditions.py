@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the machine was like in each block: which blocks of a case can be compared with each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from allocmark.stats.estimates import median
+
+DISTANCE_TOLERANCE = 0.25  #: round trips that differ by a smaller share count as the same distance
+PACE_TOLERANCE = 0.2  #: and so does a CPU's speed; what shares its core changes it by half or more
+
+
+class _Block(Protocol):
+    """What was measured beside a block, in ns: the round trip between cores, None for one core, and the slowest CPU's
+    pace, None where it is not known; ``changed``: one of them moved during the block."""
+
+    @property
+    def round(self) -> int: ...
+    @property
+    def distance_ns(self) -> float | None: ...
+    @property
+    def pace_ns(self) -> float | None: ...
+    @property
+    def changed(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Those of most blocks.
+
+    ``distance_ns`` and ``pace_ns`` are the medians of the blocks in ``kept`` (indices), None where there is none.
+    ``changed`` counts blocks during which one of them moved, ``other`` those with another or an unknown one, or of a
+    round that keeps less than half of its blocks.
+    """
+
+    distance_ns: float | None
+    pace_ns: float | None
+    kept: frozenset[int]
+    changed: int
+    other: int
+
+
+def near(a: float | None, b: float | None, tolerance: float = DISTANCE_TOLERANCE) -> bool:
+    """Whether two figures in ns are the same but for the tolerance; None is the same as None only."""
+    if a is None or b is None:
+        return a is b
+    return abs(a - b) <= tolerance * min(a, b)
+
+
+def same_pace(a: float | None, b: float | None) -> bool:
+    """Whether CPUs were as fast in one run as in another, as far as both know."""
+    return a is None or b is None or near(a, b, PACE_TOLERANCE)
+
+
+def usual_conditions(blocks: Sequence[_Block]) -> Conditions:
+    """The core-to-core distance of most unchanged blocks, among these the pace of most, and which blocks those are; of
+    two equally frequent, the smaller.
+
+    When no block has a figure, every unchanged block is kept. When some have, a block without one is not.
+    """
+    steady = [index for index, block in enumerate(blocks) if not block.changed]
+    near_ones = _commonest({index: blocks[index].distance_ns for index in steady}, DISTANCE_TOLERANCE)
+    kept = _commonest({index: blocks[index].pace_ns for index in near_ones}, PACE_TOLERANCE)
+    taken, usable = (Counter(blocks[index].round for index in found) for found in (range(len(blocks)), kept))
+    kept = {index for index in kept if 2 * usable[blocks[index].round] >= taken[blocks[index].round]}
+    return Conditions(
+        _median([blocks[index].distance_ns for index in kept]),
+        _median([blocks[index].pace_ns for index in kept]),
+        frozenset(kept),
+        len(blocks) - len(steady),
+        len(steady) - len(kept),
+    )
+
+
+def _commonest(figures: Mapping[int, float | None], tolerance: float) -> set[int]:
+    """The keys of those near the figure that most are near to; all when there is no figure."""
+    known = sorted(ns for ns in figures.values() if ns is not None)
+    if not known:
+        return set(figures)
+    centre = max(known, key=lambda c: sum(near(c, ns, tolerance) for ns in known))
+    return {key for key, ns in figures.items() if ns is not None and near(centre, ns, tolerance)}
+
+
+def _median(figures: Sequence[float | None]) -> float | None:
+    known = [ns for ns in figures if ns is not None]
+    return median(known) if known else None
