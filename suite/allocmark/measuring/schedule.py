@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from allocmark.measuring.case_plan import CasePlan
-from allocmark.measuring.conditions import watch
+from allocmark.measuring.cpu_watch import watch
 from allocmark.measuring.draws import Draw
 from allocmark.measuring.process import CellProcess
 from allocmark.measuring.request import Request

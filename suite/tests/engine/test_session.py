@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from allocmark.engine import core_distance, null_table, table_problem
+from allocmark.engine import core_distance, core_pace, null_table, table_problem
 from allocmark.engine._engine import ffi
 from allocmark.engine.session import Engine
 from allocmark.errors import EngineError
@@ -76,6 +76,31 @@ def test_a_trace_tells_what_changed_hands(start):
     assert len(gets) == 10 * 4 - 8
     assert len(gets) + len(puts) == len(events)
     assert set(gets) <= set(puts) | set(gets[-4:])  # the last ones may still be on their way
+
+
+def test_a_moved_engine_goes_on_elsewhere(start):
+    running = start("actors: {w: [{get: {from: p, n: 4}}, {hold: {objects: 64, release: oldest}}]}\n", layout_seed=7)
+    before = running.layout()
+    held = len(running.objects(0))
+    running.move(8)
+    after = running.layout()
+    assert after["pools"] == before["pools"]
+    assert [piece["address"] for piece in after["actors"][0]["pieces"]] != [
+        piece["address"] for piece in before["actors"][0]["pieces"]
+    ]
+    assert len(running.objects(0)) == held >= 64  # the live set is there again
+    assert running.sample(100).objects == 400
+
+
+def test_a_replay_moves_with_its_engine(start):
+    running = start(LONER, layout_seed=7)
+    replay = running.replay(100, 1000)
+    before = replay.layout()
+    running.move(8)
+    assert replay.layout()["actors"] != before["actors"]
+    assert replay.sample(100).objects == 800
+    replay.drain()
+    replay.close()
 
 
 def test_a_trace_does_not_pause(start):
@@ -158,6 +183,15 @@ def test_the_hand_written_loop_runs_on_the_engines_pool(start):
 @pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPUs")
 def test_core_distance_is_a_time():
     assert 1 < core_distance(CPUS[0], CPUS[1]) < 1e7
+
+
+def test_core_pace_is_a_time():
+    assert 1 < core_pace(CPUS[0]) < 1e6
+
+
+def test_core_pace_refuses_what_is_not_there():
+    with pytest.raises(OSError, match="the speed of CPU 1000 cannot be measured"):
+        core_pace(1000)
 
 
 def test_core_distance_refuses_what_is_not_there():

@@ -217,6 +217,16 @@ void core_distance_of_cpus_that_may_be_used() {
     CHECK(threads_become(before));
 }
 
+void the_pace_of_cpus_that_may_be_used() {
+    CHECK(am_core_pace(-1) == -EINVAL && am_core_pace(CPU_SETSIZE) == -EINVAL);
+    cpu_set_t usable;
+    CHECK(sched_getaffinity(0, sizeof usable, &usable) == 0);
+    const auto before = threads();
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &usable)) CHECK(am_core_pace(cpu) > 0);
+    CHECK(threads_become(before));
+}
+
 void histogram_keeps_values_apart_as_promised() {
     uint32_t before = 0;
     for (uint64_t value = 0; value < 1'000'000; ++value) {
@@ -286,4 +296,5 @@ int main() {
     touch_stays_within_what_was_asked();
     touch_really_happens();
     core_distance_of_cpus_that_may_be_used();
+    the_pace_of_cpus_that_may_be_used();
 }

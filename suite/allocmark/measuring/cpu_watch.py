@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the machine is like beside the samples, and waiting for it to be as fast as it was.
+"""What the CPUs are like beside the samples, and waiting for them to be as fast as they were.
 
 What runs on the other hardware thread of a core takes up to half of its speed, for seconds at a time; on a virtual
 machine, that is somebody else's. Copies and calls do not suffer alike, so ratios change as well.
@@ -20,37 +20,36 @@ MOST_WAITING = 1 / 3  #: of the time that measuring took so far, waiting include
 
 
 @dataclass(frozen=True)
-class Conditions:
+class CpuState:
     """At one time, in ns. ``distance``: core to core, of the farthest pair of the CPUs in use; None for one CPU.
     ``pace``: of the slowest; None when actors are left free."""
 
     distance: float | None
     pace: float | None
 
-    def same(self, later: Conditions) -> bool:
+    def same(self, later: CpuState) -> bool:
         """Whether nothing moved."""
         return near(self.distance, later.distance, DISTANCE_TOLERANCE) and near(self.pace, later.pace, PACE_TOLERANCE)
 
 
 @dataclass
-class Watch:
-    """Looks at CPUs. Knows how fast they have been in the life of this process, and how much it has waited."""
+class CpuWatch:
+    """Looks at CPUs. Knows how fast they have been, and how much it has waited. ``pace`` and ``distance`` measure."""
 
+    pace: Callable[[int], float] = core_pace
+    distance: Callable[[int, int], float] = core_distance
     spent: float = 0.0  #: seconds that rounds took so far
     waited: float = 0.0
     _fastest: dict[int, float] = field(default_factory=dict)
 
-    def look(self, cpus: Sequence[int]) -> Conditions:
+    def look(self, cpus: Sequence[int]) -> CpuState:
         """What they are like now."""
         if not cpus:
-            return Conditions(None, None)
-        paces = {cpu: core_pace(cpu) for cpu in cpus}
-        for cpu, pace in paces.items():
-            self._fastest[cpu] = min(pace, self._fastest.get(cpu, pace))
-        distance = max((core_distance(a, b) for a, b in combinations(cpus, 2)), default=None)
-        return Conditions(distance, max(paces.values()))
+            return CpuState(None, None)
+        distance = max((self.distance(a, b) for a, b in combinations(cpus, 2)), default=None)
+        return CpuState(distance, max(self._paces(cpus).values()))
 
-    def wait(self, cpus: Sequence[int], stopping: Callable[[], bool], tell: Callable[[str], None]) -> Conditions:
+    def wait(self, cpus: Sequence[int], stopping: Callable[[], bool], tell: Callable[[str], None]) -> CpuState:
         """What they are like once each is as fast as it was; in the end, as they are. ``stopping``: ends at once."""
         begun = time.monotonic()
         while self._is_slow(cpus) and not stopping():
@@ -62,8 +61,13 @@ class Watch:
         return self.look(cpus)
 
     def _is_slow(self, cpus: Sequence[int]) -> bool:
-        paces = {cpu: core_pace(cpu) for cpu in cpus}
-        return any(pace > (1 + PACE_TOLERANCE) * self._fastest.get(cpu, pace) for cpu, pace in paces.items())
+        return any(pace > (1 + PACE_TOLERANCE) * self._fastest[cpu] for cpu, pace in self._paces(cpus).items())
+
+    def _paces(self, cpus: Sequence[int]) -> dict[int, float]:
+        paces = {cpu: self.pace(cpu) for cpu in cpus}
+        for cpu, pace in paces.items():
+            self._fastest[cpu] = min(pace, self._fastest.get(cpu, pace))
+        return paces
 
 
-watch = Watch()  #: of this process, as what it knows is about the machine
+watch = CpuWatch()  #: of this process, as what it knows is about the machine
