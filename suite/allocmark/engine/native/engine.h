@@ -164,7 +164,7 @@ int am_engine_run(am_engine *engine, am_phase phase, uint64_t units, am_actor_sa
 /**
  * Puts back what is held and starts the actors anew, with threads and memory of which `layout_seed` draws
  * where it begins. The pools stay where they are. AM_SETTLE follows. Returns as am_engine_run, or -EAGAIN
- * with `error` when the actors could not be started; then, too, only am_engine_abandon is legal.
+ * with `error` when the actors could not be started: then nothing is held, and the engine can only be freed.
  */
 int am_engine_move(am_engine *engine, uint64_t layout_seed, am_trouble *trouble, allocmark_error *error);
 

@@ -68,9 +68,10 @@ struct Plan {
     bool verify = false;
     uint32_t lasting = 0;
     uint64_t stall_ns = 20'000'000'000, limit_ns = 0, layout_seed = 0;
+    mutable std::vector<am_actor> rows; // of the engine that was started last
 
     am_engine *start(allocmark_error &error) const {
-        std::vector<am_actor> rows;
+        rows.clear();
         for (const Actor &actor : actors)
             rows.push_back({actor.prologue.data(), actor.body.data(), actor.indices.data(),
                             actor.ring_capacity.data(), actor.passes, 0, actor.objects,
@@ -528,6 +529,40 @@ void pools_are_created_in_any_order() {
     }
 }
 
+void an_engine_moves() {
+    am_trouble trouble{};
+    allocmark_error error{};
+    for (const bool verify : {false, true}) {
+        Plan plan = coupled(2, 1, verify);
+        plan.actors.push_back(loner(3));
+        plan.layout_seed = 5;
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 4);
+        const auto running = threads();
+        const int entered = book.entered;
+        for (const uint64_t seed : {6, 7, 0}) {
+            run(engine, AM_SAMPLE, 4, 10);
+            CHECK(am_engine_move(engine, seed, &trouble, &error) == 0 && !error.message[0]);
+            CHECK(threads_become(running) && book.entered == entered && book.pools == 1);
+            run(engine, AM_SETTLE, 4);
+        }
+        CHECK(run(engine, AM_SAMPLE, 4, 10)[0].objects == 10 * 24);
+        drain_and_free(engine, 4, 1);
+        CHECK(everything_given_back());
+    }
+    for (const int started : {0, 1}) {
+        const Plan plan = coupled(1, 1, false);
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 2);
+        threads_to_come = started;
+        CHECK(am_engine_move(engine, 6, &trouble, &error) == -EAGAIN);
+        threads_to_come = -1;
+        CHECK(std::string(error.message).starts_with("the engine could not be set up: "));
+        am_engine_free(engine);
+        CHECK(everything_given_back());
+    }
+}
+
 void trouble_ends_the_run() {
     for (const bool verify : {false, true}) {
         Plan plan = coupled(2, 1, verify);
@@ -676,5 +711,6 @@ int main() {
     completeness_is_checked();
     failures_leave_nothing_behind();
     tables_of_other_sizes();
+    an_engine_moves();
     trouble_ends_the_run(); // last: engines that are abandoned keep their threads
 }
