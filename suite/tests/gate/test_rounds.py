@@ -15,8 +15,8 @@ def tally(*rounds: Round) -> Tally:
     return Tally(pair=None, cells=1, rounds=list(rounds))
 
 
-def a_round(log: float | None = 0.0, distance: float | None = None, old=None, new=None) -> Round:
-    return Round(log=log, base=1.0, head=1.0, distance_ns=distance, facts=(old or {}, new or {}))
+def a_round(log: float | None = 0.0, distance: float | None = None, old=None, new=None, pace=18.0) -> Round:
+    return Round(log, base=1.0, head=1.0, distance_ns=distance, pace_ns=pace, facts=(old or {}, new or {}))
 
 
 def test_only_rounds_of_the_commonest_distance_count():
@@ -26,6 +26,12 @@ def test_only_rounds_of_the_commonest_distance_count():
     found = tally(*far, *near, *void)
     assert found.used() == near
     assert found.ratio().value == pytest.approx(math.exp(0.1))
+
+
+def test_rounds_on_a_slow_cpu_do_not_count():
+    free = [a_round(0.1) for _ in range(LOOKS[0])]
+    shared = [a_round(0.4, pace=34.0) for _ in range(5)]
+    assert tally(*shared, *free).used() == free
 
 
 def test_a_fact_is_what_no_process_of_the_other_side_shows():

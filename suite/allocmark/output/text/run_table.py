@@ -193,12 +193,9 @@ def _distances(conditions: Iterable[Conditions]) -> str:
 def _aside(conditions: Sequence[Conditions]) -> str:
     changed, other = (sum(getattr(each, what) for each in conditions) for what in ("changed", "other"))
     total = changed + other + sum(len(each.kept) for each in conditions)
-    causes = []
-    if changed:
-        causes.append(f"in {changed} the speed of a CPU or the core-to-core distance changed")
-    if other:
-        causes.append(f"in {other} it was not that of most blocks")
-    return f"Not used: {changed + other} of {counted(total, 'block')}; {', '.join(causes)}." if causes else ""
+    causes = [f"in {n} @ {did}" for n, did in ((changed, "changed"), (other, "was not the usual one")) if n]
+    said = ", ".join(causes).replace("@", "the speed of a CPU or the core-to-core distance", 1).replace("@", "it")
+    return f"Not used: {changed + other} of {counted(total, 'block')}; {said}." if said else ""
 
 
 def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterator[str]:

@@ -91,6 +91,11 @@ def test_another_distance_cannot_be_compared(simulate: Simulate) -> None:
     assert "cannot tell: distance changed" not in said(text, "mixed_sizes")
 
 
+def test_slower_cpus_cannot_be_compared(simulate: Simulate) -> None:
+    text = compare([simulate(), simulate(pace=34.0)])
+    assert set(said(text, "=")) == {"cannot tell: CPU speed changed"}
+
+
 def test_another_workload_file_cannot_be_compared(simulate: Simulate) -> None:
     text = compare([simulate(), simulate(digest="d2")])
     assert set(said(text, "=")) == {"cannot tell: the workload changed"}

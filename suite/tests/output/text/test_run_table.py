@@ -128,11 +128,18 @@ def test_what_was_set_aside_and_disturbed_is_told(simulate: Simulate) -> None:
         simulate(changed=(3, 4), distances={9: 610.0}, disturbed={3: ["steal"], 10: ["descheduled"]}), width=120
     )
     assert "core-to-core distance: 58 ns for" in text
-    aside = "in 4 the core-to-core distance changed, in 2 it was not that of most blocks"
-    assert f"Not used: 6 of 32 blocks; {aside}." in text
+    aside = "in 4 the speed of a CPU or the core-to-core distance changed, in 2 it was not the usual one"
+    assert f"Not used: 6 of 32 blocks; {aside}." in " ".join(text.split())
     # Three cases of six cells with two marked samples in each.
     head = "burst  (touch=0)\ndisturbed: 36 of 576 samples (descheduled, steal); they count like the others, but a cell"
     assert head in text
+
+
+def test_blocks_on_a_slow_cpu_are_not_used(simulate: Simulate) -> None:
+    text = render(simulate(paces={2: 34.0, 7: 33.0}), width=120)
+    blocks = 2 * len(SHAPES)
+    aside = f"in {blocks} the speed of a CPU or the core-to-core distance was not the usual one"
+    assert f"Not used: {blocks} of {16 * len(SHAPES)} blocks; {aside}." in " ".join(text.split())
 
 
 def test_slow_processes_are_counted(simulate: Simulate) -> None:
