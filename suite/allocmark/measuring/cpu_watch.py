@@ -54,6 +54,7 @@ class CpuWatch:
         begun = time.monotonic()
         while self._is_slow(cpus) and not stopping():
             if self.waited + time.monotonic() - begun > MOST_WAITING * self.spent:
+                self._fastest.clear()  # it may have slowed down for good: do not wait again until it was faster
                 break
             tell("waiting for a CPU that is slower than it was")
             time.sleep(LOOK_SECONDS)

@@ -41,8 +41,14 @@ def test_it_waits_for_a_third_of_the_time_at_most() -> None:
     watch.look([0])
     assert watch.wait([0], never, lambda _: None).pace == SHARED
     assert 0.1 < watch.waited < 0.3
+
+
+def test_a_cpu_that_stays_slow_is_not_waited_for_again() -> None:
+    watch = watch_of(iter([FREE, *[SHARED] * 1000]), spent=0.1)
+    watch.look([0])
     watch.wait([0], never, lambda _: None)
-    assert watch.waited < 0.3
+    watch.spent = 1000.0
+    watch.wait([0], never, lambda _: pytest.fail("it waits"))
 
 
 @pytest.mark.parametrize(("spent", "stopping"), [(0.0, False), (30.0, True)])
