@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants sound asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets
@@ -54,6 +54,9 @@ report: setup ## Write a run as one HTML file (make report RUN=runs/…; default
 
 mutants: setup ## Show that the acceptance kit refuses every broken pool, and write the page that says so
 	PYTHONPATH=suite $(BIN)/python -m proofs.mutants
+
+sound: setup ## Run the acceptance kit on every backend 100 times, which takes hours; goes on where it was ended
+	PYTHONPATH=suite $(BIN)/python -m proofs.sound_backends $(ARGS)
 
 asv: setup ## Measure the last five commits with airspeed velocity (others: make asv RANGE=v1..HEAD)
 	$(BIN)/allocmark track run $(or $(RANGE),HEAD~5..HEAD) $(ARGS)
