@@ -2,7 +2,7 @@
 """Does the acceptance kit pass every sound backend, time after time? Runs the whole kit on the default variants of all
 backends that are installed, again and again, as many at once as there are CPUs, and prints a table.
 
-What was found is kept in a journal, a line for each pass of a variant, so that the same command goes on where it was ended.
+What was found is kept in a journal, a line for each pass of a variant: the same command goes on where it was ended.
 """
 
 from __future__ import annotations
