@@ -67,12 +67,19 @@ def test_without_a_floor_there_is_no_net(simulate: Simulate) -> None:
 def test_blocks_of_another_distance_are_set_aside(simulate: Simulate) -> None:
     run = simulate(changed=(3, 4), distances={9: 610.0, 10: 620.0, 11: 600.0}, disturbed={3: ["steal"], 6: ["steal"]})
     one_core, two_cores = summarise(run)[0], summarise(run)[-1]
-    assert (one_core.distance.ns, len(one_core.distance.kept)) == (None, 16)
-    assert (two_cores.distance.ns, two_cores.distance.changed, two_cores.distance.other) == (58.0, 2, 3)
+    assert (one_core.conditions.distance_ns, len(one_core.conditions.kept)) == (None, 16)
+    usual = two_cores.conditions
+    assert (usual.distance_ns, usual.pace_ns, usual.changed, usual.other) == (58.0, 18.0, 2, 3)
     turbomem = cell(two_cores, "turbomem:default")
     assert set(turbomem.values) == set(range(16)) - {3, 4, 9, 10, 11}
     # Sample 6 is the first of block 3, which does not count; sample 3 lies in block 1.
     assert (turbomem.used, turbomem.set_aside, turbomem.disturbed) == (22, 10, 1)
+
+
+def test_blocks_on_a_slow_cpu_are_set_aside(simulate: Simulate) -> None:
+    one_core = summarise(simulate(paces={2: 34.0, 7: 31.0}))[0]
+    assert set(cell(one_core, "turbomem:default").values) == set(range(16)) - {2, 7}
+    assert one_core.conditions.pace_ns == 18.0
 
 
 def test_the_baseline_is_the_first_that_gave_figures(simulate: Simulate) -> None:

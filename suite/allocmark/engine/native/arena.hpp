@@ -78,6 +78,15 @@ class Arena {
         return copied;
     }
 
+    /** What `make` gave for `key`: the same for each thread that takes over from one that has ended, and with
+     * this arena. */
+    template <class Make> void *kept(const void *key, Make make) {
+        for (const auto &[known, thing] : kept_)
+            if (known == key) return thing;
+        kept_.emplace_back(key, make());
+        return kept_.back().second;
+    }
+
     /** For a thread to run on, with a guard page at each end. */
     std::span<char> stack() const { return stack_; }
 
@@ -101,6 +110,7 @@ class Arena {
     uintptr_t next_, end_;                   // of the window: always at a line
     std::vector<std::span<char>> elsewhere_; // what did not fit there
     std::vector<Piece> pieces_;
+    std::vector<std::pair<const void *, void *>> kept_;
 };
 
 } // namespace allocmark

@@ -34,7 +34,6 @@ struct Local {
 
 struct NullPool {
     uint64_t stride, alignment, window;
-    std::vector<Local *> locals; // by slot: a thread that takes over from one that has ended has the same
 };
 
 int init(const allocmark_init *, allocmark_error *) {
@@ -44,8 +43,7 @@ int init(const allocmark_init *, allocmark_error *) {
 int pool_create(const allocmark_pool_spec *spec, void **pool, allocmark_error *) {
     const uint64_t alignment = std::max<uint64_t>(spec->alignment, 64);
     const uint64_t stride = (spec->object_size + alignment - 1) / alignment * alignment;
-    *pool = new NullPool{stride, alignment, std::max<uint64_t>(spec->working_set, 1),
-                         std::vector<Local *>(spec->max_threads)};
+    *pool = new NullPool{stride, alignment, std::max<uint64_t>(spec->working_set, 1)};
     return 0;
 }
 
@@ -53,21 +51,19 @@ void pool_destroy(void *pool) {
     delete static_cast<NullPool *>(pool);
 }
 
-int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) try {
-    NullPool &spec = *static_cast<NullPool *>(pool);
-    Local *&known = spec.locals[thread->slot];
-    if (known) {
-        *local = known;
-        return 0;
-    }
-    Arena &arena = *Arena::mine;
+Local *local_of(const NullPool &spec, Arena &arena) {
     Local *const mine = arena.make<Local>("floor", 0);
     mine->window = uint32_t(spec.window);
     mine->objects = arena.array<void *>("floor's pointers", spec.window).data();
     char *const objects = arena.take("floor's objects", 0, spec.stride * spec.window, spec.alignment);
     std::memset(objects, 0, spec.stride * spec.window); // populated, as a pool would be
     for (uint64_t i = 0; i < spec.window; ++i) mine->objects[i] = objects + i * spec.stride;
-    *local = known = mine;
+    return mine;
+}
+
+int thread_enter(void *pool, const allocmark_thread *, void **local, allocmark_error *error) try {
+    Arena &arena = *Arena::mine;
+    *local = arena.kept(pool, [&] { return local_of(*static_cast<const NullPool *>(pool), arena); });
     return 0;
 } catch (const std::bad_alloc &) {
     const NullPool &spec = *static_cast<NullPool *>(pool);

@@ -70,12 +70,11 @@ struct am_replay {
     uint32_t n_actors;
     std::vector<std::string> names; // of the pools
     std::vector<List> lists;        // by pool and actor
-    std::vector<void *> places;     // the same, once a thread has entered
 
     am_replay(const am_event *events, uint64_t n, const char *const *pools, const uint64_t *object_sizes,
               const am_pages *pages, uint32_t n_pools, uint32_t actors)
         : mirror(originals(events, n, object_sizes, pages)), n_actors(actors), names(pools, pools + n_pools),
-          lists(size_t(n_pools) * actors), places(lists.size()) {
+          lists(size_t(n_pools) * actors) {
         for (uint64_t i = 0; i < n; ++i)
             list(events[i].pool, events[i].actor).push_back(mirror.at(events[i].object));
         for (List &each : lists) each.resize(enough(each));
@@ -110,17 +109,14 @@ void pool_destroy(void *) {}
 
 int thread_enter(void *pool, const allocmark_thread *thread, void **local, allocmark_error *error) try {
     const List &list = static_cast<const List *>(pool)[thread->slot];
-    void *&known = chosen->places[size_t(&list - chosen->lists.data())];
-    if (known) { // a thread takes over from one that has ended
-        *local = known;
-        return 0;
-    }
     Arena &arena = *Arena::mine;
-    Place *const mine = arena.make<Place>("replay", 0);
-    mine->length = uint32_t(list.size());
-    mine->objects = arena.array<void *>("replay's pointers", list.size()).data();
-    std::copy(list.begin(), list.end(), mine->objects);
-    *local = known = mine;
+    *local = arena.kept(&list, [&] {
+        Place *const mine = arena.make<Place>("replay", 0);
+        mine->length = uint32_t(list.size());
+        mine->objects = arena.array<void *>("replay's pointers", list.size()).data();
+        std::copy(list.begin(), list.end(), mine->objects);
+        return mine;
+    });
     return 0;
 } catch (const std::bad_alloc &) {
     allocmark_say(error, "no memory for the addresses that are handed out again");
