@@ -22,6 +22,7 @@ from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest, attest_library, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
+from allocmark.passes.base import Reply, Sampler
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -53,16 +54,19 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, library, replies)
                 return True
-            sample, units = passes[request["do"]], request["units"]
-            if seed := request.get("layout_seed"):
-                engine.move(seed)
-                sample(max(1, units // WARM_UP))
-            reply(replies, **sample(units))
+            reply(replies, **_sample(engine, passes[request["do"]], **request))
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:
         engine.abandon()
         raise
+
+
+def _sample(engine: Engine, take: Sampler, units: int, layout_seed: int | None = None, **_: Any) -> Reply:
+    if layout_seed is not None:
+        engine.move(layout_seed)
+        take(max(1, units // WARM_UP))
+    return take(units)
 
 
 def _finish(
