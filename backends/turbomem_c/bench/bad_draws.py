@@ -34,7 +34,7 @@ from allocmark.stats import median
 from allocmark.system import machine
 
 TARGET = 1.1
-PROCESSES = Request(backends=[OURS, RIVAL], blocks=4, sample_ms=1.0)
+PROCESSES = Request(backends=[OURS, RIVAL], blocks=8, sample_ms=1.0)
 CELLS: Mapping[str, Mapping[str, str]] = {
     "burst": {"bulk": "8,32,128", "keep": "128", "touch": "0", "off_ns": "0", "cores": "1", "cache": "256"},
     "cross_core_free": {"burst": "32", "touch": "0", "hold": "0", "rx": "1", "tx": "1", "cache": "256"},
