@@ -37,6 +37,7 @@ class ActorSample:
     objects: int
     failed_gets: int
     switches: int
+    waited_ns: int
     cpu: int
 
 
@@ -207,7 +208,10 @@ class Engine:
         return self._sample()
 
     def _sample(self) -> Sample:
-        actors = [ActorSample(s.ns, s.idle_ns, s.objects, s.failed_gets, s.switches, s.cpu) for s in self._samples]
+        actors = [
+            ActorSample(s.ns, s.idle_ns, s.objects, s.failed_gets, s.switches, s.waited_ns, s.cpu)
+            for s in self._samples
+        ]
         return Sample(actors, [actor.coupled for actor in self._program.actors])
 
     def time_calls(self, units: int, every_get: int, every_put: int) -> tuple[Sample, Histogram, Histogram]:

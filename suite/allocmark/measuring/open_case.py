@@ -14,7 +14,7 @@ from allocmark.plugins import Entry
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, MeasuredCell
 from allocmark.results.summary import summarise_case
-from allocmark.stats import LOOKS, Verdict
+from allocmark.stats import LOOKS, Verdict, usual_conditions
 
 TRIES = 2  #: processes that must fail before a cell is given up
 
@@ -27,6 +27,7 @@ class OpenCase:
     ) -> None:
         self.plan = plan
         self.done = False
+        self.usable = 0  #: rounds that were measured under the usual conditions
         self.rounds: list[MeasuredCase] = []
         self._request = request
         self._baseline = baseline
@@ -63,12 +64,14 @@ class OpenCase:
     def add(self, record: MeasuredCase) -> None:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
+        blocks = [block for each in self.rounds for block in each.blocks]
+        self.usable = len({blocks[index].round for index in usual_conditions(blocks).kept})
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
         self.done = (
             len(self.rounds) >= self._request.rounds
             or all(map(self._lost, compared))
-            or (len(self.rounds) in LOOKS and self._told())
+            or (self.usable in LOOKS and self._told())
         )
 
     def _give_up(self) -> None:

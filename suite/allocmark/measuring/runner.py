@@ -25,6 +25,8 @@ from allocmark.stats import least_rounds
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
+MOST_FOR_A_VERDICT = 2  #: times as many rounds as a verdict takes, where the machine's speed changes in many
+
 Reporter = Callable[[Progress], None]
 
 
@@ -166,9 +168,12 @@ class _Clock:
 
     def has_room(self, case: OpenCase) -> bool:
         """Whether the budget has room for one more round of ``case``, or some case has too few for a verdict."""
-        if self._budget is None or any(len(each.rounds) < self._least and not each.done for each in self._cases):
+        if self._budget is None or any(map(self._has_too_few, self._cases)):
             return True
         return self._spent + self._seconds(case) <= self._budget
+
+    def _has_too_few(self, case: OpenCase) -> bool:
+        return not case.done and case.usable < self._least and len(case.rounds) < MOST_FOR_A_VERDICT * self._least
 
     def _seconds(self, case: OpenCase) -> float:
         return case.round_seconds or round_seconds(case.plan, self._request)

@@ -10,11 +10,12 @@ from allocmark.errors import AllocmarkError
 from allocmark.passes.base import Pass, Reply, Sampler
 
 if TYPE_CHECKING:
-    from allocmark.engine.session import Engine
+    from allocmark.engine.session import ActorSample, Engine
     from allocmark.workload.tape.program import Program
 
 LONGEST_SAMPLE = 10  #: a sample that lasts this many times as long as it should is ended
 MOST_UNITS = 1 << 40
+MOST_WAITED = 0.01  #: share of a sample that an actor may have had no CPU
 
 
 class Throughput(Pass):
@@ -78,7 +79,7 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
         taken = engine.sample(units)
         marks = {
             "steal": steal_ticks(used) > stolen,
-            "descheduled": any(actor.switches for actor in taken.actors),
+            "descheduled": any(map(_was_descheduled, taken.actors)),
         }
         return {
             "ns": taken.ns_per_object,
@@ -91,6 +92,13 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
         }
 
     return sample
+
+
+def _was_descheduled(actor: ActorSample) -> bool:
+    """Whether it shows: starting a thread leaves a moment's work for the kernel."""
+    if actor.waited_ns < 0:
+        return actor.switches > 0
+    return actor.waited_ns > MOST_WAITED * (actor.ns + actor.idle_ns)
 
 
 def conditions(replies: Iterable[Reply]) -> dict[str, Any]:

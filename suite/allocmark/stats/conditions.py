@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def _commonest(figures: Mapping[int, float | None], tolerance: float) -> set[int
     known = sorted(ns for ns in figures.values() if ns is not None)
     if not known:
         return set(figures)
-    centre = max(known, key=lambda c: sum(near(c, ns, tolerance) for ns in known))
+    apart = 1 + tolerance
+    centre = max(known, key=lambda c: bisect_right(known, c * apart) - bisect_left(known, c / apart))
     return {key for key, ns in figures.items() if ns is not None and near(centre, ns, tolerance)}
 
 

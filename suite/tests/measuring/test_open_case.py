@@ -59,6 +59,16 @@ def test_a_case_ends_at_the_first_look_at_which_all_is_told(plan: CasePlan) -> N
     assert (case.done, case.rounds_left) == (True, 0)
 
 
+def test_rounds_on_a_slow_cpu_do_not_count(plan: CasePlan) -> None:
+    case = opened(plan, 0, no_tcache=2.0)
+    for number in range(LOOKS[0] + 3):
+        record = a_round(plan, number, no_tcache=2.0)
+        pace = 34.0 if number in (1, 4, 5) else 18.0
+        case.add(replace(record, blocks=tuple(replace(block, pace_ns=pace) for block in record.blocks)))
+        assert case.done == (number == LOOKS[0] + 2)
+    assert (case.usable, len(case.rounds)) == (LOOKS[0], LOOKS[0] + 3)
+
+
 def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:
     request = replace(REQUEST, rounds=LOOKS[1] + 1)
     case = OpenCase(plan, request, None, 1, [])

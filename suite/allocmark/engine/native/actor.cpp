@@ -3,10 +3,14 @@
 
 #include <allocmark/say.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <system_error>
 #include <thread>
 
@@ -23,8 +27,20 @@ uint64_t involuntary_switches() {
     return uint64_t(usage.ru_nivcsw);
 }
 
+/** ns that the calling thread could have run, and had no CPU; -1: the kernel does not tell. */
+int64_t waited_ns() {
+    const int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    char text[64];
+    const ssize_t n = read(file, text, sizeof text - 1);
+    close(file);
+    text[n > 0 ? n : 0] = '\0';
+    long long ran, waited;
+    return std::sscanf(text, "%lld %lld", &ran, &waited) == 2 ? waited : -1;
+}
+
 /** From the last arrival to the common start: time for everyone to see it, and to be waiting for it. */
-constexpr uint64_t kLeadNs = 5'000;
+constexpr uint64_t kLeadNs = 20'000;
 
 /** A copy of a tape, with its AM_HALT. */
 std::span<const am_insn> tape(Arena &arena, const char *what, const am_insn *from) {
@@ -90,6 +106,7 @@ template <class Work> void Actor::live(Work work) {
         }
         leave();
         switches_ += involuntary_switches();
+        waited_ += std::max<int64_t>(waited_ns(), 0);
     }).join();
 }
 
@@ -160,7 +177,9 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     const uint64_t start = meeting.meet();
     // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
     const uint64_t switches = involuntary_switches();
+    const int64_t waited = waited_ns();
     switches_ = 0;
+    waited_ = 0;
     while (now_ns() < start) cpu_relax();
     if (how == Watch::kTrace) shared_.trace->turns.join(index);
 
@@ -185,6 +204,7 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
         .objects = done * plan_.objects,
         .failed_gets = interpreter_.failed_gets(),
         .switches = involuntary_switches() - switches + switches_,
+        .waited_ns = waited < 0 ? -1 : waited_ns() - waited + waited_,
         .cpu = sched_getcpu(),
     };
 }
