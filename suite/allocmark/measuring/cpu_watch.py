@@ -61,6 +61,14 @@ class CpuWatch:
         self.waited += time.monotonic() - begun
         return self.look(cpus)
 
+    def choose(self, planned: int, others: Callable[[], Sequence[int]]) -> int:
+        """``planned``, or while that is slower than it was, the first of ``others`` that is as fast as it was."""
+        pace = self._paces([planned])[planned]
+        usual = (1 + PACE_TOLERANCE) * self._fastest[planned]
+        if pace <= usual:
+            return planned
+        return next((cpu for cpu in others() if self._paces([cpu])[cpu] <= usual), planned)
+
     def _is_slow(self, cpus: Sequence[int]) -> bool:
         return any(pace > (1 + PACE_TOLERANCE) * self._fastest[cpu] for cpu, pace in self._paces(cpus).items())
 

@@ -167,8 +167,8 @@ class _Clock:
         return self._spent / (self._spent + self.left or 1.0)
 
     def has_room(self, case: OpenCase) -> bool:
-        """Whether the budget has room for one more round of ``case``, or some case has too few for a verdict."""
-        if self._budget is None or any(map(self._has_too_few, self._cases)):
+        """Whether the budget has room for one more round of ``case``, or that has too few for a verdict."""
+        if self._budget is None or self._has_too_few(case):
             return True
         return self._spent + self._seconds(case) <= self._budget
 

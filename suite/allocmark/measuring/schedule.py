@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from allocmark.measuring.case_plan import CasePlan
@@ -24,6 +24,9 @@ from allocmark.passes import registry
 from allocmark.passes.base import Pass
 from allocmark.plugins import Entry
 from allocmark.results.records import Block, MeasuredCase
+from allocmark.system import machine
+
+MOST_OTHERS = 8  #: CPUs that are tried in place of one that is slow
 
 Teller = Callable[[str], None]  #: is told what is being done: a cell's label, or "set-up" and the like
 
@@ -69,7 +72,7 @@ class CaseRun:
         ``passes`` are measured, None: those that the request asks for in this round. ``stopping`` is asked between
         samples: true ends the round, of which then nothing is kept. ``process`` starts a cell's process.
         """
-        self.plan = plan
+        self.plan = _on_a_free_cpu(plan)
         self.request = request
         self._round = number
         self._known = known or Known()
@@ -172,3 +175,16 @@ class CaseRun:
         return all(cell.backend.floor for cell in alive) and (
             not alive or any(not cell.backend.floor for cell in self._cells)
         )
+
+
+def _on_a_free_cpu(plan: CasePlan) -> CasePlan:
+    """A single actor may be on any CPU of its node, if that is as fast."""
+    if len(plan.cpus) != 1 or plan.cpus[0][0] < 0:
+        return plan
+    ((planned, node),) = plan.cpus
+
+    def others() -> list[int]:
+        alike = [cpu for cpu in machine.usable_cpus() if cpu != planned and machine.cpu_node(cpu) == node]
+        return alike[:MOST_OTHERS]
+
+    return replace(plan, cpus=((watch.choose(planned, others), node),))

@@ -58,6 +58,15 @@ def test_it_does_not_wait_at_first_nor_when_the_run_is_to_stop(spent: float, sto
     assert watch.wait([0], lambda: stopping, lambda _: pytest.fail("it waits")).pace == SHARED
 
 
+def test_another_cpu_takes_the_place_of_one_that_is_slow() -> None:
+    now = {0: FREE, 1: SHARED, 2: FREE, 3: FREE * 2}
+    watch = CpuWatch(pace=now.__getitem__)
+    assert watch.choose(0, lambda: pytest.fail("it looks at others")) == 0
+    now[0] = SHARED
+    assert watch.choose(0, lambda: [1, 3, 2]) == 2
+    assert watch.choose(0, lambda: [1, 3]) == 0  # none is as fast as it was
+
+
 def test_a_change_is_one_beyond_the_tolerance() -> None:
     assert CpuState(60.0, FREE).same(CpuState(70.0, FREE * 1.1))
     assert not CpuState(60.0, FREE).same(CpuState(60.0, SHARED))
