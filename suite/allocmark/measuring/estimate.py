@@ -15,6 +15,7 @@ from allocmark.stats import LOOKS, least_rounds
 
 START_SECONDS = 0.4  #: until the processes of a round are set up, side by side, and until they have ended
 CELL_SECONDS = 0.06  #: of each process beside its samples
+MOVE_SECONDS = 0.002  #: until the engine of a cell stands elsewhere, and is warm
 WARM_UP_SAMPLES = 3
 VERIFY_SECONDS = 2.0
 
@@ -30,7 +31,8 @@ def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
         each for each in registry.scheduled(request.passes, request.verify, number, request.pass_rounds) if each.timed
     ]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
-    return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3)
+    moves = sum(each.blocks(request.blocks) for each in timed if each.moves)
+    return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3 + moves * MOVE_SECONDS)
 
 
 def case_seconds(plan: CasePlan, request: Request, rounds: int) -> float:
