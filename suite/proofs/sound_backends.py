@@ -2,17 +2,17 @@
 """Does the acceptance kit pass every sound backend, time after time? Runs the whole kit on the default variants of all
 backends that are installed, again and again, as many at once as there are CPUs, and prints a table.
 
-What was found is kept in a journal, a line for each pass of a variant: the same command goes on where it was ended.
+What was found is kept in a journal, so that the same command goes on where it was ended. A pass counts for a label and
+a version: begin a new journal after a change of your own.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from tabulate import tabulate
 from allocmark import conformance
 from allocmark.backend import Backend
 from allocmark.discovery import discover
+from allocmark.gate.journal import Journal
 from allocmark.measuring.plan import select_backends
 from allocmark.measuring.request import Request
+from allocmark.measuring.single import MEASURING_VERSION
 from allocmark.output.text.wording import kit_power
 
 
@@ -33,28 +35,29 @@ def main() -> int:
     parser.add_argument("backends", nargs="*", metavar="NAME[:VARIANT]", help="of these (default: all, but the floor)")
     parser.add_argument("--times", type=int, default=100, metavar="N", help="so often (default 100)")
     parser.add_argument(
-        *("--journal", "-o"),
+        *("--output", "-o"),
         type=Path,
-        default=Path("conformance/sound.jsonl"),
-        metavar="FILE",
-        help="where the passes are kept (default: conformance/sound.jsonl)",
+        default=Path("conformance"),
+        metavar="DIR",
+        help="where the journal is (default: conformance)",
     )
     options = parser.parse_args()
-    options.journal.parent.mkdir(parents=True, exist_ok=True)
     request = Request(backends=options.backends, group="" if options.backends else "all")
     found = [each.backend for each in select_backends(discover(), request, floor=False)]
     chosen = [backend for backend in found if not backend.unavailable and not backend.floor]
-    kept = [json.loads(line) for line in options.journal.read_text().splitlines()] if options.journal.exists() else []
-    with options.journal.open("a") as journal, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with (
+        Journal(options.output, "sound", {"format": 1, "measuring": MEASURING_VERSION}) as journal,
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+    ):
         # Round by round, so that all have been checked about as often when it is ended.
         for number in range(options.times):
-            due = [backend for backend in chosen if len(_of(backend, kept)) <= number]
-            for record in pool.map(_checked, due):
-                kept.append(record)
-                journal.write(json.dumps(record) + "\n")
-                journal.flush()
+            due = [backend for backend in chosen if len(_of(backend, journal.records)) <= number]
+            for done in as_completed([pool.submit(_checked, backend) for backend in due]):
+                record = done.result()
+                journal.append(record)
                 failed = "".join(f"; {why}" for why in record["failed"])
                 print(f"{number + 1} of {options.times}: {record['backend']}{failed}", file=sys.stderr, flush=True)
+        kept = journal.records
     print(tabulate(*_table(chosen, kept), tablefmt="github"))
     return int(any(record["failed"] for backend in chosen for record in _of(backend, kept)))
 
@@ -71,6 +74,7 @@ def _checked(backend: Backend) -> dict[str, Any]:
         "version": backend.version,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "calls": sum(result.calls for _, result in results),
+        "refused": [name for name, result in results if result.status in ("refused", "unavailable")],
         "failed": [f"{name}: {result.reason}" for name, result in results if result.status == "failed"],
     }
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 import struct
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -149,7 +148,6 @@ class Engine:
         self._layout_seed = layout_seed
         self._limit_seconds = limit_seconds
         self.floor = table == int(ffi.cast("uintptr_t", lib.am_null_table()))  #: whether the backend is the floor
-        self._replay: Callable[[], Replay | None] = lambda: None
         self._keep: list[Any] = []  # cffi frees what Python no longer refers to
         plan = ffi.new("am_plan *")
         plan.table = ffi.cast("void *", table)
@@ -183,24 +181,25 @@ class Engine:
         self._samples = ffi.new("am_actor_sample[]", len(program.actors))
         self._trouble = ffi.new("am_trouble *")
 
+    @property
+    def layout_seed(self) -> int:
+        """What drew where the engine's memory is."""
+        return self._layout_seed
+
     def settle(self) -> None:
         """Fill the live sets."""
         self._run(lib.AM_SETTLE)
 
     def move(self, layout_seed: int) -> None:
         """Put back what is held and go on with new threads, in memory whose place ``layout_seed`` draws; the pools stay
-        where they are. Fill the live sets. A replay moves with its engine.
-
-        EngineError, and RefusedError when a thread cannot enter a pool again.
-        """
+        where they are. Fill the live sets."""
         error = ffi.new("allocmark_error *")
         code = lib.am_engine_move(self._engine, layout_seed, self._trouble, error)
         if ffi.string(error.message):
-            raise RefusedError(ffi.string(error.message).decode(errors="replace"))
+            raise EngineError(f"after a move, {ffi.string(error.message).decode(errors='replace')}")
         self._check(code)
+        self._layout_seed = layout_seed
         self.settle()
-        if replay := self._replay():
-            replay.move(layout_seed)
 
     def sample(self, units: int) -> Sample:
         """Every actor runs ``units`` times its iterations."""
@@ -282,9 +281,7 @@ class Engine:
             "limit_seconds": self._limit_seconds,
             "layout_seed": self._layout_seed,
         }
-        found = Replay(events, regions, self._program, self._cpus, **options)
-        self._replay = weakref.ref(found)
-        return found
+        return Replay(events, regions, self._program, self._cpus, **options)
 
     def reference_burst(self, bulk: int, keep: int, touch: int, bursts: int) -> float:
         """ns per object of a hand-written burst loop on the first actor's thread and pool: what a sample of ``burst``

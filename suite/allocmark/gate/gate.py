@@ -109,7 +109,7 @@ def put_away(done: Path, state: Path, what: str) -> Path:
 def open_journal(asked: GateRequest, folder: Path, sides: Sequence[Side], pairs: Sequence[Pair]) -> Journal:
     """The journal of these pairs: the same one again as long as what is measured, and where, is the same."""
     header: Mapping[str, Any] = {
-        "format": 3,  # 1 had another rule for when to stop, 2 no checksums
+        "format": 4,  # 1 had another rule for when to stop, 2 no checksums, 3 did not know how fast CPUs were
         "commits": [side.commit for side in sides],
         "files": [dict(side.files) for side in sides],
         "pairs": [pair.key for pair in pairs],

@@ -16,16 +16,22 @@ from allocmark.engine import core_distance, core_pace
 from allocmark.stats import DISTANCE_TOLERANCE, PACE_TOLERANCE, near
 
 LOOK_SECONDS = 0.02  #: between two looks while waiting
+LOOKS_IN_A_ROW = 5  #: then, of which the best counts: a CPU that was idle takes a while to be at its speed
 MOST_WAITING = 1 / 3  #: of the time that measuring took so far, waiting included
 
 
 @dataclass(frozen=True)
 class CpuState:
     """At one time, in ns. ``distance``: core to core, of the farthest pair of the CPUs in use; None for one CPU.
-    ``pace``: of the slowest; None when actors are left free."""
+    ``paces``: of each CPU; none when actors are left free, or a CPU may not be used any more."""
 
     distance: float | None
-    pace: float | None
+    paces: tuple[float, ...]
+
+    @property
+    def pace(self) -> float | None:
+        """Of the slowest."""
+        return max(self.paces, default=None)
 
     def same(self, later: CpuState) -> bool:
         """Whether nothing moved."""
@@ -41,42 +47,57 @@ class CpuWatch:
     spent: float = 0.0  #: seconds that rounds took so far
     waited: float = 0.0
     _fastest: dict[int, float] = field(default_factory=dict)
+    _slow_for_good: set[int] = field(default_factory=set)  #: as far as is known: not waited for
 
     def look(self, cpus: Sequence[int]) -> CpuState:
         """What they are like now."""
-        if not cpus:
-            return CpuState(None, None)
-        distance = max((self.distance(a, b) for a, b in combinations(cpus, 2)), default=None)
-        return CpuState(distance, max(self._paces(cpus).values()))
+        try:
+            distance = max((self.distance(a, b) for a, b in combinations(cpus, 2)), default=None)
+            return CpuState(distance, tuple(self._pace_of(cpu) for cpu in cpus))
+        except OSError:  # the process of the cell says what is wrong
+            return CpuState(None, ())
 
-    def wait(self, cpus: Sequence[int], stopping: Callable[[], bool], tell: Callable[[str], None]) -> CpuState:
-        """What they are like once each is as fast as it was; in the end, as they are. ``stopping``: ends at once."""
+    def wait(
+        self, cpus: Sequence[int], last: CpuState, stopping: Callable[[], bool], tell: Callable[[str], None]
+    ) -> CpuState:
+        """What they are like once each is as fast as it was; in the end, as they are.
+
+        ``last``: as they were a moment ago, and are if that was fast. ``stopping``: ends at once.
+        """
+        slow = [cpu for cpu, pace in zip(cpus, last.paces, strict=False) if self._is_slow(cpu, pace)]
+        if not slow or stopping():
+            return last
         begun = time.monotonic()
-        while self._is_slow(cpus) and not stopping():
+        while slow and not stopping():
             if self.waited + time.monotonic() - begun > MOST_WAITING * self.spent:
-                self._fastest.clear()  # it may have slowed down for good: do not wait again until it was faster
+                self._slow_for_good.update(slow)
                 break
             tell("waiting for a CPU that is slower than it was")
             time.sleep(LOOK_SECONDS)
+            slow = [cpu for cpu in slow if self._is_slow(cpu, min(self._pace_of(cpu) for _ in range(LOOKS_IN_A_ROW)))]
         self.waited += time.monotonic() - begun
         return self.look(cpus)
 
     def choose(self, planned: int, others: Callable[[], Sequence[int]]) -> int:
         """``planned``, or while that is slower than it was, the first of ``others`` that is as fast as it was."""
-        pace = self._paces([planned])[planned]
-        usual = (1 + PACE_TOLERANCE) * self._fastest[planned]
-        if pace <= usual:
+        try:
+            pace = self._pace_of(planned)
+            usual = (1 + PACE_TOLERANCE) * self._fastest[planned]
+            if pace <= usual:
+                return planned
+            return next((cpu for cpu in others() if self._pace_of(cpu) <= usual), planned)
+        except OSError:
             return planned
-        return next((cpu for cpu in others() if self._paces([cpu])[cpu] <= usual), planned)
 
-    def _is_slow(self, cpus: Sequence[int]) -> bool:
-        return any(pace > (1 + PACE_TOLERANCE) * self._fastest[cpu] for cpu, pace in self._paces(cpus).items())
+    def _is_slow(self, cpu: int, pace: float) -> bool:
+        return cpu not in self._slow_for_good and pace > (1 + PACE_TOLERANCE) * self._fastest[cpu]
 
-    def _paces(self, cpus: Sequence[int]) -> dict[int, float]:
-        paces = {cpu: self.pace(cpu) for cpu in cpus}
-        for cpu, pace in paces.items():
-            self._fastest[cpu] = min(pace, self._fastest.get(cpu, pace))
-        return paces
+    def _pace_of(self, cpu: int) -> float:
+        pace = self.pace(cpu)
+        fastest = self._fastest[cpu] = min(pace, self._fastest.get(cpu, pace))
+        if pace <= (1 + PACE_TOLERANCE) * fastest:
+            self._slow_for_good.discard(cpu)
+        return pace
 
 
 watch = CpuWatch()  #: of this process, as what it knows is about the machine

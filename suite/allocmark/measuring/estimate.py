@@ -10,12 +10,13 @@ from allocmark.errors import UsageError
 from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.request import Request
 from allocmark.passes import registry
+from allocmark.passes.throughput import WARM_UP
 from allocmark.results.summary import ratios_of
 from allocmark.stats import LOOKS, least_rounds
 
 START_SECONDS = 0.4  #: until the processes of a round are set up, side by side, and until they have ended
 CELL_SECONDS = 0.06  #: of each process beside its samples
-MOVE_SECONDS = 0.002  #: until the engine of a cell stands elsewhere, and is warm
+MOVE_SECONDS = 0.002  #: until the engine of a cell stands elsewhere
 WARM_UP_SAMPLES = 3
 VERIFY_SECONDS = 2.0
 
@@ -32,7 +33,8 @@ def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
     ]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
     moves = sum(each.blocks(request.blocks) for each in timed if each.moves)
-    return START_SECONDS + cells * (CELL_SECONDS + samples * request.sample_ms / 1e3 + moves * MOVE_SECONDS)
+    sampling = (samples + moves / WARM_UP) * request.sample_ms / 1e3
+    return START_SECONDS + cells * (CELL_SECONDS + sampling + moves * MOVE_SECONDS)
 
 
 def case_seconds(plan: CasePlan, request: Request, rounds: int) -> float:

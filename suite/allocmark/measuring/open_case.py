@@ -29,6 +29,7 @@ class OpenCase:
         self.done = False
         self.usable = 0  #: rounds that were measured under the usual conditions
         self.rounds: list[MeasuredCase] = []
+        self._looked = 0  # at so many rounds
         self._request = request
         self._baseline = baseline
         self._ratios = ratios
@@ -69,10 +70,16 @@ class OpenCase:
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
         self.done = (
-            len(self.rounds) >= self._request.rounds
-            or all(map(self._lost, compared))
-            or (self.usable in LOOKS and self._told())
+            len(self.rounds) >= self._request.rounds or all(map(self._lost, compared)) or self._looks_and_is_told()
         )
+
+    def _looks_and_is_told(self) -> bool:
+        """At the first round with which so many are usable, and only then: each look has its share of the error."""
+        due = max((n for n in LOOKS if n <= self.usable), default=0)
+        if due <= self._looked:
+            return False
+        self._looked = due
+        return self._told()
 
     def _give_up(self) -> None:
         reasons = {}

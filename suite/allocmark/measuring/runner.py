@@ -17,6 +17,7 @@ from allocmark.measuring.open_case import OpenCase
 from allocmark.measuring.plan import Plan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress
+from allocmark.measuring.single import MEASURING_VERSION
 from allocmark.plugins import BUILTIN, Host
 from allocmark.results.records import RecordError, RunHeader
 from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
@@ -51,7 +52,7 @@ def open_run(plan: Plan, request: Request, directory: Path, argv: Sequence[str],
         baseline=baseline,
         environment=machine.facts()
         | {"doctor": doctor.as_json(doctor.checks()), "variables": machine.malloc_variables()},
-        settings=request.to_json() | {"left_out": list(plan.left_out)},
+        settings=request.to_json() | {"left_out": list(plan.left_out), "measuring": MEASURING_VERSION},
         plan=tuple(case.record for case in plan.cases),
     )
     return RunWriter.create(directory, header)
@@ -76,6 +77,8 @@ def resume(host: Host, directory: Path) -> tuple[Plan, RunWriter, Request]:
     header = read_run(directory).header
     if "rounds" not in header.settings:
         raise RunFileError(f"{directory}: was begun by an older allocmark, which knew no rounds: start a new run")
+    if header.settings.get("measuring") != MEASURING_VERSION:
+        raise RunFileError(f"{directory}: was begun by an allocmark that measured otherwise: start a new run")
     if machine.facts()["machine"] != header.environment.get("machine"):
         raise RunFileError(f"{directory}: was begun on another machine: start a new run here")
     begun_with, now = header.environment.get("variables"), machine.malloc_variables()

@@ -139,12 +139,13 @@ class CaseRun:
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
+        before = watch.look(cpus)
         for stretch in self._stretches(each.blocks(self.request.blocks)):
+            before = watch.wait(cpus, before, self._stopping, progress)
             cells = self._alive(each.timed)
             self._stopped = self._stopped or self._stopping()
             if self._stopped or self._only_floor_left(cells):
                 break
-            before = watch.wait(cpus, self._stopping, progress)
             for cell in self._order(cells, stretch.start):
                 progress(cell.backend.label)
                 for block in stretch:
@@ -153,6 +154,7 @@ class CaseRun:
             after = watch.look(cpus)
             taken = Block(before.distance, not before.same(after), self._round, before.pace)
             blocks += [taken] * len(stretch)
+            before = after
         return blocks
 
     def _order(self, cells: Sequence[RunningCell], block: int) -> Iterable[RunningCell]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from allocmark import installed
 from allocmark.errors import AllocmarkError, UsageError
@@ -13,8 +13,8 @@ from allocmark.measuring.plan import TooLargeError, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import CaseRun
 from allocmark.passes import registry
-from allocmark.results.records import MeasuredCell
-from allocmark.stats import median
+from allocmark.results.records import MeasuredCase, MeasuredCell
+from allocmark.stats import block_medians, median, usual_conditions
 from allocmark.workload.language.load import Scalar
 
 #: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
@@ -29,16 +29,17 @@ def measure(
     workload: str, parameters: Mapping[str, Scalar], backend: str, *, samples: int = 1, seed: int = 1, prefix: str = ""
 ) -> list[float]:
     """Nanoseconds per object, the floor included, one value for each sample. Each sample has a process of its own,
-    which is warmed up: it is the median of the blocks measured there.
+    which is warmed up: it is the median of the blocks measured there under the usual conditions.
 
     Parameters and errors are those of `measure_cell`.
     """
-    return [
-        median(
-            measure_cell(workload, parameters, backend, counts=False, seed=seed, number=number, prefix=prefix).samples
-        )
-        for number in range(samples)
-    ]
+    found = []
+    for number in range(samples):
+        case = _measured(workload, parameters, backend, (), number=number, seed=seed, prefix=prefix)
+        (cell,) = case.cells
+        kept = block_medians(cell.samples, cell.blocks, usual_conditions(case.blocks).kept)
+        found.append(median(kept.values() or cell.samples))
+    return found
 
 
 def measure_cell(
@@ -62,13 +63,30 @@ def measure_cell(
     Raises UsageError or WorkloadError for what makes no sense here, UnavailableError when the variant cannot run,
     and AllocmarkError, with the cause, when the process failed.
     """
+    passes = registry.counting() if counts else ()
+    case = _measured(workload, parameters, backend, passes, blocks=blocks, number=number, seed=seed, prefix=prefix)
+    return case.cells[0]
+
+
+def _measured(
+    workload: str,
+    parameters: Mapping[str, Scalar],
+    backend: str,
+    passes: Sequence[str],
+    *,
+    number: int,
+    seed: int,
+    prefix: str,
+    blocks: int = Request.blocks,
+) -> MeasuredCase:
+    """A round of one cell."""
     request = Request(
         workloads=[workload],
         backends=[backend],
         overrides={key: [_as_typed(value)] for key, value in parameters.items()},
         seed=seed,
         blocks=blocks,
-        passes=registry.counting() if counts else (),
+        passes=passes,
     )
     case = _one_cell(request, prefix)
     if missing := case.cells[0].backend.unavailable:
@@ -78,7 +96,7 @@ def measure_cell(
     (cell,) = finished.cells
     if cell.status != "ok":
         raise AllocmarkError(f"{cell.label} failed on {cell.workload}: {cell.reason}")
-    return cell
+    return finished
 
 
 def _as_typed(value: Scalar) -> str:

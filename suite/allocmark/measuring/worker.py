@@ -23,11 +23,10 @@ from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest, attest_library, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.base import Reply, Sampler
+from allocmark.passes.throughput import WARM_UP
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
-
-WARM_UP = 8  #: part of a sample that follows a move and is not told
 
 
 def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:

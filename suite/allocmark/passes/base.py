@@ -54,8 +54,8 @@ class Pass:
         return units
 
     def merge(self, replies: Mapping[int, Reply], kept: Collection[int]) -> dict[str, Any]:
-        """Members of the cell's line in the run file. ``replies`` are by block; in those of ``kept`` the core-to-core
-        distance was the usual one."""
+        """Members of the cell's line in the run file. ``replies`` are by block; in those of ``kept`` the CPUs were
+        as far apart and as fast as usual."""
         raise NotImplementedError
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import AllocmarkError
 from allocmark.passes.base import LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
-from allocmark.passes.throughput import sampler, units_for
+from allocmark.passes.throughput import WARM_UP, sampler, units_for
 from allocmark.stats import median
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class PlacementPass(TablePass[Placement]):
     """
 
     name = "placement"
-    moves = True
     most_rounds = 6  # the fewest with an interval of 95 %; each takes as long as the samples
     help = "do not measure what the addresses that a backend hands out cost by themselves"
     record = Placement
@@ -131,4 +130,11 @@ def _replaying(engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]
     take = sampler(replay, cpus)
     own = units_for(take, units, engine.sample(units).wall_ns)
     found = {"pages": replay.pages, "objects": replay.distinct, "reason": replay.note}
-    return lambda _: {"ns": take(own)["ns"], **found}
+
+    def sample(_: int) -> Reply:
+        """Each from another place, as the engine's own samples are."""
+        replay.move(replay.layout_seed + 1)
+        take(max(1, own // WARM_UP))
+        return {"ns": take(own)["ns"], **found}
+
+    return sample

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LONGEST_SAMPLE = 10  #: a sample that lasts this many times as long as it should is ended
 MOST_UNITS = 1 << 40
+WARM_UP = 8  #: part of a sample that follows a move and is not told
 MOST_WAITED = 0.01  #: share of a sample that an actor may have had no CPU
 
 

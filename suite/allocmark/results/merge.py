@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCase, MeasuredCell
-from allocmark.stats import median
+from allocmark.stats import median, usual_conditions
 
 FAILED_SHARE = 0.25  #: of its processes: when more fail, the cell fails
 
@@ -21,6 +21,8 @@ def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
         return rounds[0]
     starts = [0, *accumulate(len(each.blocks) for each in rounds)]
     labels = dict.fromkeys(cell.label for each in rounds for cell in each.cells)
+    blocks = [block for each in rounds for block in each.blocks]
+    usable = {blocks[index].round for index in usual_conditions(blocks).kept} or {each.round for each in rounds}
     cells = []
     for label in labels:
         found = [
@@ -29,11 +31,11 @@ def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
             for cell in each.cells
             if cell.label == label
         ]
-        cells.append(_cell(found))
+        cells.append(_cell(found, usable))
     return replace(
         rounds[-1],
         cells=tuple(cells),
-        blocks=tuple(block for each in rounds for block in each.blocks),
+        blocks=tuple(blocks),
         seconds=sum(each.seconds for each in rounds),
         measured_seconds=sum(each.measured_seconds for each in rounds),
     )
@@ -44,8 +46,9 @@ def has_failed(failed: int, processes: int) -> bool:
     return failed > FAILED_SHARE * processes
 
 
-def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
-    """The cell over its rounds: of each its number, the number of its first block, and the cell."""
+def _cell(found: Sequence[tuple[int, int, MeasuredCell]], usable: Collection[int]) -> MeasuredCell:
+    """The cell over its rounds: of each its number, the number of its first block, and the cell. ``usable``: rounds
+    under the usual conditions."""
     good = [each for each in found if each[2].status == "ok"]
     bad = [cell for *_, cell in found if cell.status == "failed"]
     if not good or has_failed(len(bad), len(found)):
@@ -71,7 +74,7 @@ def _cell(found: Sequence[tuple[int, int, MeasuredCell]]) -> MeasuredCell:
         attestation=_attestation(cells, bad),
         setup_seconds=median(cell.setup_seconds for cell in cells),
         layouts=[layout for *_, cell in found for layout in cell.layouts],
-        passes=_passes({number: cell for number, _, cell in good}),
+        passes=_passes({number: cell for number, _, cell in good}, usable),
     )
 
 
@@ -102,14 +105,21 @@ def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> 
     gets = [cell.attestation.get("failed_gets") for cell in cells]
     if all(isinstance(n, int) for n in gets):
         found["failed_gets"] = sum(gets)
+    cpus = [cell.attestation.get("cpus") for cell in cells]
+    if all(isinstance(own, list) for own in cpus):
+        found["cpus"] = sorted({cpu for own in cpus for cpu in own})
     return found | {"notes": notes} if notes else found
 
 
-def _passes(cells: Mapping[int, MeasuredCell]) -> dict[str, Any]:
-    """What each pass found, in the rounds in which it was made."""
+def _passes(cells: Mapping[int, MeasuredCell], usable: Collection[int]) -> dict[str, Any]:
+    """What each pass found, in the rounds in which it was made; what was timed, in those that are ``usable``."""
     found = {}
     for each in registry.PASSES:
-        records = {number: cell.passes[each.name] for number, cell in cells.items() if each.name in cell.passes}
+        records = {
+            number: cell.passes[each.name]
+            for number, cell in cells.items()
+            if each.name in cell.passes and (number in usable or not each.timed)
+        }
         if records:
             found[each.name] = each.combine(records)
     return found

@@ -92,11 +92,11 @@ def test_a_moved_engine_goes_on_elsewhere(start):
     assert running.sample(100).objects == 400
 
 
-def test_a_replay_moves_with_its_engine(start):
+def test_a_replay_moves(start):
     running = start(LONER, layout_seed=7)
     replay = running.replay(100, 1000)
     before = replay.layout()
-    running.move(8)
+    replay.move(8)
     assert replay.layout()["actors"] != before["actors"]
     assert replay.sample(100).objects == 800
     replay.drain()

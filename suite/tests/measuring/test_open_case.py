@@ -13,6 +13,7 @@ from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.open_case import TRIES, OpenCase
 from allocmark.measuring.plan import make_plan
 from allocmark.measuring.request import Request
+from allocmark.measuring.runner import _Clock
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS
 
@@ -59,14 +60,40 @@ def test_a_case_ends_at_the_first_look_at_which_all_is_told(plan: CasePlan) -> N
     assert (case.done, case.rounds_left) == (True, 0)
 
 
+def at_pace(record: MeasuredCase, pace: float) -> MeasuredCase:
+    return replace(record, blocks=tuple(replace(block, pace_ns=pace) for block in record.blocks))
+
+
 def test_rounds_on_a_slow_cpu_do_not_count(plan: CasePlan) -> None:
-    case = opened(plan, 0, no_tcache=2.0)
+    case = opened(plan, 0)
     for number in range(LOOKS[0] + 3):
-        record = a_round(plan, number, no_tcache=2.0)
-        pace = 34.0 if number in (1, 4, 5) else 18.0
-        case.add(replace(record, blocks=tuple(replace(block, pace_ns=pace) for block in record.blocks)))
+        case.add(at_pace(a_round(plan, number, no_tcache=2.0), 34.0 if number in (1, 4, 5) else 18.0))
         assert case.done == (number == LOOKS[0] + 2)
     assert (case.usable, len(case.rounds)) == (LOOKS[0], LOOKS[0] + 3)
+
+
+def test_each_look_is_taken_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(OpenCase, "_told", lambda self: looks.append(self.usable))
+    case = opened(plan, 0)
+    for number in range(LOOKS[1]):
+        case.add(at_pace(a_round(plan, number), 34.0 if number in (LOOKS[0], LOOKS[0] + 1) else 18.0))
+    assert looks == [LOOKS[0]]
+
+
+def test_a_budget_is_exceeded_for_a_verdict_only_and_not_without_end(plan: CasePlan) -> None:
+    least = LOOKS[0]
+    for rounds, slow, has_room in (
+        (least - 1, 0, True),
+        (least, 0, False),
+        (least, 1, True),
+        (2 * least, least, False),
+    ):
+        case = opened(plan, 0, request=replace(REQUEST, rounds=500, budget=0.5))
+        for number in range(rounds):
+            case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), 34.0 if number < slow else 18.0))
+        clock = _Clock([case], replace(REQUEST, budget=0.5), least + bool(rounds == 2 * least), 1.0)
+        assert clock.has_room(case) == has_room, (rounds, slow)
 
 
 def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from allocmark.passes.latency import Latency, LatencyPass
+from allocmark.passes.placement import Placement
 from allocmark.passes.reuse import Event, Reuse, figures
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, typed
@@ -45,6 +46,16 @@ def test_a_process_that_failed_leaves_its_blocks_to_the_others() -> None:
     assert glibc.status == "ok"
     assert glibc.attestation["notes"] == {"": "1 of 6 processes failed, the last one: killed by SIGSEGV"}
     assert "notes" not in null.attestation
+
+
+def test_what_was_timed_on_a_slow_cpu_is_left_out() -> None:
+    def at_pace(one: MeasuredCase, pace: float) -> MeasuredCase:
+        blocks = tuple(replace(block, distance_ns=58.0, changed=False, pace_ns=pace) for block in one.blocks)
+        record = Placement([pace], "base", 8, "")
+        return with_last(replace(one, blocks=blocks), passes={"placement": record})
+
+    found = merged([at_pace(case(0, number=n), 34.0 if n == 1 else 18.0) for n in range(4)])
+    assert sorted(found.cells[-1].passes["placement"].rounds) == [0, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <system_error>
 #include <thread>
@@ -35,12 +34,12 @@ int64_t waited_ns() {
     const ssize_t n = read(file, text, sizeof text - 1);
     close(file);
     text[n > 0 ? n : 0] = '\0';
-    long long ran, waited;
-    return std::sscanf(text, "%lld %lld", &ran, &waited) == 2 ? waited : -1;
+    long long ran, waited, slices; // none: it does not count
+    return std::sscanf(text, "%lld %lld %lld", &ran, &waited, &slices) == 3 && slices > 0 ? waited : -1;
 }
 
 /** From the last arrival to the common start: time for everyone to see it, and to be waiting for it. */
-constexpr uint64_t kLeadNs = 20'000;
+constexpr uint64_t kLeadNs = 5'000;
 
 /** A copy of a tape, with its AM_HALT. */
 std::span<const am_insn> tape(Arena &arena, const char *what, const am_insn *from) {
@@ -106,7 +105,6 @@ template <class Work> void Actor::live(Work work) {
         }
         leave();
         switches_ += involuntary_switches();
-        waited_ += std::max<int64_t>(waited_ns(), 0);
     }).join();
 }
 
@@ -174,12 +172,12 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
     // A trace must be the same in every run, so there no actor stops early.
     const bool may_stop = !plan_.coupled && how != Watch::kTrace;
 
+    const int64_t waited =
+        ends ? -1 : waited_ns(); // a life after the other: their threads wait for each other
     const uint64_t start = meeting.meet();
     // Counted from here: to yield while waiting for the others is a switch too, and disturbs nothing.
     const uint64_t switches = involuntary_switches();
-    const int64_t waited = waited_ns();
     switches_ = 0;
-    waited_ = 0;
     while (now_ns() < start) cpu_relax();
     if (how == Watch::kTrace) shared_.trace->turns.join(index);
 
@@ -204,7 +202,7 @@ am_actor_sample Actor::sample(Watch how, uint64_t units, CommonStart &meeting) {
         .objects = done * plan_.objects,
         .failed_gets = interpreter_.failed_gets(),
         .switches = involuntary_switches() - switches + switches_,
-        .waited_ns = waited < 0 ? -1 : waited_ns() - waited + waited_,
+        .waited_ns = waited < 0 ? -1 : waited_ns() - waited,
         .cpu = sched_getcpu(),
     };
 }

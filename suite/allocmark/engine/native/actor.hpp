@@ -84,7 +84,6 @@ class Actor {
     Shared &shared_;
     const std::span<bool> entered_; // by pool
     uint64_t switches_ = 0;         // times the kernel took the CPU away from threads that have ended
-    int64_t waited_ = 0;            // ns that these had to wait for a CPU
     bool known_ = false;            // its handles are noted
     Interpreter interpreter_;
 };

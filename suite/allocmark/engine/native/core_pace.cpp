@@ -21,12 +21,12 @@ constexpr uint32_t kCopies = 100, kBatches = 15, kWarmUp = 10;
 
 struct Probe {
     alignas(4096) std::array<char, kBytes> from{};
-    alignas(4096) std::array<char, kBytes + 512> to{}; // its second half: other sets of the L1 cache
+    alignas(4096) std::array<char, 3 * kBytes> to{}; // its last third: other sets of the L1 cache
     double ns = 0;
 
     void copy() {
         for (size_t at = 0; at < kBytes; at += sizeof(Wide))
-            *reinterpret_cast<Wide *>(&to[512 + at]) = *reinterpret_cast<const Wide *>(&from[at]);
+            *reinterpret_cast<Wide *>(&to[2 * kBytes + at]) = *reinterpret_cast<const Wide *>(&from[at]);
         asm volatile("" ::"r"(from.data()), "r"(to.data()) : "memory");
     }
 };

@@ -209,6 +209,7 @@ am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) {
 }
 
 int am_engine_move(am_engine *engine, uint64_t layout_seed, am_trouble *trouble, allocmark_error *error) {
+    error->message[0] = '\0';
     engine->cast->all([](Actor &actor) { actor.drain(); });
     if (engine->outcome(trouble) != 0) return -1;
     return set_up(error, [&] { engine->start_actors(layout_seed, error); }) ? 0 : -EAGAIN;

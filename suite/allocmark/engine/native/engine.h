@@ -102,7 +102,7 @@ typedef struct am_actor_sample {
     uint64_t objects;     /* objects got */
     uint64_t failed_gets; /* gets that found too little and were tried again */
     uint64_t switches;    /* times the kernel took the CPU away */
-    int64_t waited_ns;    /* that it could have run, and had no CPU; -1: the kernel does not tell */
+    int64_t waited_ns;    /* that it could have run, and had no CPU; -1: not known */
     int32_t cpu;          /* where it ran at the end */
 } am_actor_sample;
 

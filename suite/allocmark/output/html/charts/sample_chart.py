@@ -50,7 +50,7 @@ def samples(view: View, workload: WorkloadView) -> Chart:
         f"{counted(taken, 'sample')} in the order in which they were taken.",
         {"rows": rows, "unit": UNIT},
         table,
-        "Filled: used. Hollow: disturbed (the process was descheduled, or the hypervisor took time) and used. "
+        "Filled: used. Hollow: disturbed (an actor had no CPU for more than 1 % of it, or the hypervisor took time), used. "
         "Crossed: not used, as CPUs were not as far apart or as fast as usual.",
     )
 
@@ -69,8 +69,8 @@ def cell_facts(view: View, workload: WorkloadView) -> Table:
             Column("version", lambda _, cell: plain(cell.cell.version)),
             Column("rounds used", lambda _, cell: count(len(cell.values) or None), True, "a process each"),
             Column("blocks used", lambda _, cell: count(len(cell.blocks) or None), True),
-            Column("disturbed", of_used("disturbed"), True, "samples during which the process was descheduled or the "
-                   "hypervisor took time; they are used"),
+            Column("disturbed", of_used("disturbed"), True, "samples in which an actor had no CPU for more than 1 % "
+                   "of the time or the hypervisor took time; they are used"),
             Column("not used", of_used("set_aside"), True, "samples in blocks in which CPUs were not as far "
                    "apart or as fast as usual"),
             Column("objects per sample", lambda _, cell: count(cell.cell.objects or None), True),
