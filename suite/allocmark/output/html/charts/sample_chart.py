@@ -50,7 +50,8 @@ def samples(view: View, workload: WorkloadView) -> Chart:
         f"{counted(taken, 'sample')} in the order in which they were taken.",
         {"rows": rows, "unit": UNIT},
         table,
-        "Filled: used. Hollow: disturbed (an actor had no CPU for more than 1 % of it, or the hypervisor took time), used. "
+        "Filled: used. Hollow: disturbed (an actor had no CPU for more than 1 % of it, or the hypervisor took time); "
+        "used. "
         "Crossed: not used, as CPUs were not as far apart or as fast as usual.",
     )
 
