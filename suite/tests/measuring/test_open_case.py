@@ -81,19 +81,23 @@ def test_each_look_is_taken_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch
     assert looks == [LOOKS[0]]
 
 
-def test_a_budget_is_exceeded_for_a_verdict_only_and_not_without_end(plan: CasePlan) -> None:
-    least = LOOKS[0]
-    for rounds, slow, has_room in (
-        (least - 1, 0, True),
-        (least, 0, False),
-        (least, 1, True),
-        (2 * least, least, False),
-    ):
-        case = opened(plan, 0, request=replace(REQUEST, rounds=500, budget=0.5))
-        for number in range(rounds):
-            case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), 34.0 if number < slow else 18.0))
-        clock = _Clock([case], replace(REQUEST, budget=0.5), least + bool(rounds == 2 * least), 1.0)
-        assert clock.has_room(case) == has_room, (rounds, slow)
+@pytest.mark.parametrize(
+    ("paces", "has_room"),
+    [
+        ([18.0] * (LOOKS[0] - 1), True),
+        ([18.0] * LOOKS[0], False),
+        ([34.0, *[18.0] * (LOOKS[0] - 1)], True),
+        ([18.0, 34.0, 70.0] * (LOOKS[0] * 2 // 3), False),  # twice as many, and a third of them usable
+    ],
+)
+def test_a_budget_is_exceeded_for_a_verdict_and_not_without_end(
+    plan: CasePlan, paces: Sequence[float], has_room: bool
+) -> None:
+    request = replace(REQUEST, rounds=500, budget=0.5)
+    case = opened(plan, 0, request)
+    for number, pace in enumerate(paces):
+        case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), pace))
+    assert _Clock([case], request, LOOKS[0], 1.0).has_room(case) == has_room
 
 
 def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:
