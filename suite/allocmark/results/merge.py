@@ -105,8 +105,8 @@ def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> 
     gets = [cell.attestation.get("failed_gets") for cell in cells]
     if all(isinstance(n, int) for n in gets):
         found["failed_gets"] = sum(gets)
-    cpus = [cell.attestation.get("cpus") for cell in cells]
-    if all(isinstance(own, list) for own in cpus):
+    cpus = [own for cell in cells if isinstance(own := cell.attestation.get("cpus"), list)]
+    if cpus:
         found["cpus"] = sorted({cpu for own in cpus for cpu in own})
     return found | {"notes": notes} if notes else found
 
