@@ -26,6 +26,7 @@ from allocmark.plugins import Entry
 from allocmark.results.records import Block, MeasuredCase
 from allocmark.system import machine
 
+BLOCK_TRIES = 2  #: a block in which CPUs changed is taken again
 MOST_OTHERS = 8  #: CPUs that are tried in place of one that is slow
 
 Teller = Callable[[str], None]  #: is told what is being done: a cell's label, or "set-up" and the like
@@ -139,22 +140,26 @@ class CaseRun:
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
+        tries = BLOCK_TRIES if each.moves and not self.request.together else 1
         before = watch.look(cpus)
         for stretch in self._stretches(each.blocks(self.request.blocks)):
-            before = watch.wait(cpus, before, self._stopping, progress)
-            cells = self._alive(each.timed)
-            self._stopped = self._stopped or self._stopping()
-            if self._stopped or self._only_floor_left(cells):
-                break
-            for cell in self._order(cells, stretch.start):
-                progress(cell.backend.label)
-                for block in stretch:
-                    if cell.alive:
-                        cell.take(each, block)
-            after = watch.look(cpus)
-            taken = Block(before.distance, not before.same(after), self._round, before.pace)
+            for _ in range(tries):
+                before = watch.wait(cpus, before, self._stopping, progress)
+                cells = self._alive(each.timed)
+                self._stopped = self._stopped or self._stopping()
+                if self._stopped or self._only_floor_left(cells):
+                    return blocks
+                for cell in self._order(cells, stretch.start):
+                    progress(cell.backend.label)
+                    for block in stretch:
+                        if cell.alive:
+                            cell.take(each, block)
+                after = watch.look(cpus)
+                taken = Block(before.distance, not before.same(after), self._round, before.pace)
+                before = after
+                if not taken.changed:
+                    break
             blocks += [taken] * len(stretch)
-            before = after
         return blocks
 
     def _order(self, cells: Sequence[RunningCell], block: int) -> Iterable[RunningCell]:

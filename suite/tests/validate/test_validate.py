@@ -48,7 +48,10 @@ def validate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_smallest_form(tmp_path, simulate, monkeypatch):
-    done = validate(tmp_path, "--json", "found.json")
+    for _ in range(3):  # somebody else may use the core in the only blocks that there are
+        done = validate(tmp_path, "--json", "found.json")
+        if "something else takes this machine's time" not in " ".join(done.stdout.split()):
+            break
     assert done.returncode in (0, 1), done.stderr  # what so little says of this machine is chance
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["proof", "what", "figure", "limit", "holds"]
