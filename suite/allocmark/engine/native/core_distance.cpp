@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** How far two CPUs are apart: the round trip of one cache line that both write. */
-#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "clock.hpp"
 #include "engine.h"
+#include "pinned_thread.hpp"
 
 namespace {
 
@@ -55,18 +55,6 @@ void *answer(void *argument) {
     return nullptr;
 }
 
-int start_on(int32_t cpu, pthread_t *thread, void *(*run)(void *), PingPong &game) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
-    const int code = pthread_create(thread, &attributes, run, &game);
-    pthread_attr_destroy(&attributes);
-    return code;
-}
-
 } // namespace
 
 extern "C" double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds) {
@@ -77,8 +65,8 @@ extern "C" double am_core_distance(int32_t cpu_a, int32_t cpu_b, uint32_t rounds
     game.trips = rounds * kTripsPerBatch;
     game.batches.reserve(rounds); // no allocation between two trips
     pthread_t other, server;
-    if (const int code = start_on(cpu_b, &other, answer, game)) return -code;
-    if (const int code = start_on(cpu_a, &server, serve, game)) {
+    if (const int code = allocmark::start_on(cpu_b, &other, answer, &game)) return -code;
+    if (const int code = allocmark::start_on(cpu_a, &server, serve, &game)) {
         // Play the other side from here, so that the first thread ends by itself.
         for (uint32_t trip = 0; trip < game.trips; ++trip) {
             game.ball.store(2 * trip + 1, std::memory_order_release);

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** How fast a CPU is now: what else runs on its core, on another hardware thread, takes up to half of it. */
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -10,6 +7,7 @@
 
 #include "clock.hpp"
 #include "engine.h"
+#include "pinned_thread.hpp"
 
 namespace {
 
@@ -48,17 +46,9 @@ void *run(void *argument) {
 
 extern "C" double am_core_pace(int32_t cpu) {
     if (cpu < 0 || cpu >= CPU_SETSIZE) return -EINVAL;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
     Probe probe;
     pthread_t thread;
-    const int code = pthread_create(&thread, &attributes, run, &probe);
-    pthread_attr_destroy(&attributes);
-    if (code != 0) return -code;
+    if (const int code = allocmark::start_on(cpu, &thread, run, &probe)) return -code;
     pthread_join(thread, nullptr);
     return probe.ns;
 }

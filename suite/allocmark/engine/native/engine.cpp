@@ -204,8 +204,12 @@ const char *am_table_problem(const void *address) {
 }
 
 am_engine *am_engine_new(const am_plan *plan, allocmark_error *error) {
-    auto engine = std::make_unique<am_engine>(*plan);
-    return set_up(error, [&] { engine->set_up(error); }) ? engine.release() : nullptr;
+    std::unique_ptr<am_engine> engine;
+    const bool done = set_up(error, [&] {
+        engine = std::make_unique<am_engine>(*plan);
+        engine->set_up(error);
+    });
+    return done ? engine.release() : nullptr;
 }
 
 int am_engine_move(am_engine *engine, uint64_t layout_seed, am_trouble *trouble, allocmark_error *error) {
