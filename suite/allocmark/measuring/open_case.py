@@ -14,7 +14,7 @@ from allocmark.plugins import Entry
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, MeasuredCell
 from allocmark.results.summary import summarise_case
-from allocmark.stats import LOOKS, Verdict, usual_conditions
+from allocmark.stats import LOOKS, Verdict, usable_rounds
 
 TRIES = 2  #: processes that must fail before a cell is given up
 
@@ -65,8 +65,7 @@ class OpenCase:
     def add(self, record: MeasuredCase) -> None:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
-        blocks = [block for each in self.rounds for block in each.blocks]
-        self.usable = len({blocks[index].round for index in usual_conditions(blocks).kept})
+        self.usable = len(usable_rounds([block for each in self.rounds for block in each.blocks]))
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
         self.done = (

@@ -23,7 +23,7 @@ from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest, attest_library, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.base import Reply, Sampler
-from allocmark.passes.throughput import WARM_UP
+from allocmark.passes.throughput import moved_sample
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -62,10 +62,7 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
 
 
 def _sample(engine: Engine, take: Sampler, units: int, layout_seed: int | None = None, **_: Any) -> Reply:
-    if layout_seed is not None:
-        engine.move(layout_seed)
-        take(max(1, units // WARM_UP))
-    return take(units)
+    return take(units) if layout_seed is None else moved_sample(engine, take, layout_seed, units)
 
 
 def _finish(

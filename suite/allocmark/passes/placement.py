@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark.errors import AllocmarkError
 from allocmark.passes.base import LARGEST, Figures, PassColumn, Reply, Sampler, TablePass
-from allocmark.passes.throughput import WARM_UP, sampler, units_for
+from allocmark.passes.throughput import moved_sample, sampler, units_for
 from allocmark.stats import median
 
 if TYPE_CHECKING:
@@ -133,8 +133,6 @@ def _replaying(engine: Engine, program: Program, cpus: Sequence[tuple[int, int]]
 
     def sample(_: int) -> Reply:
         """Each from another place, as the engine's own samples are."""
-        replay.move(replay.layout_seed + 1)
-        take(max(1, own // WARM_UP))
-        return {"ns": take(own)["ns"], **found}
+        return {"ns": moved_sample(replay, take, replay.layout_seed + 1, own)["ns"], **found}
 
     return sample

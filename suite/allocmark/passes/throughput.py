@@ -95,6 +95,13 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
     return sample
 
 
+def moved_sample(engine: Engine, take: Sampler, layout_seed: int, units: int) -> Reply:
+    """What ``take`` says of ``units`` once ``engine`` has moved, and is warm again."""
+    engine.move(layout_seed)
+    take(max(1, units // WARM_UP))
+    return take(units)
+
+
 def _was_descheduled(actor: ActorSample) -> bool:
     """Whether it shows: starting a thread leaves a moment's work for the kernel."""
     if actor.waited_ns < 0:

@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCase, MeasuredCell
-from allocmark.stats import median, usual_conditions
+from allocmark.stats import median, usable_rounds
 
 FAILED_SHARE = 0.25  #: of its processes: when more fail, the cell fails
 
@@ -22,7 +22,7 @@ def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
     starts = [0, *accumulate(len(each.blocks) for each in rounds)]
     labels = dict.fromkeys(cell.label for each in rounds for cell in each.cells)
     blocks = [block for each in rounds for block in each.blocks]
-    usable = {blocks[index].round for index in usual_conditions(blocks).kept} or {each.round for each in rounds}
+    usable = usable_rounds(blocks) or {each.round for each in rounds}
     cells = []
     for label in labels:
         found = [

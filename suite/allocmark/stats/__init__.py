@@ -2,7 +2,15 @@
 """All statistics of allocmark, as pure functions: rounds, estimates, looks, verdicts, modes, conditions, shares."""
 
 from allocmark.stats.by_round import block_medians, difference, log_ratio, log_ratios, round_medians
-from allocmark.stats.conditions import DISTANCE_TOLERANCE, PACE_TOLERANCE, Conditions, near, same_pace, usual_conditions
+from allocmark.stats.conditions import (
+    DISTANCE_TOLERANCE,
+    PACE_TOLERANCE,
+    Conditions,
+    near,
+    same_pace,
+    usable_rounds,
+    usual_conditions,
+)
 from allocmark.stats.estimates import (
     MEDIAN_CONFIDENCE,
     RATIO_CONFIDENCE,
@@ -53,6 +61,7 @@ __all__ = [
     "share_bounds",
     "smallest_seen",
     "unpaired_ratio",
+    "usable_rounds",
     "usual_conditions",
     "verdict",
 ]

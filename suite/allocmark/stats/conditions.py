@@ -77,6 +77,11 @@ def usual_conditions(blocks: Sequence[_Block]) -> Conditions:
     )
 
 
+def usable_rounds(blocks: Sequence[_Block]) -> set[int]:
+    """Numbers of the rounds that were measured under the usual conditions."""
+    return {blocks[index].round for index in usual_conditions(blocks).kept}
+
+
 def _commonest(figures: Mapping[int, float | None], tolerance: float) -> set[int]:
     """The keys of those near the figure that most are near to; all when there is no figure."""
     known = sorted(ns for ns in figures.values() if ns is not None)

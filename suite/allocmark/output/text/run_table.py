@@ -193,8 +193,9 @@ def _distances(conditions: Iterable[Conditions]) -> str:
 def _aside(conditions: Sequence[Conditions]) -> str:
     changed, other = (sum(getattr(each, what) for each in conditions) for what in ("changed", "other"))
     total = changed + other + sum(len(each.kept) for each in conditions)
-    causes = [f"in {n} @ {did}" for n, did in ((changed, "changed"), (other, "was not the usual one")) if n]
-    said = ", ".join(causes).replace("@", "the speed of a CPU or the core-to-core distance", 1).replace("@", "it")
+    subject = iter(("the speed of a CPU or the core-to-core distance", "it"))
+    found = ((changed, "changed"), (other, "was not the usual one"))
+    said = ", ".join(f"in {n} {next(subject)} {did}" for n, did in found if n)
     return f"Not used: {changed + other} of {counted(total, 'block')}; {said}." if said else ""
 
 
