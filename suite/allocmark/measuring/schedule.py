@@ -140,7 +140,7 @@ class CaseRun:
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
-        tries = BLOCK_TRIES if each.moves and not self.request.together else 1
+        tries = 1 if each.once or self.request.together else BLOCK_TRIES
         before = watch.look(cpus)
         for stretch in self._stretches(each.blocks(self.request.blocks)):
             for _ in range(tries):

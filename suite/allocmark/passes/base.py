@@ -31,6 +31,7 @@ class Pass:
     timed = True  #: False: it only counts. Such passes run before all samples, without the floor.
     most_rounds: int | None = None  #: it is made in the first so many rounds of a case; None: in all
     moves = False  #: whether the engine's memory is drawn anew for each of its blocks
+    once = False  #: whether a process can be asked for one block only
     gives_samples = False  #: whether its blocks are those of the case
 
     def engine_options(self, sample_ms: float) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class ReplayPass(TablePass[Replayed]):
     help = ""
     alone = True
     gives_samples = True
+    once = True
     record = Replayed
     title = "memory over the trace"
     columns = (
