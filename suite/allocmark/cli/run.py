@@ -86,7 +86,11 @@ def add_run(commands: Any) -> None:
     )
     how_long = parser.add_argument_group("how long")
     how_long.add_argument(
-        "--rounds", type=positive, metavar="N", help="processes of each cell at most (default 60; 1 with --verify)"
+        "--rounds",
+        type=positive,
+        metavar="N",
+        help="processes of each cell at most (default 60; 1 with --verify); up to twice as many where rounds have to be "
+        "set aside because a CPU was slower in them",
     )
     how_long.add_argument(
         "--budget",

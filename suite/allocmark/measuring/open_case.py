@@ -17,6 +17,7 @@ from allocmark.results.summary import summarise_case
 from allocmark.stats import LOOKS, Verdict, usable_rounds
 
 TRIES = 2  #: processes that must fail before a cell is given up
+MOST_PER_USABLE = 2  #: rounds in all, for each usable one that is wanted
 
 
 class OpenCase:
@@ -29,6 +30,7 @@ class OpenCase:
         self.done = False
         self.usable = 0  #: rounds that were measured under the usual conditions
         self.rounds: list[MeasuredCase] = []
+        self._set_aside = 0  # rounds that were measured under others
         self._looked = 0  # at so many rounds
         self._request = request
         self._baseline = baseline
@@ -44,8 +46,8 @@ class OpenCase:
 
     @property
     def rounds_left(self) -> int:
-        """How many may follow at most."""
-        return 0 if self.done else max(self._request.rounds - len(self.rounds), 0)
+        """How many follow, if none is told before and all of them are usable."""
+        return 0 if self.done else self._request.rounds - len(self.rounds) + self._set_aside
 
     def next_round(
         self, probe_plugins: Sequence[Entry], stopping: Callable[[], bool], progress: Teller
@@ -65,12 +67,17 @@ class OpenCase:
     def add(self, record: MeasuredCase) -> None:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
-        self.usable = len(usable_rounds([block for each in self.rounds for block in each.blocks]))
+        blocks = [block for each in self.rounds for block in each.blocks]
+        self.usable = len(usable_rounds(blocks))
+        self._set_aside = len({block.round for block in blocks}) - self.usable
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
-        self.done = (
-            len(self.rounds) >= self._request.rounds or all(map(self._lost, compared)) or self._looks_and_is_told()
-        )
+        self.done = self._has_enough() or all(map(self._lost, compared)) or self._looks_and_is_told()
+
+    def _has_enough(self) -> bool:
+        """Those that were asked for, and as many again in place of those that were set aside."""
+        asked, made = self._request.rounds, len(self.rounds)
+        return made - self._set_aside >= asked or made >= MOST_PER_USABLE * asked
 
     def _looks_and_is_told(self) -> bool:
         """At the first round with which so many are usable, and only then: each look has its share of the error."""

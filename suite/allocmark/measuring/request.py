@@ -26,10 +26,11 @@ class Request:
     backends; without either it is the default comparison.
 
     ``overrides`` as on the command line: `allocmark run --set`. ``sample_ms`` is how long a sample should
-    last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most; ``budget`` in
-    seconds ends the run before that. ``together``: a process takes its samples of a round one after another, and not in
-    turns with the other backends. ``passes`` names what is measured beside the samples,
-    what is timed in the first ``pass_rounds`` rounds (None: in as many as each pass says).
+    last, ``blocks`` how many samples a process takes, ``rounds`` how many processes a cell gets at most, those of
+    rounds that are set aside not counted (then at most twice as many in all); ``budget`` in seconds ends the run before
+    that. ``together``: a process takes its samples of a round one after another, and not in turns with the other
+    backends. ``passes`` names what is measured beside the samples, what is timed in the first ``pass_rounds`` rounds
+    (None: in as many as each pass says).
     """
 
     workloads: Sequence[str] = ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from allocmark.errors import RunFileError
 from allocmark.measuring.estimate import check_budget, round_seconds
-from allocmark.measuring.open_case import OpenCase
+from allocmark.measuring.open_case import MOST_PER_USABLE, OpenCase
 from allocmark.measuring.plan import Plan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress
@@ -25,8 +25,6 @@ from allocmark.results.summary import check_baseline, ratios_of
 from allocmark.stats import least_rounds
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
-
-MOST_FOR_A_VERDICT = 2  #: times as many rounds as a verdict takes, where the machine's speed changes in many
 
 Reporter = Callable[[Progress], None]
 
@@ -176,7 +174,7 @@ class _Clock:
         return self._spent + self._seconds(case) <= self._budget
 
     def _has_too_few(self, case: OpenCase) -> bool:
-        return not case.done and case.usable < self._least and len(case.rounds) < MOST_FOR_A_VERDICT * self._least
+        return not case.done and case.usable < self._least and len(case.rounds) < MOST_PER_USABLE * self._least
 
     def _seconds(self, case: OpenCase) -> float:
         return case.round_seconds or round_seconds(case.plan, self._request)

@@ -109,6 +109,18 @@ def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:
     assert len(case.rounds) == request.rounds
 
 
+@pytest.mark.parametrize(("slow", "made"), [((), 6), ((1, 4), 8), ((1, 3, 4, 6, 7, 9, 10), 12)])
+def test_rounds_that_are_set_aside_are_made_again_up_to_as_many(
+    plan: CasePlan, slow: Sequence[int], made: int
+) -> None:
+    """Of 12 rounds, 5 are usable in the last case."""
+    case = OpenCase(plan, replace(REQUEST, rounds=6), None, 1, [])
+    while not case.done:
+        number = len(case.rounds)
+        case.add(at_pace(a_round(plan, number), 34.0 + 9 * number if number in slow else 18.0))
+    assert len(case.rounds) == made
+
+
 def test_the_floor_alone_is_measured_as_often_as_others() -> None:
     plan = planned("null")
     assert not opened(plan, 1).done

@@ -25,22 +25,31 @@ uint64_t stamp_word(uint64_t stamp, uint64_t i) {
 }
 
 void write_stamp(unsigned char *bytes, uint64_t size, uint64_t stamp) {
-    for (uint64_t at = 0; at < size; at += 8) {
+    uint64_t at = 0;
+    for (; at + 8 <= size; at += 8) {
         const uint64_t word = stamp_word(stamp, at / 8);
-        std::memcpy(bytes + at, &word, std::min<uint64_t>(8, size - at));
+        std::memcpy(bytes + at, &word, 8);
     }
+    const uint64_t last = stamp_word(stamp, at / 8);
+    std::memcpy(bytes + at, &last, size - at);
+}
+
+/** The first of `n` bytes, at most 8, that is not as in `word`; `n` when all are. */
+uint64_t first_difference(const unsigned char *bytes, uint64_t n, uint64_t word) {
+    const auto *wanted = reinterpret_cast<const unsigned char *>(&word);
+    return uint64_t(std::mismatch(wanted, wanted + n, bytes).first - wanted);
 }
 
 /** The first byte that differs from the stamp, or `size`. */
-uint64_t first_difference(const unsigned char *bytes, uint64_t size, uint64_t stamp) {
-    for (uint64_t at = 0; at < size; at += 8) {
+uint64_t first_overwritten(const unsigned char *bytes, uint64_t size, uint64_t stamp) {
+    uint64_t at = 0;
+    for (; at + 8 <= size; at += 8) {
+        uint64_t found;
+        std::memcpy(&found, bytes + at, 8);
         const uint64_t word = stamp_word(stamp, at / 8);
-        const uint64_t n = std::min<uint64_t>(8, size - at);
-        if (std::memcmp(bytes + at, &word, n) == 0) continue;
-        const auto *wanted = reinterpret_cast<const unsigned char *>(&word);
-        return at + uint64_t(std::mismatch(wanted, wanted + n, bytes + at).first - wanted);
+        if (found != word) return at + first_difference(bytes + at, 8, word);
     }
-    return size;
+    return at + first_difference(bytes + at, size - at, stamp_word(stamp, at / 8));
 }
 
 } // namespace
@@ -110,7 +119,7 @@ bool Ledger::out(const Where &where, void *const *objects, uint32_t n, am_troubl
 bool Ledger::stamp_is_whole(uintptr_t object, const Entry &entry, const Where &where,
                             am_trouble &trouble) const {
     const uint64_t size = pools_[where.pool].object_size;
-    const uint64_t at = first_difference(reinterpret_cast<const unsigned char *>(object), size, entry.stamp);
+    const uint64_t at = first_overwritten(reinterpret_cast<const unsigned char *>(object), size, entry.stamp);
     if (at == size) return true;
     trouble = trouble_of(AM_OVERWRITTEN, where, object);
     trouble.figure = at;
