@@ -92,6 +92,18 @@ def test_a_moved_engine_goes_on_elsewhere(start):
     assert running.sample(100).objects == 400
 
 
+def test_threads_that_are_succeeded_move(start):
+    running = start(
+        "actors: {w: {threads_end: true, steps: [{get: {from: p, n: 4}}, {hold: {objects: 64, release: random}}]}}\n",
+        layout_seed=7,
+    )
+    held = len(running.objects(0))
+    for seed in range(8, 12):
+        running.move(seed)
+        assert len(running.objects(0)) == held >= 64
+        assert running.sample(100).objects == 100 * running.sample(1).objects
+
+
 def test_a_replay_moves(start):
     running = start(LONER, layout_seed=7)
     replay = running.replay(100, 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -199,6 +200,26 @@ def test_any_two_can_be_compared(site: Path, open_page: Callable[..., Any]) -> N
     slower = figure.locator("tbody tr", has_text="slower").all_inner_texts()
     assert len(slower) == 2
     assert all("turbomem" in row for row in slower)
+
+
+def test_runs_at_different_speeds_are_not_compared(
+    simulate: Callable[..., Run], tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    speeds = {1: 18.0, 2: 34.0, 3: 19.0}
+    runs = [
+        _dated(simulate(seed=seed, pace=pace), f"2026-0{seed}-01T00:00:00+00:00", f"run{seed}")
+        for seed, pace in speeds.items()
+    ]
+    build_site(runs, tmp_path)
+    page = tmp_path / "comparison.html"
+    assert "cannot tell: CPU speed changed" in page.read_text(encoding="utf-8")  # the newest two, without scripts
+    opened = open_page(page)
+    opened.draw()
+    figure = opened.page.locator("figure[data-kind=sources]")
+    said, (_, before) = figure.locator(".said"), figure.locator("select").all()
+    assert re.fullmatch(r"(\d+) cells in both: \1 cannot tell\.", said.inner_text())
+    before.select_option(index=2)  # as fast as the newest
+    assert "cannot tell: CPU speed changed" not in figure.inner_text()
 
 
 def test_history_without_a_run(tmp_path: Path, open_page: Callable[..., Any]) -> None:
