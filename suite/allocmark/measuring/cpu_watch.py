@@ -74,7 +74,7 @@ class CpuWatch:
                 break
             tell("waiting for a CPU that is slower than it was")
             time.sleep(LOOK_SECONDS)
-            slow = [cpu for cpu in slow if self._is_slow(cpu, min(self._pace_of(cpu) for _ in range(LOOKS_IN_A_ROW)))]
+            slow = [cpu for cpu in slow if self._stays_slow(cpu)]
         self.waited += time.monotonic() - begun
         return self.look(cpus)
 
@@ -88,6 +88,12 @@ class CpuWatch:
             return next((cpu for cpu in others() if self._pace_of(cpu) <= usual), planned)
         except OSError:
             return planned
+
+    def _stays_slow(self, cpu: int) -> bool:
+        try:
+            return self._is_slow(cpu, min(self._pace_of(cpu) for _ in range(LOOKS_IN_A_ROW)))
+        except OSError:  # it may not be used any more
+            return False
 
     def _is_slow(self, cpu: int, pace: float) -> bool:
         return cpu not in self._slow_for_good and pace > (1 + PACE_TOLERANCE) * self._fastest[cpu]

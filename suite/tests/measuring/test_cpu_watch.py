@@ -96,6 +96,11 @@ def test_a_cpu_that_may_not_be_used_any_more_is_not_known() -> None:
     watch = CpuWatch(pace=gone)
     assert watch.look([0]) == CpuState(None, ())
     assert watch.choose(0, lambda: [1]) == 0
+    watch = watch_of([FREE, SHARED])
+    watch.look([0])
+    slow = watch.look([0])
+    watch.pace = gone  # while it is waited for
+    assert watch.wait([0], slow, never, lambda _: None) == CpuState(None, ())
 
 
 def test_a_change_is_one_beyond_the_tolerance() -> None:
