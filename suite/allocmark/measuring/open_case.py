@@ -47,7 +47,7 @@ class OpenCase:
     @property
     def rounds_left(self) -> int:
         """How many follow, if none is told before and all of them are usable."""
-        return 0 if self.done else self._request.rounds - len(self.rounds) + self._set_aside
+        return 0 if self.done else max(self._request.rounds - len(self.rounds) + self._set_aside, 0)
 
     def next_round(
         self, probe_plugins: Sequence[Entry], stopping: Callable[[], bool], progress: Teller
@@ -75,9 +75,10 @@ class OpenCase:
         self.done = self._has_enough() or all(map(self._lost, compared)) or self._looks_and_is_told()
 
     def _has_enough(self) -> bool:
-        """Those that were asked for, and as many again in place of those that were set aside."""
+        """Those that were asked for, and others in place of those that were set aside, where verdicts are wanted."""
         asked, made = self._request.rounds, len(self.rounds)
-        return made - self._set_aside >= asked or made >= MOST_PER_USABLE * asked
+        most = MOST_PER_USABLE * asked if asked >= LOOKS[0] else asked
+        return made - self._set_aside >= asked or made >= most
 
     def _looks_and_is_told(self) -> bool:
         """At the first round with which so many are usable, and only then: each look has its share of the error."""

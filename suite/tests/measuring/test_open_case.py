@@ -109,15 +109,23 @@ def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:
     assert len(case.rounds) == request.rounds
 
 
-@pytest.mark.parametrize(("slow", "made"), [((), 6), ((1, 4), 8), ((1, 3, 4, 6, 7, 9, 10), 12)])
+@pytest.mark.parametrize(
+    ("asked", "slow", "made"),
+    [
+        (LOOKS[0], (), LOOKS[0]),
+        (LOOKS[0], (1, 4), LOOKS[0] + 2),
+        (LOOKS[0], range(1, 2 * LOOKS[0], 2), 2 * LOOKS[0]),
+        (LOOKS[0] - 1, (1, 4), LOOKS[0] - 1),  # no verdict anyway
+    ],
+)
 def test_rounds_that_are_set_aside_are_made_again_up_to_as_many(
-    plan: CasePlan, slow: Sequence[int], made: int
+    plan: CasePlan, asked: int, slow: Sequence[int], made: int
 ) -> None:
-    """Of 12 rounds, 5 are usable in the last case."""
-    case = OpenCase(plan, replace(REQUEST, rounds=6), None, 1, [])
+    case = OpenCase(plan, replace(REQUEST, rounds=asked), None, 1, [])
     while not case.done:
         number = len(case.rounds)
-        case.add(at_pace(a_round(plan, number), 34.0 + 9 * number if number in slow else 18.0))
+        slowly = (34.0 + 9 * number) if number in slow else 18.0
+        case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), slowly))
     assert len(case.rounds) == made
 
 
