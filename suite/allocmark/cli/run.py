@@ -89,8 +89,8 @@ def add_run(commands: Any) -> None:
         "--rounds",
         type=positive,
         metavar="N",
-        help="processes of each cell at most (default 60; 1 with --verify); with 12 or more, others are started in place "
-        "of those that are set aside because a CPU was slower, up to twice as many in all",
+        help="processes of each cell at most (default 60; 1 with --verify); with 12 or more, others are started in "
+        "place of those that are set aside because a CPU was slower, up to twice as many in all",
     )
     how_long.add_argument(
         "--budget",

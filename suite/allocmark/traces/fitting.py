@@ -23,6 +23,7 @@ MOST_SIZES = 48  #: that the workload draws from
 MOST_POOLS = 8
 TURNS = 16  #: gets of one iteration, in bulks
 CROSSING = 0.02  #: share of frees by other threads from which the workload has a second actor
+QUEUED = 64  #: objects on their way to it at most
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,9 @@ def fitted(trace: Trace, name: str) -> Fit:
     small = Counter({size: n for size, n in own.sizes.items() if size <= LARGEST})
     if not small:
         raise UsageError(f"{trace.path}: all of its objects are larger than {LARGEST:,} bytes")
-    # A queue carries objects of one pool, and so of one size.
-    crosses = own.crossing >= CROSSING
-    choice = Counter({_weighted_median(small): small.total()}) if crosses else _representatives(small)
+    choice = _representatives(small)
     short = bisect.bisect_right(own.lifetimes, SHORT) / len(own.lifetimes)
-    crossing = max(1, round(TURNS * own.crossing)) if crosses else 0
+    crossing = max(1, round(TURNS * own.crossing)) if own.crossing >= CROSSING else 0
     quick = min(round(TURNS * short), TURNS - max(1, crossing))
     kept = TURNS - quick - crossing
     objects = max(own.bulk, round(own.held))
@@ -155,7 +154,7 @@ def _representatives(sizes: Counter[int]) -> Counter[int]:
 
 def _sizes_apart(sizes: Counter[int], choice: Counter[int]) -> float:
     points = sorted({*sizes, *choice})
-    shares = [accumulate(counts[p] / counts.total() for p in points) for counts in (sizes, choice)]
+    shares = [accumulate([counts[p] / counts.total() for p in points]) for counts in (sizes, choice)]
     return max(abs(a - b) for a, b in zip(shares[0], shares[1], strict=True))
 
 
@@ -201,7 +200,9 @@ def _yaml(
     # Random draws go beyond the mean.
     room = {
         pool: math.ceil(
-            min(1.0, 1.5 * drawn[pool] / choice.total() + 0.02) * objects + 2 * TURNS * own.bulk + 64 * bool(crossing)
+            min(1.0, 1.5 * drawn[pool] / choice.total() + 0.02) * objects
+            + 2 * TURNS * own.bulk
+            + QUEUED * bool(crossing)
         )
         for pool in pools
     }
@@ -220,7 +221,7 @@ def _yaml(
         *(f"  {pool}: {{object_size: {size}, objects: {room[pool]}, cache: 256}}" for pool, size in pools.items()),
     ]
     if crossing:
-        lines += ["queues:", "  crossing: {capacity: 1024}"]
+        lines += ["queues:", f"  crossing: {{capacity: {QUEUED}}}"]
     lines += ["actors:", "  gets:"]
     if quick:
         lines += [

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from support import assert_refused
 
-from allocmark.traces.fitting import fitted, habits
+from allocmark.traces.fitting import _sizes_apart, fitted, habits
 from allocmark.traces.recording import record
 from allocmark.traces.trace_file import Trace
 
@@ -59,6 +60,12 @@ def test_what_is_known_of_a_program_is_found(trace_of: Tracer, tmp_path: Path, a
     assert_refused(allocmark_command("workloads", "from-trace", path), "exists already")
 
 
+def test_sizes_that_are_others_are_apart() -> None:
+    assert _sizes_apart(Counter({16: 5}), Counter({4096: 5})) == 1.0
+    assert _sizes_apart(Counter({16: 1, 32: 1}), Counter({16: 2})) == 0.5
+    assert _sizes_apart(Counter({16: 1, 32: 3}), Counter({16: 2, 32: 6})) == 0.0
+
+
 def test_frees_by_other_threads_cross_a_queue(allocmark_command: Runner, trace: Trace, tmp_path: Path) -> None:
     done = allocmark_command("workloads", "from-trace", trace.path, "-o", "crossing.yaml")
     assert done.returncode == 0, done.stderr
@@ -67,6 +74,9 @@ def test_frees_by_other_threads_cross_a_queue(allocmark_command: Runner, trace: 
     shares = re.search(r"freed by another thread +([\d.]+)% +([\d.]+)%", done.stdout)
     assert shares
     assert abs(float(shares[1]) - float(shares[2])) < 5
+    assert len(re.findall(r"^  p\d+: ", text, re.MULTILINE)) > 1  # of several sizes
+    ran = allocmark_command("run", "./crossing.yaml", "-b", "glibc", "--verify")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_a_program_of_many_sizes_fits(tmp_path: Path, allocmark_command: Runner) -> None:

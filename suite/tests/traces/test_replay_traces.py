@@ -84,6 +84,25 @@ def test_bundled_traces_are_replayed_by_their_names(allocmark_command: Runner, t
     assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 1e6
 
 
+_FLOOR = """
+import sys
+from pathlib import Path
+from allocmark.traces.trace_file import Trace
+with Trace(Path(sys.argv[1])) as trace:
+    trace.check()
+    played = trace.play(None, [], trace.most_threads, {}, [], gaps=False, stall_seconds=20)
+    print(max(played.resident) - min(played.resident))
+"""
+
+
+def test_the_memory_of_the_floor_is_there_before_the_clock_starts() -> None:
+    """Else its page faults are in its figure, and backends whose pools are there lie below it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FLOOR, BUNDLED / "git.trace"], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert int(done.stdout) < 1 << 20  # of 3 MB live
+
+
 def test_with_gaps_it_tells_how_late_calls_were(allocmark_command: Runner, trace: Trace) -> None:
     done = allocmark_command("replay", trace.path, "--gaps", "-b", "glibc", "--rounds", "1", "-o", "run")
     assert done.returncode == 0, done.stderr

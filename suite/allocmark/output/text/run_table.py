@@ -225,8 +225,8 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
         )
     if any(cell.modes for case in summaries for cell in case.cells):
         yield (
-            "slow processes: so many of a cell's processes cost that many times as much as its others, because of where "
-            "their memory lies, or of what else used their cores. The median is one of the larger group's."
+            "slow processes: so many of a cell's processes cost that many times as much as its others, because of "
+            "where their memory lies, or of what else used their cores. The median is one of the larger group's."
         )
     if any(cell.net is not None and cell.net.value <= 0 for case in summaries for cell in case.cells):
         yield "A net of 0 or less: the cost was too small to be told from that of the floor."

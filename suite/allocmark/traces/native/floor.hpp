@@ -5,22 +5,27 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 
 #include "allocmark/backend.h"
 
 namespace allocmark {
 
 /**
- * Objects lie one behind another in a piece of memory that is used over and over, and is as large as the
- * largest of them at least. Not for a measured program: they overlap.
+ * Each thread hands out a few pages of its own over and over, which so stay in its cache; an object that is
+ * larger begins there, and goes on behind them. Not for a measured program: objects overlap.
  */
 class Floor {
   public:
+    /** Before the clock starts: the memory is there then, but for what only huge objects reach. */
     static bool begin(uint64_t largest) {
-        bytes_ = kSmallest + largest + 2 * kLargestAlignment;
-        base_ = static_cast<char *>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        return base_ != MAP_FAILED;
+        const uint64_t bytes = kParts * kPart + largest;
+        base_ = static_cast<char *>(
+            mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        if (base_ == MAP_FAILED) return false;
+        for (uint64_t at = 0; at < std::min(bytes, kMostPopulated); at += kPage) base_[at] = 1;
+        return true;
     }
     static allocmark_any_size functions() {
         allocmark_any_size made{};
@@ -55,18 +60,23 @@ class Floor {
     }
 
   private:
-    static constexpr uint64_t kSmallest = 1 << 18, kLargestAlignment = 1 << 21;
+    static constexpr uint64_t kPage = 4096, kPart = 4 * kPage, kParts = 256, kMostPopulated = 64 << 20;
 
     static void *take(size_t alignment, size_t n) {
-        alignment = std::min<size_t>(std::max<size_t>(alignment, 16), kLargestAlignment);
+        alignment = std::max<size_t>(alignment, 16);
         uint64_t at = (used_ + alignment - 1) & ~uint64_t(alignment - 1);
-        if (at + n > bytes_ - kLargestAlignment) at = 0;
+        if (at + n > kPart) at = 0;
         used_ = at + n;
-        return base_ + at;
+        return part_ + at;
+    }
+    /** Threads share parts only where there are very many. */
+    static char *next_part() {
+        return base_ + parts_.fetch_add(1, std::memory_order_relaxed) % kParts * kPart;
     }
 
     inline static char *base_;
-    inline static uint64_t bytes_;
+    inline static std::atomic<uint64_t> parts_{0};
+    inline static thread_local char *const part_ = next_part();
     inline static thread_local uint64_t used_ = 0;
 };
 

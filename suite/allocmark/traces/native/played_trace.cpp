@@ -157,8 +157,8 @@ template <class To> class Stage {
         typename To::Own own;
         uint32_t place = 0; // of all that may be there at once
         std::thread thread;
-        uint64_t objects = 0, late_ns = 0;
-        std::atomic<int64_t> live{0}; // bytes got less bytes put; read at points
+        uint64_t objects = 0, in_calls_ns = 0; // the latter with gaps
+        std::atomic<int64_t> live{0};          // bytes got less bytes put; read at points
         std::unique_ptr<std::array<Histogram, 2>> late;
     };
 
@@ -244,24 +244,30 @@ template <class To> class Stage {
                         meet(call.slot);
                     else if (!spawn(call.slot))
                         return;
-                } else if (!play(actor, {&call, n})) {
-                    return;
+                    continue;
                 }
+                if (!await_all({&call, n})) return;
+                const uint64_t before = Gaps ? now_ns() : 0;
+                if (!play(actor, {&call, n})) return;
                 if constexpr (Gaps) {
-                    if (call.op >= uint64_t(TraceOp::kSpawn)) continue;
-                    const uint64_t late =
-                        now_ns() - (begun_ + shift_.load(std::memory_order_relaxed) + part.due[i]);
-                    actor.late_ns += late;
-                    (*actor.late)[call.op == uint64_t(TraceOp::kFree)].add(late);
+                    const uint64_t now = now_ns();
+                    actor.in_calls_ns += now - before;
+                    const uint64_t due = begun_ + shift_.load(std::memory_order_relaxed) + part.due[i];
+                    (*actor.late)[call.op == uint64_t(TraceOp::kFree)].add(now - due);
                 }
             }
         }
         if (!actor.script.damage().what.empty()) fail("the trace has changed while it was played");
     }
 
-    bool play(Actor &actor, Bulk calls) {
+    /** Until other threads are done with the objects. */
+    bool await_all(Bulk calls) {
         for (const Call &call : calls)
             if (call.waits && !await(slots_[call.slot], call.turn)) return false;
+        return true;
+    }
+
+    bool play(Actor &actor, Bulk calls) {
         if (const char *why = to_.play(actor.own, calls, slots_.data())) return fail(why);
         for (const Call &call : calls) {
             Slot &slot = slots_[call.slot];
@@ -374,15 +380,15 @@ template <class To> class Stage {
     }
 
     void sum(uint64_t ended) {
-        uint64_t late = 0;
+        uint64_t in_calls = 0;
         for (const auto &actor : actors_) {
             played_.objects += actor->objects;
-            late += actor->late_ns;
+            in_calls += actor->in_calls_ns;
             if (!actor->late) continue;
             for (int kind = 0; kind < 2; ++kind)
                 (*actor->late)[size_t(kind)].add_to(played_.late + kind * AM_PLAY_BUCKETS);
         }
-        played_.ns = plan_.gaps ? late : ended - begun_ - shift_;
+        played_.ns = plan_.gaps ? in_calls : ended - begun_ - shift_;
     }
 
     static constexpr uint64_t kTries = 4096;

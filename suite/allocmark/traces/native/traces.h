@@ -128,7 +128,7 @@ typedef struct am_play_plan {
 enum { AM_PLAY_BUCKETS = 2240 };
 
 typedef struct am_played {
-    uint64_t ns; /* as fast as possible: from the beginning to the end; else in calls, lateness included */
+    uint64_t ns; /* as fast as possible: from the beginning to the end; with gaps: in calls, of all threads */
     uint64_t objects;                    /* got */
     uint64_t start_bytes, drained_bytes; /* resident before, and when everything was freed */
     uint64_t late[2 * AM_PLAY_BUCKETS];  /* with gaps: gets and puts by how late they ended, in ns */
