@@ -4,7 +4,7 @@ BIN := .venv/bin
 NONE := test $$? = 5 # pytest found no test
 NATIVE = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs report conform mutants sound asv gate gate-power publish test test-long lint \
+.PHONY: help setup setup-lint setup-dev bench bench-all bench-dpdk bench-testpmd bench-create bench-harness bench-repeats bench-record bench-programs bench-fleet report conform mutants sound asv gate gate-power publish test test-long lint \
 	format clean
 
 help: ## List these targets

@@ -55,7 +55,7 @@ class Unavailable:
 class Capabilities:
     """What the allocator can do. A workload that needs more is not run on it, and the reason is shown."""
 
-    any_size: bool = False  #: the objects of a pool may differ in size, as with malloc
+    any_size: bool = False  #: objects of any size, as many as there is memory for, as with malloc
     thread_safe: bool = True  #: several actors may use one pool at once
     cross_thread_free: bool = True  #: an object may be put by another thread than the one that got it
     numa: bool = False  #: takes memory from the NUMA node that a pool specification names

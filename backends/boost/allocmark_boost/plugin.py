@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import allocmark
-from allocmark.system.availability import as_root
+from allocmark.system.availability import built_again
 
 _DEFAULT = ("pool", "lockfree_stack")
 _SHARED = allocmark.Capabilities()  #: any number of actors
@@ -16,7 +16,7 @@ def allocmark_backends() -> list[allocmark.Backend]:
         "allocmark_boost._native",
         allocmark.Unavailable(
             "libboost-dev was not there when allocmark-boost was built",
-            as_root("apt-get install libboost-dev") + " && make setup",
+            built_again("allocmark-boost", "libboost-dev"),
         ),
     )
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import allocmark
-from allocmark.system.availability import as_root
+from allocmark.system.availability import built_again
 
 _DEFAULT = ("stack_mpmc",)
 _SHARED = allocmark.Capabilities()  #: any number of actors
@@ -17,7 +17,7 @@ def allocmark_backends() -> list[allocmark.Backend]:
         "allocmark_ck._native",
         allocmark.Unavailable(
             "libck-dev was not there when allocmark-ck was built",
-            as_root("apt-get install libck-dev") + " && make setup",
+            built_again("allocmark-ck", "libck-dev"),
         ),
     )
 

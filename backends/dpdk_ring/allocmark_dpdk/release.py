@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from allocmark import Unavailable
+from allocmark.system.availability import built_again
 from allocmark_dpdk.native import LIBRARIES, Native
 from allocmark_dpdk.prefix import Prefix, UnusableError, named_prefixes
 
-INSTALL = "apt-get install libdpdk-dev pkg-config && make setup"
+INSTALL = built_again("allocmark-dpdk", "libdpdk-dev pkg-config")
 
 #: In the process of a cell: which release it is of, so that no other DPDK is loaded there.
 _CELL = "ALLOCMARK_DPDK_CELL"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import allocmark
-from allocmark.system.availability import as_root
+from allocmark.system.availability import built_again
 
 _DEFAULT = ("node",)
 _SHARED = allocmark.Capabilities()  #: any number of actors
@@ -16,7 +16,7 @@ def allocmark_backends() -> list[allocmark.Backend]:
         "allocmark_foonathan._native",
         allocmark.Unavailable(
             "libfoonathan-memory-dev was not there when allocmark-foonathan was built",
-            as_root("apt-get install libfoonathan-memory-dev") + " && make setup",
+            built_again("allocmark-foonathan", "libfoonathan-memory-dev"),
         ),
     )
 

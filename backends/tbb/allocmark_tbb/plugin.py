@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import allocmark
-from allocmark.system.availability import as_root, thp_unavailable
+from allocmark.system.availability import as_root, built_again, thp_unavailable
 from allocmark.system.elf import text_in
 
 
@@ -23,7 +23,7 @@ def allocmark_backends() -> list[allocmark.Backend]:
         "allocmark_tbb._native",
         allocmark.Unavailable(
             "libtbb-dev was not there when allocmark-tbb was built",
-            as_root("apt-get install libtbb-dev") + " && make setup",
+            built_again("allocmark-tbb", "libtbb-dev"),
         ),
     )
     return [

@@ -36,19 +36,19 @@ def add_new_backend(commands: Any) -> None:
 
 def _new_backend(options: argparse.Namespace) -> int:
     from allocmark.discovery import discover
-    from allocmark.new_backend import check_name, distribution_of, write
+    from allocmark.new_backend import check_name, distribution_of, is_native, source_of, write
     from allocmark.new_backend.build_needs import check_build_needs
 
     name = options.name
     check_name(name)
     folder = Path(options.output or distribution_of(name))
-    check_build_needs(cxx=options.kind == "cxx")
+    if is_native(options.kind):
+        check_build_needs(cxx=options.kind == "cxx")
     for each in discover().backends:
         if name in (each.backend.name, each.plugin):
             raise UsageError(f"plugin {each.plugin!r} is here already, with {each.backend.label}: choose another name")
     write(name, options.kind, folder)
-    source = f"src/{name.replace('-', '_')}.{'cpp' if options.kind == 'cxx' else 'c'}"
-    print(f"{folder}: {KINDS[options.kind]}, in {source}")
+    print(f"{folder}: {KINDS[options.kind]}, in {source_of(name, options.kind)}")
     print("next:")
     print(f"  cd {folder}", "  pip install -e .", f"  allocmark conform {name}", sep="\n")
     print(f"  allocmark run burst -b {name} --quick")

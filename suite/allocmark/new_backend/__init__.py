@@ -16,7 +16,7 @@ from allocmark.errors import UsageError, show
 #: What a backend can begin from, and what that is.
 KINDS = {
     "pool": "a pool in C, to be replaced by yours",
-    "malloc": "a library with the functions malloc, aligned_alloc and free, in C",
+    "malloc": "a library with the functions malloc and free, by its name",
     "cxx": "a pool in C++, to be replaced by your class",
 }
 
@@ -40,9 +40,23 @@ def distribution_of(name: str) -> str:
     return f"allocmark-{name.replace('_', '-')}"
 
 
+def is_native(kind: str) -> bool:
+    """Whether a distribution of this kind has native code: allocmark itself has that for all mallocs."""
+    return kind != "malloc"
+
+
+def source_of(name: str, kind: str) -> str:
+    """The file to begin with, by its path in the distribution."""
+    identifier = name.replace("-", "_")
+    if not is_native(kind):
+        return f"allocmark_{identifier}/plugin.py"
+    return f"src/{identifier}.{'cpp' if kind == 'cxx' else 'c'}"
+
+
 def rendered(name: str, kind: str) -> dict[str, str]:
     """The text of every file of the distribution, by its path there."""
-    return _rendered(("common", "ci", kind), name, kind=kind)
+    native = ("native",) if is_native(kind) else ()
+    return _rendered(("common", "ci", *native, kind), name, kind=kind)
 
 
 def rendered_recipe(name: str, interface: str, *, ci: bool) -> dict[str, str]:

@@ -20,6 +20,12 @@ def as_root(command: str) -> str:
     return command if os.geteuid() == 0 else f"sudo {command}"
 
 
+def built_again(distribution: str, packages: str) -> str:
+    """The fix for a plugin that was built without what these system packages have: only its source can be built."""
+    again = f"install {distribution} again from its source (in a clone of allocmark: make setup)"
+    return f"{as_root(f'apt-get install {packages}')}, then {again}"
+
+
 def write_command(path: str, value: object) -> str:
     """The shell command that writes a value into a file of the kernel."""
     return f"echo {value} > {path}" if os.geteuid() == 0 else f"echo {value} | sudo tee {path}"

@@ -120,7 +120,7 @@ def _others(output: Path) -> Path:
 def _recorder() -> Path:
     found = sorted(Path(__file__).parent.glob("_recorder*.so"))
     if not found:
-        raise UsageError("the recorder was not built: `make setup` builds it")
+        raise UsageError("the recorder was not built: install allocmark again from its source (in a clone: make setup)")
     if " " in str(found[0]) or ":" in str(found[0]):
         raise UsageError(f"{found[0]}: LD_PRELOAD takes no path with spaces or colons: install allocmark elsewhere")
     return found[0]

@@ -10,8 +10,9 @@ import unittest
 from pathlib import Path
 
 import pytest
-from support import assert_refused
+from support import assert_refused, hook, make_plugin
 
+import allocmark
 from allocmark.cli.conform import conclusions
 from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cases
 from allocmark.conformance.audit_cases import AUDITS
@@ -111,6 +112,19 @@ def test_what_a_backend_declares_it_cannot_do_is_not_asked_of_it():
     )
     assert found["contention"].run() == KitResult("unavailable", "not for several threads")
     assert found["threads"].run().status == "passed"
+
+
+def test_an_allocator_that_is_described_as_a_pool_is_told_what_it_declares(allocmark_command, tmp_path):
+    """malloc, without its capability. Only what counts objects refuses it, and says how it is described."""
+    library = allocmark.find_library("libc.so.6")
+    code = f"backend('heap', table=malloc_table(), options={{'malloc.library': {str(library)!r}}})"
+    plugin = make_plugin(tmp_path / "heap", "heap", hook(f"from allocmark.engine import malloc_table; return [{code}]"))
+    done = allocmark_command("conform", "heap", "--json", "--budget", "1s", plugins=[plugin])
+    failed = {row["case"]: row["why"] for row in json.loads(done.stdout) if row["verdict"] == "failed"}
+    assert failed.keys() == {"counting", "contention"}
+    for why in failed.values():
+        assert "handed out more than its" in why
+        assert "Capabilities(any_size=True) in its plugin" in why
 
 
 def test_check_is_for_test_suites():

@@ -236,7 +236,10 @@ void Member::take_all(std::vector<void *> &held) {
     if (held.size() < pool_.capacity())
         fault("the pool lost %" PRIu64 " of its %" PRIu64 " objects: one thread, alone, finds no more",
               pool_.capacity() - held.size(), pool_.capacity());
-    if (get(held, 1)) fault("the pool handed out more than its %" PRIu64 " objects", pool_.capacity());
+    if (get(held, 1))
+        fault("the pool handed out more than its %" PRIu64 " objects; an allocator that has as many as there "
+              "is memory for declares capabilities=Capabilities(any_size=True) in its plugin",
+              pool_.capacity());
     must_be_apart(held, pool_.shape.object_size);
 }
 
