@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from allocmark.measuring.replaying import find_trace
+from allocmark.measuring.replaying import find_traces
 from proofs import recorded_programs
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -23,7 +23,7 @@ def test_the_commands_of_the_page_record_and_replay(allocmark_command: Runner, t
     assert done.returncode == 0, done.stdout + done.stderr
     traces = replay[1 : replay.index("--baseline")]
     assert {name for name in traces if name.endswith(".trace")} == recorded_programs.NEEDS.keys()
-    assert all(find_trace(name) for name in traces)
+    assert all(find_traces(name) for name in traces)
     dry = allocmark_command(*[word for word in replay if word not in ("sqlite.trace", "redis.trace")], "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "cc pace=full" in dry.stdout.replace("(", "").replace(")", "")

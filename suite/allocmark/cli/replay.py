@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def add_replay(commands: Any) -> None:
         "traces",
         nargs="+",
         metavar="FILE",
-        help="trace of `allocmark record`; or a bundled one: git, cpython, pipeline",
+        help="trace of `allocmark record`; or a bundled one: git, cpython, pipeline; or traces for all of these",
     )
     parser.add_argument(
         "-b",
@@ -99,17 +100,18 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> Request:
+    from allocmark.errors import TraceError
     from allocmark.measuring.given import absolute, check_prefix
-    from allocmark.measuring.replaying import PACES, find_trace
+    from allocmark.measuring.replaying import PACES, find_traces
     from allocmark.measuring.request import LONGEST_TIMEOUT, Request
     from allocmark.passes import registry
     from allocmark.traces.trace_file import Trace
 
     check_prefix(options.prefix, options.backend)
     longest, kinds = 0.0, set()
-    traces = [find_trace(name) for name in options.traces]
-    for name in traces:
-        with Trace(Path(name)) as trace:
+    traces = [path for name in options.traces for path in find_traces(name)]
+    for path in traces:
+        with suppress(TraceError), Trace(Path(path)) as trace:  # planning tells of it
             kinds.add("pools" if trace.has_pools else "malloc")
             longest = max(longest, trace.about.nanoseconds / 1e9, trace.events * _SLOWEST)
     return Request(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
-from allocmark.errors import UsageError, suggest
+from allocmark.errors import TraceError, UsageError, suggest
 from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.given import given_library, is_given
 from allocmark.measuring.replaying import is_trace, replay_cases
@@ -55,8 +55,13 @@ def make_plan(request: Request, host: Host, *, floor: bool = True) -> Plan:
             raise UsageError(f"{traces[0]}: traces are replayed by themselves: leave the workloads out")
         replayed: list[CasePlan] = []
         for path in traces:
-            replayed += replay_cases(path, request, registered, len(replayed))
-        return Plan(tuple(replayed), ())
+            try:
+                replayed += replay_cases(path, request, registered, len(replayed))
+            except TraceError as damaged:  # must not stop the others
+                left_out.append(str(damaged))
+        if not replayed:
+            raise TraceError("; ".join(left_out))
+        return Plan(tuple(replayed), tuple(left_out))
     if request.workloads:
         named = [each for name in request.workloads for each in find_workloads(name, host.workload_dirs)]
         templates = list({each.path: each for each in named}.values())

@@ -23,6 +23,7 @@ from allocmark.workload.tape.program import Program
 
 SUFFIX = ".trace"
 BUNDLED = Path(allocmark.__file__).parent / "bundled" / "traces"
+SET = "traces"  #: names all of the bundled ones
 PACES = ("full", "recorded")  #: as fast as possible, or each call when it was made
 _EVENT_SECONDS = 1e-7  # what an event takes at full pace, roughly
 _WORKER = "allocmark.measuring.replay_worker"
@@ -50,21 +51,26 @@ def is_trace(name: str) -> bool:
     return name.endswith(SUFFIX)
 
 
-def find_trace(name: str) -> str:
-    """The path of a trace that is named by its file, or is bundled and named without its suffix. UsageError."""
+def bundled_traces() -> list[Path]:
+    """The traces that come with allocmark."""
+    return sorted(BUNDLED.glob(f"*{SUFFIX}"))
+
+
+def find_traces(name: str) -> list[str]:
+    """The path of a trace that is named by its file, or is bundled and named without its suffix; those of all bundled
+    ones for the name of their set. UsageError."""
     from allocmark.traces.mempools import is_dpdk_trace  # here: whoever plans a workload needs no reader of CTF
 
     if is_dpdk_trace(Path(name)):
         raise UsageError(
             f"{name}: a folder of a DPDK application: `allocmark record --dpdk {name}` makes a trace of it"
         )
-    bundled = BUNDLED / f"{name}{SUFFIX}"
-    if "/" not in name and bundled.is_file():
-        return str(bundled)
+    if found := [str(path) for path in bundled_traces() if name in (path.stem, SET)]:
+        return found
     if not is_trace(name):
-        known = ", ".join(sorted(each.name.removesuffix(SUFFIX) for each in BUNDLED.glob(f"*{SUFFIX}")))
-        raise UsageError(f"{name}: expected a trace, a file whose name ends with {SUFFIX}, or one of: {known}")
-    return name if "/" in name else f"./{name}"
+        known = ", ".join(path.stem for path in bundled_traces())
+        raise UsageError(f"{name}: expected a trace, a file whose name ends with {SUFFIX}, or one of: {known}, {SET}")
+    return [name if "/" in name else f"./{name}"]
 
 
 def replay_cases(path: str, request: Request, registered: Sequence[Registered], first: int) -> list[CasePlan]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from support import assert_refused
 
 from allocmark.errors import TraceError
-from allocmark.measuring.replaying import BUNDLED
+from allocmark.measuring.replaying import BUNDLED, bundled_traces
 from allocmark.traces.trace_file import Trace
 from fixtures.made_trace import resealed
 
@@ -101,6 +102,27 @@ def test_the_memory_of_the_floor_is_there_before_the_clock_starts() -> None:
         [sys.executable, "-c", _FLOOR, BUNDLED / "git.trace"], capture_output=True, text=True, timeout=100, check=True
     )
     assert int(done.stdout) < 1 << 20  # of 3 MB live
+
+
+def test_a_damaged_trace_is_left_out_and_the_others_are_replayed(allocmark_command: Runner, tmp_path: Path) -> None:
+    data = bytearray((BUNDLED / "git.trace").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "damaged.trace").write_bytes(data)
+    words = ["-b", "glibc", "--rounds", "1", "-o", "run", "--json", "run.json"]
+    done = allocmark_command("replay", "damaged.trace", "git", *words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^allocmark: left out: .*/damaged\.trace: offset \d+: ", done.stderr, re.MULTILINE)
+    assert {cell["workload"] for cell in json.loads((tmp_path / "run.json").read_text())["cells"]} == {"git"}
+    assert_refused(allocmark_command("replay", "damaged.trace"), "damaged.trace: offset")
+
+
+def test_bundled_traces_are_a_set(allocmark_command: Runner) -> None:
+    listed = allocmark_command("list", "workloads").stdout
+    for path in bundled_traces():
+        assert re.search(rf"^{path.stem} +traces +1 +1 +A recorded program", listed, re.MULTILINE)
+    done = allocmark_command("replay", "traces", "-b", "glibc", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert all(path.stem in done.stdout for path in bundled_traces())
 
 
 def test_with_gaps_it_tells_how_late_calls_were(allocmark_command: Runner, trace: Trace) -> None:

@@ -49,8 +49,10 @@ def backends(host: Host) -> list[dict[str, Any]]:
 
 def workloads(host: Host) -> list[dict[str, Any]]:
     """A row per workload file, damaged ones included; ``cases`` with all parameters, ``short`` with --short. ``set``
-    has the word default for the default comparison."""
+    has the word default for the default comparison. Then one per bundled trace."""
     from allocmark.errors import WorkloadError
+    from allocmark.measuring.replaying import SET, bundled_traces
+    from allocmark.traces.trace_file import Trace
     from allocmark.workload.language.find import all_workloads, set_of
 
     rows: list[dict[str, Any]] = []
@@ -61,6 +63,10 @@ def workloads(host: Host) -> list[dict[str, Any]]:
             belongs = "default" if found.default else set_of(found.path)
             counts = {"cases": found.count(), "short": found.count(short=True)}
             rows.append({"name": found.name, "set": belongs, **counts, "summary": found.summary})
+    for path in bundled_traces():
+        with Trace(path) as trace:
+            told = f"A recorded program, for `allocmark replay`: {' '.join(trace.about.process.command)}"
+            rows.append({"name": path.stem, "set": SET, "cases": 1, "short": 1, "summary": told})
     return rows
 
 
