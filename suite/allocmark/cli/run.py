@@ -62,7 +62,8 @@ def add_run(commands: Any) -> None:
         "--prefix",
         default="",
         metavar="TEXT",
-        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free)",
+        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free); "
+        "others that are named and have plain names are measured by these",
     )
     what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
     what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
