@@ -206,6 +206,22 @@ def test_a_library_that_is_replaced_has_no_figures_until_it_is_measured_anew(all
     assert allocmark_command("run", "--resume", "here", cwd=tmp_path).returncode == 0
 
 
+def test_the_kit_s_verdict_is_about_the_build_that_was_checked(allocmark_command, tmp_path):
+    file = build(tmp_path, "libfoo.so")
+
+    def said(path: Path) -> str:
+        done = allocmark_command("run", *CELL, *QUICK, "-b", f"so:{path}")
+        assert done.returncode == 0, done.stderr
+        return " ".join(done.stdout.split())
+
+    assert allocmark_command("conform", f"so:{file}", "--budget", "1s").returncode == 0
+    assert "acceptance kit: so:libfoo passed" in said(file)
+    other = build(tmp_path, "other/libfoo.so", "-g")
+    assert "acceptance kit: so:libfoo not checked in this build (allocmark conform NAME)" in said(other)
+    build(tmp_path, "libfoo.so", "-O0")
+    assert "acceptance kit: so:libfoo not checked in this build" in said(file)
+
+
 def test_commands_refuse_what_cannot_be_measured(allocmark_command, libraries, tmp_path):
     file = f"so:{libraries / 'libfoo.so'}"
     (tmp_path / "text.so").write_text("GROUP ( libfoo.so.1 )\n")
