@@ -90,15 +90,16 @@ def add_run(commands: Any) -> None:
         "--rounds",
         type=positive,
         metavar="N",
-        help="processes of each cell at most (default 60; 1 with --verify); with 12 or more, others are started in place "
-        "of those that are set aside because a CPU was slower, up to twice as many in all",
+        help="processes of each cell at most (default 60; 1 with --verify); with 12 or more, others are started in "
+        "place of those that are set aside because a CPU was slower, up to twice as many in all",
     )
     how_long.add_argument(
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="end after so long, such as 90s, 10m or 2h; what is told ends before, and the rest gets its time "
-        "(default: no limit but --rounds)",
+        help="end after so long, such as 90s, 10m or 2h; what is told ends before, and the rest gets its time. A "
+        "case goes on beyond it until it has the rounds that a verdict takes, and those that are set aside do not "
+        "count (default: no limit but --rounds)",
     )
     how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each process (default 8)")
     how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 3)")
