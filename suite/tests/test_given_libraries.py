@@ -59,6 +59,20 @@ def test_a_library_is_measured_without_code(allocmark_command, libraries, tmp_pa
     assert f"so:libfoo: {file}, build id {library['build_id']}" in " ".join(done.stdout.split())
 
 
+def test_a_prefix_is_not_asked_of_a_library_beside_it_with_plain_names(allocmark_command, libraries):
+    names = ["-b", "so:others/libfoo.so", "-b", "so:libfoo.so", "-b", "so:others/../others/libfoo.so"]
+    done = allocmark_command("run", *CELL, *QUICK, *names, "--prefix", "foo_", "--json", "-", cwd=libraries)
+    assert done.returncode == 0, done.stderr
+    libraries_of = [each["attestation"]["library"] for each in json.loads(done.stdout)["cells"] if not each["floor"]]
+    assert [(Path(each["file"]), each["calls"]) for each in libraries_of] == [
+        (libraries / "others" / "libfoo.so", ["foo_free", "foo_malloc"]),
+        (libraries / "libfoo.so", ["free", "malloc"]),
+    ]
+    both = ["-b", f"so:{libraries / 'half.so'}", "-b", f"so:{libraries / 'others' / 'libfoo.so'}"]
+    refused = allocmark_command("run", *CELL, *both, "--prefix", "foo_")
+    assert_refused(refused, "half.so: has neither foo_malloc and foo_free nor malloc and free: --prefix is for all")
+
+
 def test_a_malloc_that_the_caller_preloads_is_told_and_not_measured_as_glibc_s(
     allocmark_command, libraries, monkeypatch
 ):
@@ -190,6 +204,22 @@ def test_a_library_that_is_replaced_has_no_figures_until_it_is_measured_anew(all
     assert done.returncode == 1, done.stdout
     assert "its library is another one than at first: build id " in " ".join(done.stdout.split())
     assert allocmark_command("run", "--resume", "here", cwd=tmp_path).returncode == 0
+
+
+def test_the_kit_s_verdict_is_about_the_build_that_was_checked(allocmark_command, tmp_path):
+    file = build(tmp_path, "libfoo.so")
+
+    def said(path: Path) -> str:
+        done = allocmark_command("run", *CELL, *QUICK, "-b", f"so:{path}")
+        assert done.returncode == 0, done.stderr
+        return " ".join(done.stdout.split())
+
+    assert allocmark_command("conform", f"so:{file}", "--budget", "1s").returncode == 0
+    assert "acceptance kit: so:libfoo passed" in said(file)
+    other = build(tmp_path, "other/libfoo.so", "-g")
+    assert "acceptance kit: so:libfoo not checked in this build (allocmark conform NAME)" in said(other)
+    build(tmp_path, "libfoo.so", "-O0")
+    assert "acceptance kit: so:libfoo not checked in this build" in said(file)
 
 
 def test_commands_refuse_what_cannot_be_measured(allocmark_command, libraries, tmp_path):

@@ -49,10 +49,12 @@ def _conform(options: argparse.Namespace) -> int:
         absolute(options.backend), options.budget or conformance.DEFAULT_BUDGET, prefix=options.prefix
     )
     rows = []
+    builds: dict[str, list[Mapping[str, str]]] = {}
     with reporter(sys.stderr) as report:
         for number, case in enumerate(cases):
             report(Progress(number / len(cases), case.backend, str(case)))
             result = case.run()
+            builds.setdefault(case.backend, []).append(result.builds)
             row = {"backend": case.backend, "version": case.version, "case": str(case)}
             rows.append({**row, "verdict": result.status, "why": result.reason, "calls": result.calls})
     if options.json:
@@ -60,7 +62,7 @@ def _conform(options: argparse.Namespace) -> int:
     else:
         print(render([{key: row[key] for key in ("backend", "case", "verdict", "why")} for row in rows]))
         print("\n".join(conclusions(rows)))
-    _keep(rows)
+    _keep(rows, builds)
     verdicts = {row["verdict"] for row in rows}
     return OK if "passed" in verdicts and "failed" not in verdicts else FAILED
 
@@ -92,12 +94,12 @@ def conclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _keep(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Where tables and pages find it."""
+def _keep(rows: Sequence[Mapping[str, Any]], builds: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    """Where tables and pages find it. ``builds``: of each backend, what its cases were made with."""
     import msgspec
 
     from allocmark.output import write_whole
-    from allocmark.results.kept_conformance import KeptVerdict, kept_verdicts, verdicts_file
+    from allocmark.results.kept_conformance import KeptVerdict, kept_verdicts, one_build, verdicts_file
     from allocmark.system.machine import facts
 
     machine = facts()["machine"]
@@ -109,7 +111,8 @@ def _keep(rows: Sequence[Mapping[str, Any]]) -> None:
             continue  # it cannot run here
         failed, run = verdicts.count("failed"), sum(verdict != "unavailable" for verdict in verdicts)
         calls = sum(row["calls"] for row in own)
-        kept[backend] = KeptVerdict(now, own[0]["version"], failed == 0, run, failed, calls)
+        checked = one_build(builds[backend])
+        kept[backend] = KeptVerdict(now, own[0]["version"], failed == 0, run, failed, calls, checked)
     try:
         file = verdicts_file(machine)
         file.parent.mkdir(parents=True, exist_ok=True)

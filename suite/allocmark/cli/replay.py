@@ -53,7 +53,11 @@ def add_replay(commands: Any) -> None:
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="replays on each backend at most (default 60)")
     parser.add_argument(
-        "--budget", type=seconds, metavar="TIME", help="end after so long, such as 90s, 10m or 2h (default: no limit)"
+        "--budget",
+        type=seconds,
+        metavar="TIME",
+        help="end after so long, such as 90s, 10m or 2h, but not before each trace has the rounds that a verdict takes "
+        "(default: no limit)",
     )
     parser.add_argument("--seed", type=seed, default=1, metavar="N", help="number that layouts in memory follow from")
     parser.add_argument("--no-pin", action="store_true", help="do not pin threads to CPUs")

@@ -62,7 +62,8 @@ def add_run(commands: Any) -> None:
         "--prefix",
         default="",
         metavar="TEXT",
-        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free)",
+        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free); "
+        "others that are named and have plain names are measured by these",
     )
     what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
     what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
@@ -96,8 +97,9 @@ def add_run(commands: Any) -> None:
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="end after so long, such as 90s, 10m or 2h; what is told ends before, and the rest gets its time "
-        "(default: no limit but --rounds)",
+        help="end after so long, such as 90s, 10m or 2h; what is told ends before, and the rest gets its time. A "
+        "case goes on beyond it until it has the rounds that a verdict takes, and those that are set aside do not "
+        "count (default: no limit but --rounds)",
     )
     how_long.add_argument("--blocks", type=positive, metavar="N", help="samples of each process (default 8)")
     how_long.add_argument("--sample-ms", type=positive, metavar="MS", help="length of a sample (default 3)")

@@ -73,7 +73,7 @@ def _verify(plan: CasePlan, request: Request) -> KitResult:
     (cell,) = case.cells
     reason = cell.reason or ""
     if cell.status == "ok":
-        return KitResult("passed", "")
+        return KitResult("passed", "", builds=cell.attestation["builds"])
     if running.refused:
         return KitResult("refused" if plan.record.workload in MAY_REFUSE else "failed", reason)
     if cell.status == "unavailable":

@@ -52,7 +52,8 @@ def _run(registered: Registered, name: str, seconds: float) -> KitResult:
     process = None
     try:
         process = CellProcess(job, backend.environ, TIMEOUT + seconds, _MODULE)
-        return KitResult("passed", "", process.receive(name)["calls"])
+        done = process.receive(name)
+        return KitResult("passed", "", done["calls"], done["builds"])
     except CellFailedError as failure:
         return KitResult("failed", str(failure))
     finally:

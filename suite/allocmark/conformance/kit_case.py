@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["passed", "failed", "refused", "unavailable"]
@@ -16,12 +16,14 @@ class KitResult:
     """The result of a case; ``reason`` is one line, "" when it passed.
 
     "refused": the backend would not make such a pool, which it may in this case. "unavailable": it cannot run here, or
-    declares that it cannot do what the case checks. ``calls``: gets and puts that an audit checked.
+    declares that it cannot do what the case checks. ``calls``: gets and puts that an audit checked. ``builds``: of what
+    files, as `allocmark.measuring.attest.builds` has them; empty where that did not come to be known.
     """
 
     status: Status
     reason: str
     calls: int = 0
+    builds: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

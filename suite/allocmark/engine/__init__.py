@@ -63,6 +63,11 @@ def loaded_file(library: str) -> str | None:
     return None if file == ffi.NULL else os.fsdecode(ffi.string(file))
 
 
+def table_file(address: int) -> str:
+    """The file that the functions of the table at ``address`` lie in; "" when that is not known."""
+    return os.fsdecode(ffi.string(lib.am_table_file(ffi.cast("void *", address))))
+
+
 def twin(address: int) -> tuple[int, dict[str, str]]:
     """Address of a table that does the same as the one at ``address`` behind one more call, and the options that it
     needs beside the original's own. With the option ``twin.planted`` it takes longer."""

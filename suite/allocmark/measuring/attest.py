@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from allocmark.backend import Backend, Pages
-from allocmark.engine import Call, calls, loaded_file
+from allocmark.engine import Call, calls, loaded_file, table_file
 from allocmark.engine.session import MOST_REGIONS
-from allocmark.system.elf import build_id
+from allocmark.system.elf import build_id, build_of
 
 # Of the memory that could be on transparent huge pages, the share that must be. The kernel promises none: one
 # fault that found no free block leaves 2 MB on base pages. Five in a hundred do not show in a time (a pool
@@ -186,6 +186,19 @@ def library_facts(backend: Backend) -> dict[str, Any]:
         with open(file, "rb") as content:
             found["digest"] = hashlib.file_digest(content, "sha256").hexdigest()
     return found
+
+
+def builds(backend: Backend) -> dict[str, str]:
+    """By `build_of`: the files that a backend is made of in this process, so that another build of one can be told.
+
+    They are that of its table, and those whose functions it calls; Python's are not, which only load it. Empty when
+    that of its table cannot be read.
+    """
+    assert backend.table is not None
+    own = table_file(backend.table)
+    called = (call for call in calls(backend.table, backend.library) if not call.name.startswith(("Py", "_Py")))
+    found = {build: file for file in {*(call.file for call in called), own} if (build := build_of(file))}
+    return found if own in found.values() else {}
 
 
 def attest(backend: Backend, phases: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from allocmark.engine.audits import Audit
+from allocmark.measuring.attest import builds
 from allocmark.measuring.serving import backend_of, reply, serve
 
 
 def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     backend, _ = backend_of(job)
     assert backend.table is not None  # only available variants are audited
-    reply(replies, calls=Audit(**job["audit"]).run(backend.table, backend.options))
+    checked = Audit(**job["audit"]).run(backend.table, backend.options)
+    reply(replies, calls=checked, builds=builds(backend))
     return True
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -54,17 +55,24 @@ def check_prefix(prefix: str, specs: Iterable[str]) -> None:
         raise UsageError(f"--prefix {prefix}: belongs to a library named with -b so:PATH, and none is")
 
 
-def given_library(spec: str, prefix: str, beside: Sequence[Registered]) -> Registered:
+def given_library(spec: str, prefix: str, beside: Sequence[Registered], *, among: Iterable[str] = ()) -> Registered:
     """The library of ``so:PATH`` or ``preload:PATH`` as a backend, under a name that none in ``beside`` has.
 
+    ``among``: all that are named. A prefix that another of them has is not asked of a library with plain names.
     Raises UsageError when it cannot be measured.
     """
     kind, _, path = spec.partition(":")
     given = GivenLibrary(kind, path, prefix if kind == "so" else "")
+    _check_file(spec, given)
+    others = {other for other in among if is_given(other) and other.startswith("so:")} - {spec}
+    lacks = given.prefix and "has no function" in _problem(given)
+    if lacks and any(_has_prefix(other, prefix) for other in others):
+        given = _plain(spec, given)
     for known in beside:
         if known.given == given:
             return known
-    _check(spec, given)
+    if problem := _problem(given):
+        raise UsageError(f"{spec}: {problem}")
     stem = re.sub(r"\W+", "_", Path(path).name.partition(".so")[0].lower()).strip("_")
     stem = stem if re.match("[a-z]", stem) else f"lib_{stem}"
     taken = {known.backend.label for known in beside}
@@ -73,8 +81,21 @@ def given_library(spec: str, prefix: str, beside: Sequence[Registered]) -> Regis
     return Registered(given.backend(variant), BUILTIN, given=given)
 
 
-@cache  # a run asks several times
-def _check(spec: str, given: GivenLibrary) -> None:
+def _plain(spec: str, given: GivenLibrary) -> GivenLibrary:
+    plain = replace(given, prefix="")
+    if _problem(plain):
+        raise UsageError(
+            f"{spec}: has neither {given.prefix}malloc and {given.prefix}free nor malloc and free: --prefix is for all "
+            "libraries of a run, so measure it in another"
+        )
+    return plain
+
+
+def _has_prefix(spec: str, prefix: str) -> bool:
+    return not _problem(GivenLibrary("so", spec.partition(":")[2], prefix))
+
+
+def _check_file(spec: str, given: GivenLibrary) -> None:
     try:
         LibraryFile.read(Path(given.path))
     except OSError as error:
@@ -83,12 +104,11 @@ def _check(spec: str, given: GivenLibrary) -> None:
         raise UsageError(f"{spec}: {error}: name the file of a shared library for this machine") from error
     if given.kind == "preload" and re.search(r"[\s:]", given.path):
         raise UsageError(f"{spec}: LD_PRELOAD takes no path with spaces or colons: copy the file")
-    if problem := _loaded(given):
-        raise UsageError(f"{spec}: {problem.removeprefix(given.path).strip()}")
 
 
-def _loaded(given: GivenLibrary) -> str:
-    """Load it in a process of its own: why that failed, or ""."""
+@cache  # a run asks several times
+def _problem(given: GivenLibrary) -> str:
+    """Why it cannot be measured, or ""; it is loaded in a process of its own."""
     options = given.backend("asked").options
     with tempfile.TemporaryFile() as said:  # and no pipe, which a process that the library starts would keep open
         try:
@@ -110,4 +130,4 @@ def _loaded(given: GivenLibrary) -> str:
     answers = [line.removeprefix(_ANSWER) for line in lines if line.startswith(_ANSWER)]
     if status or not answers:
         return f"ended the process that loaded it, with exit status {status}"
-    return answers[-1]
+    return answers[-1].removeprefix(given.path).strip()

@@ -30,7 +30,7 @@ class OpenCase:
         self.done = False
         self.usable = 0  #: rounds that were measured under the usual conditions
         self.rounds: list[MeasuredCase] = []
-        self._set_aside = 0  # rounds that were measured under others
+        self.set_aside = 0  #: rounds that were measured under others
         self._looked = 0  # at so many rounds
         self._request = request
         self._baseline = baseline
@@ -47,7 +47,7 @@ class OpenCase:
     @property
     def rounds_left(self) -> int:
         """How many follow, if none is told before and all of them are usable."""
-        return 0 if self.done else max(self._request.rounds - len(self.rounds) + self._set_aside, 0)
+        return 0 if self.done else max(self._request.rounds - len(self.rounds) + self.set_aside, 0)
 
     def next_round(
         self, probe_plugins: Sequence[Entry], stopping: Callable[[], bool], progress: Teller
@@ -69,7 +69,7 @@ class OpenCase:
         self.rounds.append(record)
         blocks = [block for each in self.rounds for block in each.blocks]
         self.usable = len(usable_rounds(blocks))
-        self._set_aside = len({block.round for block in blocks}) - self.usable
+        self.set_aside = len({block.round for block in blocks}) - self.usable
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone
         self.done = self._has_enough() or all(map(self._lost, compared)) or self._looks_and_is_told()
@@ -78,7 +78,7 @@ class OpenCase:
         """Those that were asked for, and others in place of those that were set aside, where verdicts are wanted."""
         asked, made = self._request.rounds, len(self.rounds)
         most = MOST_PER_USABLE * asked if asked >= LOOKS[0] else asked
-        return made - self._set_aside >= asked or made >= most
+        return made - self.set_aside >= asked or made >= most
 
     def _looks_and_is_told(self) -> bool:
         """At the first round with which so many are usable, and only then: each look has its share of the error."""

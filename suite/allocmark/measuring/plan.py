@@ -133,7 +133,10 @@ def select_backends(host: Host, request: Request, *, floor: bool = True) -> list
         for name in dict.fromkeys(r.backend.name for r in among):
             chosen += _defaults([r for r in among if r.backend.name == name])
     for spec in request.backends:
-        found = [given_library(spec, request.prefix, chosen)] if is_given(spec) else _named(host, spec)
+        if is_given(spec):
+            found = [given_library(spec, request.prefix, chosen, among=request.backends)]
+        else:
+            found = _named(host, spec)
         chosen += [r for r in found if r not in chosen]
     return floors + [r for r in chosen if r not in floors]
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import attest_library, library_facts
+from allocmark.measuring.attest import attest_library, builds, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.replayed import ReplayPass
 from allocmark.probes.resident import of_process
@@ -48,6 +48,7 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
                 version=backend.version,
                 facts=dict(backend.facts()) if backend.facts else {},
                 library=library_facts(backend),
+                builds=builds(backend),
                 pools={},
                 regions={},
                 stranded={},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from allocmark.errors import RunFileError
+from allocmark.measuring.cpu_watch import watch
 from allocmark.measuring.estimate import check_budget, round_seconds
 from allocmark.measuring.open_case import MOST_PER_USABLE, OpenCase
 from allocmark.measuring.plan import Plan, make_plan, select_backends
@@ -27,6 +28,8 @@ from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
 Reporter = Callable[[Progress], None]
+
+LONG_WAITING = 5.0  #: seconds that a run waits for CPUs before it says so
 
 
 def start(
@@ -107,7 +110,7 @@ def execute(
 
     Ctrl-C ends the run and keeps every round that is complete.
     """
-    begun = time.monotonic()
+    begun, waited = time.monotonic(), watch.waited
     measured = 0.0
     probe_plugins = sorted({entry for _, entry in host.probes} - {BUILTIN})
     ratios = ratios or ratios_of(writer.header.plan)
@@ -126,7 +129,8 @@ def execute(
 
                 def tell(doing: str, case: OpenCase = case) -> None:
                     title = f"{case.plan.record.title}, round {len(case.rounds) + 1}"
-                    report(Progress(clock.done, title, doing, clock.left))
+                    slowed = clock.makes_up(case) or watch.waited - waited > LONG_WAITING
+                    report(Progress(clock.done, title, doing, clock.left, slowed))
 
                 record = case.next_round(probe_plugins, interrupt.requested, tell)
                 if record is None:
@@ -172,6 +176,11 @@ class _Clock:
         if self._budget is None or self._has_too_few(case):
             return True
         return self._spent + self._seconds(case) <= self._budget
+
+    def makes_up(self, case: OpenCase) -> bool:
+        """Whether ``case`` has had its rounds or its time, and others follow in place of those that were set aside."""
+        had = len(case.rounds) >= self._request.rounds or (self._budget is not None and self._spent > self._budget)
+        return had and case.set_aside > 0
 
     def _has_too_few(self, case: OpenCase) -> bool:
         return not case.done and case.usable < self._least and len(case.rounds) < MOST_PER_USABLE * self._least

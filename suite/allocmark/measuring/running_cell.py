@@ -186,6 +186,7 @@ class RunningCell:
             "declared_pages": str(self.backend.pages),
             "process": self._closing["facts"],
             "library": self._closing["library"],
+            "builds": self._closing["builds"],
             "pools": pools,
             **conditions,
             "stranded": self._closing["stranded"],

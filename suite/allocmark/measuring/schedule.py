@@ -36,13 +36,15 @@ Teller = Callable[[str], None]  #: is told what is being done: a cell's label, o
 class Progress:
     """Where long work is: the share that is ``done``, at what (``title``), and what it is doing.
 
-    ``left``: seconds that the rest takes at most, None where that is not known.
+    ``left``: seconds that the rest takes at most, None where that is not known. ``slowed``: something else uses the
+    CPUs, and the work takes longer for it.
     """
 
     done: float
     title: str
     doing: str
     left: float | None = None
+    slowed: bool = False
 
 
 @dataclass

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from allocmark.backend import Backend
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import attest, attest_library, library_facts
+from allocmark.measuring.attest import attest, attest_library, builds, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.base import Reply, Sampler
 from allocmark.passes.throughput import moved_sample
@@ -44,14 +44,15 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
         phases = {"populated": _look("populated", engine, program, probes)}
         if wrong := attest_library(backend) or attest(backend, phases):
             raise AllocmarkError(wrong)
-        library = library_facts(backend)  # now, as its file may be replaced while this process lives
+        # Now, as files may be replaced while this process lives.
+        built = {"library": library_facts(backend), "builds": builds(backend)}
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
             request = json.loads(line)
             if request["do"] == "finish":
                 passes.clear()  # what they hold in memory is not the backend's
-                _finish(engine, program, backend, probes, phases, begun_with, library, replies)
+                _finish(engine, program, backend, probes, phases, begun_with, built, replies)
                 return True
             reply(replies, **_sample(engine, passes[request["do"]], **request))
         engine.abandon()  # the parent went away: give back what would outlive this process
@@ -72,7 +73,7 @@ def _finish(
     probes: list[Probe],
     phases: dict[str, dict[str, Any]],
     begun_with: dict[str, Any],
-    library: dict[str, Any],
+    built: dict[str, Any],
     replies: TextIO,
 ) -> None:
     facts = engine.facts() | _read_back(backend)
@@ -87,8 +88,8 @@ def _finish(
     if wrong:
         raise AllocmarkError(wrong)
     whole = {phase: {"memory": {"process": found}} for phase, found in (("start", begun_with), ("drained", left_with))}
-    told = {"facts": facts, "library": library, "pools": pool_facts, "regions": regions}
-    reply(replies, version=backend.version, **told, stranded=stranded, probes=whole | phases)
+    told = {"facts": facts, "pools": pool_facts, "regions": regions}
+    reply(replies, version=backend.version, **told, **built, stranded=stranded, probes=whole | phases)
 
 
 def _look(phase: str, engine: Engine, program: Program, probes: list[Probe]) -> dict[str, Any]:

@@ -99,6 +99,9 @@ def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> 
     for cell in cells:
         given = cell.attestation.get("notes")
         notes = {**(given if isinstance(given, Mapping) else {}), **notes}
+    # All of them: a backend may be built anew between two rounds.
+    if builds := [own for cell in cells if isinstance(own := cell.attestation.get("builds"), dict)]:
+        found["builds"] = {build: file for own in builds for build, file in own.items()}
     if bad:
         failed = f"{len(bad)} of {len(cells) + len(bad)} processes failed, the last one: {bad[-1].reason}"
         notes[""] = "; ".join(filter(None, [failed, notes.get("")]))

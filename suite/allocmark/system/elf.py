@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -80,6 +81,15 @@ def build_id(path: str) -> str:
     try:
         return LibraryFile.read(Path(path)).build_id
     except (OSError, NotLoadableError):
+        return ""
+
+
+def build_of(path: str) -> str:
+    """What tells a build of a file from every other: its build id, or a digest of its content where it has none; ""
+    for a file that cannot be read."""
+    try:
+        return build_id(path) or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
         return ""
 
 

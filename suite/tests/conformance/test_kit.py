@@ -18,6 +18,7 @@ from allocmark.conformance import MAY_REFUSE, WORKLOADS, KitCase, KitResult, cas
 from allocmark.conformance.audit_cases import AUDITS
 from allocmark.results.kept_conformance import kept_verdicts
 from allocmark.stats import one_in
+from allocmark.system.elf import build_of
 from allocmark.system.machine import facts
 from fixtures.mutants import MUTANTS, SOUND, Mutant, refused
 from proofs.mutants import BEGIN, END, PAGE
@@ -56,6 +57,8 @@ def test_a_sound_pool_passes(allocmark_command, mutants):
     assert calls["contention"] >= 1_500_000
     assert calls["one_way"] >= 200_000
     kept = kept_verdicts(facts()["machine"])["mutant:none"]
+    (native,) = mutants.glob("*.so")
+    assert build_of(str(native)) in kept.builds
     assert (kept.version, kept.passed, kept.failed, kept.calls) == ("1", True, 0, sum(calls.values()))
 
 

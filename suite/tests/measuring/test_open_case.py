@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from allocmark import installed
 from allocmark.measuring.case_plan import CasePlan
+from allocmark.measuring.cpu_watch import watch
 from allocmark.measuring.open_case import TRIES, OpenCase
-from allocmark.measuring.plan import make_plan
+from allocmark.measuring.plan import Plan, make_plan
 from allocmark.measuring.request import Request
-from allocmark.measuring.runner import _Clock
+from allocmark.measuring.runner import LONG_WAITING, _Clock, execute, open_run
+from allocmark.plugins import Host
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS
 
@@ -97,7 +100,43 @@ def test_a_budget_is_exceeded_for_a_verdict_and_not_without_end(
     case = opened(plan, 0, request)
     for number, pace in enumerate(paces):
         case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), pace))
-    assert _Clock([case], request, LOOKS[0], 1.0).has_room(case) == has_room
+    clock = _Clock([case], request, LOOKS[0], 1.0)
+    assert (clock.has_room(case), clock.makes_up(case)) == (has_room, max(paces) > min(paces))
+
+
+@pytest.mark.parametrize(("slow", "slowed_from"), [((), None), ((1, 4), LOOKS[0])])
+def test_a_run_that_makes_rounds_again_says_so(
+    plan: CasePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: Sequence[int], slowed_from: int | None
+) -> None:
+    def next_round(case: OpenCase, _: object, __: object, tell: Callable[[str], None]) -> MeasuredCase:
+        tell("glibc:default")
+        number = len(case.rounds)
+        made = a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2])
+        return at_pace(made, 34.0 if number in slow else 18.0)
+
+    monkeypatch.setattr(OpenCase, "next_round", next_round)
+    request = replace(REQUEST, rounds=LOOKS[0])
+    told: list[bool] = []
+    with open_run(Plan((plan,), ()), request, tmp_path / "here", [], None) as writer:
+        execute(Plan((plan,), ()), request, Host(), writer, lambda progress: told.append(progress.slowed))
+    assert told == [slowed_from is not None and number >= slowed_from for number in range(LOOKS[0] + len(slow))]
+
+
+def test_a_run_that_waits_long_for_a_cpu_says_so(
+    plan: CasePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def next_round(case: OpenCase, _: object, __: object, tell: Callable[[str], None]) -> MeasuredCase:
+        tell("glibc:default")
+        monkeypatch.setattr(watch, "waited", watch.waited + LONG_WAITING)
+        return a_round(plan, len(case.rounds))
+
+    monkeypatch.setattr(OpenCase, "next_round", next_round)
+    monkeypatch.setattr(watch, "waited", 1000.0)  # as in runs before
+    request = replace(REQUEST, rounds=3)
+    told: list[bool] = []
+    with open_run(Plan((plan,), ()), request, tmp_path / "here", [], None) as writer:
+        execute(Plan((plan,), ()), request, Host(), writer, lambda progress: told.append(progress.slowed))
+    assert told == [False, False, True]
 
 
 def test_what_cannot_be_told_goes_on_to_the_last_round(plan: CasePlan) -> None:

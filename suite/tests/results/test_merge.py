@@ -135,3 +135,8 @@ def test_a_cell_of_two_libraries_fails(before: dict[str, str], after: dict[str, 
     if changed:
         assert cell.reason == f"its library is another one than at first: {changed}: measure anew"
         assert (cell.samples, cell.blocks) == ([], [])
+
+
+def test_the_builds_of_all_rounds_are_kept() -> None:
+    rounds = [with_last(case(0, number=n), attestation={"builds": {str(n): "/a.so", "c": "/c.so"}}) for n in range(2)]
+    assert set(merged(rounds).cells[-1].attestation["builds"]) == {"0", "1", "c"}

@@ -123,6 +123,10 @@ extern "C" const char *am_loaded_file(const char *library) {
     return Library(library).file;
 }
 
+extern "C" const char *am_table_file(const void *address) {
+    return file_of(reinterpret_cast<const void *>(allocmark::table_of(address).pool_create));
+}
+
 extern "C" uint32_t am_calls(const void *address, const char *library, am_called *out, uint32_t capacity) {
     const allocmark_backend table = allocmark::table_of(address);
     Calls calls;

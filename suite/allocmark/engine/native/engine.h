@@ -315,6 +315,10 @@ uint32_t am_calls(const void *table, const char *library, am_called *calls, uint
 /** The file of a library in this process, as am_calls gives it; NULL: it is not loaded. */
 const char *am_loaded_file(const char *library);
 
+/** The file that the functions of a backend's table lie in, as the loader names it; "" when it is in none.
+ * Valid while that is loaded. */
+const char *am_table_file(const void *table);
+
 /**
  * Round trip of one cache line between two CPUs, in ns: the median of `rounds` batches. Takes well under a
  * millisecond for 8 rounds on a near pair. Negative: -errno (a CPU that may not be used).

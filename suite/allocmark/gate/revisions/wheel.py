@@ -174,18 +174,26 @@ _CAUSES = [
     re.compile(r"^\S*(make(\[\d+\])?|sh)\b.*: (command not found|not found|No such file or directory)$"),
 ]
 _LONGEST = 300  # characters of a cause
-_FOLLOWS = re.compile(r"make(\[\d+\])?: \*\*\* \[.*\] Error \d+$")  # make says so after the cause
+# What make and pip say after the cause.
+_FOLLOWS = re.compile(
+    r"make(\[\d+\])?: \*\*\* \[.*\] Error \d+$|(note|hint): |error: [a-z]+(-[a-z]+)+$|"
+    r"[\u00d7\u2502\u2570]|\[end of output\]$"  # of pip's drawing
+)
+_REMEDIES = {"invalid command 'bdist_wheel'": "pip install -U setuptools wheel"}
 
 
 def cause(log: str) -> str:
     """The line of a log that tells the cause: the first error of a compiler or linker, or the first tool that is not
-    there, or the last Python error, or the last line."""
+    there, or the last Python error, or what a build tool called an error, or the last line. A remedy that is known
+    follows it."""
     every = [line for each in log.splitlines() if (line := " ".join(each.split()))]
     lines = [line for line in every if not _FOLLOWS.match(line)] or every
     told = [line for pattern in _CAUSES for line in lines if pattern.search(line)]
     pythons = [line for line in lines if re.match(r"\w*(Error|Exception): (?!subprocess|command)", line)]
-    line = next(iter(told + pythons[-1:] + lines[-1:]), "its build failed and said nothing")
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    tools = [line for line in lines if line.startswith("error: ")]
+    line = next(iter(told + pythons[-1:] + tools[-1:] + lines[-1:]), "its build failed and said nothing")
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return ": ".join([line, *(remedy for found, remedy in _REMEDIES.items() if found in line)])
 
 
 def _version(compiler: str) -> str:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Progress of a run: shown on a terminal, silent in a pipe."""
+"""Progress of a run: shown on a terminal, silent in a pipe but for one line where it takes long."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from allocmark.errors import printable
@@ -15,11 +16,30 @@ if TYPE_CHECKING:
     from allocmark.measuring.schedule import Progress
 
 
+SLOWED = (
+    "something else uses the cores of this machine: the run waits for CPUs that are slower than they were, and makes "
+    "rounds again that are set aside, so it may take longer than was said"
+)
+
+
+def _once(write: Callable[[str], object]) -> Callable[[Progress], None]:
+    said = False
+
+    def say(progress: Progress) -> None:
+        nonlocal said
+        if progress.slowed and not said:
+            said = True
+            write(f"allocmark: {SLOWED}")
+
+    return say
+
+
 @contextmanager
 def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
-    """Gives a function that shows each step of a run on ``stream``, where that is a terminal."""
+    """Gives a function that shows each step of a run on ``stream``, where that is a terminal; elsewhere it only says,
+    once, why the run takes long."""
     if not stream.isatty():
-        yield lambda progress: None
+        yield _once(lambda text: print(text, file=stream, flush=True))
         return
     # rich takes a while to import: only people at a terminal pay for it.
     from rich.console import Console
@@ -35,11 +55,13 @@ def reporter(stream: TextIO) -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[doing]}"),
     )
     with Bar(*columns, console=Console(file=stream), transient=True, refresh_per_second=4) as bar:
+        say = _once(partial(bar.console.print, markup=False, highlight=False))
         task = bar.add_task("run", total=1.0, left="", title="", doing="")
         drawn = -1.0
 
         def show(progress: Progress) -> None:
             nonlocal drawn
+            say(progress)
             # Drawing takes processor time that samples want: four times a second is enough.
             if time.monotonic() - drawn < 0.25:
                 return

@@ -48,7 +48,7 @@ def checked(run: Run) -> str:
     kept = kept_verdicts(run.header.environment.get("machine", {}))
     found: dict[str, dict[str, None]] = {}  # a verdict, and the backends that have it
     for cell in (cell for case in run.cases for cell in case.cells if cell.status == "ok" and not cell.floor):
-        found.setdefault(told(kept.get(cell.label), cell.version), {})[plain(names[cell.label])] = None
+        found.setdefault(told(kept.get(cell.label), cell), {})[plain(names[cell.label])] = None
     texts = [f"{', '.join(labels)} {plain(verdict)}" for verdict, labels in found.items()]
     remedy = " (allocmark conform NAME)" if any(verdict.startswith(UNCHECKED) for verdict in found) else ""
     return "; ".join(texts) + remedy if texts else ""

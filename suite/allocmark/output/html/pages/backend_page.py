@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -41,7 +41,7 @@ def backend_page(
     backend = next((each for each in view.backends if each.name == name), None) if view else None
     found = rivals(view, backend) if view and backend and not backend.floor else []
     kept = kept_verdicts(view.run.header.environment.get("machine", {})) if view else {}
-    line, cases = conformance(verdicts, name, kept)
+    line, cases = conformance(verdicts, name, kept, _built_otherwise(view, kept) if view else ())
     return {
         "name": plain(name),
         "backend": backend,
@@ -79,17 +79,19 @@ def variants(view: View, backend: BackendView, kept: Mapping[str, KeptVerdict]) 
             Column("declared pages", lambda _, __, ok: _each(c.cell.attestation.get("declared_pages") for c in ok)),
             Column("huge pages found", lambda _, __, ok: _shares(ok), True, "by the kernel, of the resident memory"),
             Column("cases with figures", lambda _, all_, ok: Datum(f"{len(ok)} of {len(all_)}", len(ok)), True),
-            Column("acceptance kit", lambda label, *_: Datum() if backend.floor else _kept(kept.get(label), backend)),
+            Column("acceptance kit", lambda *row: Datum() if backend.floor else _kept(kept, *row)),
             Column("why not", lambda _, all_, __: _each(c.cell.reason for c in all_ if c.cell.status != "ok")),
         ),
         rows,
     )
 
 
-def _kept(found: KeptVerdict | None, backend: BackendView) -> Datum:
-    text = told(found, backend.version)
-    tone = "good" if text == "passed" else "muted" if text.startswith(UNCHECKED) else "bad"
-    return Datum(plain(text), tone=tone)
+def _kept(
+    kept: Mapping[str, KeptVerdict], label: str, cells: Sequence[CellSummary], ok: Sequence[CellSummary]
+) -> Datum:
+    text = _each(told(kept.get(label), cell.cell) for cell in ok or cells) or UNCHECKED
+    tone = "good" if text == "passed" else "bad" if "failed" in text else "muted"
+    return Datum(text, tone=tone)
 
 
 def _each(texts: Iterable[object]) -> str:
@@ -210,15 +212,19 @@ def read_verdicts(file: Path) -> list[dict[str, Any]]:
 
 
 def conformance(
-    rows: Iterable[Mapping[str, Any]], backend: str, kept: Mapping[str, KeptVerdict] = MappingProxyType({})
+    rows: Iterable[Mapping[str, Any]],
+    backend: str,
+    kept: Mapping[str, KeptVerdict] = MappingProxyType({}),
+    built_otherwise: Collection[str] = (),
 ) -> tuple[str, Table | None]:
     """The verdict of the acceptance kit in one line, and its cases.
 
-    Where the cases are not at hand, the line is about what is ``kept`` of the machine.
+    Where the cases are not at hand, the line is about what is ``kept`` of the machine. ``built_otherwise``: the labels
+    of which another build was measured.
     """
     own = [row for row in rows if str(row.get("backend", "")).partition(":")[0] == backend]
     if not own:
-        return _of_machine(backend, kept), None
+        return _of_machine(backend, kept, built_otherwise), None
     verdicts = [str(row.get("verdict", "")) for row in own]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     rest = len(own) - passed - failed
@@ -244,9 +250,18 @@ def conformance(
     return line, table
 
 
-def _of_machine(backend: str, kept: Mapping[str, KeptVerdict]) -> str:
+def _built_otherwise(view: View, kept: Mapping[str, KeptVerdict]) -> frozenset[str]:
+    measured = [cell.cell for _, cell in view.cells if cell.values]
+    return frozenset(
+        cell.label for cell in measured if (found := kept.get(cell.label)) and told(found, cell) != str(found)
+    )
+
+
+def _of_machine(backend: str, kept: Mapping[str, KeptVerdict], built_otherwise: Collection[str]) -> str:
     lines = [
-        f"{label}, version {found.version or 'unknown'}, {told(found, found.version)} on {found.created[:10]}"
+        f"{label}, version {found.version or 'unknown'}"
+        + (" in another build than was measured" if label in built_otherwise else "")
+        + f", {found} on {found.created[:10]}"
         + (f": {kit_power(found.calls)}." if found.passed else ".")
         for label, found in kept.items()
         if label.partition(":")[0] == backend
