@@ -139,7 +139,8 @@ def test_a_run_prints_a_table_and_says_where_its_file_is(allocmark_command, muta
     assert cell["net_median"] == pytest.approx(cell["median"], rel=10)
     assert {"workload", "parameters", "reason", "ci95", "ratio", "verdict"} <= cell.keys()
     assert len(cell["samples"]) == 8
-    assert (cell["ci95"], len(cell["processes"]), len(cell["layouts"])) == (None, 2, 2)
+    assert (cell["ci95"], len(cell["layouts"])) == (None, 2)
+    assert 1 <= len(cell["processes"]) <= 2  # one of two rounds may have been on a slower CPU
     assert len(cell["attestation"]["cpus"]) in (1, 2)  # another one in the second round, where the first became slow
     assert cell["attestation"]["populated"]["pages"]["pools"]["mbuf"]["resident"] > 0
     assert cell["attestation"]["after"]["numa"]["pools"]["mbuf"]
