@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from allocmark.errors import RunFileError, UsageError
 from allocmark.fleet import duty
 from allocmark.fleet.assignment import Assignment
-from allocmark.fleet.folder import Fleet, FleetFolder, Member
+from allocmark.fleet.folder import Fleet, FleetFolder, Member, by_kind
 from allocmark.measuring.schedule import Progress
 from allocmark.results.records import PlannedCase, RecordError, typed
 from allocmark.results.summary import ratios_of
@@ -49,23 +49,27 @@ class Campaign:
         self._say = say
         self._report = report
         self._limit = limit
+        self._lost: list[str] = []
 
     def run(self, fleet: Fleet) -> Fleet:
         """Measure what is not home yet. UsageError when it cannot begin; what comes home is kept at once."""
         described = self._describe(fleet)
         fleet = _with(fleet, described)
         self._folder.write(fleet)
-        home = self._folder.runs(fleet)
+        home = by_kind(fleet, self._folder.measured(fleet))
         wanted = {kind: [title for title in titles if title not in home[kind]] for kind, titles in fleet.cases.items()}
         assignment = Assignment(wanted, {name: fleet.members[name].kind for name in described})
-        self._measure(fleet, assignment, sum(map(len, wanted.values())))
         orphans = [
             (kind, title, "no machine of its kind took part")
             for kind in wanted.keys() - {fleet.members[name].kind for name in described}
             for title in wanted[kind]
         ]
-        fleet = replace(fleet, given_up=[*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans])
-        self._folder.write(fleet)
+        try:
+            self._measure(fleet, assignment, sum(map(len, wanted.values())))
+        finally:  # what was lost is known after an interruption, too
+            given_up = [*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans]
+            fleet = replace(fleet, given_up=given_up, lost=[*fleet.lost, *self._lost])
+            self._folder.write(fleet)
         return fleet
 
     def _describe(self, fleet: Fleet) -> dict[str, Mapping[str, Any]]:
@@ -84,10 +88,10 @@ class Campaign:
         silent = [name for name in names if name not in found]
         self._link.forget(silent)
         for name in silent:
-            self._say(f"{name} is left out: it does not answer")
+            self._lose(f"{name} is left out: it does not answer")
         for name, answer in list(found.items()):
             if why := answer.get("error") or answer.get("lost"):
-                self._say(f"{name} is left out: {why}")
+                self._lose(f"{name} is left out: {why}")
                 del found[name]
             elif answer["versions"] != duty.versions():
                 here, there = (f"allocmark {v['allocmark']}" for v in (duty.versions(), answer["versions"]))
@@ -111,7 +115,7 @@ class Campaign:
             self._report(Progress(done / cases, f"{done} of {cases} cases are home", f"{len(assignment.busy)} at work"))
             for name, answer in self._link.answers(1.0).items():
                 if "lost" in answer:
-                    self._lost(assignment, name, answer["lost"])
+                    self._end(assignment, name, answer["lost"])
                     continue
                 title = assignment.busy[name].title
                 try:
@@ -128,12 +132,17 @@ class Campaign:
                 limit = self._limit or LATE * fleet.cases[given.kind][given.title] + GRACE
                 if time.monotonic() - begun[name] > limit:
                     self._link.forget([name])
-                    self._lost(assignment, name, f"did not answer for {limit:.0f} s")
+                    self._end(assignment, name, f"did not answer for {limit:.0f} s")
 
-    def _lost(self, assignment: Assignment, name: str, why: str) -> None:
+    def _end(self, assignment: Assignment, name: str, why: str) -> None:
         given = assignment.busy.get(name)
-        self._say(f"{name} is lost ({why}){f', and with it {given.title}' if given else ''}")
+        self._lose(f"{name} is lost ({why}){f', and with it {given.title}' if given else ''}")
         assignment.lost(name, why)
+
+    def _lose(self, line: str) -> None:
+        """A machine is lost or refused, which is said now and kept."""
+        self._say(line)
+        self._lost.append(line)
 
 
 def _with(fleet: Fleet, described: Mapping[str, Mapping[str, Any]]) -> Fleet:

@@ -13,9 +13,10 @@ import pytest
 from allocmark.errors import UsageError
 from allocmark.fleet.campaign import Campaign
 from allocmark.fleet.folder import Fleet, FleetFolder, new_fleet
-from allocmark.fleet.summaries import summaries
+from allocmark.fleet.summaries import summarise_fleet
 from allocmark.measuring.request import Request
-from allocmark.output.text.fleet_table import agreement, fleet_table, unmeasured
+from allocmark.output.text.fleet_rows import agreement
+from allocmark.output.text.fleet_table import fleet_table
 from allocmark.stats import Verdict
 from proofs.fleet_overhead import work
 
@@ -69,14 +70,17 @@ def home(folder: Path) -> dict[str, int]:
     return {machine.name: len(list(machine.glob("*/run.jsonl"))) for machine in folder.iterdir() if machine.is_dir()}
 
 
+def table_of(folder: Path) -> str:
+    return fleet_table(summarise_fleet(FleetFolder(folder)), width=1000)
+
+
 def test_every_kind_measures_every_case_once(tmp_path: Path) -> None:
     fleet, said = ran(Pretended({"a": "zen", "b": "zen", "c": "arm"}), tmp_path)
     assert (fleet.given_up, said) == ([], [])
     assert home(tmp_path) == {"a": CASES / 2, "b": CASES / 2, "c": CASES}
     # Two cells besides the floor, hence one ratio, in each case of each kind.
     assert fleet.ratios == 2 * CASES
-    found = summaries(FleetFolder(tmp_path), FleetFolder(tmp_path).read())
-    table = fleet_table(found, {"zen, 2 CPUs": ["a", "b"], "arm, 2 CPUs": ["c"]})
+    table = table_of(tmp_path)
     assert "A: zen, 2 CPUs (a, b)\n" in table
     assert table.count("baseline") >= 2 * CASES
     assert "cannot tell on all 2" in table
@@ -92,6 +96,9 @@ def test_a_machine_that_does_not_answer_in_time_is_lost(tmp_path: Path) -> None:
     assert fleet.given_up == []
     assert home(tmp_path) == {"good": CASES}
     assert [text for text in said if "slow is lost (did not answer for 0 s), and with it burst" in text]
+    # It is known afterwards, too.
+    assert list(FleetFolder(tmp_path).read().lost) == said
+    assert said[0] in table_of(tmp_path)
 
 
 def test_without_a_machine_of_its_kind_a_case_is_given_up_and_said(tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ def test_without_a_machine_of_its_kind_a_case_is_given_up_and_said(tmp_path: Pat
     assert home(tmp_path) == {"good": CASES}
     assert {kind for kind, _, _ in fleet.given_up} == {"arm, 2 CPUs"}
     assert len(fleet.given_up) == CASES
-    assert f"Not measured: {CASES} cases" in unmeasured(fleet.given_up)
+    assert f"Not measured: {CASES} cases" in table_of(tmp_path)
     # Another machine of that kind measures them later.
     again = Campaign(Pretended({"new": "arm"}), FleetFolder(tmp_path), print, lambda _: None).run(
         FleetFolder(tmp_path).read()

@@ -77,9 +77,7 @@ def test_each_block_but_the_first_has_a_layout_of_its_own(plan: CasePlan, monkey
     assert len(set(seeds(plan))) == BLOCKS
 
 
-def test_a_block_in_which_the_cpu_changed_is_taken_again_once(
-    plan: CasePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_block_in_which_the_cpu_changed_is_taken_again_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     def paces() -> Iterator[float]:
         yield FREE  # choosing a CPU
         yield FREE  # before the first block
