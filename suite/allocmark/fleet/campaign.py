@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -73,13 +73,32 @@ class Campaign:
         return fleet
 
     def _describe(self, fleet: Fleet) -> dict[str, Mapping[str, Any]]:
+        """What each machine says of itself. The cases come from one machine of those that have the same ones."""
         names = self._link.machines()
         if not names:
             raise UsageError(
                 "the scheduler has no workers: start `allocmark fleet worker ADDRESS` on each machine, and try again"
             )
+        found = self._asked(fleet, names, "describe")
+        for name, answer in found.items():
+            if answer["versions"] != duty.versions():
+                here, there = (f"allocmark {v['allocmark']}" for v in (duty.versions(), answer["versions"]))
+                there += "" if here != there else " with another way of measuring"
+                raise UsageError(f"{name} has {there}, and here is {here}: install the same on all machines")
+        plans: dict[str, Mapping[str, Any]] = {}
+        while asked := {each["plan"]: name for name, each in found.items() if each["plan"] not in plans}:
+            told = self._asked(fleet, list(asked.values()), "cases")
+            plans |= {found[name]["plan"]: answer for name, answer in told.items()}
+            for name in asked.values() - told.keys():
+                del found[name]
+        if not found:
+            raise UsageError("no machine of the fleet can measure this: the lines above say why")
+        return {name: {**answer, **plans[answer["plan"]]} for name, answer in found.items()}
+
+    def _asked(self, fleet: Fleet, names: Sequence[str], what: str) -> dict[str, Mapping[str, Any]]:
+        """The answers of those that have one; of the others a line is said."""
         for name in names:
-            self._link.ask(name, {"do": "describe", "request": fleet.request, "baseline": fleet.baseline})
+            self._link.ask(name, {"do": what, "request": fleet.request, "baseline": fleet.baseline})
         found: dict[str, Mapping[str, Any]] = {}
         deadline = time.monotonic() + DESCRIBE_SECONDS
         while len(found) < len(names) and time.monotonic() < deadline:
@@ -93,12 +112,6 @@ class Campaign:
             if why := answer.get("error") or answer.get("lost"):
                 self._lose(f"{name} is left out: {why}")
                 del found[name]
-            elif answer["versions"] != duty.versions():
-                here, there = (f"allocmark {v['allocmark']}" for v in (duty.versions(), answer["versions"]))
-                there += "" if here != there else " with another way of measuring"
-                raise UsageError(f"{name} has {there}, and here is {here}: install the same on all machines")
-        if not found:
-            raise UsageError("no machine of the fleet can measure this: the lines above say why")
         return found
 
     def _measure(self, fleet: Fleet, assignment: Assignment, cases: int) -> None:
@@ -155,16 +168,15 @@ def _with(fleet: Fleet, described: Mapping[str, Mapping[str, Any]]) -> Fleet:
     ratios = 0
     alike: dict[str, tuple[Any, ...]] = {}
     for name, answer in sorted(described.items()):
-        try:
-            planned = [typed(PlannedCase, each) for each in answer["cases"]]
-        except RecordError as error:
-            raise UsageError(f"{name} describes its cases in another way: {error}") from error
-        titles = dict(zip((case.title for case in planned), answer["seconds"], strict=True))
-        facts = (answer["machine"], [*titles])
+        facts = (answer["machine"], answer["plan"])
         kind = name if fleet.each else _kind(answer["machine"], facts, alike)
         if kind not in alike:
+            try:
+                planned = [typed(PlannedCase, each) for each in answer["cases"]]
+            except RecordError as error:
+                raise UsageError(f"{name} describes its cases in another way: {error}") from error
             alike[kind] = facts
-            cases[kind] = titles
+            cases[kind] = dict(zip((case.title for case in planned), answer["seconds"], strict=True))
             ratios += ratios_of(planned)
         members[name] = Member(kind, answer["machine"], answer["left_out"])
     return replace(fleet, members=members, cases=cases, ratios=max(ratios, fleet.ratios))

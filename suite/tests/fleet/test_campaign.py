@@ -24,19 +24,29 @@ CASES = 6
 
 
 class Pretended:
-    """Machines by name; ``silent`` ones describe themselves and then say nothing, ``odd`` ones spoil what they send."""
+    """Machines by name; ``silent`` ones do not measure, ``odd`` ones spoil what they send,
+    ``ending`` ones end when they are asked for their cases."""
 
-    def __init__(self, kinds: Mapping[str, str], silent: tuple[str, ...] = (), odd: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[str, str],
+        silent: tuple[str, ...] = (),
+        odd: tuple[str, ...] = (),
+        ending: tuple[str, ...] = (),
+    ) -> None:
         self.kinds = kinds
         self.silent = silent
         self.odd = odd
+        self.ending = ending
         self.asked: dict[str, Mapping[str, Any]] = {}
+        self.told: list[tuple[str, str]] = []
 
     def machines(self) -> list[str]:
         return sorted(self.kinds)
 
     def ask(self, machine: str, duty: Mapping[str, Any]) -> None:
         assert machine not in self.asked  # one thing at a time
+        self.told.append((machine, duty["do"]))
         self.asked[machine] = duty
 
     def answers(self, seconds: float) -> dict[str, dict[str, Any]]:
@@ -44,11 +54,15 @@ class Pretended:
         for machine, duty in list(self.asked.items()):
             if duty["do"] == "measure" and machine in self.silent:
                 continue
+            if duty["do"] == "cases" and machine in self.ending:
+                del self.asked[machine]
+                found[machine] = {"lost": "its worker ended"}
+                continue
             del self.asked[machine]
             answer = work(duty)
             if duty["do"] == "describe":
                 answer["machine"] = {"cpu": self.kinds[machine], "cpus": 2}
-            elif machine in self.odd:
+            elif duty["do"] == "measure" and machine in self.odd:
                 data = base64.b85decode(answer["run"])
                 answer["run"] = base64.b85encode(data[: len(data) // 2]).decode()
             found[machine] = answer
@@ -84,6 +98,16 @@ def test_every_kind_measures_every_case_once(tmp_path: Path) -> None:
     assert "A: zen, 2 CPUs (a, b)\n" in table
     assert table.count("baseline") >= 2 * CASES
     assert "cannot tell on all 2" in table
+
+
+def test_one_of_the_machines_with_the_same_cases_tells_them(tmp_path: Path) -> None:
+    """A thousand machines that tell ten thousand cases each would not fit into memory."""
+    link = Pretended({f"m{number}": "zen" for number in range(9)} | {"c": "arm"}, ending=("m8",))
+    fleet, said = ran(link, tmp_path)
+    assert [machine for machine, what in link.told if what == "cases"] == ["m8", "m7"]
+    assert said == ["m8 is left out: its worker ended"]
+    assert set(fleet.members) == {"c", *(f"m{number}" for number in range(8))}
+    assert {kind: len(titles) for kind, titles in fleet.cases.items()} == {"zen, 2 CPUs": CASES, "arm, 2 CPUs": CASES}
 
 
 def test_each_machine_may_measure_everything(tmp_path: Path) -> None:
