@@ -63,14 +63,11 @@ def run_of(case: PlannedCase) -> bytes:
 def work(asked: Mapping[str, Any]) -> dict[str, Any]:
     """A machine that takes no time."""
     if asked["do"] == "describe":
+        machine = {"cpu": "none", "cpus": 1}
+        return {"versions": duty.versions(), "machine": machine, "plan": "all alike", "left_out": []}
+    if asked["do"] == "cases":
         cases = [planned(number) for number in range(asked["request"]["seed"])]
-        return {
-            "versions": duty.versions(),
-            "machine": {"cpu": "none", "cpus": 1},
-            "cases": [msgspec.to_builtins(case) for case in cases],
-            "left_out": [],
-            "seconds": [60.0] * len(cases),
-        }
+        return {"cases": [msgspec.to_builtins(case) for case in cases], "seconds": [60.0] * len(cases)}
     return {"run": base64.b85encode(run_of(planned(int(asked["title"].partition("=")[2])))).decode()}
 
 
@@ -97,7 +94,6 @@ def main() -> int:
         )
         folder = FleetFolder(Path(name))
         begun = time.monotonic()
-        # Every machine describes all cases, as it would.
         fleet = new_fleet([], Request(seed=options.cases), None, False)
         done = Campaign(link, folder, lambda text: print(text, file=sys.stderr), lambda _: None).run(fleet)
         seconds = time.monotonic() - begun

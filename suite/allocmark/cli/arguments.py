@@ -54,6 +54,28 @@ def add_cells(parser: Any) -> None:
     add_set(parser)
 
 
+def add_selection(parser: Any) -> None:
+    """Which of the backends and cases to measure, and what they are compared with."""
+    parser.add_argument(
+        "--for",
+        dest="group",
+        choices=["malloc", "pools", "serving", "all"],
+        default="",
+        help="measure the backends that serve any size (malloc), those that serve pools of one size, or all of them "
+        "(serving, all), also those that are not in the default comparison; without a WORKLOAD on the set of workloads "
+        "of that name: known benchmarks of malloc, of pools, or the memory of systems that serve models",
+    )
+    parser.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free); "
+        "others that are named and have plain names are measured by these",
+    )
+    parser.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
+    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
+
+
 def add_set(parser: Any) -> None:
     parser.add_argument(
         "--set",

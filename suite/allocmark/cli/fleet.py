@@ -17,6 +17,7 @@ from allocmark.cli.arguments import (
     FAILED,
     OK,
     add_cells,
+    add_selection,
     assignments,
     note,
     positive,
@@ -29,7 +30,7 @@ from allocmark.errors import UsageError
 from allocmark.output.text import terminal_width
 
 if TYPE_CHECKING:
-    from allocmark.fleet.folder import Fleet, FleetFolder
+    from allocmark.fleet.folder import FleetFolder
     from allocmark.measuring.request import Request
 
 
@@ -72,9 +73,8 @@ def _add_run(parts: Any) -> None:
     parser = parts.add_parser("run", help="measure on all machines of a scheduler")
     parser.set_defaults(command=_run)
     add_cells(parser)
+    add_selection(parser)
     parser.add_argument("--scheduler", required=True, metavar="ADDRESS", help="of Dask, such as tcp://host:8786")
-    parser.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
-    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
     parser.add_argument("--seed", type=seed, default=1, metavar="N", help="of all random choices (default 1)")
     parser.add_argument(
         "--each", action="store_true", help="every machine measures every case, and has a column of its own"
@@ -114,16 +114,17 @@ def _worker(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from allocmark.fleet.campaign import Campaign
-    from allocmark.fleet.folder import FILE, FleetFolder, new_fleet
+    from allocmark.fleet.folder import FleetFolder, new_fleet
     from allocmark.fleet.link import Link
     from allocmark.output.text.progress import reporter
+    from allocmark.results.store import FLEET_FILE_NAME
 
     if options.resume:
         folder = FleetFolder(Path(options.resume))
         fleet = folder.read()
     else:
         folder = FleetFolder(Path(options.output) if options.output else _fresh())
-        if (folder.path / FILE).exists():
+        if (folder.path / FLEET_FILE_NAME).exists():
             raise UsageError(f"{folder.path}: has a fleet's runs already: --resume {folder.path}, or another folder")
         fleet = new_fleet(options.argv, _request(options), options.baseline, options.each)
     with Link(options.scheduler) as link, reporter(sys.stderr) as report:
@@ -132,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             note(f"interrupted; what came home is kept: `allocmark fleet run --scheduler … --resume {folder.path}`")
             raise
-    _print(folder, fleet, None)
+    _print(folder, None)
     say(f"run files: {folder.path}")
     return FAILED if fleet.given_up else OK
 
@@ -144,11 +145,15 @@ def _fresh() -> Path:
 
 
 def _request(options: argparse.Namespace) -> Request:
+    from allocmark.measuring.given import absolute, check_prefix
     from allocmark.measuring.request import Request
 
+    check_prefix(options.prefix, options.backend)
     return Request(
         workloads=workload_names(options.workloads),
-        backends=options.backend,
+        backends=[absolute(name) for name in options.backend],
+        group=options.group,
+        prefix=options.prefix,
         overrides=assignments(options.set),
         short=options.short or not options.workloads,
         seed=options.seed,
@@ -162,33 +167,27 @@ def _show(options: argparse.Namespace) -> int:
     from allocmark.fleet.folder import FleetFolder
 
     folder = FleetFolder(Path(options.folder))
-    fleet = folder.read()
     if options.json:
-        print(json.dumps(_document(folder, fleet, options.baseline), indent=1))
+        print(json.dumps(_document(folder, options.baseline), indent=1))
     else:
-        _print(folder, fleet, options.baseline)
+        _print(folder, options.baseline)
     return OK
 
 
-def _print(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> None:
-    from allocmark.fleet.summaries import summaries
-    from allocmark.output.text.fleet_table import fleet_table, unmeasured
+def _print(folder: FleetFolder, baseline: str | None) -> None:
+    from allocmark.fleet.summaries import summarise_fleet
+    from allocmark.output.text.fleet_table import fleet_table
 
-    found = summaries(folder, fleet, baseline)
-    machines: dict[str, list[str]] = {}
-    for name, member in fleet.members.items():
-        machines.setdefault(member.kind, []).append(name)
-    if any(found.values()):
-        print(fleet_table(found, machines, terminal_width()))
-    if text := unmeasured(fleet.given_up, terminal_width()):
-        print(text)
+    print(fleet_table(summarise_fleet(folder, baseline), terminal_width()))
 
 
-def _document(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> dict[str, Any]:
-    from allocmark.fleet.summaries import summaries
+def _document(folder: FleetFolder, baseline: str | None) -> dict[str, Any]:
+    from allocmark.fleet.summaries import summarise_fleet
 
+    fleet = folder.read()
     return {
         "machines": {name: {"kind": member.kind, **member.machine} for name, member in fleet.members.items()},
+        "lost": fleet.lost,
         "given_up": fleet.given_up,
         "ratios": [
             {
@@ -201,7 +200,7 @@ def _document(folder: FleetFolder, fleet: Fleet, baseline: str | None) -> dict[s
                 "ratio_ci99": [cell.ratio.low, cell.ratio.high] if cell.ratio and cell.ratio.covered else None,
                 "verdict": cell.verdict,
             }
-            for kind, cases in summaries(folder, fleet, baseline).items()
+            for kind, cases in summarise_fleet(folder, baseline).found.items()
             for title, case in cases.items()
             for cell in case.cells
         ],

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allocmark.cli.arguments import (
-    BASELINE,
     FAILED,
     INTERRUPTED,
     OK,
     add_cells,
+    add_selection,
     assignments,
     check_target,
     note,
@@ -49,24 +49,7 @@ def add_run(commands: Any) -> None:
     parser.set_defaults(command=_run)
     what = parser.add_argument_group("what to measure")
     add_cells(what)
-    what.add_argument(
-        "--for",
-        dest="group",
-        choices=["malloc", "pools", "serving", "all"],
-        default="",
-        help="measure the backends that serve any size (malloc), those that serve pools of one size, or all of them "
-        "(serving, all), also those that are not in the default comparison; without a WORKLOAD on the set of workloads "
-        "of that name: known benchmarks of malloc, of pools, or the memory of systems that serve models",
-    )
-    what.add_argument(
-        "--prefix",
-        default="",
-        metavar="TEXT",
-        help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free); "
-        "others that are named and have plain names are measured by these",
-    )
-    what.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
-    what.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
+    add_selection(what)
     what.add_argument("--seed", type=seed, metavar="N", help="number that all random choices follow from (default 1)")
     what.add_argument(
         "--together",

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from allocmark.errors import RunFileError, UsageError
 from allocmark.fleet import duty
 from allocmark.fleet.assignment import Assignment
-from allocmark.fleet.folder import Fleet, FleetFolder, Member
+from allocmark.fleet.folder import Fleet, FleetFolder, Member, by_kind
 from allocmark.measuring.schedule import Progress
 from allocmark.results.records import PlannedCase, RecordError, typed
 from allocmark.results.summary import ratios_of
@@ -49,33 +49,56 @@ class Campaign:
         self._say = say
         self._report = report
         self._limit = limit
+        self._lost: list[str] = []
 
     def run(self, fleet: Fleet) -> Fleet:
         """Measure what is not home yet. UsageError when it cannot begin; what comes home is kept at once."""
         described = self._describe(fleet)
         fleet = _with(fleet, described)
         self._folder.write(fleet)
-        home = self._folder.runs(fleet)
+        home = by_kind(fleet, self._folder.measured(fleet))
         wanted = {kind: [title for title in titles if title not in home[kind]] for kind, titles in fleet.cases.items()}
         assignment = Assignment(wanted, {name: fleet.members[name].kind for name in described})
-        self._measure(fleet, assignment, sum(map(len, wanted.values())))
         orphans = [
             (kind, title, "no machine of its kind took part")
             for kind in wanted.keys() - {fleet.members[name].kind for name in described}
             for title in wanted[kind]
         ]
-        fleet = replace(fleet, given_up=[*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans])
-        self._folder.write(fleet)
+        try:
+            self._measure(fleet, assignment, sum(map(len, wanted.values())))
+        finally:  # what was lost is known after an interruption, too
+            given_up = [*((g.kind, g.title, why) for g, why in assignment.given_up), *orphans]
+            fleet = replace(fleet, given_up=given_up, lost=[*fleet.lost, *self._lost])
+            self._folder.write(fleet)
         return fleet
 
     def _describe(self, fleet: Fleet) -> dict[str, Mapping[str, Any]]:
+        """What each machine says of itself. The cases come from one machine of those that have the same ones."""
         names = self._link.machines()
         if not names:
             raise UsageError(
                 "the scheduler has no workers: start `allocmark fleet worker ADDRESS` on each machine, and try again"
             )
+        found = self._asked(fleet, names, "describe")
+        for name, answer in found.items():
+            if answer["versions"] != duty.versions():
+                here, there = (f"allocmark {v['allocmark']}" for v in (duty.versions(), answer["versions"]))
+                there += "" if here != there else " with another way of measuring"
+                raise UsageError(f"{name} has {there}, and here is {here}: install the same on all machines")
+        plans: dict[str, Mapping[str, Any]] = {}
+        while asked := {each["plan"]: name for name, each in found.items() if each["plan"] not in plans}:
+            told = self._asked(fleet, list(asked.values()), "cases")
+            plans |= {found[name]["plan"]: answer for name, answer in told.items()}
+            for name in asked.values() - told.keys():
+                del found[name]
+        if not found:
+            raise UsageError("no machine of the fleet can measure this: the lines above say why")
+        return {name: {**answer, **plans[answer["plan"]]} for name, answer in found.items()}
+
+    def _asked(self, fleet: Fleet, names: Sequence[str], what: str) -> dict[str, Mapping[str, Any]]:
+        """The answers of those that have one; of the others a line is said."""
         for name in names:
-            self._link.ask(name, {"do": "describe", "request": fleet.request, "baseline": fleet.baseline})
+            self._link.ask(name, {"do": what, "request": fleet.request, "baseline": fleet.baseline})
         found: dict[str, Mapping[str, Any]] = {}
         deadline = time.monotonic() + DESCRIBE_SECONDS
         while len(found) < len(names) and time.monotonic() < deadline:
@@ -84,17 +107,11 @@ class Campaign:
         silent = [name for name in names if name not in found]
         self._link.forget(silent)
         for name in silent:
-            self._say(f"{name} is left out: it does not answer")
+            self._lose(f"{name} is left out: it does not answer")
         for name, answer in list(found.items()):
             if why := answer.get("error") or answer.get("lost"):
-                self._say(f"{name} is left out: {why}")
+                self._lose(f"{name} is left out: {why}")
                 del found[name]
-            elif answer["versions"] != duty.versions():
-                here, there = (f"allocmark {v['allocmark']}" for v in (duty.versions(), answer["versions"]))
-                there += "" if here != there else " with another way of measuring"
-                raise UsageError(f"{name} has {there}, and here is {here}: install the same on all machines")
-        if not found:
-            raise UsageError("no machine of the fleet can measure this: the lines above say why")
         return found
 
     def _measure(self, fleet: Fleet, assignment: Assignment, cases: int) -> None:
@@ -111,7 +128,7 @@ class Campaign:
             self._report(Progress(done / cases, f"{done} of {cases} cases are home", f"{len(assignment.busy)} at work"))
             for name, answer in self._link.answers(1.0).items():
                 if "lost" in answer:
-                    self._lost(assignment, name, answer["lost"])
+                    self._end(assignment, name, answer["lost"])
                     continue
                 title = assignment.busy[name].title
                 try:
@@ -128,12 +145,17 @@ class Campaign:
                 limit = self._limit or LATE * fleet.cases[given.kind][given.title] + GRACE
                 if time.monotonic() - begun[name] > limit:
                     self._link.forget([name])
-                    self._lost(assignment, name, f"did not answer for {limit:.0f} s")
+                    self._end(assignment, name, f"did not answer for {limit:.0f} s")
 
-    def _lost(self, assignment: Assignment, name: str, why: str) -> None:
+    def _end(self, assignment: Assignment, name: str, why: str) -> None:
         given = assignment.busy.get(name)
-        self._say(f"{name} is lost ({why}){f', and with it {given.title}' if given else ''}")
+        self._lose(f"{name} is lost ({why}){f', and with it {given.title}' if given else ''}")
         assignment.lost(name, why)
+
+    def _lose(self, line: str) -> None:
+        """A machine is lost or refused, which is said now and kept."""
+        self._say(line)
+        self._lost.append(line)
 
 
 def _with(fleet: Fleet, described: Mapping[str, Mapping[str, Any]]) -> Fleet:
@@ -146,16 +168,15 @@ def _with(fleet: Fleet, described: Mapping[str, Mapping[str, Any]]) -> Fleet:
     ratios = 0
     alike: dict[str, tuple[Any, ...]] = {}
     for name, answer in sorted(described.items()):
-        try:
-            planned = [typed(PlannedCase, each) for each in answer["cases"]]
-        except RecordError as error:
-            raise UsageError(f"{name} describes its cases in another way: {error}") from error
-        titles = dict(zip((case.title for case in planned), answer["seconds"], strict=True))
-        facts = (answer["machine"], [*titles])
+        facts = (answer["machine"], answer["plan"])
         kind = name if fleet.each else _kind(answer["machine"], facts, alike)
         if kind not in alike:
+            try:
+                planned = [typed(PlannedCase, each) for each in answer["cases"]]
+            except RecordError as error:
+                raise UsageError(f"{name} describes its cases in another way: {error}") from error
             alike[kind] = facts
-            cases[kind] = titles
+            cases[kind] = dict(zip((case.title for case in planned), answer["seconds"], strict=True))
             ratios += ratios_of(planned)
         members[name] = Member(kind, answer["machine"], answer["left_out"])
     return replace(fleet, members=members, cases=cases, ratios=max(ratios, fleet.ratios))

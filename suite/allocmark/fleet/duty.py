@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a machine of a fleet is asked to do: say what it is and what it would measure, or measure one case.
+"""What a machine of a fleet is asked to do: say what it is, say what it would measure, or measure one case.
 
 `perform` runs in a worker of Dask. The work itself has a process of its own, ``python -m allocmark.fleet.duty PARENT``,
 with the duty on its standard input and the answer on its standard output, as JSON: measuring needs a main thread, and
@@ -9,6 +9,7 @@ ends when the worker is killed.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -53,16 +54,28 @@ def versions() -> dict[str, Any]:
 
 
 def _describe(request: Request, baseline: str | None) -> dict[str, Any]:
-    """The machine, and the cases that it would measure."""
+    """The machine, and a digest of the cases that it would measure, which are the same on most."""
     plan = runner.planned(request, discover(), baseline)
+    cases = json.dumps(_records(plan))
     return {
         "versions": versions(),
         "machine": machine.facts()["machine"],
-        "cases": [msgspec.to_builtins(case.record) for case in plan.cases],
+        "plan": hashlib.sha256(cases.encode()).hexdigest(),
         "left_out": list(plan.left_out),
-        # The longest that each case may take.
+    }
+
+
+def _cases(request: Request, baseline: str | None) -> dict[str, Any]:
+    """The cases that the machine would measure, and the longest that each may take."""
+    plan = runner.planned(request, discover(), baseline)
+    return {
+        "cases": _records(plan),
         "seconds": [case_seconds(case, request, request.rounds) for case in plan.cases],
     }
+
+
+def _records(plan: Plan) -> list[Any]:
+    return [msgspec.to_builtins(case.record) for case in plan.cases]
 
 
 def _measure(request: Request, baseline: str | None, title: str, ratios: int) -> dict[str, Any]:
@@ -94,6 +107,8 @@ def _main() -> None:
     try:
         if duty["do"] == "describe":
             answer = _describe(request, baseline)
+        elif duty["do"] == "cases":
+            answer = _cases(request, baseline)
         else:
             answer = _measure(request, baseline, duty["title"], duty["ratios"])
     except AllocmarkError as error:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,8 @@ from allocmark.errors import RunFileError
 from allocmark.measuring.request import Request
 from allocmark.output import write_whole
 from allocmark.results.records import RecordError, typed
-from allocmark.results.store import FILE_NAME, Run, read_run
+from allocmark.results.store import FILE_NAME, FLEET_FILE_NAME, Run, read_run
 
-FILE = "fleet.json"
 _FORMAT = 1
 _LONGEST = 60  # characters of a folder's name
 
@@ -37,7 +36,8 @@ class Member:
 @dataclass(frozen=True)
 class Fleet:
     """What was asked for, of whom. ``cases`` has the titles that each kind of machine is to measure, ``seconds`` the
-    longest that each may take; ``given_up`` those that could not be measured: kind, title and why."""
+    longest that each may take; ``given_up`` those that could not be measured: kind, title and why. ``lost`` has a line
+    for each machine that was lost or refused."""
 
     created: str
     argv: Sequence[str]
@@ -48,6 +48,10 @@ class Fleet:
     members: Mapping[str, Member] = field(default_factory=dict)
     cases: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     given_up: Sequence[tuple[str, str, str]] = ()
+    lost: Sequence[str] = ()
+
+
+Measured = Mapping[str, Mapping[str, Run]]  #: by machine, then by the title of the case
 
 
 def new_fleet(argv: Sequence[str], request: Request, baseline: str | None, each: bool) -> Fleet:
@@ -65,25 +69,27 @@ class FleetFolder:
     def write(self, fleet: Fleet) -> None:
         """RunFileError when it cannot be written."""
         text = json.dumps({"format": _FORMAT, **asdict(fleet)}, indent=1) + "\n"
-        with _writing(self.path / FILE) as file:
+        with _writing(self.path / FLEET_FILE_NAME) as file:
             write_whole(file, text)
 
     def read(self) -> Fleet:
         """RunFileError, one line, for what is no folder of a fleet."""
-        file = self.path / FILE
+        file = self.path / FLEET_FILE_NAME
         try:
             found = json.loads(file.read_bytes())
             if not isinstance(found, dict) or found.get("format") != _FORMAT:
                 raise RecordError(f'"format" is not {_FORMAT}')
             return typed(Fleet, found)
         except OSError as error:
-            raise RunFileError(f"{self.path}: not the folder of a fleet: {FILE} cannot be read there") from error
+            raise RunFileError(
+                f"{self.path}: not the folder of a fleet: {FLEET_FILE_NAME} cannot be read there"
+            ) from error
         except (ValueError, RecursionError, RecordError) as error:
             raise RunFileError(f"{file}: damaged: {error}") from error
 
     def keep(self, machine: str, title: str, data: bytes) -> Run:
         """Write a run file that came home, and read it back. RunFileError when it is not a whole run of that case."""
-        file = self.path / _slug(machine) / _slug(title) / FILE_NAME
+        file = self.of(machine) / _slug(title) / FILE_NAME
         with _writing(file.with_suffix(".arriving")) as arriving:
             arriving.write_bytes(data)
         try:
@@ -94,18 +100,31 @@ class FleetFolder:
         arriving.rename(file)
         return replace(run, path=file)
 
-    def runs(self, fleet: Fleet) -> dict[str, dict[str, Run]]:
-        """What is home: by kind and title. A file that is damaged counts as missing."""
-        found: dict[str, dict[str, Run]] = {kind: {} for kind in fleet.cases}
-        for name, member in fleet.members.items():
-            for title in fleet.cases.get(member.kind, ()):
-                file = self.path / _slug(name) / _slug(title) / FILE_NAME
-                if file.exists():
-                    try:
-                        found[member.kind][title] = _checked(read_run(file), title)
-                    except RunFileError:
-                        continue
-        return found
+    def of(self, machine: str) -> Path:
+        """Where the runs of a machine lie."""
+        return self.path / _slug(machine)
+
+    def measured(self, fleet: Fleet) -> Measured:
+        """What is home. A file that is damaged counts as missing."""
+        folders = {kind: {_slug(title): title for title in titles} for kind, titles in fleet.cases.items()}
+        return {
+            name: dict(self._of_machine(name, folders.get(member.kind, {}))) for name, member in fleet.members.items()
+        }
+
+    def _of_machine(self, name: str, titles: Mapping[str, str]) -> Iterator[tuple[str, Run]]:
+        # By what is there: in a large fleet most machines have few of the cases.
+        for file in sorted(self.of(name).glob(f"*/{FILE_NAME}")):
+            if title := titles.get(file.parent.name):
+                with suppress(RunFileError):
+                    yield title, _checked(read_run(file), title)
+
+
+def by_kind(fleet: Fleet, measured: Measured) -> dict[str, dict[str, Run]]:
+    """The runs of each kind of machine, by title, in the order in which the cases were asked for."""
+    found: dict[str, dict[str, Run]] = {kind: {} for kind in fleet.cases}
+    for name, runs in measured.items():
+        found[fleet.members[name].kind].update(runs)
+    return {kind: {title: runs[title] for title in fleet.cases[kind] if title in runs} for kind, runs in found.items()}
 
 
 @contextmanager

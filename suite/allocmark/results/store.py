@@ -48,6 +48,7 @@ from allocmark.results.records import (
 __all__ = ["FILE_NAME", "RUNS", "Run", "RunWriter", "fresh_folder", "newest_run", "read_run"]
 
 FILE_NAME = "run.jsonl"
+FLEET_FILE_NAME = "fleet.json"  #: beside the runs of several machines, which `allocmark.fleet.folder` reads
 RUNS = Path("runs")  #: where runs go that are given no folder
 _MOST_NOTES = 5
 _CUT = "cut off here"
@@ -397,6 +398,11 @@ def _locate(path: Path) -> Path:
     try:
         if path.is_dir():
             path = path / FILE_NAME
+            if not path.exists() and (path.parent / FLEET_FILE_NAME).exists():
+                raise RunFileError(
+                    f"{path.parent}: the folder of a fleet: `allocmark report` writes its page, `allocmark fleet show` "
+                    "prints its table; else give the folder of one of its runs, MACHINE/CASE"
+                )
             if not path.exists():
                 raise RunFileError(f"{path.parent}: a folder without a {FILE_NAME}: give the folder of a run")
         elif not path.exists():

@@ -113,6 +113,9 @@ def test_machines_of_a_kind_share_the_cases(
     assert again.stdout in result.stdout
     document = json.loads(allocmark_command("fleet", "show", "here", "--json").stdout)
     assert {each["kind"] for each in document["ratios"]} == {document["machines"]["first"]["kind"]}
+    page = allocmark_command("report", "here")
+    assert (page.returncode, page.stdout) == (0, "report: here/report.html\n"), page.stderr
+    assert "glibc:<wbr>no_tcache" in (tmp_path / "here" / "report.html").read_text()
     # What came home is a run like any other.
     assert allocmark_command("show", next((tmp_path / "here" / "first").iterdir())).returncode == 0
     # One that is gone is measured again, and nothing else.
@@ -223,6 +226,20 @@ def test_a_case_that_fails_on_a_machine_is_told(loopback: Loopback, fleet: Comma
     assert result.returncode == 2
     assert "only is left out: no backend is called 'nonsense'" in result.stderr
     assert not (tmp_path / "here").exists()
+
+
+def test_groups_and_libraries_are_asked_for_as_in_a_run(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
+    loopback.add("only")
+    brief = ["--rounds", "2", "--blocks", "1", "--sample-ms", "1"]
+    result = fleet(*CASES, *setting(bulk=8), "--for", "pools", *brief, "-o", "here", workers=1)
+    assert result.returncode == 0, result.stderr
+    (file,) = (tmp_path / "here").glob("*/*/run.jsonl")
+    backends = {cell.backend for cell in read_run(file).header.plan[0].cells}
+    assert "turbomem" in backends
+    assert "glibc" not in backends
+    assert_refused(
+        fleet(*CASES, "--prefix", "je_", workers=1), "--prefix je_: belongs to a library named with -b so:PATH"
+    )
 
 
 def test_without_workers_it_says_how_to_start_one(fleet: Command) -> None:

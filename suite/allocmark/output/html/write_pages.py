@@ -20,11 +20,13 @@ from allocmark.output.html.assets import LICENCES, asset
 from allocmark.output.html.charts import Link, commit_charts, series
 from allocmark.output.html.pages.backend_page import backend_page
 from allocmark.output.html.pages.comparison_page import choices, comparison_page, of_run
+from allocmark.output.html.pages.fleet_page import fleet_page
 from allocmark.output.html.pages.method_page import method_page
 from allocmark.output.html.pages.overview_page import headline, overview
 from allocmark.output.html.pages.workload_page import workload_page
 from allocmark.output.html.run_view import View
 from allocmark.output.text.figures import plain
+from allocmark.output.text.fleet_rows import FleetSummary, fleet_workloads
 from allocmark.results.store import Run
 
 if TYPE_CHECKING:
@@ -55,6 +57,15 @@ def write_report(
     """
     earlier = View.of(before, baseline) if before else None
     write_whole(path, _report(View.of(run, baseline), None, earlier=earlier, conformance=conformance))
+
+
+def write_fleet_report(summary: FleetSummary, path: Path) -> None:
+    """Write one self-contained HTML file about the runs of a fleet, whole or not at all. OSError when it cannot be."""
+    workloads = slugs(workload.name for workload in fleet_workloads(summary.found))
+    site = _Site(workloads, {}, comparison=False, method=False, machines=True)
+    page = fleet_page(summary)
+    html = _render("fleet.html", site, site.anchor, None, charts=False, title=page["headline"], series=[], page=page)
+    write_whole(path, html)
 
 
 def build_site(
@@ -154,6 +165,7 @@ class _Site:
     backends: Mapping[str, str]
     comparison: bool = True
     method: bool = True
+    machines: bool = False
     asv: str | None = None
 
     def _slug(self, kind: str, name: str) -> str | None:
@@ -195,6 +207,7 @@ def _nav(site: _Site, link: Link) -> list[tuple[str, list[tuple[Page, str, str]]
     more = [
         (site.comparison, "comparison", "Comparison"),
         (site.method, "method", "Method and machine"),
+        (site.machines, "machines", "Machines"),
         (site.asv, "asv", "All series (asv)"),
     ]
     found = [
@@ -206,10 +219,10 @@ def _nav(site: _Site, link: Link) -> list[tuple[str, list[tuple[Page, str, str]]
     return [(head, [(page, title, link(*page)) for page, title in pages]) for head, pages in found if pages]
 
 
-def _inlined() -> Markup:
-    """Scripts and style within the page: one file that opens anywhere."""
+def _inlined(charts: bool) -> Markup:
+    """Scripts and style within the page: one file that opens anywhere. Those that draw are there for ``charts``."""
     style, script = map(_own, _OWN)
-    scripts = [*(asset(name).decode("utf-8") for name in _SCRIPTS), script]
+    scripts = [*(asset(name).decode("utf-8") for name in _SCRIPTS if charts), script]
     if any("</script" in text.lower() for text in scripts):
         raise AllocmarkError("a script that would end its own element cannot be put into a page")
     return Markup("\n".join([f"<style>{style}</style>", *(f"<script>{text}</script>" for text in scripts)]))
@@ -264,15 +277,16 @@ class _Writer:
         self.written.append(path)
 
 
-def _render(template: str, site: _Site, link: Link, root: str | None, **context: Any) -> str:
+def _render(template: str, site: _Site, link: Link, root: str | None, *, charts: bool = True, **context: Any) -> str:
     return (
         _templates()
         .get_template(template)
         .render(
             link=link,
             nav=_nav(site, link),
-            head=_inlined() if root is None else _linked(root),
+            head=_inlined(charts) if root is None else _linked(root),
             root=root,
+            charts=charts,
             version=__version__,
             **{"here": None, **context},
         )

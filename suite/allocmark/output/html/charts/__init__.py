@@ -82,17 +82,22 @@ def series(view: View) -> list[dict[str, Any]]:
 def parameter_columns(workload: WorkloadView) -> list[Column]:
     """A column for each parameter that varies, for rows that begin with a case."""
 
-    def column(key: str, values: Sequence[Any]) -> Column:
-        def entry(case: CaseView, *_: object) -> Datum:
-            parameters = case.summary.planned.parameters
-            if key not in parameters:
-                return Datum()
-            found = parameters[key]
-            return Datum(value(found), found if isinstance(found, int | float) else None)
+    def parameters(case: CaseView, *_: object) -> Mapping[str, Any]:
+        return case.summary.planned.parameters
 
-        return Column(key, entry, all(isinstance(v, int | float) for v in values))
+    return [parameter_column(key, values, parameters) for key, values in workload.varying.items()]
 
-    return [column(key, values) for key, values in workload.varying.items()]
+
+def parameter_column(key: str, values: Sequence[Any], parameters: Callable[..., Mapping[str, Any]]) -> Column:
+    """The values of one parameter; ``parameters`` are those of a row."""
+
+    def entry(*row: object) -> Datum:
+        found = parameters(*row)
+        if key not in found:
+            return Datum()
+        return Datum(value(found[key]), found[key] if isinstance(found[key], int | float) else None)
+
+    return Column(key, entry, all(isinstance(v, int | float) for v in values))
 
 
 def extremes(found: Iterable[tuple[str, Estimate | None]], unit: str = "") -> str:

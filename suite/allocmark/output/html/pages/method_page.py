@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocmark import stats
@@ -34,7 +34,11 @@ def method_page(view: View) -> dict[str, Any]:
 
 def command(view: View) -> str:
     """The command that measures the same again."""
-    arguments = view.run.header.argv
+    return repeated(view.run.header.argv)
+
+
+def repeated(arguments: Sequence[str]) -> str:
+    """A command with ``arguments``, but for where it wrote."""
     kept, skip = [], False
     for argument in arguments:
         if skip:
