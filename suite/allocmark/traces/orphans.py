@@ -51,14 +51,19 @@ class Orphans:
 def loads(pid: int, library: Path) -> bool | None:
     """Whether a process has the library, or is just being started with it in LD_PRELOAD. None: it cannot be known."""
     name, real = os.fsencode(library), os.fsencode(library.resolve())
-    try:
-        mapped = Path(f"/proc/{pid}/maps").read_bytes()
-        # What is linked dynamically and has just begun has its loader, and no library yet.
-        return real in mapped or (b"/ld-" in mapped and name in Path(f"/proc/{pid}/environ").read_bytes())
-    except PermissionError:
-        return None
-    except OSError:  # it has ended
-        return False
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                folder = Path(f"/proc/{pid}/task/{thread}")
+                try:
+                    mapped = (folder / "maps").read_bytes()
+                    started_with = (folder / "environ").read_bytes()
+                except PermissionError:
+                    return None
+                if mapped:  # a thread that has ended has none
+                    # What is linked dynamically and has just begun has its loader, and no library yet.
+                    return real in mapped or (b"/ld-" in mapped and name in started_with)
+    return False
 
 
 def name_of(pid: int) -> str:

@@ -21,20 +21,26 @@ from allocmark.traces.trace_file import MALLOC, Trace
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 Compiler = Callable[[str], str]
 
-# Its parent ends at once. It has called no malloc by then, and does so for half a second.
+# Its parent ends at once, and so does its main thread. It has called no malloc by then, and does so for half a second.
 _DAEMON = """
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
+static void *work(void *unused) {
+    for (int k = 0; k < 20; k++) {
+        usleep(25000);
+        for (int i = 0; i < 1000; i++) free(malloc(48));
+    }
+    return unused;
+}
 int main(void) {
     free(malloc(100));
     if (fork()) return 0;
     setsid();
     if (fork()) _exit(0);
-    for (int k = 0; k < 20; k++) {
-        usleep(25000);
-        for (int i = 0; i < 1000; i++) free(malloc(48));
-    }
-    _exit(0);
+    pthread_t thread;
+    pthread_create(&thread, NULL, work, NULL);
+    pthread_exit(NULL);
 }
 """
 
@@ -76,7 +82,9 @@ def compiled(tmp_path: Path) -> Compiler:
     def run(source: str) -> str:
         program = tmp_path / "program"
         program.with_suffix(".c").write_text(source)
-        subprocess.run(["cc", "-O1", "-Wall", "-fno-builtin", "-o", program, program.with_suffix(".c")], check=True)
+        subprocess.run(
+            ["cc", "-O1", "-Wall", "-fno-builtin", "-pthread", "-o", program, program.with_suffix(".c")], check=True
+        )
         return str(program)
 
     return run
