@@ -47,7 +47,9 @@ _DESCRIPTION = """\
 Runs a program and writes down its calls of malloc, calloc, realloc, the aligned
 forms and free: thread, size, alignment, order across threads, and time. A pair
 of malloc and free takes about 30 ns longer. Each process has a trace of its own:
-those made by fork and exec, too. A program that crashes leaves its trace.
+those made by fork and exec, too. A program that crashes leaves its trace. While
+a process lives that the program left behind, as a daemon, the recording goes
+on; Ctrl-C then ends the recording, and not the daemon.
 
 Programs that bring a malloc of their own, statically linked ones and those with
 more rights than the user are not recorded. CPython has an allocator for small
@@ -72,7 +74,7 @@ possible as asked
 def _record(options: argparse.Namespace) -> int:
     from allocmark.traces.recording import record, rescue
 
-    output = Path(options.output) if options.output else None
+    output = _output(options.output)
     if options.rescue or options.dpdk:
         if options.program or (options.rescue and options.dpdk):
             raise UsageError("--rescue and --dpdk make traces of what was written: leave the rest out")
@@ -81,8 +83,16 @@ def _record(options: argparse.Namespace) -> int:
         return _told(0, rescue(Path(options.rescue), output))
     if not options.program:
         raise UsageError("which program? for example: allocmark record -- git log")
-    status, made = record(options.program, output or Path(Path(options.program[0]).name + ".trace"))
+    status, made = record(options.program, output or Path(Path(options.program[0]).name + ".trace"), note)
     return _told(status, made)
+
+
+def _output(name: str | None) -> Path | None:
+    from allocmark.measuring.replaying import SUFFIX, is_trace
+
+    if name is not None and not is_trace(name):
+        raise UsageError(f"-o {name}: expected a name that ends with {SUFFIX}, as `replay` does: -o {name}{SUFFIX}")
+    return None if name is None else Path(name)
 
 
 def _from_dpdk(folder: Path, output: Path | None) -> int:
@@ -117,7 +127,8 @@ def _told(status: int, made: Sequence[Process]) -> int:
         say(f"… and {len(made) - _SHOWN} more processes, down to {made[-1].path}")
     if not made:
         raise UsageError(
-            "nothing was recorded: the program is statically linked, has a malloc of its own, or dropped LD_PRELOAD"
+            "nothing was recorded: the program is statically linked, has a malloc of its own, dropped LD_PRELOAD, "
+            "or may write no file (ulimit -f)"
         )
     return FAILED if status else OK
 

@@ -67,7 +67,7 @@ def _limited(script: str, path: Path) -> str:
         ({"slots": 2**63}, "numbers that no trace has"),
         ({"threads": 2**20}, "numbers that no trace has"),
         ({"threads": 2**32 - 1}, "numbers that no trace has"),
-        ({"events": 2**64 - 1, "slots": 2**32 - 1, "threads": 2**20}, "numbers that no trace has"),
+        ({"events": 2**64 - 1, "slots": 2**32 - 1, "threads": 2**20}, "it is cut off"),
         ({"largest": 2**64 - 1}, "numbers that no trace has"),
         ({"points": 101}, "numbers that no trace has"),
         ({"points": 0}, "numbers that no trace has"),
@@ -84,6 +84,13 @@ def test_numbers_of_the_header_are_bounded_by_the_file(tmp_path: Path, header: d
     assert said.startswith(f"TraceError {path}: offset ")
     assert told in said
     assert mib < 200
+
+
+def test_a_trace_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "cut.trace"
+    path.write_bytes(made_trace([_ONE * 50])[:120])
+    said, _ = _read(path)
+    assert said == f"TraceError {path}: offset 120: the file ends here, and its header has 100 events: it is cut off"
 
 
 def test_a_slot_far_behind_the_others_takes_no_memory(tmp_path: Path) -> None:

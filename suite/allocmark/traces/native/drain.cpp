@@ -47,8 +47,17 @@ class File {
     explicit operator bool() const { return fd_ >= 0; }
     int fd() const { return fd_; }
     bool read(void *to, size_t n, uint64_t at) const { return pread(fd_, to, n, off_t(at)) == ssize_t(n); }
+    /** All of it; false with errno. A full disk first takes a part. */
     bool write(const void *from, size_t n, uint64_t at) const {
-        return pwrite(fd_, from, n, off_t(at)) == ssize_t(n);
+        auto *next = static_cast<const char *>(from);
+        while (n > 0) {
+            const ssize_t written = pwrite(fd_, next, n, off_t(at));
+            if (written < 0) return false;
+            next += written;
+            at += uint64_t(written);
+            n -= size_t(written);
+        }
+        return true;
     }
 
   private:

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,7 +56,7 @@ static shared none; /* until there is a recording */
 static shared *now = &none;
 static uint32_t epochs;  /* begun by this process and its forefathers */
 static _Atomic bool off; /* nothing is to be recorded, or it failed */
-static char folder[PATH_BYTES], path[PATH_BYTES + 64];
+static char folder[PATH_BYTES], path[PATH_BYTES + 64], stop_path[PATH_BYTES + 64];
 static pthread_key_t at_exit_of_thread;
 static bool has_key;
 
@@ -136,14 +137,39 @@ static uint64_t clock_ns(clockid_t clock) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/**
+ * Whether the file may become so long; false with errno. The command that records may have said that nothing
+ * more is wanted, and beyond the process's own limit the kernel would kill it.
+ */
+static bool may_reach(int file, uint64_t end) {
+    const off_t size = lseek(file, 0, SEEK_END);
+    if (size >= 0 && (uint64_t)size >= end) return true;
+    char why[8];
+    const long n = syscall(SYS_readlinkat, AT_FDCWD, stop_path, why, sizeof why - 1);
+    if (n > 0) {
+        why[n] = 0;
+        errno = atoi(why);
+        return false;
+    }
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) != 0 || end <= most.rlim_cur) return true;
+    errno = EFBIG;
+    return false;
+}
+
+static bool reserve(int file, uint64_t offset, size_t bytes) {
+    if (!may_reach(file, offset + bytes)) return false;
+    if (syscall(SYS_fallocate, file, 0, offset, bytes) == 0) return true;
+    return errno == EOPNOTSUPP && syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) == 1;
+}
+
 /** Maps `bytes` of the file at `offset`, with room on the disk; NULL with errno. */
 static void *map(uint64_t offset, size_t bytes, int flags) {
     const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (file < 0) return NULL;
     void *mapped = MAP_FAILED;
-    int failed = syscall(SYS_fallocate, file, 0, offset, bytes) != 0;
-    if (failed && errno == EOPNOTSUPP) failed = syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) != 1;
-    if (!failed) mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)offset);
+    if (reserve(file, offset, bytes))
+        mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)offset);
     const int why = errno;
     syscall(SYS_close, file);
     errno = why;
@@ -229,6 +255,7 @@ static RARE bool begin(void) {
             return false;
         }
         strcpy(folder, wanted);
+        strcat(strcpy(stop_path, folder), "/" AM_STOP);
         has_key = pthread_key_create(&at_exit_of_thread, thread_ends) == 0;
         if (!make_shared()) {
             stop(errno);

@@ -17,6 +17,9 @@
 #define AM_RECORDING_MAGIC 0x31444345524d41ull /* "AMRECD1" */
 #define AM_CHUNK_MAGIC 0x4b4e4843u             /* "CHNK" */
 
+/** A link in the folder of the recordings: nothing more is to be recorded. It leads to the errno of why. */
+#define AM_STOP ".stop"
+
 enum {
     AM_RECORDING_PAGE = 4096,
     AM_RECORDING_VERSION = 1,

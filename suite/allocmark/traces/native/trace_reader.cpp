@@ -36,7 +36,11 @@ bool TraceFile::open(const char *name, Damage &damage) {
         return damage = {offsetof(TraceHeader, crc), "the header's checksum is wrong"}, false;
     // What needs memory is bounded by the file's own size: an event has three bytes at least, a slot or a
     // thread an event that begins it.
-    if (header.header_bytes != sizeof header || header.events > bytes / 3 || header.slots > header.events ||
+    if (header.events > bytes / 3)
+        return damage = {bytes, "the file ends here, and its header has " + std::to_string(header.events) +
+                                    " events: it is cut off"},
+               false;
+    if (header.header_bytes != sizeof header || header.slots > header.events ||
         header.threads > std::min<uint64_t>(kMostThreads, header.events + 1) || header.points == 0 ||
         header.points > kMostPoints || header.largest > kMostSize)
         return damage = {12, "the header has numbers that no trace has"}, false;
