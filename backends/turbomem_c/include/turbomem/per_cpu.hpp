@@ -108,7 +108,7 @@ struct per_cpu {
         std::uint32_t gather(void **objects, std::uint32_t n) noexcept {
             std::uint32_t got = caches_->gather(objects, n);
             // In the caches of threads that entered a slot.
-            if (got != n) got += exchange().get_up_to(objects + got, n - got);
+            if (got != n) got += exchange().get_up_to(objects + got, n - got, caches_->cpu());
             return got;
         }
         // Apart, so that calls which are one sequence save no registers.
