@@ -76,6 +76,7 @@ struct per_cpu {
         void count_get(std::uint32_t n) noexcept { caches_ ? caches_->count_get(n) : threads_.count_get(n); }
         void count_put(std::uint32_t n) noexcept { caches_ ? caches_->count_put(n) : threads_.count_put(n); }
 
+        void bury() noexcept { threads_.bury(); }
         /// As per_thread's; nothing to do where CPUs have the caches.
         void detach() noexcept { threads_.detach(); }
 
