@@ -5,6 +5,7 @@
 #include "c_pool.hpp"
 #include "errors.hpp"
 #include "turbomem/pool.hpp"
+#include "turbomem/system/here.hpp"
 
 #include <sched.h>
 
@@ -82,20 +83,33 @@ template <class Body> int translate(turbomem_error *error, Body &&body) {
     return turbomem::translate(error == nullptr ? nullptr : error->message, sizeof error->message, body);
 }
 
+/// The shells of pools that were destroyed, the oldest first.
+struct graveyard {
+    std::mutex lock;
+    std::deque<std::unique_ptr<turbomem_pool>> shells;
+
+    /// Never destroyed: pools may be destroyed by static destructors.
+    static graveyard &the() {
+        static graveyard &only = *new graveyard;
+        return only;
+    }
+
+  private:
+    graveyard() { turbomem::detail::hold_lock_over_fork<the>(); }
+};
+
 /// Keep the shell of a destroyed pool, and let the oldest go: this many are known as destroyed.
 void bury(turbomem_pool *pool) noexcept {
     constexpr std::size_t known = 64;
-    // Never destroyed: pools may be destroyed by static destructors.
-    static std::mutex &lock = *new std::mutex;
-    static std::deque<std::unique_ptr<turbomem_pool>> &shells =
-        *new std::deque<std::unique_ptr<turbomem_pool>>;
     std::unique_ptr<turbomem_pool> shell(pool), oldest;
-    const std::lock_guard guard(lock);
+    auto &shells = graveyard::the().shells;
+    const std::lock_guard guard(graveyard::the().lock);
     if (shells.size() == known) {
         oldest = std::move(shells.front());
         shells.pop_front();
     }
     try {
+        TURBOMEM_POINT(listing);
         shells.push_back(std::move(shell));
     } catch (const std::bad_alloc &) {
         // then this one is not known

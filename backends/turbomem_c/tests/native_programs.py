@@ -23,7 +23,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pthread", f"-I{ROOT / 'include'}"]
 #: the programs of native/, with arguments that make each the work of a moment
 PROGRAMS = {
     "unit": (), "exchange": (), "schedules": ("1",), "stress": ("2000",), "preempted": ("4", "500"),
-    "per_cpu": ("500",), "numa": ("500",), "memory": (), "pool": (), "adapters": (), "checks": (),
+    "per_cpu": ("500",), "numa": ("500",), "memory": (), "pool": (), "adapters": (), "checks": (), "forks": (),
 }  # fmt: skip
 #: with line numbers for reports, and no more: all of -g takes half as long again
 BUILDS = {

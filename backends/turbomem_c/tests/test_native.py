@@ -24,6 +24,10 @@ def test_pools_keep_their_promises(build: Build) -> None:
     run(compiled("pool", build, quick=True))
 
 
+def test_children_of_fork_go_on(build: Build) -> None:
+    run(compiled("forks", build, quick=True))
+
+
 def test_adapters_keep_their_promises(build: Build) -> None:
     run(compiled("adapters", build, quick=True))
 

@@ -19,6 +19,7 @@ KINDS = {
     "size_classes": ["-DCLASSES"],
     "per_cpu": ["-DTHREADS=per_cpu"],
     "checked": ["-DCHECKED", "-fsanitize=address"],
+    "checked_plainly": ["-DCHECKED"],
 }
 HIDDEN = ["-fvisibility=hidden", "-fvisibility-inlines-hidden"]
 #: g++ marks objects of the standard library in a way that keeps what has them mapped for ever
@@ -86,6 +87,27 @@ def test_a_plugin_may_be_unloaded(programs: Programs, tmp_path: Path, compiler: 
 def test_a_thread_may_end_when_the_pool_and_its_maker_are_gone(programs: Programs, compiler: str) -> None:
     plugin = programs.plugin(compiler, "per_thread")
     run(programs.host(compiler, "per_thread"), "outlive", plugin)
+
+
+@pytest.mark.parametrize("kind", ["per_thread", "size_classes", "checked_plainly"])
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_pool_is_used_forked_with_and_closed_when_its_maker_is_gone(
+    programs: Programs, compiler: str, kind: str
+) -> None:
+    run(programs.host(compiler, kind), "orphan", programs.plugin(compiler, kind))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_thread_keeps_little_of_pools_that_a_plugin_closed(programs: Programs, compiler: str) -> None:
+    run(programs.host(compiler, "per_thread"), "serve", programs.plugin(compiler, "per_thread"))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_first_call_on_per_cpu_allocates_nothing(programs: Programs, compiler: str) -> None:
+    """Not even thread-local storage: it may come from a signal handler that interrupted malloc."""
+    if not registered():
+        pytest.skip("needs restartable sequences: per_cpu is per_thread here")
+    run(programs.host(compiler, "per_cpu"), "interrupt", programs.plugin(compiler, "per_cpu"))
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -8,6 +8,8 @@
 #include "turbomem/name.hpp"
 #include "turbomem/options.hpp"
 #include "turbomem/policies.hpp"
+#include "turbomem/system/barriers.hpp"
+#include "turbomem/system/end_mark.hpp"
 #include "turbomem/system/here.hpp"
 #include "turbomem/system/instrument.hpp"
 
@@ -82,6 +84,7 @@ class checked_regions {
     checked_regions(const mapping &memory, std::uint64_t object_size)
         : list_(here<regions>()), memory_(memory) {
         const std::lock_guard guard(list_.lock);
+        TURBOMEM_POINT(listing);
         list_.all.push_back({&memory, object_size});
     }
     checked_regions(const checked_regions &) = delete;
@@ -107,6 +110,7 @@ class checked_regions {
         std::uint64_t object_size;
     };
     struct regions {
+        regions() noexcept { hold_lock_over_fork<here<regions>>(); }
         std::mutex lock;
         std::vector<entry> all;
         bool idle() const noexcept { return all.empty(); }
@@ -176,14 +180,13 @@ template <kinds Kinds = all> struct checked {
         lease() = default;
         /// Throws misuse.
         void require_pool() const {
-            // acquire: pairs with the release of the pool's end.
-            if (gone_ != nullptr && gone_->load(std::memory_order_acquire))
+            if (gone_.is_set())
                 throw misuse(misuse_kind::pool_gone, nullptr, "the pool of this handle or owner is gone");
         }
 
       private:
         friend checked;
-        std::shared_ptr<std::atomic<bool>> gone_;
+        detail::end_mark gone_;
     };
 
     class checker {
@@ -194,7 +197,7 @@ template <kinds Kinds = all> struct checked {
               per_region_(objects_on_node(layout.objects, 0, memory.regions())) {
             if constexpr (Kinds & double_free)
                 out_ = std::make_unique<std::atomic<bool>[]>(per_region_ * memory.regions());
-            lease_.gone_ = std::make_shared<std::atomic<bool>>(false);
+            lease_.gone_ = detail::end_mark::made();
             regions_.emplace(memory, layout.object_size);
             if constexpr (Kinds & use_after_free) instrument::pool_made(this, guard);
             for_each([&](std::byte *o) {
@@ -210,7 +213,7 @@ template <kinds Kinds = all> struct checked {
         checker(const checker &) = delete;
         checker &operator=(const checker &) = delete;
         ~checker() {
-            lease_.gone_->store(true, std::memory_order_release); // release: see require_pool()
+            lease_.gone_.set();
             if constexpr (Kinds & use_after_free) instrument::pool_gone(this);
             for (std::uint32_t i = 0; i < memory_.regions(); ++i)
                 instrument::permit(memory_.region(i), memory_.size());

@@ -76,6 +76,7 @@ struct per_cpu {
         void count_get(std::uint32_t n) noexcept { caches_ ? caches_->count_get(n) : threads_.count_get(n); }
         void count_put(std::uint32_t n) noexcept { caches_ ? caches_->count_put(n) : threads_.count_put(n); }
 
+        void bury() noexcept { threads_.bury(); }
         /// As per_thread's; nothing to do where CPUs have the caches.
         void detach() noexcept { threads_.detach(); }
 
@@ -108,7 +109,7 @@ struct per_cpu {
         std::uint32_t gather(void **objects, std::uint32_t n) noexcept {
             std::uint32_t got = caches_->gather(objects, n);
             // In the caches of threads that entered a slot.
-            if (got != n) got += exchange().get_up_to(objects + got, n - got);
+            if (got != n) got += exchange().get_up_to(objects + got, n - got, caches_->cpu());
             return got;
         }
         // Apart, so that calls which are one sequence save no registers.

@@ -17,7 +17,10 @@ namespace turbomem::threads {
 /// call of a thread also allocates memory for its table.
 ///
 /// A thread may end while the pool ends and after it; the magazines of a pool that is gone are freed when the
-/// last thread that used it ends or first uses another pool.
+/// last thread that used it ends or first uses another pool. Where another shared object ended the pool than
+/// the one that the thread's calls are in, a thread keeps those of as many that are gone as it uses, and one.
+///
+/// In a child of fork the slots of threads that are not there are free again.
 struct per_thread {
     using family = policy::threading;
     /// Slots of a pool whose options do not say: four per CPU.
@@ -64,6 +67,9 @@ struct per_thread {
             cache *const c = find();
             c != nullptr ? c->count_put(n) : exchange().count_put(n);
         }
+
+        /// For a thread that enters by itself: see shared_exchange.
+        void bury() noexcept { shared_->bury(); }
 
         /// The calling thread gives its cache up; it gets another when it calls again.
         void detach() noexcept {

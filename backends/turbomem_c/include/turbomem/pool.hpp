@@ -92,6 +92,10 @@ struct pool_statistics {
 /// Create and destroy with no other thread about; every object is back and every handle gone before it is
 /// destroyed. Everything else runs concurrently. No call waits for another thread: get and put are wait-free
 /// within a thread's cache and lock-free beyond.
+///
+/// A child of fork has a copy of the pool, and of its objects where the memory is inherited. Slots that other
+/// threads entered by handles stay in use there, and what they cached is found; caches that per_thread gave
+/// them are given up.
 template <class T, class... Policies>
 class pool : public operations<pool<T, Policies...>, T,
                                policy_of<policy::checking, checking::none, Policies...>::enabled> {
@@ -221,11 +225,11 @@ class pool : public operations<pool<T, Policies...>, T,
     /// The calling thread takes a slot, 0 <= slot < max_threads. Lock-free. Throws invalid_slot: EINVAL (no
     /// such slot), EBUSY (in use).
     [[nodiscard]] local enter(std::uint32_t slot) {
-        return name_.in_errors([&] { return local(*this, exchange().enter(slot)); });
+        return name_.in_errors([&] { return local(*this, for_entering().enter(slot)); });
     }
     /// Any slot that is free; when none is, as enter_as_guest(). Lock-free but for memory. Throws
     /// std::bad_alloc.
-    [[nodiscard]] local enter() { return local(*this, exchange().enter()); }
+    [[nodiscard]] local enter() { return local(*this, for_entering().enter()); }
     /// A handle that takes no slot and keeps nothing between two calls, so each goes by the depot: slower,
     /// and never refused. Any number of them. Throws std::bad_alloc.
     [[nodiscard]] local enter_as_guest() { return local(*this, exchange().enter_as_guest()); }
@@ -408,6 +412,11 @@ class pool : public operations<pool<T, Policies...>, T,
 
     auto &exchange() noexcept { return route_.exchange(); }
     const auto &exchange() const noexcept { return route_.exchange(); }
+    /// With the slots that a fork left in use, as far as the threading policy knows them.
+    auto &for_entering() noexcept {
+        if constexpr (requires(route &r) { r.bury(); }) route_.bury();
+        return exchange();
+    }
 
     // What `operations` of a thread without a handle go through.
     auto &source() noexcept { return route_.source(); }

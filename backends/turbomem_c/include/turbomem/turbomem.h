@@ -12,6 +12,9 @@
  * undefined: a handle that was never given out; a call that runs while its pool is destroyed; and, on pools
  * without checks, an object put twice, into the wrong pool, or never got from one.
  *
+ * A child of fork has a copy of each pool. The slots of threads that are not there stay in use, what they
+ * cached is found.
+ *
  * Structures begin with their size, for the caller's version of this header: set it, zero the rest, and every
  * member means its default. Functions never write beyond it, and refuse options of a newer header that they
  * do not know.

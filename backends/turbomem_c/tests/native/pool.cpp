@@ -8,7 +8,6 @@
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -354,34 +353,6 @@ void a_thread_that_ends_is_still_served() {
     CHECK(here.available() == 600 && here.statistics().cached == 0);
 }
 
-/// Also threads that were there at the fork, and those that get their place in memory.
-void a_child_of_fork_has_every_slot() {
-#ifdef __SANITIZE_THREAD__
-    return; // ThreadSanitizer lets no child of fork have threads
-#endif
-    pool<plain, threads::per_thread> p(
-        {.objects = 600, .magazine = 16, .max_threads = 2, .pages = {.kind = page_kind::base}});
-    std::atomic<int> step{0};
-    std::thread other([&] {
-        p.deallocate(p.allocate());
-        step = 1;
-        while (step != 2) std::this_thread::yield();
-    });
-    while (step != 1) std::this_thread::yield();
-    p.deallocate(p.allocate());
-    const pid_t child = ::fork();
-    if (child == 0) {
-        for (int i = 0; i < 3; ++i) std::thread([&] { p.deallocate(p.allocate()); }).join();
-        CHECK(p.available() == 600);
-        (void)p.enter(); // the slot of the thread that is not here
-        ::_exit(0);
-    }
-    int status = -1;
-    CHECK(::waitpid(child, &status, 0) == child && status == 0);
-    step = 2;
-    other.join();
-}
-
 void statistics_add_up() {
     pool<plain> p(small);
     auto mine = p.enter(0);
@@ -601,7 +572,6 @@ int main() {
     threads_find_their_caches();
     threads_and_pools_end_in_any_order();
     a_thread_that_ends_is_still_served();
-    a_child_of_fork_has_every_slot();
     statistics_add_up();
     every_kind_of_caller_is_counted();
     lows_are_seen();

@@ -4,17 +4,23 @@
 ///     host crosswise PLUGIN…     everybody uses everybody's pools
 ///     host unload PLUGIN…        plugins are unloaded while threads that called them live on
 ///     host outlive PLUGIN        a pool's maker is unloaded before the threads that used the pool end
+///     host orphan PLUGIN         it is unloaded before the pool is used, forked with and closed
+///     host serve PLUGIN          a plugin makes and closes pools that the host uses
+///     host interrupt PLUGIN      what a signal handler may call allocates nothing, on a thread's first call
 ///     host load PLUGIN…          all of them at once
 #include "plugin.hpp"
 
 #include "../native/check.hpp"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <barrier>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string_view>
@@ -181,6 +187,74 @@ void outlive(const char *file) {
     user.join();
 }
 
+void orphan(const char *file) {
+    library l(file);
+    shared_pool *const p = l.call->open(64, 100);
+    l.unload();
+    CHECK(!l.loaded());
+    std::barrier turn(2);
+    std::thread user([&] {
+        take_all(these_calls, *p, 64, 100);
+        turn.arrive_and_wait();
+        turn.arrive_and_wait();
+    });
+    turn.arrive_and_wait();
+    const pid_t child = ::fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        // As likely as not its place in memory is the user's, whose cache is not its own.
+        std::thread([&] { take_all(these_calls, *p, 64, 100); }).join();
+        CHECK(cached(*p) == 0);
+        these_calls.close(p);
+        ::_exit(0);
+    }
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child && status == 0);
+    turn.arrive_and_wait();
+    user.join();
+    these_calls.close(p);
+}
+
+/// Of this process, in bytes.
+std::size_t address_space() {
+    std::size_t pages = 0;
+    std::FILE *const f = std::fopen("/proc/self/statm", "r");
+    CHECK(f != nullptr && std::fscanf(f, "%zu", &pages) == 1);
+    std::fclose(f);
+    return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+void serve(const char *file) {
+    const library l(file);
+    auto round = [&](std::size_t objects) {
+        shared_pool *const p = l.call->open(64, objects);
+        take_all(these_calls, *p, 64, objects);
+        l.call->close(p);
+    };
+    for (int i = 0; i < 20; ++i) round(1000);
+    const std::size_t before = address_space();
+    for (int i = 0; i < 400; ++i) round(1000);
+    CHECK(address_space() < before + 400 * 1000 * sizeof(void *) / 2); // half of the pointers to all objects
+}
+
+void interrupt(const char *file) {
+    const library l(file);
+    shared_pool *const p = l.call->open(64, 16);
+    std::vector<void *> all;
+    while (void *const object = l.call->get(p)) all.push_back(object);
+    CHECK(all.size() == 16);
+    std::thread([&] {
+        void *volatile warm = std::malloc(1); // what the C library allocates for a thread
+        std::free(warm);
+        const std::size_t before = ::mallinfo2().uordblks;
+        void *const object = l.call->get(p);
+        const std::size_t after = ::mallinfo2().uordblks;
+        CHECK(object == nullptr && after == before);
+    }).join();
+    for (void *object : all) l.call->put(p, object);
+    l.call->close(p);
+}
+
 void load(std::vector<library> plugins) {
     std::vector<shared_pool *> pools;
     for (const library &l : plugins) pools.push_back(l.call->open(64, 100));
@@ -203,5 +277,8 @@ int main(int argc, char **argv) {
     if (what == "crosswise") crosswise(all());
     if (what == "unload") unload(files);
     if (what == "outlive") outlive(files[0]);
+    if (what == "orphan") orphan(files[0]);
+    if (what == "serve") serve(files[0]);
+    if (what == "interrupt") interrupt(files[0]);
     if (what == "load") load(all());
 }

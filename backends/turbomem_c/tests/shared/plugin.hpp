@@ -39,6 +39,9 @@ inline bool owns(shared_pool &p, void *object) {
 inline std::uint64_t left(shared_pool &p) {
     return p.of(p.largest()).available();
 }
+inline std::uint64_t cached(shared_pool &p) {
+    return p.of(p.largest()).statistics().cached;
+}
 #else
 using shared_pool = turbomem::pool<void, THREADS, check>;
 inline std::unique_ptr<shared_pool> make(std::size_t size, std::size_t objects) {
@@ -59,6 +62,9 @@ inline bool owns(shared_pool &p, void *object) {
 }
 inline std::uint64_t left(shared_pool &p) {
     return p.available();
+}
+inline std::uint64_t cached(shared_pool &p) {
+    return p.statistics().cached;
 }
 #endif
 

@@ -37,6 +37,11 @@ class cpu_caches {
     /// Whether a get that finds the depot empty takes what lies in the cells of other CPUs.
     bool reclaims() const noexcept { return barrier_.available(); }
     std::uint32_t cpus() const noexcept { return size_; }
+    /// The one that the calling thread ran on a moment ago.
+    std::uint32_t cpu() const noexcept {
+        const std::uint32_t cpu = cpu_lately(view_);
+        return cpu < size_ ? cpu : 0;
+    }
 
     /// One sequence. Unless it is done nothing happened, and get_again() follows, or gather() of n.
     [[gnu::always_inline]] sequence get_at_once(void **objects, std::uint32_t n) noexcept {
@@ -248,11 +253,6 @@ class cpu_caches {
         return s == sequence::done;
     }
     template <class Sequence> bool insist(Sequence run) noexcept { return insist(run, run()); }
-
-    std::uint32_t cpu() const noexcept {
-        const std::uint32_t cpu = cpu_lately(view_);
-        return cpu < size_ ? cpu : 0;
-    }
 
     static magazine *in(std::uintptr_t top) noexcept {
         return (top & cpu_cell::none) != 0 ? nullptr : reinterpret_cast<magazine *>(top);

@@ -119,9 +119,12 @@ template <class Cache = cache> class basic_exchange {
         attach(guest);
         return guest.get_bulk(objects, n);
     }
-    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+    /// `number` tells callers apart, as far as possible. That of the thread is in thread-local storage, which
+    /// may have to be allocated first; with another one this is async-signal-safe.
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n,
+                                          std::uint32_t number = detail::thread_number()) noexcept {
         cache guest;
-        attach(guest);
+        guest.attach_guest(group_, number);
         return guest.get_up_to(objects, n);
     }
     void put_bulk(void *const *objects, std::uint32_t n) noexcept {

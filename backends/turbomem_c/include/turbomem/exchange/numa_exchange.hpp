@@ -272,10 +272,11 @@ class numa_exchange {
         }
         return false;
     }
-    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n) noexcept {
+    [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n,
+                                          std::uint32_t number = detail::thread_number()) noexcept {
         std::uint32_t got = 0;
         for (std::uint32_t node : orders_[current_node()]) {
-            got += exchanges_[node].get_up_to(objects + got, n - got);
+            got += exchanges_[node].get_up_to(objects + got, n - got, number);
             if (got == n || !falls_back_) break;
         }
         return got;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace turbomem::detail {
 
@@ -105,9 +106,11 @@ class owner_table {
         return nullptr;
     }
 
-    /// In a child of fork, before it has a second thread: every thread but this one is dead, and its number
-    /// may be a new thread's.
-    void forget_others(std::uintptr_t thread) noexcept {
+    /// In a child of fork, before it has a second thread: every thread but one is dead, and its number may be
+    /// a new thread's. The first says so, the second acts on it, once.
+    void lose_others() noexcept { others_lost_ = true; }
+    void forget_lost(std::uintptr_t thread) noexcept {
+        if (!std::exchange(others_lost_, false)) return;
         for (std::uint32_t i = 0; i <= mask_; ++i) {
             const std::uintptr_t found = entries_[i].thread.load(std::memory_order_relaxed);
             if (found == free || found == thread) continue;
@@ -146,6 +149,7 @@ class owner_table {
     std::uint32_t mask_; ///< the size, a power of two, less 1
     std::unique_ptr<entry[]> entries_;
     std::atomic<bool> any_dead_{false};
+    bool others_lost_ = false;
 };
 
 } // namespace turbomem::detail

@@ -3,60 +3,18 @@
 #pragma once
 
 #include "turbomem/exchange/owner_table.hpp"
+#include "turbomem/exchange/tables_here.hpp"
 #include "turbomem/system/here.hpp"
 #include "turbomem/system/threads.hpp"
 
-#include <pthread.h>
-
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <new>
 #include <unordered_map>
 #include <utility>
 
 namespace turbomem::detail {
-
-/// The exchanges that one shared object made, for what has to happen to them in a child of fork.
-class exchanges_here {
-  public:
-    struct member {
-        member *next = nullptr, *previous = nullptr;
-        void (*forked)(member &) noexcept = nullptr;
-        exchanges_here *list = nullptr; ///< that of the shared object that made it, whoever ends it
-    };
-
-    exchanges_here() {
-        // The C library drops these when it unloads the shared object. Without memory for them a child of
-        // fork finds the slots of its dead threads in use.
-        ::pthread_atfork([] { here<exchanges_here>().lock_.lock(); },
-                         [] { here<exchanges_here>().lock_.unlock(); },
-                         [] { here<exchanges_here>().forked(); });
-    }
-    bool idle() const noexcept { return first_ == nullptr; }
-
-    void add(member &m) noexcept {
-        const std::lock_guard guard(lock_);
-        m.list = this;
-        m.next = first_;
-        if (first_ != nullptr) first_->previous = &m;
-        first_ = &m;
-    }
-    void remove(member &m) noexcept {
-        const std::lock_guard guard(lock_);
-        (m.previous == nullptr ? first_ : m.previous->next) = m.next;
-        if (m.next != nullptr) m.next->previous = m.previous;
-    }
-
-  private:
-    void forked() noexcept {
-        for (member *m = first_; m != nullptr; m = m->next) m->forked(*m);
-        lock_.unlock();
-    }
-
-    std::mutex lock_; ///< held while an exchange is made or ends, and over a fork
-    member *first_ = nullptr;
-};
 
 /// Pools that ended by calls from this shared object, modulo 2^32.
 inline constinit std::atomic<std::uint32_t> closings{0};
@@ -64,16 +22,11 @@ inline constinit std::atomic<std::uint32_t> closings{0};
 /// An exchange that outlives its pool until the last thread that entered it lets go of it. So a thread may
 /// end while a pool ends, in any order, and neither waits. Counts by itself: the shared object that made it
 /// may be gone when the last thread ends, and a std::shared_ptr would call its code.
-template <class Exchange> class shared_exchange : private exchanges_here::member {
+template <class Exchange> class shared_exchange {
   public:
     template <class... Args>
     explicit shared_exchange(Args &&...args)
-        : exchange(std::forward<Args>(args)...), owners(exchange.options().max_threads) {
-        forked = [](member &m) noexcept {
-            static_cast<shared_exchange &>(m).owners.forget_others(this_thread());
-        };
-        here<exchanges_here>().add(*this);
-    }
+        : exchange(std::forward<Args>(args)...), owners(exchange.options().max_threads) {}
 
     Exchange exchange;
     owner_table owners;
@@ -86,15 +39,18 @@ template <class Exchange> class shared_exchange : private exchanges_here::member
     }
     /// The pool is gone. For the thread that destroys it.
     void close() noexcept {
-        list->remove(*this);
         closed.store(true, std::memory_order_relaxed);    // relaxed: see thread_caches
         closings.fetch_add(1, std::memory_order_relaxed); // relaxed: a hint to look at `closed`
         let_go();
     }
 
+    /// The slots of threads that a fork left behind are free again. Lock-free.
+    void bury() noexcept {
+        owners.bury([&](void *c) { exchange.leave(*static_cast<typename Exchange::cache_type *>(c)); });
+    }
     /// The calling thread takes a slot; null: all are in use.
     typename Exchange::cache_type *enter() noexcept {
-        owners.bury([&](void *c) { exchange.leave(*static_cast<typename Exchange::cache_type *>(c)); });
+        bury();
         return exchange.try_enter();
     }
     /// The calling thread gives up the slot that owners.remove() named; null: none.
@@ -124,7 +80,7 @@ class thread_caches {
     thread_caches &operator=(const thread_caches &) = delete;
     ~thread_caches() {
         ended = true;
-        for (auto &[exchange, r] : records_) r.end(exchange, r.index);
+        for (auto &[exchange, r] : records_) r.end(exchange, r);
     }
 
     /// The thread's cache, entered if need be; null when all slots are in use or there is no memory for a
@@ -136,16 +92,8 @@ class thread_caches {
         if (const auto found = records_.find(&in); found != records_.end()) {
             r = &found->second;
         } else {
-            try {
-                if (const std::uint32_t now = closings.load(std::memory_order_relaxed); now != seen_) {
-                    seen_ = now; // relaxed: a hint
-                    forget_closed();
-                }
-                r = &records_.try_emplace(&in, record{&in.closed, &end<Exchange>}).first->second;
-            } catch (const std::bad_alloc &) {
-                return nullptr;
-            }
-            in.keep();
+            r = add(in);
+            if (r == nullptr) return nullptr;
         }
         if (void *const c = in.owners.find_at(r->index, this_thread()))
             return static_cast<typename Exchange::cache_type *>(c);
@@ -161,41 +109,64 @@ class thread_caches {
     template <class Exchange> void drop(shared_exchange<Exchange> &in) noexcept {
         const auto found = records_.find(&in);
         if (found == records_.end()) return in.leave(in.owners.remove(this_thread(), owner_table::nowhere));
-        end<Exchange>(&in, found->second.index);
+        end<Exchange>(&in, found->second);
         records_.erase(found);
     }
 
   private:
     struct record {
         const std::atomic<bool> *closed;
-        void (*end)(void *exchange, std::uint32_t index) noexcept;
+        void (*end)(void *exchange, const record &r) noexcept;
+        tables_here::place *place = nullptr;
         std::uint32_t index = owner_table::nowhere; ///< the thread's entry among the owners
         std::uint32_t calls = 0;                    ///< without a cache
     };
 
+    /// A new record, of a thread that has no cache there; null: there is no memory for it.
+    template <class Exchange> record *add(shared_exchange<Exchange> &in) noexcept {
+        forget_closed();
+        in.keep();
+        try {
+            record &r = records_.try_emplace(&in, record{&in.closed, &end<Exchange>}).first->second;
+            r.place = &here<tables_here>().add(in.owners);
+            return &r;
+        } catch (const std::bad_alloc &) {
+            records_.erase(&in);
+            in.let_go();
+            return nullptr;
+        }
+    }
+
     /// What another shared object's calls have removed already is not there.
-    template <class Exchange> static void end(void *exchange, std::uint32_t index) noexcept {
+    template <class Exchange> static void end(void *exchange, const record &r) noexcept {
         auto &in = *static_cast<shared_exchange<Exchange> *>(exchange);
         // relaxed: leaving an exchange that nobody looks at any more is harmless.
-        if (!in.closed.load(std::memory_order_relaxed)) in.leave(in.owners.remove(this_thread(), index));
+        if (!in.closed.load(std::memory_order_relaxed)) in.leave(in.owners.remove(this_thread(), r.index));
+        r.place->free();
         in.let_go();
     }
 
-    /// What this thread keeps of pools that are gone.
+    /// What this thread keeps of pools that are gone: when this shared object closed one, and, since others
+    /// may have, when there are twice as many records as the last time left, and one.
     void forget_closed() noexcept {
+        const std::uint32_t now = closings.load(std::memory_order_relaxed); // relaxed: a hint
+        if (now == seen_ && records_.size() < enough_) return;
         std::erase_if(records_, [](auto &each) {
             auto &[exchange, r] = each;
             // relaxed: nothing is concluded from it but that the record is of no use.
             if (!r.closed->load(std::memory_order_relaxed)) return false;
-            r.end(exchange, r.index);
+            r.end(exchange, r);
             return true;
         });
+        seen_ = now;
+        enough_ = 2 * records_.size() + 1;
     }
 
     inline static constinit thread_local bool ended = false;
 
     std::unordered_map<void *, record> records_;
     std::uint32_t seen_ = 0; ///< of closings
+    std::size_t enough_ = 1; ///< records to look for closed ones among
 };
 
 } // namespace turbomem::detail
