@@ -29,6 +29,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <initializer_list>
 #include <memory>
@@ -82,9 +83,13 @@ std::uint64_t object_bytes(const rte_mempool &mp) noexcept {
                  mp.name);
 }
 
-/// The pool, or null: it is another process's.
+/// The pool, or null: it is another process's, or alloc() was not called yet, which rte_mempool leaves to the
+/// first object that it is to hold.
 pool *own(const rte_mempool &mp) noexcept {
-    auto *const p = static_cast<pool *>(mp.pool_data);
+    // relaxed: threads that get and put know the mempool from the one that made it; see also tell().
+    auto *const p = static_cast<pool *>(__atomic_load_n(&mp.pool_data, __ATOMIC_RELAXED));
+    if (p == nullptr) [[unlikely]]
+        return nullptr;
     if (p->process == this_process.load(std::memory_order_relaxed)) [[likely]]
         return p;
     refuse_process(mp);
@@ -130,7 +135,9 @@ int alloc(rte_mempool *mp) noexcept {
                      e.reclaims() ? "" : "; without membarrier each lcore keeps two of them from the others");
         const std::int64_t process = getpid();
         this_process.store(process, std::memory_order_relaxed);
-        mp->pool_data = new (memory) pool{process, objects.release(), {}};
+        pool *const made = new (memory) pool{process, objects.release(), {}};
+        // release: telemetry may be asking.
+        __atomic_store_n(&mp->pool_data, made, __ATOMIC_RELEASE);
         return 0;
     } catch (const turbomem::error &reason) {
         rte_free(memory);
@@ -176,18 +183,28 @@ unsigned get_count(const rte_mempool *mp) noexcept {
                         : static_cast<unsigned>(std::min<std::uint64_t>(p->objects->available(), mp->size));
 }
 
-/// `/turbomem/info,NAME` in DPDK's telemetry: what happens below rte_mempool's own caches.
-int tell(const char *, const char *name, rte_tel_data *to) noexcept {
-    rte_mempool *const mp = name == nullptr ? nullptr : rte_mempool_lookup(name);
-    if (mp == nullptr || rte_mempool_get_ops(mp->ops_index)->enqueue != enqueue) return -EINVAL;
-    const pool *const p = own(*mp);
-    if (p == nullptr) return -ENOTSUP;
+void add(rte_tel_data &to, const char *key, std::uint64_t value) noexcept {
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+    rte_tel_data_add_dict_uint(&to, key, value);
+#else
+    rte_tel_data_add_dict_u64(&to, key, value);
+#endif
+}
+
+/// A mempool without objects has its size to tell, and that none is available.
+int tell(const rte_mempool &mp, rte_tel_data &to) noexcept {
+    if (rte_mempool_get_ops(mp.ops_index)->enqueue != enqueue) return -EINVAL;
+    // acquire: the pool as alloc() left it.
+    const bool made = __atomic_load_n(&mp.pool_data, __ATOMIC_ACQUIRE) != nullptr;
+    const pool *const p = own(mp);
+    if (made && p == nullptr) return -ENOTSUP;
+    rte_tel_data_start_dict(&to);
+    add(to, "size", mp.size);
+    add(to, "available", made ? p->objects->available() : 0);
+    if (!made) return 0;
     const exchange &e = *p->objects;
     const turbomem::depot_counters c = e.counters();
-    rte_tel_data_start_dict(to);
     for (const auto &[key, value] : std::initializer_list<std::pair<const char *, std::uint64_t>>{
-             {"size", mp->size},
-             {"available", e.available()},
              {"cached", e.cached()},
              {"least_available", e.least_available()},
              {"magazine", e.options().magazine},
@@ -198,16 +215,32 @@ int tell(const char *, const char *name, rte_tel_data *to) noexcept {
              {"exchanges", c.exchanges},
              {"steals", c.steals},
              {"reclaims", c.reclaims}})
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
-        rte_tel_data_add_dict_uint(to, key, value);
-#else
-        rte_tel_data_add_dict_u64(to, key, value);
-#endif
+        add(to, key, value);
     return 0;
 }
 
+struct question {
+    const char *name;
+    rte_tel_data *to;
+    int answer;
+};
+
+/// `/turbomem/info,NAME` in DPDK's telemetry: what happens below rte_mempool's own caches.
+int asked(const char *, const char *name, rte_tel_data *to) noexcept {
+    if (name == nullptr) return -EINVAL;
+    question q{name, to, -EINVAL};
+    // Meanwhile DPDK holds a lock that keeps the mempool from being freed.
+    rte_mempool_walk(
+        [](rte_mempool *mp, void *asked) {
+            auto &q = *static_cast<question *>(asked);
+            if (std::strcmp(mp->name, q.name) == 0) q.answer = tell(*mp, *q.to);
+        },
+        &q);
+    return q.answer;
+}
+
 RTE_INIT(turbomem_register) {
-    rte_telemetry_register_cmd("/turbomem/info", tell,
+    rte_telemetry_register_cmd("/turbomem/info", asked,
                                "What the handler turbomem did for a mempool. Parameter: its name");
     pthread_atfork(nullptr, nullptr, forget_parent); // without memory for it, a child is merely not refused
     turbomem::dpdk::log_type =

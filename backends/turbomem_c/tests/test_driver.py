@@ -85,12 +85,15 @@ def test_a_refusal_says_why(handler: Path) -> None:
     assert re.search(r"turbomem: mempool 'none': .*bytes of metadata: Cannot allocate memory", said)
 
 
-def test_telemetry_tells_what_the_handler_did(handler: Path) -> None:
+def test_telemetry_tells_what_the_handler_did(handler: Path, tmp_path: Path) -> None:
     prefix = f"turbomem{os.getpid()}"
     folder = Path("/var/run/dpdk") / prefix
     command = [handler, "asked", "--no-pci", *NO_HUGE, f"--file-prefix={prefix}", "--lcores", lcores(1)]
     try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asked:
+        with (
+            (tmp_path / "log").open("w") as log,
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as asked,
+        ):
             assert asked.stdout is not None
             assert "asked\n" in iter(asked.stdout.readline, "")
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
@@ -98,10 +101,13 @@ def test_telemetry_tells_what_the_handler_did(handler: Path) -> None:
                 peer.recv(16384)
                 peer.send(b"/turbomem/info,packets")
                 found = json.loads(peer.recv(16384))["/turbomem/info"]
+                peer.send(b"/turbomem/info,none")
+                assert json.loads(peer.recv(16384))["/turbomem/info"] == {"size": 100, "available": 0}
                 peer.send(b"/turbomem/info,others")
                 assert json.loads(peer.recv(16384))["/turbomem/info"] is None
             asked.communicate("", timeout=60)
         assert asked.returncode == 0
+        assert "another process" not in (tmp_path / "log").read_text()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert found["size"] == 1000

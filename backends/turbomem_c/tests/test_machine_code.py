@@ -108,6 +108,20 @@ def test_what_must_not_be_there_is_found(compiler: Compiler) -> None:
     assert any(re.match(r"cache_put_32: store \d+ -> ", line) for line in changed)
 
 
+@pytest.mark.parametrize("target", [("-march=znver3",), ("-march=skylake-avx512", "-mprefer-vector-width=512")])
+@pytest.mark.parametrize("command", [CXX, "clang++"])
+def test_bulks_are_copied_half_a_line_at_a_time(command: str, target: tuple[str, ...]) -> None:
+    compiler = compiler_of(command)
+    if compiler.machine != "x86_64":
+        pytest.skip(f"{command} compiles for {compiler.machine}")
+    code = compiler.code("-O3", *target)
+    for name in NAMES:
+        moves = {found[1] for i in code[name] if (found := re.search(r"^vmov.*%([xyz])mm", i.text))}
+        assert "z" not in moves, name
+        if name.endswith("_32"):
+            assert moves == {"y"}, name
+
+
 def test_checks_that_are_off_leave_no_trace() -> None:
     compiler = compiler_of(CXX)
     plain = bare(compiler.code())

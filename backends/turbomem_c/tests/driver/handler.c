@@ -237,8 +237,11 @@ static void forked(void) {
     rte_mempool_free(pool);
 }
 
-/** Objects are out, and a get has failed: for whoever asks, until stdin ends. */
+/** Objects are out, and a get has failed; another mempool has none so far. For whoever asks, until stdin
+ * ends.
+ */
 static void asked(void) {
+    struct rte_mempool *none = make("none", 100, 0);
     struct rte_mempool *pool = filled("packets", 1000, 0);
     void *held[1000];
     EXPECT(rte_mempool_get_bulk(pool, held, 1000) == 0);
@@ -247,6 +250,7 @@ static void asked(void) {
     printf("asked\n");
     fflush(stdout);
     EXPECT(getchar() == EOF);
+    EXPECT(rte_mempool_avail_count(none) == 0);
 }
 
 static char **arguments;

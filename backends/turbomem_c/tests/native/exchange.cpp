@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <cerrno>
 #include <cstddef>
@@ -460,9 +461,27 @@ void one_way_flow_lets_objects_rest() {
     large.check_at_rest();
 }
 
+void counters_never_go_back() {
+    exchange ex({.objects = 1});
+    cache *c = &ex.enter(0);
+    void *none[1];
+    CHECK(!c->get_bulk(none, 1));
+    std::atomic<bool> looked{false};
+    std::thread other([&] {
+        while (!looked.load(std::memory_order_relaxed)) { // relaxed: says only when to end
+            ex.leave(*c);
+            c = &ex.enter(0);
+        }
+    });
+    for (int i = 0; i < 300'000; ++i) CHECK(ex.counters().failed_gets == 1);
+    looked.store(true, std::memory_order_relaxed);
+    other.join();
+}
+
 } // namespace
 
 int main() {
+    counters_never_go_back();
     impossible_options_are_refused();
     slots_are_given_out_once();
     a_get_that_fails_takes_nothing();

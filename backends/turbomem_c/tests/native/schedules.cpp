@@ -212,15 +212,16 @@ void report(const char *name, std::uint64_t schedules, std::uint64_t reclaims) {
     std::fflush(stdout);
 }
 
+struct node {
+    std::atomic<std::uint32_t> next{0}, depth{0};
+};
+struct node_list {
+    mutable std::array<node, 4> all;
+    node &operator[](std::uint32_t i) const { return all[i - 1]; }
+};
+
 /// A head that went away and came back: one pops while another pops two and pushes the first of them again.
 void explore_stack(unsigned preemptions) {
-    struct node {
-        std::atomic<std::uint32_t> next{0}, depth{0};
-    };
-    struct node_list {
-        mutable std::array<node, 4> all;
-        node &operator[](std::uint32_t i) const { return all[i - 1]; }
-    };
     scheduler all(preemptions);
     std::uint64_t schedules = 0;
     for (; all.next(); ++schedules) {
@@ -240,6 +241,28 @@ void explore_stack(unsigned preemptions) {
         CHECK((out == std::vector<std::uint32_t>{1, 2, 3, 4}));
     }
     report("a head that comes back", schedules, 0);
+}
+
+/// The top is popped and pushed again, and is the only one of another stack in between, while another thread
+/// asks for the size: three or four at all times.
+void explore_size(unsigned preemptions) {
+    scheduler all(preemptions);
+    std::uint64_t schedules = 0;
+    for (; all.next(); ++schedules) {
+        const node_list nodes{};
+        tagged_stack stack, other;
+        for (std::uint32_t i : {4u, 3u, 2u, 1u}) stack.push(nodes, i);
+        std::uint32_t size = 0;
+        all.run({[&] { size = stack.size(nodes); },
+                 [&] {
+                     const std::uint32_t top = stack.pop(nodes);
+                     other.push(nodes, top);
+                     CHECK(other.pop(nodes) == top);
+                     stack.push(nodes, top);
+                 }});
+        CHECK(size == 3 || size == 4);
+    }
+    report("a size while the stack changes", schedules, 0);
 }
 
 void explore(const scenario &s, unsigned preemptions) {
@@ -390,5 +413,6 @@ int main(int argc, char **argv) {
          false},
     };
     explore_stack(preemptions);
+    explore_size(preemptions);
     for (const scenario &s : scenarios) explore(s, preemptions);
 }

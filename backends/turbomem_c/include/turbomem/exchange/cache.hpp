@@ -123,9 +123,7 @@ class alignas(no_sharing) cache {
     void attach(cache_group &group, std::uint32_t number, bool caching) noexcept {
         group_ = &group;
         depot_ = &group.shared;
-        const depot_counters before = visitor_.counters; // of those who had the slot
-        visitor_ = depot_->visitor(number);
-        visitor_.counters = before;
+        visitor_.move_to(depot_->visitor(number));
         caching_ = puts_unseen_ = caching;
         direction_ = 0;
     }

@@ -29,6 +29,16 @@ struct depot_visitor {
     std::uint32_t foreign = 0; ///< full magazines in a row that another thread had filled, in order
     std::uint32_t aged = 0;    ///< magazines taken since it last changed the side that is filled
     depot_counters counters;
+
+    /// Another thread goes on in the slot: all but the counters, which others may be reading.
+    void move_to(const depot_visitor &next) noexcept {
+        thread = next.thread;
+        shard = next.shard;
+        victim = next.victim;
+        source = next.source;
+        foreign = next.foreign;
+        aged = next.aged;
+    }
 };
 
 /// After so many foreign magazines in a row a thread gets with one-way flow: what it gets, others put. They

@@ -19,15 +19,39 @@ inline constexpr std::size_t cache_line = 64;
 /// Two lines: the adjacent-line prefetcher of x86 makes neighbours share.
 inline constexpr std::size_t no_sharing = 2 * cache_line;
 
-/// Copy n object pointers between arrays that do not overlap. Forward and in blocks of one cache line, which
-/// the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes. Always
-/// inlined: a program with many pools would else get a call here.
+/// Copy n object pointers between arrays that do not overlap. Forward and in blocks of a cache line or two,
+/// which the compiler turns into wide moves; a call to memcpy costs more than it copies at these sizes.
+/// Always inlined: a program with many pools would else get a call here.
 [[gnu::always_inline]] inline void copy_objects(void **to, void *const *from, std::uint32_t n) noexcept {
     static_assert(cache_line == 8 * sizeof(void *));
     // Each size is a constant: moves, not a call. No lambda does it: in a large program the compiler inlines
     // one late, and then its captures stay on the stack, which doubles what 8 objects cost. The rest is
     // unlikely because bulks are multiples of 8.
+#ifdef __AVX__
+    // Half a line at a time, whatever the compiler takes for this processor by itself: 16 bytes at a time
+    // cost twice as much on Zen 3, 64 cost a tenth more on Zen 4.
+    using half = std::uint64_t __attribute__((vector_size(cache_line / 2)));
+    for (; n >= 16; n -= 16, to += 16, from += 16) {
+        half a, b, c, d;
+        std::memcpy(&a, from, sizeof a);
+        std::memcpy(&b, from + 4, sizeof b);
+        std::memcpy(&c, from + 8, sizeof c);
+        std::memcpy(&d, from + 12, sizeof d);
+        asm("" : "+x"(b), "+x"(d)); // clang would make one move of two
+        std::memcpy(to, &a, sizeof a);
+        std::memcpy(to + 4, &b, sizeof b);
+        std::memcpy(to + 8, &c, sizeof c);
+        std::memcpy(to + 12, &d, sizeof d);
+    }
+    if (n & 8) {
+        std::memcpy(to, from, 4 * sizeof(void *));
+        std::memcpy(to + 4, from + 4, 4 * sizeof(void *));
+        to += 8;
+        from += 8;
+    }
+#else
     for (; n >= 8; n -= 8, to += 8, from += 8) std::memcpy(to, from, 8 * sizeof(void *));
+#endif
     if (n & 4) [[unlikely]] {
         std::memcpy(to, from, 4 * sizeof(void *));
         to += 4;

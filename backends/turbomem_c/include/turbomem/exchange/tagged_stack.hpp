@@ -44,7 +44,8 @@ class tagged_stack {
             // relaxed: as above.
             nodes[indices.front()].next.store(top(head), std::memory_order_relaxed);
             std::uint32_t depth = depth_of(nodes, top(head));
-            for (const std::uint32_t i : indices) nodes[i].depth.store(++depth, std::memory_order_relaxed);
+            // release: whoever sees the depth sees that the nodes had been popped, see size().
+            for (const std::uint32_t i : indices) nodes[i].depth.store(++depth, std::memory_order_release);
             TURBOMEM_POINT(push);
             // release: whoever pops a node sees its link and its contents. acquire on failure: as the load.
         } while (!head_.compare_exchange_weak(head, changed(head, indices.back()), std::memory_order_release,
@@ -83,9 +84,20 @@ class tagged_stack {
         return 0;
     }
 
-    /// How many nodes there are. Exact while nothing changes, else an estimate. Wait-free.
+    /// How many nodes there were at an instant of the call, unless the stack changes during each of eight
+    /// looks: then any number that it ever had. Wait-free.
     template <node_array Nodes> std::uint32_t size(const Nodes &nodes) const noexcept {
-        return depth_of(nodes, top());
+        for (int more = 7;; --more) {
+            // acquire: the depth must be at least as new as the push of the node on top.
+            const std::uint64_t head = head_.load(std::memory_order_acquire);
+            TURBOMEM_POINT(size);
+            // acquire: the second look comes after it. A depth from a later push is thereby seen together
+            // with a head that changed.
+            const std::uint32_t depth =
+                top(head) == 0 ? 0 : nodes[top(head)].depth.load(std::memory_order_acquire);
+            // relaxed: as above.
+            if (more == 0 || head_.load(std::memory_order_relaxed) == head) return depth;
+        }
     }
 
     /// The top's index (0: empty), for walking while nothing changes.
