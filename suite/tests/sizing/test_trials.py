@@ -47,4 +47,4 @@ def test_trials_are_few_however_many_pools_there_are(roomy, monkeypatch):
     monkeypatch.setattr(counter._Counter, "_run", run)
     found = counter.count_cell(Backend("b", "v", "", ""), roomy, [(0, 0)] * len(roomy.actors))
     assert [pool["smallest"] for pool in found["pools"]] == [min(LEAST, pool.objects) for pool in roomy.pools]
-    assert len(tried) <= 24 + 12 * len(roomy.pools)
+    assert len(tried) <= 40 + 9 * len(roomy.pools)
