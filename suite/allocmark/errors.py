@@ -36,7 +36,12 @@ class EngineError(AllocmarkError):
 
 
 class RefusedError(EngineError):
-    """A backend refused its set-up, before it handed out any object; the text is its own."""
+    """A backend refused its set-up, before it handed out any object; the text is its own. ``pool``: the one that it
+    refused, by its number, or -1."""
+
+    def __init__(self, text: str, pool: int = -1) -> None:
+        super().__init__(text)
+        self.pool = pool
 
 
 def printable(text: str) -> str:

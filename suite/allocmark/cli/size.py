@@ -81,6 +81,7 @@ def _size(options: argparse.Namespace) -> int:
         backends=options.backend,
         overrides=assignments(options.set),
         short=True,
+        pin=False,  # actors in turns need no CPU each
         seed=options.seed,
     )
     host = discover()

@@ -101,7 +101,7 @@ class CountedRun:
     """What `Engine.count` finds. ``tallies``: by actor and pool, of its gets and of its puts. What the backend does not
     know is 0 there."""
 
-    failed: bool  #: a get found too little
+    failed: int | None  #: the pool, by its number, in which a get found too little
     knows_trips: bool
     knows_cached: bool
     needs: Sequence[Need]
@@ -174,10 +174,11 @@ class Engine:
         plan.limit_ns = int(limit_seconds * 1e9)
         plan.layout_seed = layout_seed
         plan.lasting = lasting
+        plan.refused = refused = self._array("int32_t[]", [-1])
         error = ffi.new("allocmark_error *")
         self._engine = lib.am_engine_new(plan, error)
         if self._engine == ffi.NULL:
-            raise RefusedError(ffi.string(error.message).decode(errors="replace"))
+            raise RefusedError(ffi.string(error.message).decode(errors="replace"), refused[0])
         self._samples = ffi.new("am_actor_sample[]", len(program.actors))
         self._trouble = ffi.new("am_trouble *")
 
@@ -246,7 +247,8 @@ class Engine:
 
     def count(self, units: int, skip: int = 0, most: int = 0) -> CountedRun:
         """A whole run of a new engine with the actors taking turns, which is the same every time; it ends where a get
-        finds too little. Then only `drain` and `close` are of use. Not for an engine that verifies.
+        finds too little. Objects are got and put, and not touched. Then only `drain` and `close` are of use. Not for
+        an engine that verifies.
 
         Tallies, and at most ``most`` events (see `trace`), are of the time after ``skip`` objects were got.
         """
@@ -258,7 +260,7 @@ class Engine:
         self._check(lib.am_engine_count(self._engine, units, skip, count, self._trouble))
         found = iter([CallTally(each.calls, each.objects, each.trips, each.moved) for each in tallies])
         return CountedRun(
-            failed=bool(count.failed),
+            failed=count.failed if count.failed >= 0 else None,
             knows_trips=bool(count.knows_trips),
             knows_cached=bool(count.knows_cached),
             needs=[Need(need.most_out, need.most_needed) for need in needs],

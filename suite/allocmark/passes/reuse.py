@@ -108,12 +108,15 @@ def counted(engine: Engine, program: Program) -> dict[str, Any]:
     return figures([Event(*event) for event in engine.trace(units, skip, EVENTS)], program.touched)
 
 
-def figures(events: Sequence[Event], touched: Sequence[int], window: int = WINDOW) -> dict[str, Any]:
-    """The members of a `Reuse`; ``touched`` are the bytes at the head of each pool's objects that are used."""
-    got: dict[int, list[Event]] = {}
-    for event in events:
-        if not event.put:
-            got.setdefault(event.actor, []).append(event)
+def figures(
+    events: Sequence[tuple[int, int, int, int]], touched: Sequence[int], window: int = WINDOW
+) -> dict[str, Any]:
+    """The members of a `Reuse`, of events as `Event` has them; ``touched`` are the bytes at the head of each pool's
+    objects that are used."""
+    got: dict[int, list[tuple[int, int]]] = {}
+    for address, actor, pool, put in events:
+        if not put:
+            got.setdefault(actor, []).append((address, pool))
     windows = [
         _distinct(mine[start : start + window], touched)
         for mine in got.values()
@@ -121,7 +124,7 @@ def figures(events: Sequence[Event], touched: Sequence[int], window: int = WINDO
     ]
     if not windows:
         return {}
-    everything = [event for mine in got.values() for event in mine]
+    everything = [each for mine in got.values() for each in mine]
     return {
         "window": window,
         "gets": len(everything),
@@ -131,25 +134,32 @@ def figures(events: Sequence[Event], touched: Sequence[int], window: int = WINDO
     }
 
 
-def _distinct(events: Iterable[Event], touched: Sequence[int]) -> dict[str, int]:
-    objects = {event.object: event.pool for event in events}
-    counts = {name: len({address >> shift for address in objects}) for name, shift in _SHIFTS.items()}
-    lines = {
-        line
-        for address, pool in objects.items()
-        if touched[pool]
-        for line in range(address >> _LINE, ((address + touched[pool] - 1) >> _LINE) + 1)
-    }
-    return counts | {"lines": len(lines), "objects": len(objects)}
+def _distinct(objects: Iterable[tuple[int, int]], touched: Sequence[int]) -> dict[str, int]:
+    pools = dict(objects)
+    counts = {name: len({address >> shift for address in pools}) for name, shift in _SHIFTS.items()}
+    return counts | {"lines": _lines(pools, touched), "objects": len(pools)}
 
 
-def _foreign(events: Iterable[Event]) -> float | None:
+def _lines(pools: Mapping[int, int], touched: Sequence[int]) -> int:
+    """Without a look at each, of which a large object has many: the next object begins behind the last line, or in
+    it."""
+    lines, end = 0, 0  # the first line behind those that are counted
+    for address in sorted(pools):
+        if used := touched[pools[address]]:
+            behind = ((address + used - 1) >> _LINE) + 1
+            if behind > end:
+                lines += behind - max(address >> _LINE, end)
+                end = behind
+    return lines
+
+
+def _foreign(events: Iterable[tuple[int, int, int, int]]) -> float | None:
     getter: dict[int, int] = {}
     puts = foreign = 0
-    for event in events:
-        if not event.put:
-            getter[event.object] = event.actor
-        elif event.object in getter:
+    for address, actor, _, put in events:
+        if not put:
+            getter[address] = actor
+        elif address in getter:
             puts += 1
-            foreign += getter[event.object] != event.actor
+            foreign += getter[address] != actor
     return foreign / puts if puts else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from allocmark.backend import Backend
-from allocmark.engine.session import CountedRun, Engine
+from allocmark.engine.session import CountedRun, Engine, Need
 from allocmark.errors import RefusedError
-from allocmark.passes.reuse import EVENTS, MOST_SKIPPED, Event, figures
-from allocmark.sizing.smallest import smallest
+from allocmark.passes.reuse import EVENTS, MOST_SKIPPED, figures
+from allocmark.sizing.smallest import Range, smallest
 from allocmark.workload.tape.program import Program
 
 SETTLING = 8192  #: objects that are got until caches are as full as they will be
@@ -34,16 +33,20 @@ class _Counter:
         self._program = program
         self._cpus = cpus
         self._refused: set[tuple[int, int]] = set()  # pools by their number, with so many objects
+        self._served: tuple[Sequence[int], CountedRun] | None = None  # the last trial in which no get failed
 
     def counted(self) -> dict[str, Any]:
         # First as many objects are got as the pools have: a pool that hands out all of them in turn is seen doing so.
         skip = min(MOST_SKIPPED, sum(pool.objects for pool in self._program.pools))
         whole, facts = self._run(self._program, skip, EVENTS)
-        if whole.failed:
+        if whole.failed is not None:
             return {"refused": "a get fails even where the pools have room to spare"}
         pools = self._program.pools
-        sizes = [] if self._backend.capabilities.any_size else self._smallest(whole)
-        tight = self._run(self._with(dict(enumerate(sizes))), SETTLING)[0] if sizes else None
+        any_size = self._backend.capabilities.any_size
+        sizes = [] if any_size else smallest(self._fails, [self._range(*each) for each in enumerate(whole.needs)])
+        if sizes is None:
+            return {"refused": "whether a get fails depends on more than the size of its pool"}
+        tight = self._tight(sizes) if sizes else None
         return {
             "knows_trips": whole.knows_trips,
             "knows_cached": whole.knows_cached,
@@ -63,32 +66,41 @@ class _Counter:
                 for actor, own in zip(self._program.actors, whole.tallies, strict=True)
             ],
             "tight": _trips_per_object(tight) if tight else None,
-            "memory": figures([Event(*event) for event in whole.events], self._program.touched) or None,
+            "memory": figures(whole.events, self._program.touched) or None,
         }
 
-    def _smallest(self, whole: CountedRun) -> list[int]:
-        """Of each pool, the others being as large as they are."""
-        found = []
-        for index, (pool, need) in enumerate(zip(self._program.pools, whole.needs, strict=True)):
-            guess = need.most_needed if whole.knows_cached else 0
-            serves = partial(self._serves, index)
-            size = smallest(serves, max(need.most_out, 1), guess, pool.objects)
-            assert size is not None  # the pool as it is has served
-            found.append(size)
-        return found
+    def _range(self, index: int, need: Need) -> Range:
+        """Where the smallest size of a pool is looked for: in the pool as it is no get failed."""
+        return Range(max(need.most_out, 1), lambda: self._guess(need), self._program.pools[index].objects)
 
-    def _serves(self, index: int, objects: int) -> bool:
-        """Whether no get fails when a pool has so many objects. A backend may refuse to make such a one, too."""
+    def _guess(self, need: Need) -> int:
+        """What a pool refused for one size is often refused for another, too."""
+        return max(need.most_needed, *(objects + 1 for _, objects in self._refused), 0)
+
+    def _fails(self, sizes: Sequence[int]) -> int | None:
+        """The pool in which a get fails when each has so many objects. A backend may refuse to make such a one, too."""
         try:
-            return not self._run(self._with({index: objects}), SETTLING)[0].failed
-        except RefusedError:
-            self._refused.add((index, objects))
-            return False
+            run, _ = self._run(self._with(sizes), SETTLING)
+        except RefusedError as refusal:
+            if refusal.pool < 0:
+                raise
+            self._refused.add((refusal.pool, sizes[refusal.pool]))
+            return refusal.pool
+        if run.failed is None:
+            self._served = tuple(sizes), run
+        return run.failed
 
-    def _with(self, objects: dict[int, int]) -> Program:
-        pools = list(self._program.pools)
-        for index, n in objects.items():
-            pools[index] = replace(pools[index], objects=n, working_set=min(n, pools[index].working_set))
+    def _tight(self, sizes: Sequence[int]) -> CountedRun:
+        """Pools of the smallest sizes."""
+        if self._served and self._served[0] == tuple(sizes):
+            return self._served[1]
+        return self._run(self._with(sizes), SETTLING)[0]
+
+    def _with(self, sizes: Sequence[int]) -> Program:
+        pools = [
+            replace(pool, objects=n, working_set=min(n, pool.working_set))
+            for pool, n in zip(self._program.pools, sizes, strict=True)
+        ]
         return replace(self._program, pools=tuple(pools))
 
     def _run(self, program: Program, skip: int, events: int = 0) -> tuple[CountedRun, list[dict[str, str]]]:

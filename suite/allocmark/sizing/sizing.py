@@ -26,6 +26,7 @@ from allocmark.workload.tape.program import Program
 CACHES = (32, 64, 128, 256, 512)  #: objects; the last is DPDK's maximum
 
 LARGEST = 1 << 17  #: objects of a pool that is counted, at most: to go through a larger one takes long
+SPARE_BYTES = 1 << 25  #: of a pool, at most, that are there so that caches have room
 
 _MODULE = "allocmark.sizing.size_worker"
 
@@ -64,10 +65,11 @@ def count_sizes(
 
 
 def _counted(case: CasePlan, caches: Sequence[int], timeout: float) -> list[SizedBackend]:
-    """Each backend in its turn of the CPUs, as many at once as there are: nothing is timed."""
+    """Each backend in its turn of the CPUs, as many at once as there are for their actors, which wait for each other:
+    nothing is timed."""
     case = replace(case, program=_roomy(case.program, max(caches)))
     stopping = Event()
-    with ThreadPoolExecutor(len(machine.usable_cpus())) as threads:
+    with ThreadPoolExecutor(max(1, len(machine.usable_cpus()) // len(case.cpus))) as threads:
         try:
             asked = [
                 threads.submit(_backend, cell, place, case, caches, timeout, stopping)
@@ -79,10 +81,14 @@ def _counted(case: CasePlan, caches: Sequence[int], timeout: float) -> list[Size
 
 
 def _roomy(program: Program, cache: int) -> Program:
-    """The program with pools that are certainly large enough, which the file's may not be, and not much too large."""
+    """The program with pools that are certainly large enough, which the file's may not be, and not much too large. Of
+    large objects there are fewer to spare: caches that are larger yet are refused, or never full."""
     queued = sum(queue.capacity for queue in program.queues)
     held = map(sum, zip(*(actor.ring_capacity for actor in program.actors), strict=True))
-    enough = [n + queued + 4 * cache * len(program.actors) for n in held]
+    spare = 4 * cache * len(program.actors)
+    enough = [
+        n + queued + min(spare, SPARE_BYTES // pool.object_size) for n, pool in zip(held, program.pools, strict=True)
+    ]
     pools = [
         replace(pool, objects=max(min(pool.objects, LARGEST), n)) for pool, n in zip(program.pools, enough, strict=True)
     ]
@@ -98,7 +104,7 @@ def _backend(
     job = {
         **job_of(cell),
         "program": case.program.to_json(),
-        "cpus": _shifted(case.cpus, place),
+        "cpus": _cpus(len(case.program.actors), place),
     }
     # An allocator of any size has no cache that a workload could ask for.
     wanted = caches[:1] if backend.capabilities.any_size else caches
@@ -117,8 +123,9 @@ def _backend(
     return SizedBackend(backend.label, sizes)
 
 
-def _shifted(cpus: Sequence[tuple[int, int]], by: int) -> list[tuple[int, int]]:
-    """The CPUs of the actors, others for each backend: those counted at once share none where there are enough."""
+def _cpus(actors: int, place: int) -> list[tuple[int, int]]:
+    """The CPU and node of each actor, others for each backend: those counted at once share none where there are enough.
+    Actors that take turns may share one."""
     usable = machine.usable_cpus()
-    moved = [usable[(usable.index(cpu) + by) % len(usable)] for cpu, _ in cpus]
-    return [(cpu, machine.cpu_node(cpu)) for cpu in moved]
+    chosen = [usable[(actor + place) % len(usable)] for actor in range(actors)]
+    return [(cpu, machine.cpu_node(cpu)) for cpu in chosen]

@@ -17,6 +17,7 @@ class Account {
             am_count &count)
         : backend_(backend), count_(count) {
         for (void *pool : pools) pools_.push_back({pool, std::vector<uint64_t>(actors)});
+        count_.failed = -1;
         count_.knows_cached = backend.cached != nullptr;
         count_.knows_trips = backend.trips != nullptr;
         for (Pool &pool : pools_) {
@@ -51,8 +52,8 @@ class Account {
     }
 
     /** A get found too little. True. */
-    bool fail() {
-        count_.failed = 1;
+    bool fail(uint32_t pool) {
+        count_.failed = int32_t(pool);
         return true;
     }
 

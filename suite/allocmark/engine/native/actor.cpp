@@ -94,6 +94,12 @@ bool Actor::begin(allocmark_error &error) {
     return good;
 }
 
+int32_t Actor::outside() const {
+    for (uint32_t pool = 0; pool < pools_.size(); ++pool)
+        if (interpreter_.pools()[pool].held.capacity() > 0 && !entered_[pool]) return int32_t(pool);
+    return -1;
+}
+
 template <class Work> void Actor::live(Work work) {
     if (!plan_.ends) return work();
     std::thread([&] {

@@ -41,6 +41,8 @@ class Actor {
 
     /** Pins the thread and enters the pools that this actor uses. False: `error` says why. */
     bool begin(allocmark_error &error);
+    /** The first pool that this actor uses and has not entered; -1: none. */
+    int32_t outside() const;
     /** Leaves every pool that it has entered. */
     void leave();
 

@@ -65,6 +65,9 @@ struct am_engine {
     ~am_engine();
 
     void set_up(allocmark_error *error);
+    void refused(int32_t pool) const {
+        if (plan.refused) *plan.refused = pool;
+    }
     void start_backend(allocmark_error *error);
     void create_pools(allocmark_error *error);
     void open_ledger();
@@ -114,8 +117,10 @@ void am_engine::create_pools(allocmark_error *error) {
             .max_threads = plan.n_actors,
         };
         const Doing doing("pool_create");
-        if (const int code = backend.pool_create(&pool.spec, &pool.handle, error))
+        if (const int code = backend.pool_create(&pool.spec, &pool.handle, error)) {
+            refused(int32_t(p));
             give_up(error, "pool_create", code);
+        }
         created.push_back(p);
     }
 }
@@ -138,7 +143,13 @@ void am_engine::open_ledger() {
 void am_engine::start_actors(uint64_t layout_seed, allocmark_error *error) {
     cast.reset();
     cast = std::make_unique<Cast>(plan, layout_seed, backend, pools, ledger.get());
-    if (!cast->begin(*error)) throw NotSetUp();
+    if (cast->begin(*error)) return;
+    for (const Actor *actor : cast->actors())
+        if (const int32_t pool = actor->outside(); pool >= 0) {
+            refused(pool);
+            break;
+        }
+    throw NotSetUp();
 }
 
 /** Throws NotSetUp with the reason in `error`, which people read as it is. */
@@ -251,7 +262,7 @@ int am_engine_time_calls(am_engine *engine, uint64_t units, const uint32_t *ever
 
 int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *events, uint64_t capacity,
                     uint64_t *recorded, am_trouble *trouble) {
-    Trace trace(uint32_t(engine->cast->actors().size()), skip, events, capacity);
+    Trace trace(engine->plan, skip, events, capacity);
     engine->cast->trace(&trace);
     engine->cast->sample(Watch::kTrace, units, nullptr);
     engine->cast->trace(nullptr);
@@ -264,7 +275,7 @@ int am_engine_count(am_engine *engine, uint64_t units, uint64_t skip, am_count *
     std::vector<void *> pools;
     for (const Pool &pool : engine->pools) pools.push_back(pool.handle);
     Account account(engine->backend, pools, actors, *count);
-    Trace trace(actors, skip, count->events, count->capacity, &account);
+    Trace trace(engine->plan, skip, count->events, count->capacity, &account);
     engine->cast->trace(&trace);
     engine->cast->all([&](Actor &actor) { actor.count(units); });
     engine->cast->trace(nullptr);

@@ -57,6 +57,7 @@ typedef struct am_plan {
     uint64_t limit_ns; /* a sample of actors that are not coupled ends early when it lasts longer; 0: never */
     uint64_t layout_seed; /* draws where the engine's memory begins and which pool is made first; 0: fixed */
     uint32_t lasting; /* the backend outlives the engine, for the next one with the same table and options */
+    int32_t *refused; /* null, or where the number of the pool goes that the backend refused; -1: none */
 } am_plan;
 
 typedef enum am_phase { AM_SETTLE, AM_SAMPLE, AM_DRAIN } am_phase;
@@ -93,7 +94,7 @@ typedef struct am_count {
     am_tally *tallies;                  /* by actor, pool and am_call, all zero */
     am_need *needs;                     /* by pool, all zero */
     uint32_t knows_trips, knows_cached; /* whether the backend tells; without, they are 0 in tallies */
-    uint32_t failed;                    /* a get found too little: there the run ended */
+    int32_t failed; /* the pool in which a get found too little: there the run ended; -1 */
 } am_count;
 
 typedef struct am_actor_sample {
@@ -187,8 +188,9 @@ int am_engine_trace(am_engine *engine, uint64_t units, uint64_t skip, am_event *
 
 /**
  * A whole run, of a new engine: the actors take turns from the prologue on, a call each. Events and tallies
- * are of what follows the first `skip` gets of one; see am_engine_trace. Only AM_DRAIN may follow, also when
- * a get failed. Not for engines that verify. Returns as am_engine_run.
+ * are of what follows the first `skip` gets of one; see am_engine_trace. The bytes of objects are not
+ * touched: what is counted does not depend on them. Only AM_DRAIN may follow, also when a get failed. Not for
+ * engines that verify. Returns as am_engine_run.
  */
 int am_engine_count(am_engine *engine, uint64_t units, uint64_t skip, am_count *count, am_trouble *trouble);
 

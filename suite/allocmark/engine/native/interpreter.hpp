@@ -210,9 +210,16 @@ class alignas(Arena::kLine) Interpreter {
                 view.held.grow(n * (insn.arg - times)); // what it has got can be put back
                 return false;
             }
-            if constexpr (kWatch != Watch::kVerify) touch<kTouch>(objects, n, bytes);
+            if constexpr (kWatch != Watch::kVerify)
+                if (touches<kWatch>()) touch<kTouch>(objects, n, bytes);
         }
         view.held.grow(n * insn.arg);
+        return true;
+    }
+
+    /** Whether what objects hold matters. */
+    template <Watch kWatch> bool touches() const {
+        if constexpr (kWatch == Watch::kTrace) return shared_.trace->touches();
         return true;
     }
 
@@ -224,7 +231,7 @@ class alignas(Arena::kLine) Interpreter {
     template <Watch kWatch, Touch kTouch> bool touch_newest(const am_insn &insn) {
         void **objects = pools_[insn.target].held.newest(insn.n);
         if constexpr (kWatch == Watch::kVerify) return still_held(insn.target, objects, insn.n, insn.step);
-        touch<kTouch>(objects, insn.n, insn.arg);
+        if (touches<kWatch>()) touch<kTouch>(objects, insn.n, insn.arg);
         return true;
     }
 
@@ -324,7 +331,7 @@ class alignas(Arena::kLine) Interpreter {
         if constexpr (kWatch == Watch::kTrace) shared_.trace->calling(insn.target, view.local);
         if (attempt() != 0) [[unlikely]]
             if (!try_again<kWatch>(attempt, insn.target, insn)) return false;
-        if (zeroed && !get_sized_)
+        if (zeroed && !get_sized_ && touches<kWatch>())
             for (uint32_t i = 0; i < n; ++i) std::memset(objects[i], 0, size);
         if (timed) timer(AM_CALL_GET).add(begin, ticks());
         if (kWatch == Watch::kVerify && zeroed)
@@ -379,6 +386,7 @@ class alignas(Arena::kLine) Interpreter {
     template <Watch kWatch>
     bool touch_one(void *object, uint32_t pool, uint32_t bytes, bool write, uint32_t step) {
         if constexpr (kWatch == Watch::kVerify) return still_held(pool, &object, 1, step);
+        if (!touches<kWatch>()) return true;
         if (write)
             touch<Touch::kWrite>(&object, 1, bytes);
         else
@@ -494,7 +502,8 @@ class alignas(Arena::kLine) Interpreter {
         get.n = 1;
         if (!resize_) {
             if (!take<kWatch>(get_, to, to.pool, to.local, object, 1, get)) return false;
-            if (kWatch != Watch::kVerify) std::memcpy(*object, old, kept); // a stamp is its object's own
+            if (kWatch != Watch::kVerify && touches<kWatch>())
+                std::memcpy(*object, old, kept); // a stamp is its object's own
             return give<kWatch>(put_, from.pool, from.local, &old, 1, insn.target, insn.step);
         }
         std::vector<char> content;
@@ -525,7 +534,7 @@ class alignas(Arena::kLine) Interpreter {
     }
 
     template <Watch kWatch, class Try> bool try_again(Try attempt, uint32_t pool, const am_insn &insn) {
-        if (kWatch == Watch::kTrace && shared_.trace->ends_here()) {
+        if (kWatch == Watch::kTrace && shared_.trace->ends_here(pool)) {
             // release: as Shared::fail.
             shared_.abort.store(true, std::memory_order_release);
             return false;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "account.hpp"
@@ -18,7 +19,8 @@ namespace allocmark {
  */
 class Turns {
   public:
-    explicit Turns(uint32_t actors) : seats_(actors) {
+    /** `apart`: each actor has a CPU of its own. */
+    Turns(uint32_t actors, bool apart) : soon_(apart ? kSoon : 0), seats_(actors) {
         seats_[0].turn.store(true, std::memory_order_relaxed);
     }
 
@@ -26,7 +28,7 @@ class Turns {
     void join(uint32_t actor) {
         // Soon, where the others run on CPUs of their own: to sleep and be woken takes far longer than a
         // call.
-        for (uint32_t i = 0; i < kSoon && !seats_[actor].turn.load(std::memory_order_relaxed); ++i)
+        for (uint32_t i = 0; i < soon_ && !seats_[actor].turn.load(std::memory_order_relaxed); ++i)
             cpu_relax();
         // acquire: pairs with `hand_to`.
         while (!seats_[actor].turn.load(std::memory_order_acquire))
@@ -71,14 +73,16 @@ class Turns {
         seats_[actor].turn.notify_one();
     }
 
+    const uint32_t soon_;
     std::vector<Seat> seats_;
 };
 
 /** The events of a run in turns, after the first `skip` objects that were got, as far as there is room. */
 class Trace {
   public:
-    Trace(uint32_t actors, uint64_t skip, am_event *events, uint64_t capacity, Account *account = nullptr)
-        : turns(actors), skip_(skip), events_(events), capacity_(capacity), account_(account) {}
+    Trace(const am_plan &plan, uint64_t skip, am_event *events, uint64_t capacity, Account *account = nullptr)
+        : turns(plan.n_actors, are_apart(plan)), skip_(skip), events_(events), capacity_(capacity),
+          account_(account) {}
 
     Turns turns;
 
@@ -102,11 +106,20 @@ class Trace {
     }
 
     /** A get found too little. Whether the run ends with that, and is not to wait. */
-    bool ends_here() { return account_ && account_->fail(); }
+    bool ends_here(uint32_t pool) { return account_ && account_->fail(pool); }
+
+    /** Whether the bytes of objects are touched: what is accounted for does not depend on them. */
+    bool touches() const { return !account_; }
 
     uint64_t recorded() const { return recorded_; }
 
   private:
+    static bool are_apart(const am_plan &plan) {
+        std::set<int32_t> cpus;
+        for (uint32_t a = 0; a < plan.n_actors; ++a) cpus.insert(plan.actors[a].cpu);
+        return cpus.size() == plan.n_actors && *cpus.begin() >= 0;
+    }
+
     void add(uint32_t actor, uint32_t pool, void *const *objects, uint32_t n, uint32_t put) {
         for (uint32_t i = 0; i < n && recorded_ < capacity_; ++i)
             events_[recorded_++] = {reinterpret_cast<uintptr_t>(objects[i]), uint16_t(actor), uint16_t(pool),

@@ -356,7 +356,7 @@ void runs_are_counted() {
     plan.table = &telling;
     for (int again = 0; again < 3; ++again) {
         const Counted all = counted(plan, 20, 0);
-        CHECK(all.found.knows_trips && all.found.knows_cached && !all.found.failed);
+        CHECK(all.found.knows_trips && all.found.knows_cached && all.found.failed == -1);
         const am_tally &gets = all.tallies[AM_CALL_GET], &puts = all.tallies[AM_CALLS + AM_CALL_PUT];
         CHECK(gets.calls == 120 && gets.objects == 480 && gets.trips == 120 && gets.moved == 480);
         CHECK(puts.calls == 60 && puts.objects == 480 && puts.trips == 60 && puts.moved == 480);
@@ -367,9 +367,9 @@ void runs_are_counted() {
         CHECK(counted(plan, 20, 240).tallies[AM_CALL_GET].objects == 240);
 
         plan.pools[0].objects = all.need.most_out;
-        CHECK(!counted(plan, 20, 0).found.failed);
+        CHECK(counted(plan, 20, 0).found.failed == -1);
         plan.pools[0].objects = all.need.most_out - 1; // ends with objects held and in the queue
-        CHECK(counted(plan, 20, 0).found.failed);
+        CHECK(counted(plan, 20, 0).found.failed == 0);
         plan.pools[0].objects = 400;
     }
     plan.table = &mutex_pool::table;
