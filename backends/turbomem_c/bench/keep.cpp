@@ -2,7 +2,8 @@
 /// Nanoseconds per object for one get and one put through the allocmark table, as the engine calls it: each
 /// thread takes `keep` objects in bulks of n and gives them all back. Beside it a bare stack of pointers,
 /// which each thread has for itself and nothing checks: what is left of the cost there is the calls and the
-/// copying, and no cache that hands out the last object put can be cheaper.
+/// copying, and no cache that hands out the last object put can be cheaper. And the same stack with memcpy:
+/// what copying is to cost.
 ///
 ///     python samples.py keep
 #include "../src/allocmark_table.hpp"
@@ -16,13 +17,21 @@
 #include <array>
 #include <barrier>
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <vector>
 
 namespace {
 
+void copy_by_turbomem(void **to, void *const *from, uint32_t n) {
+    turbomem::copy_objects(to, from, n);
+}
+void copy_by_memcpy(void **to, void *const *from, uint32_t n) {
+    std::memcpy(to, from, n * sizeof *to);
+}
+
 /// Of null pointers: nobody looks at them.
-struct alignas(turbomem::no_sharing) bare_stack {
+template <auto Copy> struct alignas(turbomem::no_sharing) bare_stack {
     std::size_t count;
     std::vector<void *> slots;
 
@@ -42,7 +51,7 @@ struct alignas(turbomem::no_sharing) bare_stack {
         if (n == 1)
             *objects = s.slots[s.count];
         else
-            turbomem::copy_objects(objects, &s.slots[s.count], n);
+            Copy(objects, &s.slots[s.count], n);
         return 0;
     }
     static void put_bulk(void *, void *local, void *const *objects, uint32_t n) {
@@ -50,21 +59,22 @@ struct alignas(turbomem::no_sharing) bare_stack {
         if (n == 1)
             s.slots[s.count] = *objects;
         else
-            turbomem::copy_objects(&s.slots[s.count], objects, n);
+            Copy(&s.slots[s.count], objects, n);
         s.count += n;
     }
 };
 
+template <auto Copy>
 constexpr allocmark_backend bare = {
     .abi = ALLOCMARK_ABI_VERSION,
     .size = sizeof(allocmark_backend),
     .init = [](const allocmark_init *, allocmark_error *) { return 0; },
-    .pool_create = bare_stack::create,
-    .pool_destroy = bare_stack::destroy,
-    .thread_enter = bare_stack::enter,
-    .thread_leave = bare_stack::leave,
-    .get_bulk = bare_stack::get_bulk,
-    .put_bulk = bare_stack::put_bulk,
+    .pool_create = bare_stack<Copy>::create,
+    .pool_destroy = bare_stack<Copy>::destroy,
+    .thread_enter = bare_stack<Copy>::enter,
+    .thread_leave = bare_stack<Copy>::leave,
+    .get_bulk = bare_stack<Copy>::get_bulk,
+    .put_bulk = bare_stack<Copy>::put_bulk,
     .fini = [] {},
     .available = nullptr,
     .regions = nullptr,
@@ -73,7 +83,7 @@ constexpr allocmark_backend bare = {
     .cached = nullptr,
 };
 
-constexpr std::array<const char *, 2> names = {"bare", "turbomem"};
+constexpr std::array<const char *, 3> names = {"memcpy", "bare", "turbomem"};
 
 struct shape {
     unsigned threads;
@@ -125,7 +135,7 @@ int main(int argc, char **argv) {
         }
     }
 
-    const std::array tables = {&bare,
+    const std::array tables = {&bare<copy_by_memcpy>, &bare<copy_by_turbomem>,
                                static_cast<const allocmark_backend *>(allocmark_turbomem_table("plain"))};
     allocmark_error error;
     allocmark_init init{};

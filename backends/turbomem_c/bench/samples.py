@@ -26,12 +26,12 @@ HERE = Path(__file__).resolve().parent
 TABLE = [f"-I{get_include()}", *map(str, sorted(HERE.parent.glob("src/*.cpp")))]
 #: rounds, the side that the others are compared with, flags
 BENCHMARKS: dict[str, tuple[int, str, Sequence[str]]] = {
-    "keep": (11, "bare", TABLE),
+    "keep": (31, "memcpy", TABLE),
     "one_node": (60, "plain", ()),
     "one_way": (31, "queue", ()),
     "per_cpu": (30, "per_thread", ()),
 }
-FLAGS = ["-std=c++20", "-O3", "-Wall", "-Wextra", "-pthread", f"-I{HERE.parent / 'include'}"]
+FLAGS = ["-std=c++20", "-O3", "-march=native", "-Wall", "-Wextra", "-pthread", f"-I{HERE.parent / 'include'}"]
 
 
 def collect(name: str, rounds: int, flags: Sequence[str] = ()) -> dict[str, dict[int, float]]:
