@@ -7,6 +7,7 @@
 #include "turbomem/pool.hpp"
 #include "turbomem/system/here.hpp"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -82,6 +83,17 @@ using turbomem::any_pool;
 template <class Body> int translate(turbomem_error *error, Body &&body) {
     return turbomem::translate(error == nullptr ? nullptr : error->message, sizeof error->message, body);
 }
+
+/// The calling thread cannot be cancelled: what reads files can, and no C++ function bears that.
+class uncancelled {
+  public:
+    uncancelled() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    uncancelled(const uncancelled &) = delete;
+    ~uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
 
 /// The shells of pools that were destroyed, the oldest first.
 struct graveyard {
@@ -231,6 +243,7 @@ const char *turbomem_version(void) {
 }
 
 int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbomem_error *error) {
+    const uncancelled here;
     return translate(error, [&] {
         const turbomem_options o = read(options);
         turbomem::pool_options wanted = options_of(o);
@@ -246,6 +259,7 @@ int turbomem_create(const turbomem_options *options, turbomem_pool **pool, turbo
 }
 
 int turbomem_destroy(turbomem_pool *pool) {
+    const uncancelled here;
     if (pool == nullptr) return 0;
     if (pool->body == nullptr) return -ESTALE;
     if (const int code = pool->body->may_end(); code != 0) return code;
@@ -365,6 +379,7 @@ int turbomem_owns(const turbomem_pool *pool, const void *address) {
 
 int turbomem_get_regions(const turbomem_pool *pool, turbomem_region *regions, uint32_t capacity,
                          turbomem_error *error) {
+    const uncancelled here;
     return static_cast<int>(on(pool, error, [&](const any_pool &p) {
         const turbomem::mapping &memory = p.memory();
         // The caller's structures may be larger or smaller than ours, all alike.

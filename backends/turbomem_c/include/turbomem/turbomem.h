@@ -5,7 +5,7 @@
  * Functions that can fail return 0 or a negative errno value. Those that take a `turbomem_error` put one line
  * for a person into it (it may be NULL). Nothing here prints or aborts, but for hardened pools that
  * nobody is told of, or, once a pool stands, locks or waits for another thread; turbomem_create and
- * turbomem_destroy take a lock.
+ * turbomem_destroy take a lock. These two and turbomem_get_regions are no cancellation points.
  *
  * A pool is shared by threads. A cache is one thread's, from turbomem_enter to turbomem_leave. Handles of
  * pools that were destroyed lately, and their caches, are known as such: calls return -ESTALE. Not found, and

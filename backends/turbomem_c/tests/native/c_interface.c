@@ -3,6 +3,7 @@
 #include "turbomem/turbomem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +301,27 @@ static void other_kinds_of_pool_work_alike(void) {
     }
 }
 
+/* These read files, which are cancellation points. */
+static void *makes_and_asks(void *reached) {
+    pthread_cancel(pthread_self());
+    turbomem_pool *const pool = made(&usual);
+    turbomem_region region = {.size = sizeof region};
+    CHECK(turbomem_get_regions(pool, &region, 1, NULL) == 1);
+    CHECK(turbomem_destroy(pool) == 0);
+    *(int *)reached = 1;
+    pthread_testcancel();
+    *(int *)reached = 2;
+    return NULL;
+}
+
+static void a_thread_is_cancelled_behind_a_call(void) {
+    pthread_t thread;
+    void *result = NULL;
+    int reached = 0;
+    CHECK(pthread_create(&thread, NULL, makes_and_asks, &reached) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED && reached == 1);
+}
+
 int main(void) {
     CHECK(strcmp(turbomem_version(), TURBOMEM_VERSION) == 0);
     two_threads_share_a_pool();
@@ -310,5 +332,6 @@ int main(void) {
     older_and_newer_callers_are_served();
     misuse_is_found_where_asked_for();
     other_kinds_of_pool_work_alike();
+    a_thread_is_cancelled_behind_a_call();
     return 0;
 }
