@@ -88,7 +88,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _output(name: str | None) -> Path | None:
-    from allocmark.measuring.replaying import SUFFIX, is_trace
+    from allocmark.traces.trace_names import SUFFIX, is_trace
 
     if name is not None and not is_trace(name):
         raise UsageError(f"-o {name}: expected a name that ends with {SUFFIX}, as `replay` does: -o {name}{SUFFIX}")

@@ -247,9 +247,9 @@ _WITH_RESUME = ("command", "argv", "json", "resume")
 
 def _request(options: argparse.Namespace) -> Request:
     from allocmark.measuring.given import absolute, check_prefix
-    from allocmark.measuring.replaying import is_trace
     from allocmark.measuring.request import Request
     from allocmark.passes import registry
+    from allocmark.traces.trace_names import is_trace
 
     check_prefix(options.prefix, options.backend)
     workloads = workload_names(options.workloads)

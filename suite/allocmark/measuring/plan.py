@@ -11,12 +11,13 @@ from allocmark.backend import Backend, Unavailable
 from allocmark.errors import TraceError, UsageError, suggest
 from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.given import given_library, is_given
-from allocmark.measuring.replaying import is_trace, replay_cases
+from allocmark.measuring.replaying import replay_cases
 from allocmark.measuring.request import Request
 from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.system.availability import memory_unavailable
+from allocmark.traces.trace_names import is_trace
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import SETS, all_workloads, find_workloads, set_of
 from allocmark.workload.tape.compile import compile_workload

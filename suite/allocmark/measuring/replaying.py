@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import allocmark
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import UsageError, show
 from allocmark.measuring.case_plan import CasePlan
@@ -19,11 +18,9 @@ from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
 from allocmark.system.availability import memory_unavailable
 from allocmark.traces.trace_file import Trace, TracePool
+from allocmark.traces.trace_names import SET, SUFFIX, bundled_traces, is_trace
 from allocmark.workload.tape.program import Program
 
-SUFFIX = ".trace"
-BUNDLED = Path(allocmark.__file__).parent / "bundled" / "traces"
-SET = "traces"  #: names all of the bundled ones
 PACES = ("full", "recorded")  #: as fast as possible, or each call when it was made
 _EVENT_SECONDS = 1e-7  # what an event takes at full pace, roughly
 _WORKER = "allocmark.measuring.replay_worker"
@@ -44,16 +41,6 @@ class ReplayedProgram(Program):
     def live_bytes(self) -> int:
         """Bytes of the objects that live at most."""
         return self.peak
-
-
-def is_trace(name: str) -> bool:
-    """Whether a workload is named that is a trace."""
-    return name.endswith(SUFFIX)
-
-
-def bundled_traces() -> list[Path]:
-    """The traces that come with allocmark."""
-    return sorted(BUNDLED.glob(f"*{SUFFIX}"))
 
 
 def find_traces(name: str) -> list[str]:

@@ -18,8 +18,8 @@ import pytest
 from support import assert_refused
 
 from allocmark.errors import TraceError
-from allocmark.measuring.replaying import BUNDLED, bundled_traces
 from allocmark.traces.trace_file import Trace
+from allocmark.traces.trace_names import BUNDLED, bundled_traces
 from fixtures.made_trace import resealed
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]

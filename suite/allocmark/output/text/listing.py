@@ -51,8 +51,8 @@ def workloads(host: Host) -> list[dict[str, Any]]:
     """A row per workload file, damaged ones included; ``cases`` with all parameters, ``short`` with --short. ``set``
     has the word default for the default comparison. Then one per bundled trace."""
     from allocmark.errors import WorkloadError
-    from allocmark.measuring.replaying import SET, bundled_traces
     from allocmark.traces.trace_file import Trace
+    from allocmark.traces.trace_names import SET, bundled_traces
     from allocmark.workload.language.find import all_workloads, set_of
 
     rows: list[dict[str, Any]] = []
