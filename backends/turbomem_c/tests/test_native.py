@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -81,24 +82,22 @@ def test_each_header_stands_alone(header: str, tmp_path: Path) -> None:
     run(CXX, "-std=c++20", "-fsyntax-only", *WARNINGS, source)
 
 
-def test_a_thread_finds_its_cache_without_a_call(tmp_path: Path) -> None:
-    """Thread-local storage is read in place, in a shared object too, and nothing is locked before the slow paths."""
-    source = (
-        '#include "turbomem/per_thread.hpp"\n#include "turbomem/pool.hpp"\n'
-        "using numbers = turbomem::pool<int, turbomem::threads::per_thread>;\n"
-        'extern "C" int *get(numbers &p) { return p.try_allocate(); }\n'
-    )
-    body = assembly(source, tmp_path, "-fPIC")["get"]
-    assert "%fs:" in body
-    assert "__tls" not in body
-    # Up to the first return no loop and no call: as long with a thousand pools as with one.
-    way, _ = body.split("\tret\n", 1)
-    assert "\tcall" not in way
-    lines = body.splitlines()
-    places = {line.removesuffix(":"): at for at, line in enumerate(lines) if line.endswith(":")}
-    jumps = {at: to for at, line in enumerate(way.splitlines()) for to in re.findall(r"^\tj\w+\t(\.L\w+)", line)}
-    assert jumps
-    assert all(places[to] > at for at, to in jumps.items())
+def test_a_call_costs_as_much_with_many_pools_as_with_few(tmp_path: Path) -> None:
+    """Of a thread that entered none of them: counted in instructions."""
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is not installed: apt install valgrind")
+    program = tmp_path / "many_pools"
+    run(CXX, "-std=c++20", "-O2", *WARNINGS, ROOT / "tests" / "native" / "many_pools.cpp", "-o", program)
+
+    def instructions(pools: int, calls: int) -> int:
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(pools), str(calls)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stderr
+        found = re.search(r"Collected : (\d+)", said)
+        assert found, said
+        return int(found[1])
+
+    few, many = (instructions(pools, 20_000) - instructions(pools, 0) for pools in (8, 200))
+    assert 0 < many < 1.5 * few
 
 
 def test_table_needs_no_look_up_on_the_measured_path(tmp_path: Path) -> None:
