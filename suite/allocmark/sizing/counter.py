@@ -58,6 +58,8 @@ class _Counter:
                     "smallest": sizes[index] if sizes else None,
                     "least_made": bool(sizes) and (index, sizes[index] - 1) in self._refused,
                     "keeps": facts[index].get("cache", ""),
+                    "gets": _sum(own[index][0] for own in whole.tallies),
+                    "puts": _sum(own[index][1] for own in whole.tallies),
                 }
                 for index, pool in enumerate(pools)
             ],

@@ -10,31 +10,8 @@ from allocmark.passes.reuse import Reuse
 
 
 @dataclass(frozen=True)
-class SizedPool:
-    """``objects`` it was counted with; ``most_out`` is how many the workload ever had out at once.
-
-    ``smallest`` is the size with which no get fails: with one object fewer, one does. None: there is no pool size.
-    ``least_made``: the backend makes no smaller one, whether a get would fail or not.
-    ``keeps`` is the most that a thread keeps for itself, as the backend says, or "".
-    """
-
-    name: str
-    objects: int
-    most_out: int
-    smallest: int | None
-    least_made: bool
-    keeps: str
-
-    @property
-    def stranded(self) -> int | None:
-        """Objects that the smallest pool has beyond those that are out: when the pool is at its lowest they lie where
-        the actor that gets cannot reach them. None: not known."""
-        return None if self.smallest is None or self.least_made else self.smallest - self.most_out
-
-
-@dataclass(frozen=True)
 class Traffic:
-    """What one actor did in gets, or in puts: calls, their objects, trips to what threads share, and objects that these
+    """What was done in gets, or in puts: calls, their objects, trips to what threads share, and objects that these
     trips moved."""
 
     calls: int = 0
@@ -49,6 +26,32 @@ class Traffic:
     def miss_rate(self) -> float | None:
         """Trips per object."""
         return self.trips / self.objects if self.objects else None
+
+
+@dataclass(frozen=True)
+class SizedPool:
+    """``objects`` it was counted with; ``most_out`` is how many the workload ever had out at once.
+
+    ``smallest`` is the size with which no get fails: with one object fewer, one does. None: there is no pool size.
+    ``least_made``: the backend makes no smaller one, whether a get would fail or not.
+    ``keeps`` is the most that a thread keeps for itself, as the backend says, or "".
+    ``gets`` and ``puts`` are those of all actors.
+    """
+
+    name: str
+    objects: int
+    most_out: int
+    smallest: int | None
+    least_made: bool
+    keeps: str
+    gets: Traffic = Traffic()
+    puts: Traffic = Traffic()
+
+    @property
+    def stranded(self) -> int | None:
+        """Objects that the smallest pool has beyond those that are out: when the pool is at its lowest they lie where
+        the actor that gets cannot reach them. None: not known."""
+        return None if self.smallest is None or self.least_made else self.smallest - self.most_out
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,14 @@ class Sized:
     @property
     def trips_per_object(self) -> float | None:
         """Trips of gets and puts, for each object that was got. None: not known."""
-        both = self.gets + self.puts
-        return both.trips / self.gets.objects if self.knows_trips and self.gets.objects else None
+        return self._trips(self.gets, self.puts)
+
+    def trips_in(self, pool: SizedPool) -> float | None:
+        """The same, of one of the pools."""
+        return self._trips(pool.gets, pool.puts)
+
+    def _trips(self, gets: Traffic, puts: Traffic) -> float | None:
+        return (gets + puts).trips / gets.objects if self.knows_trips and gets.objects else None
 
     @property
     def average_burst(self) -> float | None:

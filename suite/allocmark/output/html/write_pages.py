@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,17 @@ def write_fleet_report(summary: FleetSummary, path: Path) -> None:
     page = fleet_page(summary)
     html = _render("fleet.html", site, site.anchor, None, charts=False, title=page["headline"], series=[], page=page)
     write_whole(path, html)
+
+
+def write_size_report(page: Mapping[str, Any], path: Path) -> None:
+    """Write one self-contained HTML file of the sizes that `allocmark.sizing.size_page` has, whole or not at all.
+
+    Raises OSError when it cannot be written; AssetError as `write_report` does, where there is a chart.
+    """
+    site = _Site({}, {}, comparison=False, method=False, cases=slugs(case.title for case in page["cases"]))
+    charts = any(case.chart for case in page["cases"])
+    head = {"title": page["headline"], "series": page["series"]}
+    write_whole(path, _render("size.html", site, site.anchor, None, charts=charts, page=page, **head))
 
 
 def build_site(
@@ -166,10 +177,12 @@ class _Site:
     comparison: bool = True
     method: bool = True
     machines: bool = False
+    cases: Mapping[str, str] = field(default_factory=dict)
     asv: str | None = None
 
     def _slug(self, kind: str, name: str) -> str | None:
-        return {"workload": self.workloads, "backend": self.backends}.get(kind, {}).get(name)
+        named = {"workload": self.workloads, "backend": self.backends, "case": self.cases}
+        return named.get(kind, {}).get(name)
 
     def anchor(self, kind: str, name: str) -> str:
         """The address of a page within the one file."""
@@ -214,6 +227,7 @@ def _nav(site: _Site, link: Link) -> list[tuple[str, list[tuple[Page, str, str]]
         ("", [(("overview", ""), "Overview")]),
         ("Workloads", [(("workload", name), plain(name)) for name in site.workloads]),
         ("Backends", [(("backend", name), plain(name)) for name in site.backends]),
+        ("Cases", [(("case", name), plain(name)) for name in site.cases]),
         ("More", [((kind, ""), title) for there, kind, title in more if there]),
     ]
     return [(head, [(page, title, link(*page)) for page, title in pages]) for head, pages in found if pages]

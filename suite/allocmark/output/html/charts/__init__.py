@@ -10,6 +10,7 @@ Where to add a chart: a function here that returns a `Chart`, a call of it in th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,20 +63,24 @@ def series(view: View) -> list[dict[str, Any]]:
     Each variant has a colour of its own while there are enough; else each backend has one, and its variants differ by
     their symbols. Where those repeat too, the labels tell.
     """
-    rivals = [(label, backend) for backend in view.backends if not backend.floor for label in backend.labels]
-    own = len(rivals) <= _COLOURS
-    names = [label if own else backend.name for label, backend in rivals]
-    ranks = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
-    found = [
-        {"label": label, "name": view.name(label), "colour": "floor", "symbol": 0}
-        for backend in view.backends
-        if backend.floor
-        for label in backend.labels
-    ]
-    for (label, backend), name in zip(rivals, names, strict=True):
-        symbol = ranks[name] if own else backend.labels.index(label)
-        colour = f"s{ranks[name] % _COLOURS + 1}"
-        found.append({"label": label, "name": view.name(label), "colour": colour, "symbol": symbol % _SYMBOLS})
+    rivals = [(label, backend.name) for backend in view.backends if not backend.floor for label in backend.labels]
+    floors = [label for backend in view.backends if backend.floor for label in backend.labels]
+    found = [{"label": label, "colour": "floor", "symbol": 0} for label in floors] + marked(rivals)
+    return [{**each, "name": view.name(each["label"])} for each in found]
+
+
+def marked(variants: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Colour and symbol of each variant, given as its label and the name of its backend; as `series` has them."""
+    own = len(variants) <= _COLOURS
+    groups = [label if own else backend for label, backend in variants]
+    ranks = {group: rank for rank, group in enumerate(dict.fromkeys(groups))}
+    seen: Counter[str] = Counter()
+    found = []
+    for (label, _), group in zip(variants, groups, strict=True):
+        symbol = ranks[group] if own else seen[group]
+        seen[group] += 1
+        colour = f"s{ranks[group] % _COLOURS + 1}"
+        found.append({"label": label, "colour": colour, "symbol": symbol % _SYMBOLS})
     return found
 
 

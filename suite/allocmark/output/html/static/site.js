@@ -187,6 +187,29 @@ addEventListener("DOMContentLoaded", () => {
     legend(figure, new Set(rows.map((row) => row.label)));
   };
 
+  // A line for each backend over the sizes of caches, the knee in a ring; one scale for all panels.
+  const trips = (figure, data) => {
+    const most = d3.max(data.rows, (row) => row.y) || 1;
+    panels(figure, grouped(data.rows, "panel"), (here, width) => {
+      const place = { x: "x", y: "y" };
+      const tone = (row) => colour(row.label);
+      return plotted(base(width, 260, {
+        marginLeft: 48, marginRight: 14, marginTop: 14, marginBottom: 42,
+        x: { type: "point", domain: data.values, padding: 0.25 }, y: { domain: [0, most * 1.04] },
+        marks: [
+          Plot.gridY({ ticks: 6, stroke: "var(--grid)", strokeOpacity: 1 }),
+          Plot.axisY({ ticks: 6, tickSize: 0, color: "var(--soft)", label: null }),
+          Plot.axisX({ tickSize: 0, tickPadding: 11, color: "var(--soft)", label: data.x, labelAnchor: "center", labelArrow: "none", tickFormat: String }),
+          Plot.line(here, { ...place, z: "label", stroke: tone, strokeWidth: 1.5 }),
+          Plot.dot(here, { ...place, fill: tone, symbol: (row) => symbol(row.label), r: 4 }),
+          Plot.dot(here.filter((row) => row.knee), { ...place, stroke: tone, strokeWidth: 1.5, r: 9, ariaLabel: (row) => `knee of ${name(row.label)}: ${row.x}` }),
+          Plot.tip(here, Plot.pointer({ ...TIP, ...place, title: (row) => `${name(row.label)}\n${row.panel}\n${data.x} ${row.x}${row.knee ? ", the knee" : ""}: ${row.y} ${data.unit}` })),
+        ],
+      }));
+    });
+    legend(figure, new Set(data.rows.map((row) => row.label)));
+  };
+
   // Two costs against one another.
   const scatter = (figure, data) => {
     const ys = logDomain(data.rows.map((row) => row.y));
@@ -436,7 +459,7 @@ addEventListener("DOMContentLoaded", () => {
     legend(figure, new Set(points.map((point) => point.label)));
   };
 
-  const KINDS = { forest, lines, scatter, percentiles, course, stack, samples, history };
+  const KINDS = { forest, lines, trips, scatter, percentiles, course, stack, samples, history };
   let mode = "gross";
   const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
     const data = parse(figure.querySelector("script"));
