@@ -50,8 +50,12 @@ def validate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_smallest_form(tmp_path, simulate, monkeypatch):
     for _ in range(3):  # somebody else may use the core in the only blocks that there are
         done = validate(tmp_path, "--json", "found.json")
-        if "something else takes this machine's time" not in " ".join(done.stdout.split()):
+        said = " ".join(done.stdout.split())
+        if "something else takes this machine's time" not in said and "set aside" not in said:
             break
+    else:
+        if done.returncode == 2:
+            pytest.skip("others use this machine's cores: no block could be kept")
     assert done.returncode in (0, 1), done.stderr  # what so little says of this machine is chance
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["proof", "what", "figure", "limit", "holds"]

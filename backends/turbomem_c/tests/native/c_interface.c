@@ -301,7 +301,9 @@ static void other_kinds_of_pool_work_alike(void) {
     }
 }
 
-/* These read files, which are cancellation points. */
+/* These read files, which are cancellation points. Not under the sanitizer: it takes a thread that is
+ * cancelled for one that writes below its stack. */
+#ifndef SANITIZED
 static void *makes_and_asks(void *reached) {
     pthread_cancel(pthread_self());
     turbomem_pool *const pool = made(&usual);
@@ -321,6 +323,9 @@ static void a_thread_is_cancelled_behind_a_call(void) {
     CHECK(pthread_create(&thread, NULL, makes_and_asks, &reached) == 0);
     CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED && reached == 1);
 }
+#else
+static void a_thread_is_cancelled_behind_a_call(void) {}
+#endif
 
 int main(void) {
     CHECK(strcmp(turbomem_version(), TURBOMEM_VERSION) == 0);

@@ -267,7 +267,7 @@ void calls_are_timed_as_often_as_asked_at_irregular_distances() {
 
 void turns_go_round() {
     std::vector<uint32_t> order; // unguarded: whoever has the turn may write
-    Turns turns(3);
+    Turns turns(3, true);
     std::vector<std::thread> actors;
     for (uint32_t actor = 0; actor < 3; ++actor)
         actors.emplace_back([&, actor] {
