@@ -65,6 +65,12 @@ def add_selection(parser: Any) -> None:
         "(serving, all), also those that are not in the default comparison; without a WORKLOAD on the set of workloads "
         "of that name: known benchmarks of malloc, of pools, or the memory of systems that serve models",
     )
+    add_prefix(parser)
+    parser.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
+    add_baseline(parser)
+
+
+def add_prefix(parser: Any) -> None:
     parser.add_argument(
         "--prefix",
         default="",
@@ -72,7 +78,9 @@ def add_selection(parser: Any) -> None:
         help="what the functions of a library named with -b so:PATH begin with, such as je_ (default: malloc, free); "
         "others that are named and have plain names are measured by these",
     )
-    parser.add_argument("--short", action="store_true", help="only the few cases of each workload's short form")
+
+
+def add_baseline(parser: Any) -> None:
     parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
 
 

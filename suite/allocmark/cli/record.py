@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from allocmark.cli.arguments import FAILED, OK, note, say
 from allocmark.errors import UsageError
+from allocmark.traces.trace_names import SUFFIX, is_trace
 
 if TYPE_CHECKING:
     from allocmark.traces.recording import Process
@@ -83,13 +84,11 @@ def _record(options: argparse.Namespace) -> int:
         return _told(0, rescue(Path(options.rescue), output))
     if not options.program:
         raise UsageError("which program? for example: allocmark record -- git log")
-    status, made = record(options.program, output or Path(Path(options.program[0]).name + ".trace"), note)
+    status, made = record(options.program, output or Path(Path(options.program[0]).name + SUFFIX), note)
     return _told(status, made)
 
 
 def _output(name: str | None) -> Path | None:
-    from allocmark.traces.trace_names import SUFFIX, is_trace
-
     if name is not None and not is_trace(name):
         raise UsageError(f"-o {name}: expected a name that ends with {SUFFIX}, as `replay` does: -o {name}{SUFFIX}")
     return None if name is None else Path(name)
@@ -98,7 +97,7 @@ def _output(name: str | None) -> Path | None:
 def _from_dpdk(folder: Path, output: Path | None) -> int:
     from allocmark.traces.mempools import from_dpdk
 
-    found = from_dpdk(folder, output or Path(f"{folder.resolve().name}.trace"))
+    found = from_dpdk(folder, output or Path(folder.resolve().name + SUFFIX))
     for stream in found.full:
         note(f"{stream}: full: the trace ends where it did, a larger --trace-bufsz of the application holds more")
     if found.put_unknown:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allocmark.cli.arguments import BASELINE, positive, seconds, seed, workload_names
+from allocmark.cli.arguments import add_baseline, add_prefix, positive, seconds, seed, workload_names
 
 if TYPE_CHECKING:
     from allocmark.measuring.request import Request
@@ -42,15 +42,13 @@ def add_replay(commands: Any) -> None:
         help="backend to measure, as in `allocmark run`; may be repeated (default: every malloc that is installed; "
         "for a trace of DPDK's pools: every pool)",
     )
-    parser.add_argument(
-        "--prefix", default="", metavar="TEXT", help="what the functions of -b so:PATH begin with, such as je_"
-    )
+    add_prefix(parser)
     parser.add_argument(
         "--gaps",
         action="store_true",
         help="make each call when the program made it, and tell how late it was done (default: as fast as possible)",
     )
-    parser.add_argument("--baseline", metavar="NAME[:VARIANT]", help=f"{BASELINE} (default: the first one measured)")
+    add_baseline(parser)
     parser.add_argument("--rounds", type=positive, metavar="N", help="replays on each backend at most (default 60)")
     parser.add_argument(
         "--budget",

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from allocmark.cli.arguments import BASELINE, OK, say
+from allocmark.cli.arguments import BASELINE, OK, check_target, say
 from allocmark.cli.reading import RUN, read
 from allocmark.errors import UsageError
 
@@ -62,10 +62,9 @@ def _report_fleet(folder: Path, options: argparse.Namespace) -> int:
 def _target(output: str | None, *read_from: Path) -> Path:
     """Where the page goes: beside the first of the files that it is about, unless ``--output`` says. UsageError."""
     path = Path(output) if output else read_from[0].with_name("report.html")
-    if path.is_dir():
-        raise UsageError(f"--output {path}: is a folder, expected a file")
     if path.resolve() in {each.resolve() for each in read_from}:
         raise UsageError(f"--output {path}: is the run file itself, choose another name")
     if not path.parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    check_target(f"--output {path}", path)
     return path

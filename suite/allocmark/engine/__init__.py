@@ -47,13 +47,18 @@ class Call:
     expected: str
 
 
+_FEW_CALLS = 256  #: that a backend makes, mostly
+
+
 def calls(address: int, library: str = "") -> list[Call]:
     """What the backend with the table at ``address`` calls in this process, and has called so far. ``library``: the
     one that it declares."""
     table, declared = ffi.cast("void *", address), os.fsencode(library) if library else ffi.NULL
-    count = lib.am_calls(table, declared, ffi.NULL, 0)
-    found = ffi.new("am_called[]", max(count, 1))
-    count = min(count, lib.am_calls(table, declared, found, count))
+    room, count = 0, _FEW_CALLS
+    while count > room:  # to count them takes as long as to tell them
+        room = count
+        found = ffi.new("am_called[]", room)
+        count = lib.am_calls(table, declared, found, room)
     return [Call(*(os.fsdecode(ffi.string(text)) for text in (c.name, c.file, c.expected))) for c in found[0:count]]
 
 

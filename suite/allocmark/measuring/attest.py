@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -165,30 +164,33 @@ def check_library(declared: str, loaded: str | None, calls: Sequence[Call]) -> s
     return None
 
 
-def attest_library(backend: Backend) -> str | None:
-    """`check_library` in this process, which is that of a cell and has called get and put."""
+def called_by(backend: Backend) -> list[Call]:
+    """What a backend has called in this process so far. To find it takes milliseconds."""
     assert backend.table is not None  # only available variants are measured
+    return calls(backend.table, backend.library)
+
+
+def attest_library(backend: Backend, called: Sequence[Call]) -> str | None:
+    """`check_library` in this process, which is that of a cell and has called get and put."""
     loaded = loaded_file(backend.library) if backend.library else None
-    return check_library(backend.library, loaded, calls(backend.table, backend.library))
+    return check_library(backend.library, loaded, called)
 
 
-def library_facts(backend: Backend) -> dict[str, Any]:
+def library_facts(backend: Backend, called: Sequence[Call]) -> dict[str, Any]:
     """The library that a backend measures in this process, for the run file; empty when it declares none.
 
     A file without a build id is told by a digest of its content.
     """
     if not backend.library or (file := loaded_file(backend.library)) is None:
         return {}
-    assert backend.table is not None
-    called = sorted({call.name for call in calls(backend.table, backend.library) if call.file == file})
-    found: dict[str, Any] = {"file": os.path.realpath(file), "build_id": build_id(file), "calls": called}
+    own = sorted({call.name for call in called if call.file == file})
+    found: dict[str, Any] = {"file": os.path.realpath(file), "build_id": build_id(file), "calls": own}
     if not found["build_id"]:
-        with open(file, "rb") as content:
-            found["digest"] = hashlib.file_digest(content, "sha256").hexdigest()
+        found["digest"] = build_of(file)
     return found
 
 
-def builds(backend: Backend) -> dict[str, str]:
+def builds(backend: Backend, called: Sequence[Call]) -> dict[str, str]:
     """By `build_of`: the files that a backend is made of in this process, so that another build of one can be told.
 
     They are that of its table, and those whose functions it calls; Python's are not, which only load it. Empty when
@@ -196,8 +198,8 @@ def builds(backend: Backend) -> dict[str, str]:
     """
     assert backend.table is not None
     own = table_file(backend.table)
-    called = (call for call in calls(backend.table, backend.library) if not call.name.startswith(("Py", "_Py")))
-    found = {build: file for file in {*(call.file for call in called), own} if (build := build_of(file))}
+    others = {call.file for call in called if not call.name.startswith(("Py", "_Py"))}
+    found = {build: file for file in {*others, own} if (build := build_of(file))}
     return found if own in found.values() else {}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from allocmark.engine.audits import Audit
-from allocmark.measuring.attest import builds
+from allocmark.measuring.attest import builds, called_by
 from allocmark.measuring.serving import backend_of, reply, serve
 
 
@@ -17,7 +17,7 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     backend, _ = backend_of(job)
     assert backend.table is not None  # only available variants are audited
     checked = Audit(**job["audit"]).run(backend.table, backend.options)
-    reply(replies, calls=checked, builds=builds(backend))
+    reply(replies, calls=checked, builds=builds(backend, called_by(backend)))
     return True
 
 

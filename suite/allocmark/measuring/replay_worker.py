@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from allocmark.engine.session import Engine
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import attest_library, builds, library_facts
+from allocmark.measuring.attest import attest_library, builds, called_by, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.replayed import ReplayPass
 from allocmark.probes.resident import of_process
@@ -41,14 +41,15 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
                 )
                 reply(replies, **_told(played, asked["gaps"], backend.floor, [cpu for cpu, _ in job["cpus"]]))
                 continue
-            if wrong := attest_library(backend):
+            called = called_by(backend)
+            if wrong := attest_library(backend, called):
                 raise AllocmarkError(wrong)
             reply(
                 replies,
                 version=backend.version,
                 facts=dict(backend.facts()) if backend.facts else {},
-                library=library_facts(backend),
-                builds=builds(backend),
+                library=library_facts(backend, called),
+                builds=builds(backend, called),
                 pools={},
                 regions={},
                 stranded={},

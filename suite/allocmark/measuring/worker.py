@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from allocmark.backend import Backend
 from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
-from allocmark.measuring.attest import attest, attest_library, builds, library_facts
+from allocmark.measuring.attest import attest, attest_library, builds, called_by, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
 from allocmark.passes.base import Reply, Sampler
 from allocmark.passes.throughput import moved_sample
@@ -42,10 +42,11 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
     try:
         engine.settle()
         phases = {"populated": _look("populated", engine, program, probes)}
-        if wrong := attest_library(backend) or attest(backend, phases):
+        called = called_by(backend)
+        if wrong := attest_library(backend, called) or attest(backend, phases):
             raise AllocmarkError(wrong)
         # Now, as files may be replaced while this process lives.
-        built = {"library": library_facts(backend), "builds": builds(backend)}
+        built = {"library": library_facts(backend, called), "builds": builds(backend, called)}
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
         for line in requests:
@@ -80,7 +81,7 @@ def _finish(
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)
-    wrong = attest_library(backend) or attest(backend, phases)
+    wrong = attest_library(backend, called_by(backend)) or attest(backend, phases)
     engine.drain()
     left_with = of_process(os.getpid())
     stranded = engine.check_complete(backend.capabilities.any_size)

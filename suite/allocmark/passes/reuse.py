@@ -105,7 +105,7 @@ def counted(engine: Engine, program: Program) -> dict[str, Any]:
     skip = min(MOST_SKIPPED, sum(pool.objects for pool in program.pools))
     per_unit = sum(actor.objects * actor.iterations for actor in program.actors)
     units = -(-(skip + EVENTS) // per_unit)
-    return figures([Event(*event) for event in engine.trace(units, skip, EVENTS)], program.touched)
+    return figures(engine.trace(units, skip, EVENTS), program.touched)
 
 
 def figures(
