@@ -12,7 +12,7 @@ from native_programs import CXX, HEADERS, NATIVE, PROGRAMS, ROOT, WARNINGS, Buil
 #: what programs may well ask of the headers that they include
 STRICT = ["-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wnon-virtual-dtor"]
 #: programs that need arguments of their own, are only compiled, or only run plain
-OTHERS = {"faults", "fast_path", "footprint"}
+OTHERS = {"faults", "fast_path", "footprint", "many_pools"}
 EXAMPLES = sorted((ROOT / "examples").glob("*.cpp"))
 
 

@@ -47,11 +47,16 @@ def validate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def taken_by_others(said: str) -> bool:
+    """Whether somebody else used the core in the only blocks that there were."""
+    return "something else takes this machine's time" in said or "set aside" in said
+
+
 def test_the_smallest_form(tmp_path, simulate, monkeypatch):
-    for _ in range(3):  # somebody else may use the core in the only blocks that there are
+    for _ in range(3):
         done = validate(tmp_path, "--json", "found.json")
         said = " ".join(done.stdout.split())
-        if "something else takes this machine's time" not in said and "set aside" not in said:
+        if not taken_by_others(said):
             break
     else:
         if done.returncode == 2:
@@ -91,7 +96,10 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(tmp_p
 def test_a_proof_that_cannot_be_done_costs_no_other():
     form = replace(QUICK, rounds=1, blocks=1, sample_ms=1, silent_cells=1, siblings=1, planted=(0.5,), tries=1)
     host = replace(discover(), workload_dirs=[])  # only twins find their workloads
-    found = {proof.name: proof for proof in validation.validate(form, host, lambda _: None)}
+    for _ in range(4):
+        found = {proof.name: proof for proof in validation.validate(form, host, lambda _: None)}
+        if not any(taken_by_others(note) for proof in found.values() for note in proof.notes):
+            break
     assert [name for name, proof in found.items() if proof.figures] == ["silence", "power"]
     assert found["floor"].holds is Holds.CANNOT_TELL
     assert "could not be done: " in found["floor"].notes[0]
