@@ -216,6 +216,28 @@ void guests_go_home_too() {
     }
 }
 
+/// One that entered, and calls without entering.
+void what_guests_take_across_nodes_is_counted() {
+    fixture f(2, numa_mode::preferred, 100, 8, 1);
+    numa_cache &guest = f.pool.enter_as_guest(), &near = guest.move_to(0);
+    std::array<void *, 100> held{};
+    CHECK(near.get_bulk(held.data(), 50) && near.get_bulk(&held[50], 30));
+    CHECK(f.pool.counters().fallback_gets == 30 && f.pool.counters().foreign_puts == 0);
+    near.put_bulk(held.data(), 80);
+    CHECK(f.pool.counters().foreign_puts == 30);
+    f.pool.leave(guest);
+    CHECK(f.pool.counters().fallback_gets == 30 && f.pool.counters().foreign_puts == 30);
+
+    CHECK(f.pool.get_up_to(held.data(), 100) == 100);
+    CHECK(f.pool.counters().fallback_gets == 80);
+    f.pool.put_bulk(held.data(), 100);
+    CHECK(f.pool.counters().foreign_puts == 80);
+    CHECK(f.pool.get_bulk(held.data(), 40) && f.pool.get_bulk(&held[40], 40));
+    CHECK(f.pool.counters().fallback_gets == 120);
+    f.pool.put_bulk(held.data(), 80);
+    CHECK(f.all_home());
+}
+
 /// Random gets and puts of any thread, against a plain count a node.
 void every_outcome_is_exact(std::uint32_t nodes, numa_mode mode, bool caching) {
     constexpr std::uint32_t objects = 120, threads = 4;
@@ -314,6 +336,7 @@ int main(int argc, char **argv) {
     what_is_freed_elsewhere_goes_home_in_batches();
     a_thread_may_move();
     guests_go_home_too();
+    what_guests_take_across_nodes_is_counted();
     for (std::uint32_t nodes : {1u, 2u, 3u}) {
         for (numa_mode mode : {numa_mode::preferred, numa_mode::strict}) {
             for (bool caching : {true, false}) every_outcome_is_exact(nodes, mode, caching);

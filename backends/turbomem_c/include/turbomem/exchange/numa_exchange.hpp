@@ -29,8 +29,14 @@ constexpr std::uint64_t objects_on_node(std::uint64_t objects, std::uint32_t i, 
 
 /// What crossed nodes since the exchange was made. In objects.
 struct numa_counters {
-    std::uint64_t fallback_gets = 0; ///< got from another node because the thread's own had no more
-    std::uint64_t foreign_puts = 0;  ///< put by a thread of another node than the object's, and sent home
+    relaxed<std::uint64_t> fallback_gets; ///< got from another node because the thread's own had no more
+    relaxed<std::uint64_t> foreign_puts; ///< put by a thread of another node than the object's, and sent home
+
+    numa_counters &operator+=(const numa_counters &more) noexcept {
+        fallback_gets += more.fallback_gets;
+        foreign_puts += more.foreign_puts;
+        return *this;
+    }
 };
 
 namespace detail {
@@ -91,11 +97,8 @@ class numa_cache : private cache {
     /// stays where it is and is found there.
     [[nodiscard]] numa_cache &move_to(std::uint32_t node) noexcept { return *caches_[node]; }
 
-    numa_counters counters() const noexcept {
-        // relaxed: sums for people.
-        return {fallback_gets_.load(std::memory_order_relaxed),
-                foreign_puts_.load(std::memory_order_relaxed)};
-    }
+    /// Of the slot since the exchange was made. Those of guests the exchange keeps.
+    const numa_counters &counters() const noexcept { return crossed_; }
 
   private:
     template <class> friend class basic_exchange;
@@ -122,7 +125,7 @@ class numa_cache : private cache {
                                   on(node).put_here(some, k);
                                   foreign += node == node_ ? 0 : k;
                               });
-        count(foreign_puts_, foreign);
+        count(&numa_counters::foreign_puts, foreign);
     }
 
     [[gnu::noinline]] bool get_otherwise(void **objects, std::uint32_t n) noexcept {
@@ -131,7 +134,7 @@ class numa_cache : private cache {
         const std::uint32_t here = cache::get_up_to(objects, n);
         const std::uint32_t got = here + take_from_others(objects + here, n - here);
         if (got == n) {
-            count(fallback_gets_, got - here);
+            count(&numa_counters::fallback_gets, got - here);
             found_elsewhere();
             return true;
         }
@@ -143,7 +146,7 @@ class numa_cache : private cache {
 
     [[gnu::noinline]] std::uint32_t get_from_others(void **objects, std::uint32_t n) noexcept {
         const std::uint32_t got = take_from_others(objects, n);
-        count(fallback_gets_, got);
+        count(&numa_counters::fallback_gets, got);
         return got;
     }
 
@@ -154,9 +157,12 @@ class numa_cache : private cache {
         return got;
     }
 
-    /// relaxed: a sum for people; the owner alone writes.
-    static void count(std::atomic<std::uint64_t> &counter, std::uint64_t more) noexcept {
-        counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+    /// Guests have no slot in which their sums could stay.
+    void count(relaxed<std::uint64_t> numa_counters::*counter, std::uint64_t more) noexcept {
+        if (guests_crossed_ == nullptr)
+            crossed_.*counter += more;
+        else
+            (guests_crossed_->*counter).add(more);
     }
 
     bool fall_back_ = false; ///< several nodes, and the mode is preferred
@@ -167,7 +173,8 @@ class numa_cache : private cache {
     numa_cache **caches_ = nullptr;    ///< the thread's, one per node, this one among them
     const std::uint32_t *order_ = nullptr;
     const mapping *memory_ = nullptr;
-    std::atomic<std::uint64_t> fallback_gets_{0}, foreign_puts_{0};
+    numa_counters crossed_;
+    numa_counters *guests_crossed_ = nullptr; ///< of a guest: where all of them count
 };
 
 /// One exchange per region of `memory`, each with the objects of its node. Used as `exchange` is. The memory
@@ -250,6 +257,7 @@ class numa_exchange {
             while (made-- != 0) exchanges_[made].leave(*mine[made]);
             throw;
         }
+        for (std::uint32_t i = 0; i < nodes_; ++i) mine[i]->guests_crossed_ = &guests_crossed_;
         return furnish(mine.release(), current_node());
     }
 
@@ -266,26 +274,37 @@ class numa_exchange {
     /// For threads that have not entered. A get takes all from one node: its own, or, preferred, the nearest
     /// that has as many.
     [[nodiscard]] bool get_bulk(void **objects, std::uint32_t n) noexcept {
-        for (std::uint32_t node : orders_[current_node()]) {
-            if (exchanges_[node].get_bulk(objects, n)) return true;
+        const std::uint32_t here = current_node();
+        for (std::uint32_t node : orders_[here]) {
+            if (exchanges_[node].get_bulk(objects, n)) {
+                if (node != here) guests_crossed_.fallback_gets.add(n);
+                return true;
+            }
             if (!falls_back_) break;
         }
         return false;
     }
     [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n,
                                           std::uint32_t number = detail::thread_number()) noexcept {
-        std::uint32_t got = 0;
-        for (std::uint32_t node : orders_[current_node()]) {
+        const std::uint32_t here = current_node();
+        std::uint32_t got = 0, near = 0;
+        for (std::uint32_t node : orders_[here]) {
             got += exchanges_[node].get_up_to(objects + got, n - got, number);
+            if (node == here) near = got;
             if (got == n || !falls_back_) break;
         }
+        if (got != near) guests_crossed_.fallback_gets.add(got - near);
         return got;
     }
     void put_bulk(void *const *objects, std::uint32_t n) noexcept {
+        const std::uint32_t here = current_node();
+        std::uint64_t foreign = 0;
         detail::for_each_node(*memory_, objects, n,
                               [&](std::uint32_t node, void *const *some, std::uint32_t k) {
                                   exchanges_[node].put_bulk(some, k);
+                                  foreign += node == here ? 0 : k;
                               });
+        if (foreign != 0) guests_crossed_.foreign_puts.add(foreign);
     }
 
     /// metering::calls, of a thread that has not entered. Wait-free.
@@ -304,14 +323,11 @@ class numa_exchange {
     const one &on(std::uint32_t node) const noexcept { return exchanges_[node]; }
     const topology &where() const noexcept { return topology_; }
     const exchange_options &options() const noexcept { return options_; }
-    /// Of all threads, past ones included. Exact while no thread is in a call.
+    /// Of all threads, guests and past ones included. Exact while no thread is in a call.
     numa_counters counters() const noexcept {
-        numa_counters sum;
+        numa_counters sum = guests_crossed_;
         for (const one &e : exchanges_) {
-            for (std::uint32_t s = 0; s < e.reached(); ++s) {
-                sum.fallback_gets += e.in_slot(s).counters().fallback_gets;
-                sum.foreign_puts += e.in_slot(s).counters().foreign_puts;
-            }
+            for (std::uint32_t s = 0; s < e.reached(); ++s) sum += e.in_slot(s).counters();
         }
         return sum;
     }
@@ -357,6 +373,7 @@ class numa_exchange {
     std::deque<one> exchanges_; // neither copied nor moved
     std::vector<std::vector<std::uint32_t>> orders_;
     std::vector<numa_cache *> caches_; ///< of each slot, one per node
+    numa_counters guests_crossed_;     ///< what threads without a slot did
 };
 
 } // namespace turbomem
