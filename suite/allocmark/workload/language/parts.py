@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from allocmark.errors import show, unknown
+from allocmark.workload.language.field_docs import field_docs
 from allocmark.workload.language.load import Key, LineError, List, Map, has, line_of
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -78,7 +79,6 @@ class Part(BaseModel):
         frozen=True,
         extra="forbid",
         populate_by_name=True,
-        use_attribute_docstrings=True,
         defer_build=True,  # most models are only parts of others: building each alone doubles the import time
     )
 
@@ -117,9 +117,13 @@ class Part(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
+        content = handler.resolve_ref_schema(schema)
+        docs = field_docs(cls)
+        for key, name in cls.allowed().items():
+            if name in docs:
+                content["properties"][key]["description"] = docs[name]
         if cls.whole is None:
             return schema
-        content = handler.resolve_ref_schema(schema)
         return {"anyOf": [content["properties"][cls.whole], content]}
 
 
