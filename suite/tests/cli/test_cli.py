@@ -280,7 +280,7 @@ def test_odd_streams_are_no_traceback(redirection, status):
 
 def test_progress_is_shown_on_a_terminal(mutants, tmp_path):
     ours, theirs = pty.openpty()
-    arguments = ["run", *TINY, "--rounds", "3", "--blocks", "200", "--sample-ms", "5", "-b", "mutant"]
+    arguments = ["run", *TINY, "--rounds", "3", "--blocks", "40", "--sample-ms", "5", "-b", "mutant"]
     process = started(tmp_path, mutants, *arguments, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     seen = b""

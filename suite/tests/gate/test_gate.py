@@ -85,7 +85,7 @@ def test_what_makes_no_sense_is_said_in_one_line(track, history, tmp_path):
     assert_refused(track("gate", *compared, "--markdown", str(tmp_path)), "is a folder, expected a file")
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_gate_that_is_ended_goes_on_where_it_was(track, history, ending):
     # So small a limit is never certain within the few rounds that this needs.
     arguments = ["gate", history.fast, history.remark, history.workload, "--limit", "0.1", "--budget"]

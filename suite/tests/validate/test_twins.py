@@ -38,6 +38,7 @@ def measured(host: Host, labels: list[str], verify: bool = False) -> list[Measur
     return list(done.cells)
 
 
+@pytest.mark.long
 def test_every_backend_has_twins_that_work(tmp_path):
     """With every object checked."""
     here = [r for r in discover().backends if r.backend.default and not r.backend.floor and not r.backend.unavailable]
