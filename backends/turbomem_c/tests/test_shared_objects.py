@@ -7,12 +7,21 @@ from __future__ import annotations
 import shutil
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from native_programs import ROOT, WARNINGS, registered, run
 
 SHARED = ROOT / "tests" / "shared"
 COMPILERS = ["g++", "clang++"]
+#: how each kind is compiled by default; `make test-long` has the other compiler, too
+BY = {
+    "per_thread": "g++",
+    "size_classes": "clang++",
+    "per_cpu": "clang++",
+    "checked": "clang++",
+    "checked_plainly": "clang++",
+}
 #: what the pools are, as plugin.hpp takes it
 KINDS = {
     "per_thread": [],
@@ -25,6 +34,12 @@ HIDDEN = ["-fvisibility=hidden", "-fvisibility-inlines-hidden"]
 #: g++ marks objects of the standard library in a way that keeps what has them mapped for ever
 UNLOADABLE = {"g++": ["-fno-gnu-unique"], "clang++": []}
 COUNT = 40
+
+
+def by_compilers(*kinds: str) -> list[Any]:
+    """(compiler, kind), as parametrize takes them."""
+    pairs = product(COMPILERS, kinds)
+    return [pytest.param(by, kind, marks=[] if by == BY[kind] else [pytest.mark.long]) for by, kind in pairs]
 
 
 class Programs:
@@ -60,7 +75,7 @@ def copies(plugin: Path, folder: Path, n: int) -> list[Path]:
     return [Path(shutil.copy(plugin, folder / f"{i}.so")) for i in range(n)]
 
 
-@pytest.mark.parametrize(("compiler", "kind"), [*product(COMPILERS, KINDS)])
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers(*KINDS))
 def test_a_pool_is_itself_in_every_shared_object(programs: Programs, tmp_path: Path, compiler: str, kind: str) -> None:
     files = copies(programs.plugin(compiler, kind), tmp_path, 2)
     run(programs.host(compiler, kind), "crosswise", *files)
@@ -75,7 +90,7 @@ def test_a_pool_is_itself_for_two_compilers_and_visibilities(programs: Programs)
     run(programs.host("g++", "per_thread"), "crosswise", *files)
 
 
-@pytest.mark.parametrize(("compiler", "kind"), [*product(COMPILERS, [k for k in KINDS if k != "checked"])])
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers(*(kind for kind in KINDS if kind != "checked")))
 def test_a_plugin_may_be_unloaded(programs: Programs, tmp_path: Path, compiler: str, kind: str) -> None:
     files = copies(programs.plugin(compiler, kind), tmp_path, 3)
     output = run(programs.host(compiler, kind), "unload", *files)
@@ -83,34 +98,32 @@ def test_a_plugin_may_be_unloaded(programs: Programs, tmp_path: Path, compiler: 
         assert output.startswith("0 of ")
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_a_thread_may_end_when_the_pool_and_its_maker_are_gone(programs: Programs, compiler: str) -> None:
-    plugin = programs.plugin(compiler, "per_thread")
-    run(programs.host(compiler, "per_thread"), "outlive", plugin)
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers("per_thread"))
+def test_a_thread_may_end_when_the_pool_and_its_maker_are_gone(programs: Programs, compiler: str, kind: str) -> None:
+    run(programs.host(compiler, kind), "outlive", programs.plugin(compiler, kind))
 
 
-@pytest.mark.parametrize("kind", ["per_thread", "size_classes", "checked_plainly"])
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers("per_thread", "size_classes", "checked_plainly"))
 def test_a_pool_is_used_forked_with_and_closed_when_its_maker_is_gone(
     programs: Programs, compiler: str, kind: str
 ) -> None:
     run(programs.host(compiler, kind), "orphan", programs.plugin(compiler, kind))
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_a_thread_keeps_little_of_pools_that_a_plugin_closed(programs: Programs, compiler: str) -> None:
-    run(programs.host(compiler, "per_thread"), "serve", programs.plugin(compiler, "per_thread"))
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers("per_thread"))
+def test_a_thread_keeps_little_of_pools_that_a_plugin_closed(programs: Programs, compiler: str, kind: str) -> None:
+    run(programs.host(compiler, kind), "serve", programs.plugin(compiler, kind))
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_a_first_call_on_per_cpu_allocates_nothing(programs: Programs, compiler: str) -> None:
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers("per_cpu"))
+def test_a_first_call_on_per_cpu_allocates_nothing(programs: Programs, compiler: str, kind: str) -> None:
     """Not even thread-local storage: it may come from a signal handler that interrupted malloc."""
     if not registered():
         pytest.skip("needs restartable sequences: per_cpu is per_thread here")
-    run(programs.host(compiler, "per_cpu"), "interrupt", programs.plugin(compiler, "per_cpu"))
+    run(programs.host(compiler, kind), "interrupt", programs.plugin(compiler, kind))
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_many_plugins_load(programs: Programs, tmp_path: Path, compiler: str) -> None:
-    files = copies(programs.plugin(compiler, "per_thread"), tmp_path, COUNT)
-    assert f"{COUNT} plugins" in run(programs.host(compiler, "per_thread"), "load", *files)
+@pytest.mark.parametrize(("compiler", "kind"), by_compilers("per_thread"))
+def test_many_plugins_load(programs: Programs, tmp_path: Path, compiler: str, kind: str) -> None:
+    files = copies(programs.plugin(compiler, kind), tmp_path, COUNT)
+    assert f"{COUNT} plugins" in run(programs.host(compiler, kind), "load", *files)
