@@ -29,6 +29,8 @@ PROGRAMS = ("parts", "layout", "queue", "replay", "whole_engine")
 ONE_THREAD = ("layout", "replay")  #: start none: ThreadSanitizer has nothing to find in them
 #: what the programs call nothing of: compiling it under sanitizers would show nothing
 OTHERS = ("audit.", "audit_", "rush", "interrupted", "guard.", "called_files", "twin", "malloc_backend")
+#: have functions of the same names; the others are compiled together, which reads the headers but once
+SAME_NAMES = "_backend"
 
 pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
@@ -56,9 +58,12 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     programs = [name for name in PROGRAMS if request.param != "thread" or name not in ONE_THREAD]
     tests = [TESTS / f"{name}.cpp" for name in programs]
-    sources = [each for each in sorted(NATIVE.glob("*.cpp")) if not each.name.startswith(OTHERS)]
+    called = [each for each in sorted(NATIVE.glob("*.cpp")) if not each.name.startswith(OTHERS)]
+    apart = [each for each in called if each.stem.endswith(SAME_NAMES)]
+    together = folder / "together.cpp"
+    together.write_text("".join(f'#include "{each}"\n' for each in called if each not in apart))
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        objects = list(pool.map(compiled, [*tests, *sources]))
+        objects = list(pool.map(compiled, [*tests, together, *apart]))
     for name, main in zip(programs, objects, strict=False):
         run(CXX, *flags, main, *objects[len(tests) :], "-o", folder / name)
     return request.param, folder
