@@ -7,20 +7,31 @@ from typing import Any
 import pytest
 from allocmark_turbomem import plugin
 from cffi import FFI
-from native_programs import BUILDS, Build
+from native_programs import BUILDS, CXX, Build
 
 import allocmark
 
 
-@pytest.fixture(scope="module", params=BUILDS)
+def quick_and_thorough(*names: str) -> list[Any]:
+    """Builds, as a fixture takes them: quick, and for `make test-long` thorough."""
+    marks = [pytest.mark.long]
+    return [*names, *(pytest.param(f"{name} thorough", marks=marks, id=f"{name}-{CXX}") for name in names)]
+
+
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    name, _, thorough = request.param.partition(" ")
+    return (Build.thorough if thorough else Build.of)(name, tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="module", params=quick_and_thorough(*BUILDS))
 def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return Build.of(request.param, tmp_path_factory.mktemp(request.param))
+    return made(request, tmp_path_factory)
 
 
-@pytest.fixture(scope="module", params=[name for name in BUILDS if name != "thread"])
+@pytest.fixture(scope="module", params=quick_and_thorough("plain", "address"))
 def build_of_one_thread(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """For a program that starts no thread: ThreadSanitizer has nothing to find in it."""
-    return Build.of(request.param, tmp_path_factory.mktemp(request.param))
+    return made(request, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ PROGRAMS = {
     "unit": (), "exchange": (), "schedules": ("1",), "stress": ("2000",), "preempted": ("4", "500"),
     "per_cpu": ("500",), "numa": ("500",), "memory": (), "pool": (), "adapters": (), "checks": (), "forks": (),
 }  # fmt: skip
+#: the quick builds' sanitizers, where they are installed: clang compiles them in half the time
+CLANG = ("clang", "clang++")
 #: with line numbers for reports, and no more: all of -g takes half as long again
 BUILDS = {
     "plain": ["-O2", "-g1"],
@@ -55,25 +57,41 @@ class Build(NamedTuple):
     folder: Path
     cc: str = CC
     cxx: str = CXX
+    moment: str = "-O0"  #: for programs that run for a moment: optimising them takes longer than it saves
 
     @classmethod
-    def of(cls, name: str, folder: Path, *more: str) -> Build:
-        """The build of that name; skips the test where this machine's compiler lacks its sanitizer."""
+    def of(cls, name: str, folder: Path) -> Build:
+        """The quick build of that name: not optimised under a sanitizer, and by the compiler that is quicker at it."""
+        if name == "plain":
+            return cls.thorough(name, folder)._replace(moment="-O0")
+        flags = [*BUILDS[name], "-O0"]
+        if links(CLANG[1], flags, folder):
+            return cls(name, flags, folder, *CLANG)
+        return cls.thorough(name, folder)._replace(flags=flags)
+
+    @classmethod
+    def thorough(cls, name: str, folder: Path) -> Build:
+        """By CXX, optimised; skips the test where this machine's compiler lacks the sanitizer."""
         if shutil.which(CXX) is None:
             pytest.skip(f"{CXX} is not installed: apt install g++")
-        flags = [*BUILDS[name], *more]
-        probe = folder / "probe.cpp"
-        probe.write_text("int main() {}\n")
-        if subprocess.run([CXX, *flags, probe, "-o", folder / "probe"], capture_output=True).returncode:
+        flags = BUILDS[name]
+        if not links(CXX, flags, folder):
             pytest.skip(f"{CXX} cannot link {' '.join(flags)} here")
-        return cls(name, flags, folder)
+        return cls(name, flags, folder, moment="-O2" if name == "plain" else "-O0")
+
+
+def links(cxx: str, flags: list[str], folder: Path) -> bool:
+    """Whether the compiler is here, and can make a program with these flags."""
+    probe = folder / "probe.cpp"
+    probe.write_text("int main() {}\n")
+    command = [cxx, *flags, probe, "-o", folder / "probe"]
+    return shutil.which(cxx) is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 def compiled(name: str, build: Build, *, quick: bool = False) -> Path:
-    """tests/native/NAME.cpp as a program. One that runs for a moment is `quick`: under a sanitizer, optimising it takes
-    longer than it saves."""
+    """tests/native/NAME.cpp as a program; `quick`: one that runs for a moment."""
     program = build.folder / name
-    more = ["-O0"] if quick and build.name != "plain" else []
+    more = [build.moment] if quick else []
     run(build.cxx, "-std=c++20", *WARNINGS, *build.flags, *more, NATIVE / f"{name}.cpp", "-o", program)
     return program
 

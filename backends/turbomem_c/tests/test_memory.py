@@ -17,7 +17,7 @@ def test_memory_lies_where_it_was_asked_for(build_of_one_thread: Build) -> None:
 
 
 def test_small_pools_take_little(tmp_path: Path) -> None:
-    run(compiled("footprint", Build.of("plain", tmp_path)))
+    run(compiled("footprint", Build.of("plain", tmp_path), quick=True))
 
 
 def test_objects_come_from_their_node_and_go_home(build: Build) -> None:

@@ -23,6 +23,21 @@ inline constexpr bool emulated = true;
 inline constexpr bool emulated = false;
 #endif
 
+/// Which sanitizer the program is compiled with: gcc defines a macro for it, clang has it as a feature.
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool address_sanitizer = true;
+#else
+inline constexpr bool address_sanitizer = __has_feature(address_sanitizer);
+#endif
+#ifdef __SANITIZE_THREAD__
+inline constexpr bool thread_sanitizer = true;
+#else
+inline constexpr bool thread_sanitizer = __has_feature(thread_sanitizer);
+#endif
+
 /// Random numbers that are the same in every run.
 class dice {
   public:

@@ -54,9 +54,7 @@ template <class Body> void in_new_place(Body body) {
 
 /// Those of threads that per_thread gave a cache, and that are not there.
 void a_child_has_every_slot() {
-#ifdef __SANITIZE_THREAD__
-    return; // ThreadSanitizer lets no child of fork have threads
-#endif
+    if (thread_sanitizer) return; // which lets no child of fork have threads
     using numbers = pool<int, threads::per_thread>;
     numbers p({.objects = 600, .magazine = 16, .max_threads = 2, .pages = base});
     const auto use = [](auto &door) {

@@ -25,12 +25,6 @@ namespace {
 
 constexpr std::size_t MB = std::size_t{1} << 20;
 
-#if defined(__SANITIZE_THREAD__)
-constexpr bool sanitized_threads = true; // maps memory of its own, and is not made for children that touch it
-#else
-constexpr bool sanitized_threads = false;
-#endif
-
 /// A folder that goes away.
 struct folder {
     fs::path path;
@@ -192,7 +186,7 @@ void a_region_is_accounted_alone_and_fenced() {
         CHECK(m->contains(m->data()) && m->contains(m->data() + m->size() - 1));
         CHECK(!m->contains(m->data() - 1) && !m->contains(m->data() + m->size()) && !m->contains(nullptr));
     }
-    if (sanitized_threads) return;
+    if (thread_sanitizer) return; // which is not made for children that touch what they must not
     CHECK(in_child([&] { a.data()[a.size() - 1] = std::byte{1}; }) == 0);
     CHECK(in_child([&] { *static_cast<volatile std::byte *>(a.data() + a.size()) = std::byte{1}; }) != 0);
     CHECK(in_child([&] { *static_cast<volatile std::byte *>(a.data() - 1) = std::byte{1}; }) != 0);
@@ -306,7 +300,7 @@ void what_was_split_is_merged_again() {
 }
 
 void a_fork_splits_unless_it_does_not_inherit() {
-    if (!thp_works() || sanitized_threads) return;
+    if (!thp_works() || thread_sanitizer) return;
     for (bool inherit : {true, false}) {
         const mapping m(8 * MB, {.kind = page_kind::thp, .require = true, .inherit = inherit});
         std::memset(m.data(), 7, m.size());
@@ -346,7 +340,7 @@ int main() {
     this_machine_is_described();
     a_region_is_accounted_alone_and_fenced();
     regions_are_told_apart_by_a_shift();
-    if (!sanitized_threads) { // which leaves room for a terabyte of addresses only at times
+    if (!thread_sanitizer) { // which leaves room for a terabyte of addresses only at times
         sizes_that_cannot_be_are_refused();
         hugetlb_says_how_to_reserve();
     }

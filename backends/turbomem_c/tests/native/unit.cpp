@@ -135,7 +135,6 @@ void too_much_memory_is_refused() {
     CHECK(code == ENOMEM && text.find("available") != std::string::npos);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // they need address space of their own
 /// Let the kernel refuse at every point of the creation.
 void running_out_while_creating_leaks_nothing() {
     const pool_options o = small(1'000'000, 16, 8); // 64 MB of objects, 12 MB of magazines
@@ -157,7 +156,6 @@ void running_out_while_creating_leaks_nothing() {
     CHECK(created > 0 && refused > 33); // some of them after the objects were mapped
     CHECK(mappings() < before + 10);    // what malloc kept, not a mapping a round
 }
-#endif
 
 void slots_are_checked() {
     store p(small(10, 2, 2));
@@ -314,9 +312,8 @@ int main() {
     copies_of_every_length_are_exact();
     impossible_options_are_refused();
     too_much_memory_is_refused();
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    if (!emulated) running_out_while_creating_leaks_nothing();
-#endif
+    if (!emulated && !address_sanitizer && !thread_sanitizer) // they need address space of their own
+        running_out_while_creating_leaks_nothing();
     slots_are_checked();
     objects_are_apart_aligned_and_inside();
     a_failed_get_takes_nothing();
