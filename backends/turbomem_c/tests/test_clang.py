@@ -31,8 +31,17 @@ def test_every_program_is_listed() -> None:
     assert {p.stem for p in NATIVE.glob("*.cpp")} == {*PROGRAMS, *OTHERS}
 
 
-@pytest.mark.parametrize("standard", ["-std=c++20", "-std=c++2b"])
-@pytest.mark.parametrize("compiler", ["g++", "clang++", "clang++-19"])
+@pytest.mark.parametrize(
+    ("compiler", "standard"),
+    [
+        ("g++", "-std=c++20"),
+        ("clang++", "-std=c++2b"),
+        ("clang++-19", "-std=c++2b"),
+        pytest.param("g++", "-std=c++2b", marks=pytest.mark.long),
+        pytest.param("clang++", "-std=c++20", marks=pytest.mark.long),
+        pytest.param("clang++-19", "-std=c++20", marks=pytest.mark.long),
+    ],
+)
 def test_headers_and_what_uses_them_compile_without_a_warning(compiler: str, standard: str) -> None:
     for example in ("containers.cpp", "checks.cpp"):
         run(found(compiler), standard, "-fsyntax-only", *WARNINGS, *STRICT, ROOT / "examples" / example)

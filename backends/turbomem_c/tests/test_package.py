@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,6 +50,15 @@ def test_examples_build_on_the_installed_package_and_work(prefix: Path, tmp_path
     subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True, timeout=280)
     for name, words in SAYS.items():
         assert words in run(tmp_path / name), name
+
+
+def test_shared_library_exports_its_interface_and_nothing_else(prefix: Path) -> None:
+    (library,) = prefix.rglob("libturbomem.so")
+    lines = run("nm", "-D", "--defined-only", library).splitlines()
+    exported = set(re.findall(r" [A-Z] (turbomem_\w+)", "\n".join(lines)))
+    header = (ROOT / "include" / "turbomem" / "turbomem.h").read_text()
+    assert exported == set(re.findall(r"\b(turbomem_\w+)\(", header))
+    assert [line for line in lines if "turbomem_" not in line and "TURBOMEM_0" not in line] == []
 
 
 @pytest.mark.parametrize(
