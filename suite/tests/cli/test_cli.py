@@ -280,7 +280,7 @@ def test_odd_streams_are_no_traceback(redirection, status):
 
 def test_progress_is_shown_on_a_terminal(mutants, tmp_path):
     ours, theirs = pty.openpty()
-    arguments = ["run", *TINY, "--rounds", "3", "--blocks", "40", "--sample-ms", "5", "-b", "mutant"]
+    arguments = ["run", *TINY, "--rounds", "2", "--blocks", "50", "--sample-ms", "5", "-b", "mutant"]
     process = started(tmp_path, mutants, *arguments, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     seen = b""
@@ -308,6 +308,8 @@ def test_workload_files_are_checked(allocmark_command, tmp_path):
 def test_the_schema_is_for_editors(allocmark_command):
     schema = json.loads(allocmark_command("workloads", "schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
+    described = schema["properties"]["cpus"]["description"]
+    assert described == "CPUs that the actors share; one CPU per actor when left out."
 
 
 def test_lists(allocmark_command):

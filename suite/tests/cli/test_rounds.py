@@ -104,7 +104,7 @@ def test_a_round_missing_in_the_middle_is_measured_again(
 
 
 def test_ctrl_c_keeps_complete_rounds(allocmark_command: Command, mutants: Path, tmp_path: Path) -> None:
-    process = begin(mutants, tmp_path, *TWO, "--blocks", "200", "--rounds", "40", "-o", "here")
+    process = begin(mutants, tmp_path, *TWO, "--blocks", "40", "--rounds", "40", "-o", "here")
     file = tmp_path / "here" / "run.jsonl"
     wait_for_rounds(process, file, 2)
     process.send_signal(signal.SIGINT)
@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_complete_rounds(allocmark_command: Command, mutants: Path,
     assert run.end
     assert run.end.interrupted
     assert 2 <= len(numbers(run)) < 40
-    assert all(len(cell.samples) == 200 for each in run.rounds[0] for cell in each.cells)
+    assert all(len(cell.samples) == 40 for each in run.rounds[0] for cell in each.cells)
 
 
 def test_kill_loses_only_the_round_in_flight(allocmark_command: Command, mutants: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_kill_loses_only_the_round_in_flight(allocmark_command: Command, mutants
 
 
 def test_two_runs_do_not_share_a_folder(allocmark_command: Command, mutants: Path, tmp_path: Path) -> None:
-    process = begin(mutants, tmp_path, *TWO, "--blocks", "200", "--rounds", "40", "-o", "here")
+    process = begin(mutants, tmp_path, *TWO, "--blocks", "40", "--rounds", "40", "-o", "here")
     try:
         wait_for_rounds(process, tmp_path / "here" / "run.jsonl", 1)
         assert_refused(allocmark_command("run", *TWO, "-o", "here", plugins=[mutants]), "exists already")

@@ -142,7 +142,7 @@ def measuring(loopback: Loopback, folder: Path, *arguments: str) -> subprocess.P
     """``allocmark fleet run`` into ``here``, once it has handed out cases."""
     wait_for(loopback, len(loopback.workers))
     command = [sys.executable, "-m", "allocmark", "fleet", "run", "--scheduler", loopback.address, "-o", "here"]
-    rounds = ["--rounds", "2", "--blocks", "100", "--sample-ms", "4"]
+    rounds = ["--rounds", "2", "--blocks", "40", "--sample-ms", "4"]
     process = subprocess.Popen(
         [*command, *CASES, *setting(bulk="8,32"), "-b", "glibc", *rounds, *arguments],
         cwd=folder,
@@ -230,7 +230,7 @@ def test_a_case_that_fails_on_a_machine_is_told(loopback: Loopback, fleet: Comma
 
 def test_groups_and_libraries_are_asked_for_as_in_a_run(loopback: Loopback, fleet: Command, tmp_path: Path) -> None:
     loopback.add("only")
-    brief = ["--rounds", "2", "--blocks", "1", "--sample-ms", "1"]
+    brief = ["--rounds", "1", "--blocks", "1", "--sample-ms", "1"]
     result = fleet(*CASES, *setting(bulk=8), "--for", "pools", *brief, "-o", "here", workers=1)
     assert result.returncode == 0, result.stderr
     (file,) = (tmp_path / "here").glob("*/*/run.jsonl")

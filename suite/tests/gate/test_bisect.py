@@ -17,6 +17,7 @@ def test_the_commit_is_found_and_what_does_not_build_is_skipped(track, history):
     (skipped,) = [line for line in done.stdout.splitlines() if line.startswith(history.broken[:10])]
     assert "skipped" in skipped
     assert "error:" in skipped
+    assert f"{history.slow[:10]} bad      same files as a bad commit" in done.stdout
     (proof,) = [line for line in done.stdout.splitlines() if line.startswith("against the commit before it:")]
     assert 1.5 < float(proof.split()[5]) < 2.5
     assert proof.endswith("slower")

@@ -65,7 +65,7 @@ def library(tmp_path_factory):
     return SimpleNamespace(made=made, folder=made.folder, **commits)
 
 
-@pytest.mark.long  # test_bisect.py has the search itself
+@pytest.mark.long  # test_bisect.py finds one, in another kind of repository; a gate on this kind follows
 @pytest.mark.alone
 def test_a_planted_slow_commit_is_named(library, allocmark_command):
     done = allocmark_command(

@@ -19,10 +19,10 @@ def installed_mutants(mutants, monkeypatch):
 
 
 def test_as_many_samples_as_asked_for_and_the_allocator_is_in_them():
-    floor = allocmark.measure("burst", BURST, "null", samples=3)
-    assert len(floor) == 3
-    assert len(set(floor)) == 3  # each was measured
-    assert 0 < min(floor) < min(allocmark.measure("burst", BURST, "glibc", samples=3))
+    floor = allocmark.measure("burst", BURST, "null", samples=2)
+    assert len(floor) == 2
+    assert len(set(floor)) == 2  # each was measured
+    assert 0 < min(floor) < min(allocmark.measure("burst", BURST, "glibc", samples=2))
 
 
 def test_words_are_parameters_too():
