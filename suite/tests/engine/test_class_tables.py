@@ -154,6 +154,25 @@ def test_what_a_thread_enters_with_serves_its_calls(tables):
     table.c.pool_destroy(pool)
 
 
+def test_all_come_back_at_once_to_the_pool_or_to_the_thread(tables):
+    table = tables["full"]
+    pool = table.pool()
+    table.get(pool, table.ffi.NULL, 3)
+    table.c.put_all(pool, table.ffi.NULL)
+    assert table.c.available(pool) == 4
+    table.c.pool_destroy(pool)
+
+    table = tables["threads"]
+    pool = table.pool()
+    local, other = table.enter(pool), table.enter(pool, 1)
+    table.c.put_all(pool, other)
+    table.c.thread_leave(pool, local)
+    assert table.c.available(pool) == 0
+    table.c.thread_leave(pool, other)
+    assert table.c.available(pool) == 1000
+    table.c.pool_destroy(pool)
+
+
 def test_an_allocator_that_throws_gives_back_what_it_gave(tables):
     table = tables["resource"]
     pool = table.pool(alignment=4096)
@@ -169,7 +188,9 @@ def test_an_allocator_may_know_no_alignment(tables):
     table = tables["plain"]
     pool = table.pool(object_size=100)
     table.put(pool, table.ffi.NULL, table.get(pool, table.ffi.NULL, 8))
-    assert all(getattr(table.c, name) == table.ffi.NULL for name in ("available", "regions", "facts", "fini"))
+    assert all(
+        getattr(table.c, name) == table.ffi.NULL for name in ("put_all", "available", "regions", "facts", "fini")
+    )
     table.c.pool_destroy(pool)
 
 
@@ -184,6 +205,7 @@ def test_what_does_not_fit_is_an_error_that_says_what_is_expected():
         "the class needs a constructor from `const allocmark_pool_spec &`": 1,
         "a class with `L *enter(const allocmark_thread &)` needs `void leave(L *)`": 1,
         "enter must be `L *enter(const allocmark_thread &)`": 1,
+        "put_all must be `void put_all()`": 1,
         "available must be `std::uint64_t available() const`": 1,
         "regions must return a range of allocmark_region": 1,
         "facts must be `void facts(const allocmark::Emit &emit) const`": 1,

@@ -16,10 +16,10 @@ std::string option;
 /** A pool of single objects, with everything that is optional but `enter`. */
 struct Full {
     static constexpr std::size_t kBytes = 256;
-    explicit Full(const allocmark_pool_spec &spec) {
+    explicit Full(const allocmark_pool_spec &spec) : objects(spec.objects) {
         if (spec.object_size > 64) throw std::invalid_argument("objects have 64 bytes, no more");
         if (spec.objects > 4) throw std::bad_alloc();
-        for (std::size_t i = 0; i < spec.objects; ++i) free.push_back(memory + 64 * i);
+        put_all();
     }
     static void init(const allocmark_init &init) {
         option = init.n_options ? init.options[0].value : "";
@@ -33,6 +33,9 @@ struct Full {
         return object;
     }
     void put(void *object) { free.push_back(object); }
+    void put_all() {
+        for (free.clear(); free.size() < objects;) free.push_back(memory + 64 * free.size());
+    }
     int available() const { return int(free.size()); }
     std::array<allocmark_region, 1> regions() const { return {{{std::uintptr_t(memory), kBytes}}}; }
     void facts(const allocmark::Emit &emit) const {
@@ -40,6 +43,7 @@ struct Full {
         emit("option", option);
     }
     alignas(64) char memory[kBytes];
+    std::size_t objects;
     std::vector<void *> free;
 };
 
@@ -51,6 +55,7 @@ struct Threads {
             return n <= 2;
         }
         void put(void *const *, std::uint32_t n) { taken += n; }
+        void put_all() { taken = 1000; }
         char here;
         std::uint32_t taken = 0;
     };

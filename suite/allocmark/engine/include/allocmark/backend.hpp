@@ -24,6 +24,7 @@
  *
  *   - `L *enter(const allocmark_thread &thread)` and `void leave(L *local)`: what a thread keeps for itself;
  *     get and put, or allocate and deallocate, are then those of L
+ *   - `void put_all()`: takes back at once all that is out, as an arena or region does; also that of L
  *   - `std::uint64_t available() const`: objects in the pool, those that threads keep included
  *   - `regions() const`: its memory, a range of allocmark_region such as std::array or std::vector
  *   - `void facts(const allocmark::Emit &emit) const`: what is really on: emit("cache", 64)
@@ -103,6 +104,8 @@ concept DeallocatesAligned = requires(T &heap, void *object, std::size_t bytes, 
     heap.deallocate(object, bytes, alignment);
 };
 template <class T>
+concept PutsAll = requires(T &pool) { pool.put_all(); };
+template <class T>
 concept IsPool = GetsOne<T> || GetsBulk<T>;
 template <class T>
 concept IsAllocator = Allocates<T> || AllocatesAligned<T>;
@@ -174,6 +177,8 @@ template <class T> class Table {
     static_assert(
         Enters<T> || !requires { &T::enter; },
         "allocmark: enter must be `L *enter(const allocmark_thread &)`");
+    static_assert(
+        PutsAll<Used> || !requires { &Used::put_all; }, "allocmark: put_all must be `void put_all()`");
     static_assert(
         Counts<T> || !requires { &T::available; },
         "allocmark: available must be `std::uint64_t available() const`");
@@ -297,6 +302,10 @@ template <class T> class Table {
             for (std::uint32_t i = 0; i < n; ++i) put_one(to, target, objects[i]);
     }
 
+    static void put_all(void *pool, void *local) noexcept {
+        used(*static_cast<Pool *>(pool), local).put_all();
+    }
+
     static std::uint64_t available(void *pool) noexcept {
         return static_cast<Pool *>(pool)->made.available();
     }
@@ -328,6 +337,7 @@ template <class T> class Table {
             .put_bulk = put_bulk,
         };
         if constexpr (Ends<T>) made.fini = fini;
+        if constexpr (PutsAll<Used>) made.put_all = put_all;
         if constexpr (Counts<T>) made.available = available;
         if constexpr (TellsRegions<T>) made.regions = regions;
         if constexpr (TellsFacts<T>) made.facts = facts;
