@@ -22,7 +22,7 @@ from allocmark.engine import table_problem
 NATIVE = Path(__file__).parent / "native"
 CXX = os.environ.get("CXX", "g++")
 STRICT = ["-std=c++20", "-Wall", "-Wextra", "-Werror"]
-KINDS = ("full", "threads", "resource", "plain")
+KINDS = ("full", "threads", "resource", "plain", "any_size")
 
 pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
@@ -192,6 +192,20 @@ def test_an_allocator_may_know_no_alignment(tables):
         getattr(table.c, name) == table.ffi.NULL for name in ("put_all", "available", "regions", "facts", "fini")
     )
     table.c.pool_destroy(pool)
+
+
+def test_an_allocator_that_takes_back_without_sizes_gives_objects_of_any(tables):
+    table = tables["any_size"]
+    pool = table.pool(object_size=100)
+    objects = table.ffi.new("void *[]", 3)
+    for zeroed, byte in ((0, 0xA5), (1, 0)):
+        assert table.c.get_sized(pool, table.ffi.NULL, objects, 3, 40, zeroed) == 0
+        assert table.c.available(pool) == 40
+        assert all(bytes(table.ffi.buffer(each, 40)) == bytes([byte]) * 40 for each in objects)
+        table.put(pool, table.ffi.NULL, objects)
+    table.put(pool, table.ffi.NULL, table.get(pool, table.ffi.NULL, 1))
+    assert table.c.available(pool) == 100
+    assert all(tables[kind].c.get_sized == table.ffi.NULL for kind in ("full", "threads", "resource", "plain"))
 
 
 def test_what_does_not_fit_is_an_error_that_says_what_is_expected():

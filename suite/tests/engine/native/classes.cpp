@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <memory_resource>
 #include <stdexcept>
 #include <string>
@@ -91,9 +92,18 @@ struct Plain {
     void deallocate(void *object, std::size_t) { std::free(object); }
 };
 
+/** One that needs no size to take back: each object may have its own. */
+struct AnySize {
+    void *allocate(std::size_t bytes) { return std::memset(std::malloc(asked = bytes), 0xa5, bytes); }
+    void deallocate(void *object) { std::free(object); }
+    std::uint64_t available() const { return asked; }
+    std::uint64_t asked = 0;
+};
+
 } // namespace
 
 ALLOCMARK_BACKEND(full, Full)
 ALLOCMARK_BACKEND(threads, Threads)
 ALLOCMARK_BACKEND(resource, Resource)
 ALLOCMARK_BACKEND(plain, Plain)
+ALLOCMARK_BACKEND(any_size, AnySize)

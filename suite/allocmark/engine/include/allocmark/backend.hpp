@@ -16,7 +16,7 @@
  *                  `void put(void *const *objects, std::uint32_t n)`
  *   an allocator   `void *allocate(std::size_t bytes)` and `void deallocate(void *object)`; allocate may take
  *                  the alignment, too, and deallocate the bytes, or bytes and alignment, as those of
- *                  std::pmr::memory_resource do
+ *                  std::pmr::memory_resource do. If it takes neither, objects may have sizes of their own
  *
  * They may throw std::bad_alloc where they might return nullptr or false.
  *
@@ -44,6 +44,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <new>
@@ -112,6 +113,9 @@ concept IsAllocator = Allocates<T> || AllocatesAligned<T>;
 template <class T>
 concept TakesBack = (IsPool<T> ? (PutsOne<T> || PutsBulk<T>)
                                : (Deallocates<T> || DeallocatesSized<T> || DeallocatesAligned<T>));
+template <class T>
+concept TakesAnySize =
+    !IsPool<T> && IsAllocator<T> && Deallocates<T> && !DeallocatesSized<T> && !DeallocatesAligned<T>;
 template <class T>
 concept MadeFromSpec = std::constructible_from<T, const allocmark_pool_spec &>;
 template <class T>
@@ -257,13 +261,13 @@ template <class T> class Table {
         (void)pool, (void)local;
     }
 
-    static void *get_one(Used &from, [[maybe_unused]] const Pool &pool) {
+    static void *get_one(Used &from, [[maybe_unused]] const Pool &pool, [[maybe_unused]] std::size_t bytes) {
         if constexpr (GetsOne<Used>)
             return from.get();
         else if constexpr (AllocatesAligned<Used>)
-            return from.allocate(pool.bytes, pool.alignment);
+            return from.allocate(bytes, pool.alignment);
         else
-            return from.allocate(pool.bytes);
+            return from.allocate(bytes);
     }
 
     static void put_one(Used &to, [[maybe_unused]] const Pool &pool, void *object) {
@@ -278,6 +282,19 @@ template <class T> class Table {
     }
 
     static int get_bulk(void *pool, void *local, void **objects, std::uint32_t n) noexcept {
+        return get(pool, local, objects, n, static_cast<Pool *>(pool)->bytes);
+    }
+
+    static int get_sized(void *pool, void *local, void **objects, std::uint32_t n, std::uint64_t bytes,
+                         std::uint32_t zeroed) noexcept {
+        const int code = get(pool, local, objects, n, bytes);
+        if (zeroed && code == 0)
+            for (std::uint32_t i = 0; i < n; ++i) std::memset(objects[i], 0, bytes);
+        return code;
+    }
+
+    [[gnu::always_inline]] static int get(void *pool, void *local, void **objects, std::uint32_t n,
+                                          [[maybe_unused]] std::size_t bytes) noexcept {
         Pool &source = *static_cast<Pool *>(pool);
         Used &from = used(source, local);
         std::uint32_t got = 0;
@@ -285,7 +302,7 @@ template <class T> class Table {
             if constexpr (GetsBulk<Used>)
                 got = from.get(objects, n) ? n : 0;
             else
-                while (got < n && (objects[got] = get_one(from, source)) != nullptr) ++got;
+                while (got < n && (objects[got] = get_one(from, source, bytes)) != nullptr) ++got;
         } catch (const std::bad_alloc &) {
         }
         if (got == n) return 0;
@@ -337,6 +354,7 @@ template <class T> class Table {
             .put_bulk = put_bulk,
         };
         if constexpr (Ends<T>) made.fini = fini;
+        if constexpr (TakesAnySize<Used>) made.get_sized = get_sized;
         if constexpr (PutsAll<Used>) made.put_all = put_all;
         if constexpr (Counts<T>) made.available = available;
         if constexpr (TellsRegions<T>) made.regions = regions;
