@@ -51,7 +51,7 @@ def test_a_correct_pool_passes(allocmark_command, mutants, workload):
 EVERYTHING = """\
 format: 1
 name: everything
-summary: Threads that end, sizes of their own, zeros, resizing, and objects of several sizes in a queue.
+summary: Threads that end, sizes of their own, zeros, resizing, a region, and objects of several sizes in a queue.
 source: made for this test
 pools:
   a: {object_size: 64, objects: 4000}
@@ -59,6 +59,7 @@ pools:
   c: {object_size: 4096, objects: 4000}
   d: {object_size: 48, objects: 4000}
   e: {object_size: 2000, objects: 4000}
+  region: {object_size: 512, objects: 4000}
 queues: {q: {capacity: 1024}}
 actors:
   ends:
@@ -76,6 +77,13 @@ actors:
             - get: {from: a, n: 2, zeroed: true}
             - hold: {objects: 3, from: c, release: random}
             - hold: {objects: 100, release: random}
+  drops:
+    - get: {from: region, n: 9, size: {uniform: [1, 512]}, exact: true}
+    - touch: {bytes: all, how: write}
+    - get: {from: d, n: 5}
+    - put_all: region
+    - get: {from: region, n: 2}
+    - hold: {objects: 3, release: oldest}
   rx:
     - get: {from: [a, b, c], n: 7, size: {uniform: [1, 4096]}, zeroed: true}
     - touch: {bytes: all, how: write}

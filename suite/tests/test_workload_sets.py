@@ -19,6 +19,7 @@ from allocmark.measuring.request import Request
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import BUNDLED, SETS, all_workloads, set_of
 from allocmark.workload.tape.compile import compile_workload
+from fixtures.backend_cells import measured
 
 FILES = sorted(path for name in SETS for path in (BUNDLED / name).glob("*.yaml"))
 SOURCE = re.compile(r"\(.*\b(19|20)\d\d\)|mimalloc-bench|glibc's benchtests|app/test/|FD.io CSIT")
@@ -42,6 +43,11 @@ def test_each_names_its_source_and_runs_on_a_malloc_and_on_a_pool(path: Path) ->
             engine.drain()
             assert engine.check_complete(backend.capabilities.any_size) is not None
             engine.close()
+
+
+def test_a_malloc_is_said_to_free_what_a_region_drops() -> None:
+    assert measured("glibc:default", "request_arena", {"blocks": 16}).attestation["process"]["put_all"] == "put_bulk"
+    assert "put_all" not in measured("glibc:default").attestation["process"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -11,6 +11,7 @@ template <class Resource> struct Heap {
     void deallocate(void *object, std::size_t bytes, std::size_t alignment) {
         resource.deallocate(object, bytes, alignment);
     }
+    void put_all() { resource.release(); }
     void facts(const allocmark::Emit &emit) const {
         emit("max_blocks_per_chunk", resource.options().max_blocks_per_chunk);
         emit("largest_required_pool_block", resource.options().largest_required_pool_block);

@@ -50,6 +50,8 @@ class FixedPool {
     }
     void deallocate(void *object) { rml::pool_free(pool_, object); }
 
+    void put_all() { rml::pool_reset(pool_); }
+
     std::array<allocmark_region, 1> regions() const {
         return {allocmark_region{reinterpret_cast<std::uintptr_t>(range_.start()), range_.bytes()}};
     }

@@ -20,6 +20,7 @@ def test_a_pool_is_called() -> None:
     calls = attested("tbb:fixed_pool")["library"]["calls"]
     assert any("pool_malloc" in call for call in calls)
     assert any("pool_free" in call for call in calls)
+    assert any("pool_reset" in call for call in calls)
 
 
-test_conformance = conformance("tbb")
+test_conformance = conformance("tbb", "at_once", "sizes")

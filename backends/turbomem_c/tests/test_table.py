@@ -20,7 +20,7 @@ def test_declares_the_abi_it_was_built_against(table, ffi):
     assert table.native.size == ffi.sizeof("allocmark_backend")
     for name, _ in ffi.typeof("allocmark_backend").fields[2:]:
         # It calls no library, and objects of a pool have one size.
-        lacks = name in ("calls", "get_sized", "resize", "any_size")
+        lacks = name in ("calls", "get_sized", "resize", "any_size", "put_all")
         assert (getattr(table.native, name) == ffi.NULL) == lacks, name
 
 

@@ -22,6 +22,7 @@ AUDITS = {
     "destroying": "pools that were destroyed leave nothing behind",
     "contention": "threads that get and put without a pause never see one another's objects, and never stall",
     "sizes": "memory of any size is its caller's, cleared and resized as asked, where a backend has that",
+    "at_once": "everything comes back at once and can be got again, where a backend has that",
     "one_way": "memory does not grow when one thread gets and another puts",
 }
 

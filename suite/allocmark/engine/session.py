@@ -141,6 +141,7 @@ class Engine:
         the engine's own memory begins and which pool is created first; 0: always the same. ``lasting``: the backend
         stays, for the next engine that says so, until `engine.end_backend`.
         """
+        self._table = table
         self._program = program
         self._cpus = cpus
         self._verifies = verify
@@ -315,6 +316,12 @@ class Engine:
             raise EngineError("the backend's function facts told of NULL as a key or a value; expected two texts")
         lines = ffi.unpack(text, n).decode(errors="replace").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    @property
+    def puts_at_once(self) -> bool:
+        """Whether the backend has one call for a `put_all`."""
+        table = ffi.cast("const allocmark_backend *", self._table)
+        return bool(table.size > ffi.offsetof("allocmark_backend", "put_all") and table.put_all)
 
     def regions(self, pool: int, most: int = MOST_REGIONS) -> list[tuple[int, int]]:
         """(address, bytes) of the pool's object memory, ``most`` of them; empty when the backend does not know."""

@@ -78,6 +78,8 @@ def _finish(
     replies: TextIO,
 ) -> None:
     facts = engine.facts() | _read_back(backend)
+    if program.puts_all:
+        facts["put_all"] = "one call" if engine.puts_at_once else "put_bulk"
     pool_facts = {pool.name: engine.facts(i) for i, pool in enumerate(program.pools)}
     regions = {pool.name: engine.region_count(i) for i, pool in enumerate(program.pools)}
     phases["after"] = _look("after", engine, program, probes)

@@ -22,7 +22,7 @@ from allocmark.engine import table_problem
 NATIVE = Path(__file__).parent / "native"
 CXX = os.environ.get("CXX", "g++")
 STRICT = ["-std=c++20", "-Wall", "-Wextra", "-Werror"]
-KINDS = ("full", "threads", "resource", "plain")
+KINDS = ("full", "threads", "resource", "plain", "any_size")
 
 pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"{CXX} is not installed: apt install g++")
 
@@ -154,6 +154,25 @@ def test_what_a_thread_enters_with_serves_its_calls(tables):
     table.c.pool_destroy(pool)
 
 
+def test_all_come_back_at_once_to_the_pool_or_to_the_thread(tables):
+    table = tables["full"]
+    pool = table.pool()
+    table.get(pool, table.ffi.NULL, 3)
+    table.c.put_all(pool, table.ffi.NULL)
+    assert table.c.available(pool) == 4
+    table.c.pool_destroy(pool)
+
+    table = tables["threads"]
+    pool = table.pool()
+    local, other = table.enter(pool), table.enter(pool, 1)
+    table.c.put_all(pool, other)
+    table.c.thread_leave(pool, local)
+    assert table.c.available(pool) == 0
+    table.c.thread_leave(pool, other)
+    assert table.c.available(pool) == 1000
+    table.c.pool_destroy(pool)
+
+
 def test_an_allocator_that_throws_gives_back_what_it_gave(tables):
     table = tables["resource"]
     pool = table.pool(alignment=4096)
@@ -169,8 +188,24 @@ def test_an_allocator_may_know_no_alignment(tables):
     table = tables["plain"]
     pool = table.pool(object_size=100)
     table.put(pool, table.ffi.NULL, table.get(pool, table.ffi.NULL, 8))
-    assert all(getattr(table.c, name) == table.ffi.NULL for name in ("available", "regions", "facts", "fini"))
+    assert all(
+        getattr(table.c, name) == table.ffi.NULL for name in ("put_all", "available", "regions", "facts", "fini")
+    )
     table.c.pool_destroy(pool)
+
+
+def test_an_allocator_that_takes_back_without_sizes_gives_objects_of_any(tables):
+    table = tables["any_size"]
+    pool = table.pool(object_size=100)
+    objects = table.ffi.new("void *[]", 3)
+    for zeroed, byte in ((0, 0xA5), (1, 0)):
+        assert table.c.get_sized(pool, table.ffi.NULL, objects, 3, 40, zeroed) == 0
+        assert table.c.available(pool) == 40
+        assert all(bytes(table.ffi.buffer(each, 40)) == bytes([byte]) * 40 for each in objects)
+        table.put(pool, table.ffi.NULL, objects)
+    table.put(pool, table.ffi.NULL, table.get(pool, table.ffi.NULL, 1))
+    assert table.c.available(pool) == 100
+    assert all(tables[kind].c.get_sized == table.ffi.NULL for kind in ("full", "threads", "resource", "plain"))
 
 
 def test_what_does_not_fit_is_an_error_that_says_what_is_expected():
@@ -184,6 +219,7 @@ def test_what_does_not_fit_is_an_error_that_says_what_is_expected():
         "the class needs a constructor from `const allocmark_pool_spec &`": 1,
         "a class with `L *enter(const allocmark_thread &)` needs `void leave(L *)`": 1,
         "enter must be `L *enter(const allocmark_thread &)`": 1,
+        "put_all must be `void put_all()`": 1,
         "available must be `std::uint64_t available() const`": 1,
         "regions must return a range of allocmark_region": 1,
         "facts must be `void facts(const allocmark::Emit &emit) const`": 1,

@@ -13,9 +13,9 @@ extern "C" am_verdict am_audit_run(const am_audit *audit, uint64_t *calls, alloc
     static constexpr struct {
         const char *name;
         void (*check)(Subject &);
-    } kChecks[] = {
-        {"counting", counting},     {"threads", threads}, {"regions", regions}, {"destroying", destroying},
-        {"contention", contention}, {"one_way", one_way}, {"sizes", sizes}};
+    } kChecks[] = {{"counting", counting},     {"threads", threads},       {"regions", regions},
+                   {"destroying", destroying}, {"contention", contention}, {"one_way", one_way},
+                   {"sizes", sizes},           {"at_once", at_once}};
     // Never freed: after a fault, threads that are left behind may still use it.
     Subject *subject = nullptr;
     am_verdict verdict = AM_SOUND;

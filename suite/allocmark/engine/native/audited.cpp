@@ -217,6 +217,11 @@ void Member::must_resize(Member &to, void *&object) {
               wanted.object_size, code);
 }
 
+void Member::put_at_once() {
+    pool_.subject.table.put_all(pool_.handle, local_);
+    one_more_call();
+}
+
 void Member::put(std::vector<void *> &held, uint32_t n) {
     put(held.data(), n);
     held.erase(held.begin(), held.begin() + n);

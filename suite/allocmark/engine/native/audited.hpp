@@ -106,6 +106,7 @@ class Member {
     /** Optional ones, of a backend that has them. */
     void must_get_sized(std::vector<void *> &held, uint32_t n, uint64_t size, bool zeroed);
     void must_resize(Member &to, void *&object);
+    void put_at_once();
     uint64_t cached() const { return pool_.subject.table.cached(pool_.handle, local_); }
 
   private:
@@ -130,5 +131,6 @@ void destroying(Subject &subject);
 void contention(Subject &subject);
 void one_way(Subject &subject);
 void sizes(Subject &subject);
+void at_once(Subject &subject);
 
 } // namespace allocmark::audit

@@ -25,6 +25,8 @@ _Unwind_Reason_Code look(_Unwind_Context *frame, void *) {
     const auto function = _Unwind_GetRegionStart(frame);
     if (function == reinterpret_cast<uintptr_t>(Doing::backend->get_bulk)) Doing::now = "get_bulk";
     if (function == reinterpret_cast<uintptr_t>(Doing::backend->put_bulk)) Doing::now = "put_bulk";
+    const auto put_all = reinterpret_cast<uintptr_t>(Doing::backend->put_all); // 0: there is none
+    if (put_all && function == put_all) Doing::now = "put_all";
     return Doing::now ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 

@@ -69,7 +69,7 @@ class alignas(Arena::kLine) Interpreter {
     Interpreter(int32_t actor, const allocmark_backend &backend, Shared &shared, std::span<PoolView> pools,
                 std::span<Queue *const> queues, std::span<const uint32_t> indices, Arena &arena)
         : actor_(actor), get_(backend.get_bulk), put_(backend.put_bulk), get_sized_(backend.get_sized),
-          resize_(backend.resize), shared_(shared), pools_(pools), queues_(queues),
+          resize_(backend.resize), put_all_(backend.put_all), shared_(shared), pools_(pools), queues_(queues),
           half_waits_(arena.array<HalfWait>("waits", queues.size())), indices_(indices.data()) {
         for (const am_call call : {AM_CALL_GET, AM_CALL_PUT})
             timers_[call] = arena.make<CallTimer>("timer", call);
@@ -179,6 +179,21 @@ class alignas(Arena::kLine) Interpreter {
     [[gnu::always_inline]] bool give(void (*put)(void *, void *, void *const *, uint32_t), void *pool,
                                      void *local, void *const *objects, uint32_t n, uint32_t target,
                                      uint32_t step) {
+        return give_by<kWatch>(local, objects, n, target, step, [&]() __attribute__((always_inline)) {
+            if constexpr (kWatch == Watch::kVerify) {
+                am_trouble trouble;
+                return checked_put(put, pool, local, objects, n, {actor_, target, step}, trouble) ||
+                       failed(trouble);
+            }
+            put(pool, local, objects, n);
+            return true;
+        });
+    }
+
+    /** Objects back by a call that is watched. */
+    template <Watch kWatch, class Call>
+    [[gnu::always_inline]] bool give_by(void *local, void *const *objects, uint32_t n, uint32_t target,
+                                        uint32_t step, Call put) {
         if (kWatch == Watch::kVerify && !leaves(target, objects, n, step)) return false;
         if constexpr (kWatch == Watch::kTrace) {
             others_first<kWatch>();
@@ -186,13 +201,7 @@ class alignas(Arena::kLine) Interpreter {
         }
         const bool timed = kWatch == Watch::kCalls && timer(AM_CALL_PUT).due();
         const uint64_t begin = timed ? ticks() : 0;
-        if constexpr (kWatch == Watch::kVerify) {
-            am_trouble trouble;
-            if (!checked_put(put, pool, local, objects, n, {actor_, target, step}, trouble))
-                return failed(trouble);
-        } else {
-            put(pool, local, objects, n);
-        }
+        if (!put()) return false;
         if (timed) timer(AM_CALL_PUT).add(begin, ticks());
         if constexpr (kWatch == Watch::kTrace) shared_.trace->put(uint32_t(actor_), target, local, n);
         return true;
@@ -479,6 +488,19 @@ class alignas(Arena::kLine) Interpreter {
         return true;
     }
 
+    template <Watch kWatch> bool put_all(const am_insn &insn) {
+        if (!put_all_) return put_oldest<kWatch>(insn.target, insn.n, 1, insn.step);
+        PoolView &view = pools_[insn.target];
+        const auto put = [&] {
+            put_all_(view.pool, view.local);
+            return true;
+        };
+        if (!give_by<kWatch>(view.local, view.held.oldest(), insn.n, insn.target, insn.step, put))
+            return false;
+        view.held.drop_oldest(insn.n);
+        return true;
+    }
+
     template <Watch kWatch> bool resize(const am_insn &insn) {
         PoolView &from = pools_[insn.target], &to = pools_[insn.aux];
         for (uint32_t i = 0; i < insn.n; ++i) {
@@ -609,6 +631,8 @@ class alignas(Arena::kLine) Interpreter {
             return mixed_send<kWatch>(insn);
         case AM_MIXED_RECEIVE:
             return mixed_receive<kWatch>(insn);
+        case AM_PUT_ALL:
+            return put_all<kWatch>(insn);
         }
         __builtin_unreachable();
     }
@@ -628,6 +652,7 @@ class alignas(Arena::kLine) Interpreter {
     void (*const put_)(void *, void *, void *const *, uint32_t);
     decltype(allocmark_backend::get_sized) const get_sized_; // null: the backend has none
     decltype(allocmark_backend::resize) const resize_;       // the same
+    decltype(allocmark_backend::put_all) const put_all_;     // the same
     Shared &shared_;
     const std::span<PoolView> pools_; // the last one is the mixed ring
     const std::span<Queue *const> queues_;
@@ -640,11 +665,11 @@ class alignas(Arena::kLine) Interpreter {
 
 template <Watch kWatch> bool Interpreter::run_as(const am_insn *tape) {
     // A jump at the end of each instruction, not one for all: the processor learns what follows what.
-    static const void *const kLabels[AM_OPS] = {&&get,        &&get_read,   &&get_write,  &&read,  &&write,
-                                                &&put_oldest, &&put_newest, &&put_random, &&send,  &&receive,
-                                                &&idle,       &&loop,       &&end,        &&halt,  &&other,
-                                                &&other,      &&other,      &&other,      &&other, &&other,
-                                                &&other,      &&other,      &&other,      &&other, &&other};
+    static const void *const kLabels[AM_OPS] = {
+        &&get,        &&get_read, &&get_write, &&read,  &&write, &&put_oldest, &&put_newest,
+        &&put_random, &&send,     &&receive,   &&idle,  &&loop,  &&end,        &&halt,
+        &&other,      &&other,    &&other,     &&other, &&other, &&other,      &&other,
+        &&other,      &&other,    &&other,     &&other, &&other};
     uint32_t left[AM_LOOP_DEPTH];
     uint32_t depth = 0;
     const am_insn *insn = tape;

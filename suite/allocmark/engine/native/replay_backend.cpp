@@ -152,6 +152,7 @@ int get_bulk(void *, void *local, void **objects, uint32_t n) {
 }
 
 void put_bulk(void *, void *, void *const *, uint32_t) {}
+void put_all(void *, void *) {}
 
 // As the floor does it, too.
 int get_sized(void *pool, void *local, void **objects, uint32_t n, uint64_t, uint32_t) {
@@ -187,6 +188,8 @@ const allocmark_backend kTable = {
     .calls = nullptr,
     .get_sized = get_sized,
     .resize = resize,
+    .any_size = nullptr,
+    .put_all = put_all,
 };
 
 } // namespace

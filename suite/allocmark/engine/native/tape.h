@@ -46,6 +46,8 @@ typedef enum am_op {
     AM_MIXED_PUT_RANDOM, /* as AM_PUT_RANDOM */
     AM_MIXED_SEND,       /* the oldest n go to queue `target`; waits for room for all n */
     AM_MIXED_RECEIVE,    /* n come from queue `target`; waits for all n */
+
+    AM_PUT_ALL, /* all n that are held of pool `target`, at once where the backend can */
     AM_OPS
 } am_op;
 

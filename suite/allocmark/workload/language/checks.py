@@ -15,6 +15,7 @@ from allocmark.workload.language.steps import (
     Hold,
     Number,
     Put,
+    PutAll,
     Receive,
     Repeat,
     Resize,
@@ -61,7 +62,7 @@ def checked(workload: Workload) -> Workload:
     pools |= {step.to for step in steps if isinstance(step, Resize)}
     queues = {step.queue for step in steps if isinstance(step, Send)}
     for step in steps:
-        if isinstance(step, Put | Hold | Resize) and step.pool is not None and step.pool not in pools:
+        if isinstance(step, Put | PutAll | Hold | Resize) and step.pool is not None and step.pool not in pools:
             raise CaseError(step, f"found a {step.kind} from {step.pool}, and no step that gets from it; expected one")
         if isinstance(step, Resize) and _usable(workload)[step.pool] < workload.pools[step.pool].object_size:
             raise CaseError(step, f"found a resize from {step.pool}, whose objects have sizes of their own ('exact')")
@@ -93,7 +94,7 @@ def _check_names(workload: Workload, step: Step) -> None:
     pools: tuple[str | None, ...] = ()
     if isinstance(step, Get):
         pools = step.pools
-    elif isinstance(step, Put | Hold | Resize):
+    elif isinstance(step, Put | PutAll | Hold | Resize):
         pools = (step.pool, step.to) if isinstance(step, Resize) else (step.pool,)
     for pool in pools:
         if pool is not None and pool not in workload.pools:
@@ -210,11 +211,11 @@ class _Flow:
                 once = self.after(step.steps, latest)
                 self.checking = checking
                 latest |= self.after(step.steps, latest | once)
-            elif self.checking and isinstance(step, Touch | Put | Hold | Send):
+            elif self.checking and isinstance(step, Touch | Put | PutAll | Hold | Send):
                 self.check(step, latest)
         return latest
 
-    def check(self, step: Touch | Put | Hold | Resize | Send, latest: Pools) -> None:
+    def check(self, step: Touch | Put | PutAll | Hold | Resize | Send, latest: Pools) -> None:
         if not latest:
             raise CaseError(step, f"found {step.kind} with nothing held; expected a get or receive first")
         if isinstance(step, Touch) and isinstance(step.bytes, int):

@@ -137,6 +137,16 @@ class Put(Part):
         return self
 
 
+class PutAll(Part):
+    """Give back everything held of one pool at once, as an arena or region is dropped."""
+
+    kind: ClassVar[str] = "put_all"
+    whole: ClassVar[str] = "from"
+
+    pool: Annotated[Reference, Field(validation_alias="from")]
+    """A pool that no other actor uses."""
+
+
 class Touch(Part):
     """Read or write the first bytes of each object of the actor's latest get or receive."""
 
@@ -227,8 +237,10 @@ class Repeat(Part):
         return self
 
 
-STEPS = (Get, Put, Touch, Hold, Resize, Send, Receive, Idle, Repeat)
+STEPS = (Get, Put, PutAll, Touch, Hold, Resize, Send, Receive, Idle, Repeat)
 Step = TypeAliasType(
     "Step",
-    Annotated[Get | Put | Touch | Hold | Resize | Send | Receive | Idle | Repeat, OneOf("step", lambda: STEPS)],
+    Annotated[
+        Get | Put | PutAll | Touch | Hold | Resize | Send | Receive | Idle | Repeat, OneOf("step", lambda: STEPS)
+    ],
 )

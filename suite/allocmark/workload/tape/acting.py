@@ -11,7 +11,20 @@ from itertools import repeat
 
 from allocmark.errors import WorkloadError
 from allocmark.workload.language.distributions import Distribution
-from allocmark.workload.language.steps import ALL, Get, Hold, Idle, Number, Put, Receive, Resize, Send, Step, Touch
+from allocmark.workload.language.steps import (
+    ALL,
+    Get,
+    Hold,
+    Idle,
+    Number,
+    Put,
+    PutAll,
+    Receive,
+    Resize,
+    Send,
+    Step,
+    Touch,
+)
 from allocmark.workload.tape.brought import Latest, PoolOfSize, by_pool, one_by_one
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.holding import Holding
@@ -44,6 +57,7 @@ class Acting(Holding):
             Get: self._get,
             Touch: self._touch,
             Put: self._put,
+            PutAll: self._put_all,
             Hold: self._hold,
             Resize: self._resize,
             Send: self._send,
@@ -172,6 +186,21 @@ class Acting(Holding):
             of = f" of pool {step.pool!r}" if step.pool else ""
             raise self._error(step, f"put of {n:,} objects, and {self.name} holds {held:,}{of} here; put fewer")
         self._release(n, step.which, ring, step)
+
+    def _put_all(self, step: PutAll) -> None:
+        if self.mixed is not None:
+            raise self._error(
+                step,
+                f"found a put_all, and {self.name} holds objects of several pools as they come through a queue; "
+                "expected a pool of which none are sent",
+            )
+        ring = self.context.pool_index[step.pool]
+        if not (n := self.held[ring]):
+            return
+        self._emit(step, Op.PUT_ALL, ring, n)
+        self._lost(ring, n)
+        if self.several:
+            self._forget(ring, n, "oldest")
 
     def _hold(self, step: Hold) -> None:
         ring = self._ring_of(step, step.pool)

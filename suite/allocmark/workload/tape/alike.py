@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.distributions import Distribution
-from allocmark.workload.language.steps import Get, Hold, Idle, Put, Receive, Repeat, Resize, Send, Step, Touch
+from allocmark.workload.language.steps import Get, Hold, Idle, Put, PutAll, Receive, Repeat, Resize, Send, Step, Touch
 
 
 def draws(steps: Sequence[Step]) -> bool:
@@ -57,6 +57,6 @@ def _regardless(step: Step, several: bool) -> bool:
             return step.n is not None and not several
         case Repeat():
             return step.until_held is None
-        case Hold() | Resize():
+        case Hold() | PutAll() | Resize():
             return False
     return True

@@ -21,7 +21,7 @@ from math import gcd, lcm
 from allocmark.errors import WorkloadError
 from allocmark.workload.language.checks import walk
 from allocmark.workload.language.schema import Workload
-from allocmark.workload.language.steps import Get, Receive, Send
+from allocmark.workload.language.steps import Get, PutAll, Receive, Send
 from allocmark.workload.tape.alike import draws
 from allocmark.workload.tape.context import Context, Flow, MixedError
 from allocmark.workload.tape.instructions import Insn, Items, Loop, Op, assemble, roll
@@ -73,6 +73,7 @@ class _Compiler:
         # See `Player.play`.
         self.doubling = doubling and sum(draws(self.workload.actors[name].steps) for name in self.coupled) > 1
         self.recorded = self._play()
+        self._check_regions(self.recorded)
         self.rates = self._rates(self.recorded)
         self.settle = self._settle(self.recorded, self.rates)
         self.working_sets = self._working_sets(self.recorded)
@@ -143,6 +144,22 @@ class _Compiler:
             order.append(chosen)
             waiting.remove(chosen)
         return order
+
+    def _check_regions(self, recorded: dict[str, list[Recorded]]) -> None:
+        """A pool that is put all at once is one actor's, and none of its objects is in a queue then."""
+        for actor in self.workload.actors.values():
+            for step in walk(actor.steps):
+                if not isinstance(step, PutAll):
+                    continue
+                index = self.context.pool_index[step.pool]
+                for queue, flow in zip(self.workload.queues, self.flows, strict=True):
+                    if index in self._carried(flow):
+                        found = f"whose objects go through queue {queue!r}; expected none of them in a queue"
+                        raise self.context.error(step.line, f"found a put_all of pool {step.pool!r}, {found}")
+                users = sum(tape.most_held[index] > 0 for tapes in recorded.values() for tape in tapes)
+                if users > 1:
+                    found = f"which {users} actors use; expected one, as it takes back what all of them hold"
+                    raise self.context.error(step.line, f"found a put_all of pool {step.pool!r}, {found}")
 
     def _rates(self, recorded: dict[str, list[Recorded]]) -> dict[str, int]:
         """Iterations of each kind of actor in one unit."""

@@ -83,6 +83,6 @@ class Context:
     def _name_steps(self, steps: Sequence[Step], prefix: str) -> None:
         for number, step in enumerate(steps, 1):
             self.step_ids[id(step)] = len(self.steps)
-            self.steps.append(f"{prefix}{number} ({type(step).__name__.lower()}), line {step.line}")
+            self.steps.append(f"{prefix}{number} ({step.kind}), line {step.line}")
             if isinstance(step, Repeat):
                 self._name_steps(step.steps, f"{prefix}{number}.")

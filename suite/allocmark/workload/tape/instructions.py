@@ -45,6 +45,7 @@ class Op(enum.IntEnum):
     MIXED_PUT_RANDOM = 22
     MIXED_SEND = 23
     MIXED_RECEIVE = 24
+    PUT_ALL = 25
 
 
 class Insn(NamedTuple):

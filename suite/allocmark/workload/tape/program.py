@@ -101,6 +101,11 @@ class Program:
         return most
 
     @property
+    def puts_all(self) -> bool:
+        """Whether a pool is put all at once."""
+        return any(op == Op.PUT_ALL for actor in self.actors for op, *_ in LAYOUT.iter_unpack(actor.body))
+
+    @property
     def bulk(self) -> float:
         """Objects per get: the mean of all gets in a unit. 0 when there are none."""
         objects = gets = 0

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <memory_resource>
 #include <stdexcept>
 #include <string>
@@ -16,10 +17,10 @@ std::string option;
 /** A pool of single objects, with everything that is optional but `enter`. */
 struct Full {
     static constexpr std::size_t kBytes = 256;
-    explicit Full(const allocmark_pool_spec &spec) {
+    explicit Full(const allocmark_pool_spec &spec) : objects(spec.objects) {
         if (spec.object_size > 64) throw std::invalid_argument("objects have 64 bytes, no more");
         if (spec.objects > 4) throw std::bad_alloc();
-        for (std::size_t i = 0; i < spec.objects; ++i) free.push_back(memory + 64 * i);
+        put_all();
     }
     static void init(const allocmark_init &init) {
         option = init.n_options ? init.options[0].value : "";
@@ -33,6 +34,9 @@ struct Full {
         return object;
     }
     void put(void *object) { free.push_back(object); }
+    void put_all() {
+        for (free.clear(); free.size() < objects;) free.push_back(memory + 64 * free.size());
+    }
     int available() const { return int(free.size()); }
     std::array<allocmark_region, 1> regions() const { return {{{std::uintptr_t(memory), kBytes}}}; }
     void facts(const allocmark::Emit &emit) const {
@@ -40,6 +44,7 @@ struct Full {
         emit("option", option);
     }
     alignas(64) char memory[kBytes];
+    std::size_t objects;
     std::vector<void *> free;
 };
 
@@ -51,6 +56,7 @@ struct Threads {
             return n <= 2;
         }
         void put(void *const *, std::uint32_t n) { taken += n; }
+        void put_all() { taken = 1000; }
         char here;
         std::uint32_t taken = 0;
     };
@@ -86,9 +92,18 @@ struct Plain {
     void deallocate(void *object, std::size_t) { std::free(object); }
 };
 
+/** One that needs no size to take back: each object may have its own. */
+struct AnySize {
+    void *allocate(std::size_t bytes) { return std::memset(std::malloc(asked = bytes), 0xa5, bytes); }
+    void deallocate(void *object) { std::free(object); }
+    std::uint64_t available() const { return asked; }
+    std::uint64_t asked = 0;
+};
+
 } // namespace
 
 ALLOCMARK_BACKEND(full, Full)
 ALLOCMARK_BACKEND(threads, Threads)
 ALLOCMARK_BACKEND(resource, Resource)
 ALLOCMARK_BACKEND(plain, Plain)
+ALLOCMARK_BACKEND(any_size, AnySize)

@@ -26,6 +26,9 @@ struct Stays : Good {
 struct EntersByNumber : Good {
     Good *enter(int slot);
 };
+struct PutsAllOf : Good {
+    void put_all(int objects);
+};
 struct CountsInWords : Good {
     const char *available();
 };
@@ -46,6 +49,7 @@ ALLOCMARK_BACKEND(not_const, NotConst)
 ALLOCMARK_BACKEND(unmakeable, Unmakeable)
 ALLOCMARK_BACKEND(stays, Stays)
 ALLOCMARK_BACKEND(enters_by_number, EntersByNumber)
+ALLOCMARK_BACKEND(puts_all_of, PutsAllOf)
 ALLOCMARK_BACKEND(counts_in_words, CountsInWords)
 ALLOCMARK_BACKEND(one_region, OneRegion)
 ALLOCMARK_BACKEND(facts_of_c, FactsOfC)

@@ -383,6 +383,65 @@ void runs_are_counted() {
     CHECK(everything_given_back());
 }
 
+std::atomic<uint64_t> came_at_once;
+
+/// The pool is as it was made.
+void put_all(void *handle, void *) {
+    auto &pool = *static_cast<mutex_pool::Pool *>(handle);
+    const std::lock_guard lock(pool.mutex);
+    pool.free.clear();
+    for (uint64_t at = 0; at < pool.bytes; at += 64) pool.free.push_back(&pool.memory[at]);
+    ++came_at_once;
+}
+
+/// By one call of a backend that has it, and by one put of another; both are one put to whoever watches.
+void everything_comes_back_at_once() {
+    allocmark_backend region = mutex_pool::table;
+    region.put_all = put_all;
+    for (const void *table :
+         {static_cast<const void *>(&mutex_pool::table), static_cast<const void *>(&region)}) {
+        Plan plan;
+        plan.table = table;
+        plan.pools = {pool("p", 100)};
+        plan.actors = {
+            {{{AM_GET, 0, 4, 1, 0, 0}, kHalt},
+             {{AM_GET_WRITE, 0, 4, 3, 24, 1}, {AM_PUT_ALL, 0, 16, 0, 0, 2}, {AM_GET, 0, 4, 1, 0, 3}, kHalt},
+             {16},
+             {},
+             1,
+             16,
+             0}};
+        for (const bool verify : {false, true}) {
+            plan.verify = verify;
+            came_at_once = 0;
+            am_engine *engine = plan.start();
+            run(engine, AM_SETTLE, 1);
+            CHECK(run(engine, AM_SAMPLE, 1, 30)[0].objects == 30 * 16);
+            CHECK(came_at_once == (table == &region ? 30 : 0));
+            drain_and_free(engine, 1, 1);
+        }
+        plan.verify = false;
+        const auto found = traced(plan, 20, 0);
+        CHECK(found.size() == 2 * 20 * 16);
+        CHECK(std::count_if(found.begin(), found.end(), [](const auto &event) { return event[2]; }) ==
+              20 * 16);
+        const am_tally puts = counted(plan, 20, 0).tallies[AM_CALL_PUT];
+        CHECK(puts.calls == 20 && puts.objects == 20 * 16);
+
+        am_engine *engine = plan.start();
+        run(engine, AM_SETTLE, 1);
+        am_actor_sample sample;
+        std::vector<uint64_t> counts(size_t(AM_CALLS) * AM_BUCKETS);
+        am_trouble trouble{};
+        const uint32_t all[] = {1, 1};
+        CHECK(am_engine_time_calls(engine, 50, all, &sample, counts.data(), &trouble) == 0);
+        CHECK(std::accumulate(counts.begin() + AM_CALL_PUT * std::ptrdiff_t(AM_BUCKETS), counts.end(),
+                              uint64_t(0)) == 50);
+        drain_and_free(engine, 1, 1);
+    }
+    CHECK(everything_given_back());
+}
+
 void a_backend_outlives_its_engines() {
     Plan plan = coupled(1, 1, false);
     plan.lasting = 1;
@@ -703,6 +762,7 @@ int main() {
     calls_are_timed();
     traces_are_the_same_every_time();
     runs_are_counted();
+    everything_comes_back_at_once();
     a_backend_outlives_its_engines();
     gets_are_recorded_and_replayed();
     a_long_sample_is_ended();

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,9 @@ class Played:
                         self.mixed -= insn.n
                     else:
                         self.held[insn.target] -= insn.n
+                case Op.PUT_ALL:
+                    assert insn.n == self.held[insn.target] > 0
+                    self.held[insn.target] = 0
                 case Op.GET_SIZED:
                     self.held[insn.target] += insn.n
                     self.got += insn.n
@@ -355,6 +359,7 @@ LOOPED = st.recursive(
             "{put: {which: oldest, n: 1}}",
             "{put: {which: newest, n: 2, from: a}}",
             "{put: all}",
+            "{put_all: a}",
             "{hold: {objects: 40, release: oldest}}",
             "{hold: {objects: 5, from: b, release: newest}}",
             "{resize: {from: a, to: b, n: 2}}",
@@ -448,6 +453,85 @@ def test_packets_wait_before_the_first_is_handed_on():
     )
     check(program)
     assert {actor.name: actor.iterations for actor in program.actors} == {"rx[0]": 1, "wait[0]": 1, "tx[0]": 1}
+
+
+def test_all_of_a_pool_are_put_at_once_and_others_stay():
+    program = compiled(
+        POOLS + "actors: {w: [{get: {from: a, n: 3}}, {get: {from: b}}, {get: {from: a}}, {put_all: a}, {put_all: a},"
+        "{put: all}]}\n"
+    )
+    check(program)
+    ops = [(insn.op, insn.target, insn.n) for insn in executed(program.actors[0].body)]
+    assert ops[-2:] == [(Op.PUT_ALL, 0, 4), (Op.PUT_OLDEST, 1, 1)]
+    assert "w step 4 (put_all), line 6" in program.steps
+
+
+def test_a_pool_is_put_all_at_once_beside_a_queue_of_others():
+    check(
+        compiled(
+            POOLS + "queues: {q: {capacity: 64}}\nactors:\n"
+            "  rx: [{get: {from: a, n: 8}}, {put_all: a}, {get: {from: b, n: 4}}, {send: {to: q}}]\n"
+            "  tx: [{receive: {from: q}}, {put: all}]\n"
+        )
+    )
+
+
+QUEUE = "queues: {q: {capacity: 64}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (
+            "actors: {w: {count: 3, steps: [{get: {from: a}}, {put_all: a}]}}",
+            6,
+            "found a put_all of pool 'a', which 3 actors use; expected one, as it takes back what all of them hold",
+        ),
+        (
+            "actors:\n  one: [{get: {from: a}}, {put: all}]\n  two: [{get: {from: a}}, {put_all: a}]",
+            8,
+            "found a put_all of pool 'a', which 2 actors use; expected one, as it takes back what all of them hold",
+        ),
+        (
+            QUEUE + "actors:\n  rx:\n    - get: {from: a, n: 8}\n    - send: {to: q}\n    - put_all: a\n"
+            "  tx: [{receive: {from: q}}, {put: all}]",
+            11,
+            "found a put_all of pool 'a', whose objects go through queue 'q'; expected none of them in a queue",
+        ),
+        (
+            QUEUE + "actors: {w: [{get: {from: a, n: 8}}, {send: {to: q}}, {receive: {from: q, n: 8}}, {put_all: a}]}",
+            7,
+            "found a put_all of pool 'a', whose objects go through queue 'q'; expected none of them in a queue",
+        ),
+        (
+            QUEUE + "actors:\n  rx: [{get: {from: [a, b], n: 8, size: {uniform: [1, 256]}}}, {send: {to: q}}]\n"
+            "  tx: [{receive: {from: q}}, {put_all: a}]",
+            9,
+            "found a put_all, and tx holds objects of several pools as they come through a queue; expected a pool of "
+            "which none are sent",
+        ),
+        (
+            "actors: {w: [{get: {from: a}}, {put_all: a}, {touch: {bytes: 8, how: read}}]}",
+            6,
+            "nothing to touch: what came last is put or sent already; touch it earlier",
+        ),
+        ("actors: {w: [{get: {from: a}}, {put_all: c}]}", 6, "unknown pool 'c'; possible: a"),
+        (
+            "actors: {w: [{get: {from: a}}, {put_all: b}, {put: all}]}",
+            6,
+            "found a put_all from b, and no step that gets from it; expected one",
+        ),
+        (
+            "actors: {w: [{put_all: a}]}",
+            6,
+            "found put_all with nothing held; expected a get or receive first",
+        ),
+    ],
+)
+def test_what_cannot_be_put_all_at_once_is_refused_in_one_line(text, line, message):
+    with pytest.raises(WorkloadError) as caught:
+        compiled((POOLS if re.search(r"\bb\b", text) else POOLS.partition(", b")[0] + "}\n") + text + "\n")
+    assert str(caught.value) == f"w.yaml:{line}: {message}"
 
 
 def test_the_limit_of_what_is_played_step_by_step_says_what_to_change():

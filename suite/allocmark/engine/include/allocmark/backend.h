@@ -16,8 +16,9 @@
  *
  * Threads. `init`, `fini`, `pool_create` and `pool_destroy` are called by one thread at a time, while no
  * other function runs. `thread_enter`, `thread_leave`, `get_bulk` and `put_bulk` are called by the thread
- * they concern, as are `get_sized` and `resize`, concurrently with those of other threads. `available`,
- * `regions`, `facts`, `trips` and `cached` are called while no thread is inside `get_bulk` or `put_bulk`.
+ * they concern, as are `get_sized` and `resize`, concurrently with those of other threads; `put_all` by
+ * the only thread that has entered the pool. `available`, `regions`, `facts`, `trips` and `cached` are called
+ * while no thread is inside `get_bulk` or `put_bulk`.
  *
  * Errors. Functions that can fail return 0 or a negative errno value, and put one line for a person into
  * `allocmark_error.message`: what was found, and what to do. A backend never prints, aborts or exits.
@@ -200,6 +201,12 @@ typedef struct allocmark_backend {
      * called after `init`, by any thread, and stay as long as the process. NULL: it serves pools.
      */
     const allocmark_any_size *(*any_size)(void)ALLOCMARK_OPTIONAL;
+
+    /**
+     * Every object of the pool that is out comes back at once, whichever thread got it, as when an arena or
+     * region is dropped. NULL: the engine puts what the actor holds as one bulk. On the measured path.
+     */
+    void (*put_all)(void *pool, void *local) ALLOCMARK_OPTIONAL;
 } allocmark_backend;
 
 #ifdef __cplusplus

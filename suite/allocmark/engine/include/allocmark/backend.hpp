@@ -16,7 +16,7 @@
  *                  `void put(void *const *objects, std::uint32_t n)`
  *   an allocator   `void *allocate(std::size_t bytes)` and `void deallocate(void *object)`; allocate may take
  *                  the alignment, too, and deallocate the bytes, or bytes and alignment, as those of
- *                  std::pmr::memory_resource do
+ *                  std::pmr::memory_resource do. If it takes neither, objects may have sizes of their own
  *
  * They may throw std::bad_alloc where they might return nullptr or false.
  *
@@ -24,6 +24,7 @@
  *
  *   - `L *enter(const allocmark_thread &thread)` and `void leave(L *local)`: what a thread keeps for itself;
  *     get and put, or allocate and deallocate, are then those of L
+ *   - `void put_all()`: takes back at once all that is out, as an arena or region does; also that of L
  *   - `std::uint64_t available() const`: objects in the pool, those that threads keep included
  *   - `regions() const`: its memory, a range of allocmark_region such as std::array or std::vector
  *   - `void facts(const allocmark::Emit &emit) const`: what is really on: emit("cache", 64)
@@ -43,6 +44,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <new>
@@ -103,12 +105,17 @@ concept DeallocatesAligned = requires(T &heap, void *object, std::size_t bytes, 
     heap.deallocate(object, bytes, alignment);
 };
 template <class T>
+concept PutsAll = requires(T &pool) { pool.put_all(); };
+template <class T>
 concept IsPool = GetsOne<T> || GetsBulk<T>;
 template <class T>
 concept IsAllocator = Allocates<T> || AllocatesAligned<T>;
 template <class T>
 concept TakesBack = (IsPool<T> ? (PutsOne<T> || PutsBulk<T>)
                                : (Deallocates<T> || DeallocatesSized<T> || DeallocatesAligned<T>));
+template <class T>
+concept TakesAnySize =
+    !IsPool<T> && IsAllocator<T> && Deallocates<T> && !DeallocatesSized<T> && !DeallocatesAligned<T>;
 template <class T>
 concept MadeFromSpec = std::constructible_from<T, const allocmark_pool_spec &>;
 template <class T>
@@ -174,6 +181,8 @@ template <class T> class Table {
     static_assert(
         Enters<T> || !requires { &T::enter; },
         "allocmark: enter must be `L *enter(const allocmark_thread &)`");
+    static_assert(
+        PutsAll<Used> || !requires { &Used::put_all; }, "allocmark: put_all must be `void put_all()`");
     static_assert(
         Counts<T> || !requires { &T::available; },
         "allocmark: available must be `std::uint64_t available() const`");
@@ -252,13 +261,13 @@ template <class T> class Table {
         (void)pool, (void)local;
     }
 
-    static void *get_one(Used &from, [[maybe_unused]] const Pool &pool) {
+    static void *get_one(Used &from, [[maybe_unused]] const Pool &pool, [[maybe_unused]] std::size_t bytes) {
         if constexpr (GetsOne<Used>)
             return from.get();
         else if constexpr (AllocatesAligned<Used>)
-            return from.allocate(pool.bytes, pool.alignment);
+            return from.allocate(bytes, pool.alignment);
         else
-            return from.allocate(pool.bytes);
+            return from.allocate(bytes);
     }
 
     static void put_one(Used &to, [[maybe_unused]] const Pool &pool, void *object) {
@@ -273,6 +282,19 @@ template <class T> class Table {
     }
 
     static int get_bulk(void *pool, void *local, void **objects, std::uint32_t n) noexcept {
+        return get(pool, local, objects, n, static_cast<Pool *>(pool)->bytes);
+    }
+
+    static int get_sized(void *pool, void *local, void **objects, std::uint32_t n, std::uint64_t bytes,
+                         std::uint32_t zeroed) noexcept {
+        const int code = get(pool, local, objects, n, bytes);
+        if (zeroed && code == 0)
+            for (std::uint32_t i = 0; i < n; ++i) std::memset(objects[i], 0, bytes);
+        return code;
+    }
+
+    [[gnu::always_inline]] static int get(void *pool, void *local, void **objects, std::uint32_t n,
+                                          [[maybe_unused]] std::size_t bytes) noexcept {
         Pool &source = *static_cast<Pool *>(pool);
         Used &from = used(source, local);
         std::uint32_t got = 0;
@@ -280,7 +302,7 @@ template <class T> class Table {
             if constexpr (GetsBulk<Used>)
                 got = from.get(objects, n) ? n : 0;
             else
-                while (got < n && (objects[got] = get_one(from, source)) != nullptr) ++got;
+                while (got < n && (objects[got] = get_one(from, source, bytes)) != nullptr) ++got;
         } catch (const std::bad_alloc &) {
         }
         if (got == n) return 0;
@@ -295,6 +317,10 @@ template <class T> class Table {
             to.put(objects, n);
         else
             for (std::uint32_t i = 0; i < n; ++i) put_one(to, target, objects[i]);
+    }
+
+    static void put_all(void *pool, void *local) noexcept {
+        used(*static_cast<Pool *>(pool), local).put_all();
     }
 
     static std::uint64_t available(void *pool) noexcept {
@@ -328,6 +354,8 @@ template <class T> class Table {
             .put_bulk = put_bulk,
         };
         if constexpr (Ends<T>) made.fini = fini;
+        if constexpr (TakesAnySize<Used>) made.get_sized = get_sized;
+        if constexpr (PutsAll<Used>) made.put_all = put_all;
         if constexpr (Counts<T>) made.available = available;
         if constexpr (TellsRegions<T>) made.regions = regions;
         if constexpr (TellsFacts<T>) made.facts = facts;
