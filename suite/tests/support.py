@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from allocmark.cli import main
 from fixtures.made_plugin import make_plugin
 
-__all__ = ["assert_refused", "hook", "make_plugin", "output", "packages_in", "setting", "started"]
+__all__ = ["assert_refused", "called", "hook", "make_plugin", "output", "packages_in", "setting", "started"]
 
 _HEAD = """
 import allocmark
@@ -55,6 +58,17 @@ def output(*command: str | Path, **options: Any) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def called(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """``allocmark ARGUMENTS`` in this process: quick, for what is not about the process of the command."""
+    words = [*map(str, arguments)]
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as error:
+        try:
+            status = main(words)
+        except SystemExit as ended:
+            status = ended.code
+    return subprocess.CompletedProcess(words, status, out.getvalue(), error.getvalue())
 
 
 def started(folder: Path, plugins: Path, *arguments: str, **options: Any) -> subprocess.Popen[Any]:

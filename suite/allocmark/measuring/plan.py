@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import TraceError, UsageError, suggest
@@ -22,6 +25,9 @@ from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import SETS, all_workloads, find_workloads, set_of
 from allocmark.workload.tape.compile import compile_workload
 from allocmark.workload.tape.program import Program
+
+if TYPE_CHECKING:
+    from allocmark.workload.language.schema import Workload
 
 MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may take together
 
@@ -103,7 +109,8 @@ def _cases(
         if request.pin and wanted > len(usable):
             too_large.append(wanted)
             continue
-        program = compile_workload(case.workload, request.seed, str(template.path))
+        about = (str(template.path), template.name, template.digest, json.dumps(case.parameters), request.seed)
+        program = _program(_Asked(about, case.workload))
         cells = tuple(replace(r, backend=_checked(r.backend, program)) for r in registered)
         _check_memory(template.name, program, sum(cell.backend.unavailable is None for cell in cells))
         record = PlannedCase(
@@ -122,6 +129,20 @@ def _cases(
     needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
     which = f"{template.name}: {len(too_large)} of {len(cases)} cases need {needs} cores"
     return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A case to be compiled, and all that tells it from another."""
+
+    about: tuple[str, str, str, str, int]
+    workload: Workload = field(compare=False)
+
+
+@lru_cache(maxsize=32)  # the cases of the acceptance kit, which is planned for one backend after another
+def _program(asked: _Asked) -> Program:
+    path, *_, seed = asked.about
+    return compile_workload(asked.workload, seed, path)
 
 
 def select_backends(host: Host, request: Request, *, floor: bool = True) -> list[Registered]:

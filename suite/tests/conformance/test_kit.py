@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 import pytest
-from support import assert_refused, hook, make_plugin
+from support import assert_refused, called, hook, make_plugin
 
 import allocmark
 from allocmark.cli.conform import conclusions
@@ -20,7 +20,7 @@ from allocmark.results.kept_conformance import kept_verdicts
 from allocmark.stats import one_in
 from allocmark.system.elf import build_of
 from allocmark.system.machine import facts
-from fixtures.mutants import MUTANTS, SOUND, Mutant, refused
+from fixtures.mutants import MUTANTS, SOUND, Mutant, mutant_cases, refused
 from proofs.mutants import BEGIN, END, PAGE
 
 
@@ -30,13 +30,13 @@ def installed(mutants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(mutants), prepend=os.pathsep)  # for the processes of the cases
 
 
-def kit(variant: str) -> dict[str, KitCase]:
+def kit(variant: str, budget: float = 0.2) -> dict[str, KitCase]:
     """The kit's cases for a mutant, by their names."""
-    return {str(case): case for case in cases(f"mutant:{variant}")}
+    return {case: found for (label, case), found in mutant_cases(budget).items() if label == f"mutant:{variant}"}
 
 
 def test_a_sound_pool_passes(allocmark_command, mutants):
-    done = allocmark_command("conform", "mutant", "--json", plugins=[mutants])
+    done = allocmark_command("conform", "mutant", "--json", "--budget", "0.5s", plugins=[mutants])
     assert done.returncode == 0, done.stdout
     assert done.stderr == ""
     rows = json.loads(done.stdout)
@@ -122,7 +122,7 @@ def test_an_allocator_that_is_described_as_a_pool_is_told_what_it_declares(alloc
     library = allocmark.find_library("libc.so.6")
     code = f"backend('heap', table=malloc_table(), options={{'malloc.library': {str(library)!r}}})"
     plugin = make_plugin(tmp_path / "heap", "heap", hook(f"from allocmark.engine import malloc_table; return [{code}]"))
-    done = allocmark_command("conform", "heap", "--json", "--budget", "1s", plugins=[plugin])
+    done = allocmark_command("conform", "heap", "--json", "--budget", "0.1s", plugins=[plugin])
     failed = {row["case"]: row["why"] for row in json.loads(done.stdout) if row["verdict"] == "failed"}
     assert failed.keys() == {"counting", "contention"}
     for why in failed.values():
@@ -139,7 +139,7 @@ def test_check_is_for_test_suites():
 
 
 def test_a_broken_pool_is_exit_status_1(allocmark_command, mutants):
-    done = allocmark_command("conform", "mutant:outside", "--budget", "1s", plugins=[mutants])
+    done = allocmark_command("conform", "mutant:outside", "--budget", "0.1s", plugins=[mutants])
     assert done.returncode == 1
     assert "lies outside the regions" in done.stdout
     assert re.search(r"mutant:outside failed \d+ of 31 cases\.$", done.stdout, re.MULTILINE)
@@ -161,12 +161,12 @@ def test_the_power_is_that_of_the_calls_made(calls, rarest):
 
 
 @pytest.mark.parametrize(("backend", "words"), [("null", "the floor cannot be"), ("glibd", "did you mean 'glibc'?")])
-def test_what_cannot_be_checked_is_refused(allocmark_command, backend, words):
-    assert_refused(allocmark_command("conform", backend), words)
+def test_what_cannot_be_checked_is_refused(backend, words):
+    assert_refused(called("conform", backend), words)
 
 
-def test_a_budget_that_is_no_time_is_refused(allocmark_command):
-    assert_refused(allocmark_command("conform", "glibc", "--budget", "long"), "'long' is not a time such as 90s")
+def test_a_budget_that_is_no_time_is_refused():
+    assert_refused(called("conform", "glibc", "--budget", "long"), "'long' is not a time such as 90s")
 
 
 @pytest.mark.long

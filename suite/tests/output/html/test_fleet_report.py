@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMMAND
-from support import assert_refused
+from support import assert_refused, called
 
 from allocmark.fleet.folder import FleetFolder
 from allocmark.fleet.summaries import summarise_fleet
@@ -24,10 +22,6 @@ ENDED = "no machine of its kind is left; the last one its worker ended"
 LOST = ("old is lost (its worker ended), and with it cross_core_free burst=8 touch=0", "rack9 is left out: <silent>")
 TURBO = "turbomem:default"
 LABELS = ("glibc:default", "dpdk_ring:ring_mp_mc", TURBO)
-
-
-def command(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +42,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(fleet: Path) -> Path:
-    done = command("report", fleet)
+    done = called("report", fleet)
     assert (done.returncode, done.stdout) == (0, f"report: {fleet / 'report.html'}\n"), done.stderr
     return fleet / "report.html"
 
@@ -111,7 +105,7 @@ def test_the_page_of_a_machine_is_written_by_the_command_it_names(
     assert [*words, pattern] == ["allocmark", "report", f"{fleet}/MACHINE/CASE"]
     folder = Path(rows(page, "machines")[0][5])
     run = next(each for each in folder.iterdir() if each.is_dir())
-    assert command("report", run, "-o", tmp_path / "one.html").returncode == 0
+    assert called("report", run, "-o", tmp_path / "one.html").returncode == 0
 
 
 @pytest.mark.parametrize("width", [375, 1280])
@@ -149,7 +143,7 @@ def test_a_kind_that_compares_with_another_backend_is_not_counted(
     cells = {"backends": tuple(cell for cell in BACKENDS if cell.floor or cell.label in LABELS)}
     failed = {"status": {("burst", LABELS[0]): ("failed", "ended", None)}}
     fleet = MadeFleet(fields={kind: {**cells, **(failed if kind == XEON else {})} for kind in KINDS}).write(tmp_path)
-    done = command("report", fleet)
+    done = called("report", fleet)
     assert done.returncode == 0, done.stderr
     found = rows(open_page(fleet / "report.html").page, "workload-burst")
     assert [row[5].split()[0] for row in found[:2]] == ["failed", "baseline"]
@@ -160,13 +154,13 @@ def test_a_kind_that_compares_with_another_backend_is_not_counted(
 
 def test_refuses_what_it_cannot_do(fleet: Path, tmp_path: Path) -> None:
     out = tmp_path / "r.html"
-    assert_refused(command("report", fleet, "--before", fleet, "-o", out), "the runs of a fleet", "no --before")
-    assert_refused(command("report", fleet, "--baseline", "jemalloc", "-o", out), "jemalloc", "turbomem")
-    assert_refused(command("report", fleet, "-o", fleet / "fleet.json"), "choose another name")
+    assert_refused(called("report", fleet, "--before", fleet, "-o", out), "the runs of a fleet", "no --before")
+    assert_refused(called("report", fleet, "--baseline", "jemalloc", "-o", out), "jemalloc", "turbomem")
+    assert_refused(called("report", fleet, "-o", fleet / "fleet.json"), "choose another name")
     for words in (["publish", fleet, "-o", tmp_path / "site"], ["show", fleet], ["report", "--before", fleet]):
         if words[0] == "report":
             words[1:1] = [next(fleet.glob("*/*/run.jsonl"))]
-        assert_refused(command(*words), f"{fleet}: the folder of a fleet", "`allocmark report`", "MACHINE/CASE")
+        assert_refused(called(*words), f"{fleet}: the folder of a fleet", "`allocmark report`", "MACHINE/CASE")
     (tmp_path / "fleet.json").write_text("{}")
-    assert_refused(command("report", tmp_path), "fleet.json: damaged")
+    assert_refused(called("report", tmp_path), "fleet.json: damaged")
     assert {path.name for path in tmp_path.iterdir()} == {"fleet.json"}
