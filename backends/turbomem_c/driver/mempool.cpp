@@ -167,12 +167,16 @@ int enqueue(rte_mempool *mp, void *const *objects, unsigned n) noexcept {
     return 0;
 }
 
+/// rte_mempool has this fill the room of a cache in which objects still lie, and goes on with those when it
+/// fails: they must be as before.
 int dequeue(rte_mempool *mp, void **objects, unsigned n) noexcept {
+    static_assert(2 * RTE_MEMPOOL_CACHE_MAX_SIZE <= cache::most_restored);
     pool *const p = own(*mp);
     if (p == nullptr) [[unlikely]]
         return -ENOTSUP;
     cache *const here = mine(*p);
-    const bool got = here != nullptr ? here->get_bulk(objects, n) : p->objects->get_bulk(objects, n);
+    const bool got =
+        here != nullptr ? here->get_or_restore(objects, n) : p->objects->get_or_restore(objects, n);
     return got ? 0 : -ENOBUFS;
 }
 

@@ -75,7 +75,7 @@ def handler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(ROOT / "tests" / "driver" / "handler.c", tmp_path_factory.mktemp("handler"))
 
 
-@pytest.mark.parametrize("case", ["threads", "nothing_is_stranded", "count", "no_memory", "forked"])
+@pytest.mark.parametrize("case", ["threads", "nothing_is_stranded", "count", "too_few", "no_memory", "forked"])
 def test_promises(handler: Path, case: str) -> None:
     run(handler, case, *EAL, *NO_HUGE, "--lcores", lcores(2))
 

@@ -166,6 +166,40 @@ static void count(void) {
     rte_mempool_free(pool);
 }
 
+static int by_address(const void *a, const void *b) {
+    const char *const *one = a, *const *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+static void must_be_distinct(void **objects, unsigned n) {
+    void *sorted[OBJECTS];
+    memcpy(sorted, objects, n * sizeof *objects);
+    qsort(sorted, n, sizeof *sorted, by_address);
+    for (unsigned i = 1; i < n; i++) EXPECT(sorted[i] != sorted[i - 1]);
+}
+
+/** A get fails that wanted to fill rte_mempool's cache first: what lies in that is handed out afterwards. By
+ * an lcore, and by a thread that is none and has a cache of its own.
+ */
+static void too_few(void) {
+    for (unsigned lcore = 0; lcore < 2; lcore++) {
+        struct rte_mempool *pool = filled("few", 100, 32);
+        struct rte_mempool_cache *cache =
+            lcore ? rte_mempool_default_cache(pool, rte_lcore_id()) : rte_mempool_cache_create(32, 0);
+        void *held[100];
+        EXPECT(rte_mempool_generic_get(pool, held, 60, NULL) == 0);
+        EXPECT(rte_mempool_generic_get(pool, held + 60, 1, cache) ==
+               0); /* 32 more into the cache, 7 are left */
+        EXPECT(rte_mempool_generic_get(pool, held + 61, 40, cache) == -ENOBUFS);
+        EXPECT(rte_mempool_generic_get(pool, held + 61, 39, cache) == 0);
+        must_be_distinct(held, 100);
+        rte_mempool_generic_put(pool, held, 100, NULL);
+        if (!lcore) rte_mempool_cache_free(cache);
+        EXPECT(rte_mempool_avail_count(pool) == 100);
+        rte_mempool_free(pool);
+    }
+}
+
 /** No memory for the handler: an error, and the process goes on. */
 static void no_memory(void) {
     struct rte_mempool *pool = make("none", 1u << 20, 512);
@@ -286,11 +320,17 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"threads", threads}, {"nothing_is_stranded", nothing_is_stranded},
-                 {"count", count},     {"no_memory", no_memory},
-                 {"thp", thp},         {"physical_addresses", physical_addresses},
-                 {"forked", forked},   {"asked", asked},
-                 {"primary", primary}, {"secondary", secondary}};
+    } cases[] = {{"threads", threads},
+                 {"nothing_is_stranded", nothing_is_stranded},
+                 {"count", count},
+                 {"too_few", too_few},
+                 {"no_memory", no_memory},
+                 {"thp", thp},
+                 {"physical_addresses", physical_addresses},
+                 {"forked", forked},
+                 {"asked", asked},
+                 {"primary", primary},
+                 {"secondary", secondary}};
     arguments = argv;
     for (size_t i = 0; i < RTE_DIM(cases); i++) {
         if (argc < 2 || strcmp(argv[1], cases[i].name) != 0) continue;

@@ -64,6 +64,13 @@ class alignas(no_sharing) cache {
         return get_at_once(objects, n) || get_slowly(objects, n);
     }
 
+    /// As get_bulk, for a caller that reads `objects` after a failure: they are as before, if n is at most
+    /// most_restored.
+    [[nodiscard]] bool get_or_restore(void **objects, std::uint32_t n) noexcept {
+        return get_at_once(objects, n) || get_slowly_or_restore(objects, n);
+    }
+    static constexpr std::uint32_t most_restored = 1024;
+
     /// Give n objects back; any thread may have got them. Putting what is not out breaks the pool.
     /// Wait-free while the loaded magazine has room, else lock-free.
     void put_bulk(void *const *objects, std::uint32_t n) noexcept {
@@ -192,6 +199,15 @@ class alignas(no_sharing) cache {
         const bool got = get_open(objects, n);
         close();
         return got;
+    }
+
+    [[gnu::noinline]] bool get_slowly_or_restore(void **objects, std::uint32_t n) noexcept {
+        void *before[most_restored];
+        const std::size_t bytes = n <= most_restored ? n * sizeof *objects : 0;
+        std::memcpy(before, objects, bytes);
+        if (get_slowly(objects, n)) return true;
+        std::memcpy(objects, before, bytes);
+        return false;
     }
 
     [[gnu::noinline]] void put_slowly(void *const *objects, std::uint32_t n) noexcept {

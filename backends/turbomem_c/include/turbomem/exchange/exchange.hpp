@@ -119,6 +119,11 @@ template <class Cache = cache> class basic_exchange {
         attach(guest);
         return guest.get_bulk(objects, n);
     }
+    [[nodiscard]] bool get_or_restore(void **objects, std::uint32_t n) noexcept {
+        cache guest;
+        attach(guest);
+        return guest.get_or_restore(objects, n);
+    }
     /// `number` tells callers apart, as far as possible. That of the thread is in thread-local storage, which
     /// may have to be allocated first; with another one this is async-signal-safe.
     [[nodiscard]] std::uint32_t get_up_to(void **objects, std::uint32_t n,
