@@ -188,12 +188,7 @@ class Acting(Holding):
         self._release(n, step.which, ring, step)
 
     def _put_all(self, step: PutAll) -> None:
-        if self.mixed is not None:
-            raise self._error(
-                step,
-                f"found a put_all, and {self.name} holds objects of several pools as they come through a queue; "
-                "expected a pool of which none are sent",
-            )
+        self._refuse_where_mixed(step, "a pool of which none are sent")
         ring = self.context.pool_index[step.pool]
         if not (n := self.held[ring]):
             return
@@ -206,6 +201,14 @@ class Acting(Holding):
         ring = self._ring_of(step, step.pool)
         held = self.total if ring is None else self.held[ring]
         self._release(held - self._number(step, "objects", step.objects), step.release, ring, step)
+
+    def _refuse_where_mixed(self, step: PutAll | Resize, expected: str) -> None:
+        if self.mixed is not None:
+            raise self._error(
+                step,
+                f"found a {step.kind}, and {self.name} holds objects of several pools as they come through a queue; "
+                f"expected {expected}",
+            )
 
     def _ring_of(self, step: Put | Hold, pool: str | None) -> int | None:
         """The ring that a step takes from; None: from all."""
@@ -265,12 +268,7 @@ class Acting(Holding):
         self._lost(ring, n)
 
     def _resize(self, step: Resize) -> None:
-        if self.mixed is not None:
-            raise self._error(
-                step,
-                f"found a resize, and {self.name} holds objects of several pools as they come through a queue; "
-                "expected it before they are sent",
-            )
+        self._refuse_where_mixed(step, "it before they are sent")
         old, new = (self.context.pool_index[name] for name in (step.pool, step.to))
         if step.n > self.held[old]:
             raise self._error(
