@@ -15,8 +15,6 @@ from itertools import combinations
 from allocmark.engine import core_distance, core_pace
 from allocmark.stats import DISTANCE_TOLERANCE, PACE_TOLERANCE, near
 
-LOOK_SECONDS = 0.02  #: between two looks while waiting
-LOOKS_IN_A_ROW = 5  #: then, of which the best counts: a CPU that was idle takes a while to be at its speed
 MOST_WAITING = 1 / 3  #: of the time that measuring took so far, waiting included
 
 
@@ -68,13 +66,15 @@ class CpuWatch:
         if not slow or stopping():
             return last
         begun = time.monotonic()
+        end = begun + MOST_WAITING * self.spent - self.waited
+        if begun < end:
+            tell("waiting for a CPU that is slower than it was")
+        # Without a pause: a CPU that was idle takes some milliseconds to be at its speed.
         while slow and not stopping():
-            if self.waited + time.monotonic() - begun > MOST_WAITING * self.spent:
+            if time.monotonic() >= end:
                 self._slow_for_good.update(slow)
                 break
-            tell("waiting for a CPU that is slower than it was")
-            time.sleep(LOOK_SECONDS)
-            slow = [cpu for cpu in slow if self._stays_slow(cpu)]
+            slow = self._slow_now(cpus)
         self.waited += time.monotonic() - begun
         return self.look(cpus)
 
@@ -89,11 +89,11 @@ class CpuWatch:
         except OSError:
             return planned
 
-    def _stays_slow(self, cpu: int) -> bool:
+    def _slow_now(self, cpus: Sequence[int]) -> list[int]:
         try:
-            return self._is_slow(cpu, min(self._pace_of(cpu) for _ in range(LOOKS_IN_A_ROW)))
-        except OSError:  # it may not be used any more
-            return False
+            return [cpu for cpu in cpus if self._is_slow(cpu, self._pace_of(cpu))]
+        except OSError:  # one may not be used any more
+            return []
 
     def _is_slow(self, cpu: int, pace: float) -> bool:
         return cpu not in self._slow_for_good and pace > (1 + PACE_TOLERANCE) * self._fastest[cpu]

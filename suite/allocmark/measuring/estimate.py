@@ -29,7 +29,9 @@ def round_seconds(plan: CasePlan, request: Request, number: int = 0) -> float:
     if plan.passes is not None:
         return START_SECONDS + cells * (CELL_SECONDS + plan.cell_seconds)
     timed = [
-        each for each in registry.scheduled(request.passes, request.verify, number, request.pass_rounds) if each.timed
+        each
+        for each in registry.scheduled(request.passes, request.verify, number, number, request.pass_rounds)
+        if each.timed
     ]
     samples = sum(each.blocks(request.blocks) + WARM_UP_SAMPLES for each in timed)
     moves = sum(each.blocks(request.blocks) for each in timed if each.moves)

@@ -68,7 +68,7 @@ class OpenCase:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
         blocks = [block for each in self.rounds for block in each.blocks]
-        self.usable = len(usable_rounds(blocks))
+        self.usable = self._known.usable = len(usable_rounds(blocks))
         self.set_aside = len({block.round for block in blocks}) - self.usable
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone

@@ -24,6 +24,7 @@ from allocmark.passes import registry
 from allocmark.passes.base import Pass
 from allocmark.plugins import Entry
 from allocmark.results.records import Block, MeasuredCase
+from allocmark.stats import usual_conditions
 from allocmark.system import machine
 
 BLOCK_TRIES = 2  #: a block in which CPUs changed is taken again
@@ -49,10 +50,12 @@ class Progress:
 
 @dataclass
 class Known:
-    """What earlier rounds of a case found: units per sample by label, and why a cell is not tried again."""
+    """What earlier rounds of a case found: units per sample by label, why a cell is not tried again, and how many were
+    usable."""
 
     units: dict[str, int] = field(default_factory=dict)
     given_up: Mapping[str, str] = field(default_factory=dict)
+    usable: int = 0
 
 
 class CaseRun:
@@ -81,7 +84,9 @@ class CaseRun:
         self._known = known or Known()
         self._probe_plugins = probe_plugins
         if passes is None:
-            passes = plan.passes or registry.scheduled(request.passes, request.verify, number, request.pass_rounds)
+            passes = plan.passes or registry.scheduled(
+                request.passes, request.verify, number, self._known.usable, request.pass_rounds
+            )
         self._passes = passes
         self._stopping = stopping
         self._stopped = False
@@ -124,6 +129,11 @@ class CaseRun:
             seconds=time.monotonic() - begun,
             measured_seconds=sum(cell.measured_seconds for cell in self._cells),
             round=self._round,
+            pass_paces={
+                each.name: pace
+                for each, taken in blocks.items()
+                if not each.gives_samples and (pace := usual_conditions(taken).pace_ns) is not None
+            },
         )
 
     @property

@@ -29,18 +29,18 @@ def counting() -> tuple[str, ...]:
 
 
 def scheduled(
-    names: Collection[str], verify: bool = False, number: int = 0, most: int | None = None
+    names: Collection[str], verify: bool = False, number: int = 0, usable: int = 0, most: int | None = None
 ) -> tuple[Pass, ...]:
-    """What is done in the round with this ``number``, in order. Counting comes first, so that it finds the pools the
-    same in every run. Every pass that is named is due in round 0; the timed ones in ``most`` rounds, None: in as
-    many as each says itself.
+    """What is done in the round with this ``number``, after so many ``usable`` ones, in order. Counting comes first, so
+    that it finds the pools the same in every run. Every pass that is named is due in round 0; the timed ones until
+    ``most`` rounds were usable, None: as many as each says itself.
     """
     if verify:
         return (Verify(),)
 
     def due(each: TablePass[Any]) -> bool:
         rounds = most if most and each.timed else each.most_rounds
-        return rounds is None or number < rounds
+        return rounds is None or (usable if each.timed else number) < rounds
 
     wanted = [each for each in beside() if each.name in names and due(each)]
     return (*(p for p in wanted if not p.timed), Throughput(), *(p for p in wanted if p.timed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from allocmark.passes import registry
 from allocmark.results.records import MeasuredCase, MeasuredCell
-from allocmark.stats import median, usable_rounds
+from allocmark.stats import Conditions, median, same_pace, usual_conditions
 
 FAILED_SHARE = 0.25  #: of its processes: when more fail, the cell fails
 
@@ -22,7 +22,7 @@ def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
     starts = [0, *accumulate(len(each.blocks) for each in rounds)]
     labels = dict.fromkeys(cell.label for each in rounds for cell in each.cells)
     blocks = [block for each in rounds for block in each.blocks]
-    usable = usable_rounds(blocks) or {each.round for each in rounds}
+    alike = _alike(rounds, usual_conditions(blocks))
     cells = []
     for label in labels:
         found = [
@@ -31,7 +31,7 @@ def merged(rounds: Sequence[MeasuredCase]) -> MeasuredCase:
             for cell in each.cells
             if cell.label == label
         ]
-        cells.append(_cell(found, usable))
+        cells.append(_cell(found, alike))
     return replace(
         rounds[-1],
         cells=tuple(cells),
@@ -46,9 +46,24 @@ def has_failed(failed: int, processes: int) -> bool:
     return failed > FAILED_SHARE * processes
 
 
-def _cell(found: Sequence[tuple[int, int, MeasuredCell]], usable: Collection[int]) -> MeasuredCell:
-    """The cell over its rounds: of each its number, the number of its first block, and the cell. ``usable``: rounds
-    under the usual conditions."""
+def _alike(rounds: Sequence[MeasuredCase], usual: Conditions) -> dict[str, set[int]]:
+    """Of each timed pass, the rounds in which it was made under the ``usual`` conditions of the case."""
+    blocks = [block for each in rounds for block in each.blocks]
+    usable = {blocks[index].round for index in usual.kept} or {each.round for each in rounds}
+    return {
+        each.name: {
+            made.round
+            for made in rounds
+            if made.round in usable and same_pace(made.pass_paces.get(each.name), usual.pace_ns)
+        }
+        for each in registry.PASSES
+        if each.timed
+    }
+
+
+def _cell(found: Sequence[tuple[int, int, MeasuredCell]], alike: Mapping[str, Collection[int]]) -> MeasuredCell:
+    """The cell over its rounds: of each its number, the number of its first block, and the cell. ``alike``: rounds of
+    each timed pass, as of `_alike`."""
     good = [each for each in found if each[2].status == "ok"]
     bad = [cell for *_, cell in found if cell.status == "failed"]
     if not good or has_failed(len(bad), len(found)):
@@ -74,7 +89,7 @@ def _cell(found: Sequence[tuple[int, int, MeasuredCell]], usable: Collection[int
         attestation=_attestation(cells, bad),
         setup_seconds=median(cell.setup_seconds for cell in cells),
         layouts=[layout for *_, cell in found for layout in cell.layouts],
-        passes=_passes({number: cell for number, _, cell in good}, usable),
+        passes=_passes({number: cell for number, _, cell in good}, alike),
     )
 
 
@@ -114,14 +129,14 @@ def _attestation(cells: Sequence[MeasuredCell], bad: Sequence[MeasuredCell]) -> 
     return found | {"notes": notes} if notes else found
 
 
-def _passes(cells: Mapping[int, MeasuredCell], usable: Collection[int]) -> dict[str, Any]:
-    """What each pass found, in the rounds in which it was made; what was timed, in those that are ``usable``."""
+def _passes(cells: Mapping[int, MeasuredCell], alike: Mapping[str, Collection[int]]) -> dict[str, Any]:
+    """What each pass found, in the rounds in which it was made; what was timed, in those that are ``alike``."""
     found = {}
     for each in registry.PASSES:
         records = {
             number: cell.passes[each.name]
             for number, cell in cells.items()
-            if each.name in cell.passes and (number in usable or not each.timed)
+            if each.name in cell.passes and (not each.timed or number in alike[each.name])
         }
         if records:
             found[each.name] = each.combine(records)

@@ -132,7 +132,8 @@ class MeasuredCase:
     """A case in one round, as in a line, or in all: its cells in the order of the plan, and its blocks.
 
     Resuming measures a case with a failed cell again: the rounds of a later ``attempt`` replace those of earlier ones.
-    ``cut_short``: in format 2, the run was stopped in it.
+    ``cut_short``: in format 2, the run was stopped in it. ``pass_paces``: as `Block.pace_ns`, of each timed pass beside
+    the samples, in the blocks of this round that it kept.
     """
 
     case: Count
@@ -143,6 +144,7 @@ class MeasuredCase:
     round: Count = 0
     attempt: Count = 0
     cut_short: bool = False
+    pass_paces: Mapping[str, Nanoseconds] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:

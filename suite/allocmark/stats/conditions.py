@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from allocmark.stats.estimates import median
 
 DISTANCE_TOLERANCE = 0.25  #: round trips that differ by a smaller share count as the same distance
 PACE_TOLERANCE = 0.2  #: and so does a CPU's speed; what shares its core changes it by half or more
+FAST_SHARE = 1 / 3  #: of the rounds: so many at a speed are enough to prefer it to slower ones
 
 
 class _Block(Protocol):
@@ -31,7 +32,7 @@ class _Block(Protocol):
 
 @dataclass(frozen=True)
 class Conditions:
-    """Those of most blocks.
+    """Those under which blocks are compared.
 
     ``distance_ns`` and ``pace_ns`` are the medians of the blocks in ``kept`` (indices), None where there is none.
     ``changed`` counts blocks during which one of them moved, ``other`` those with another or an unknown one, or of a
@@ -58,20 +59,25 @@ def same_pace(a: float | None, b: float | None) -> bool:
 
 
 def usual_conditions(blocks: Sequence[_Block]) -> Conditions:
-    """The core-to-core distance of most unchanged blocks, among these the pace of most, and which blocks those are; of
-    two equally frequent, the smaller.
+    """The core-to-core distance of most unchanged blocks, among these the fastest pace that enough rounds had, else
+    that of most, and which blocks those are; of two equally frequent, the smaller.
 
-    When no block has a figure, every unchanged block is kept. When some have, a block without one is not.
+    The fastest, as runs find it again: how often a core is shared changes from run to run. When no block has a figure,
+    every unchanged block is kept. When some have, a block without one is not.
     """
+    taken = Counter(block.round for block in blocks)
     steady = [index for index, block in enumerate(blocks) if not block.changed]
     near_ones = _commonest({index: blocks[index].distance_ns for index in steady}, DISTANCE_TOLERANCE)
-    kept = _commonest({index: blocks[index].pace_ns for index in near_ones}, PACE_TOLERANCE)
-    taken, usable = (Counter(blocks[index].round for index in found) for found in (range(len(blocks)), kept))
-    kept = {index for index in kept if 2 * usable[blocks[index].round] >= taken[blocks[index].round]}
+    paces = {index: blocks[index].pace_ns for index in near_ones}
+    for group in (*_ascending(paces, PACE_TOLERANCE), _commonest(paces, PACE_TOLERANCE)):
+        usable = Counter(blocks[index].round for index in group)
+        kept = frozenset(index for index in group if 2 * usable[blocks[index].round] >= taken[blocks[index].round])
+        if len({blocks[index].round for index in kept}) >= FAST_SHARE * len(taken):
+            break
     return Conditions(
         _median([blocks[index].distance_ns for index in kept]),
         _median([blocks[index].pace_ns for index in kept]),
-        frozenset(kept),
+        kept,
         len(blocks) - len(steady),
         len(steady) - len(kept),
     )
@@ -85,10 +91,27 @@ def usable_rounds(blocks: Sequence[_Block]) -> set[int]:
 def _commonest(figures: Mapping[int, float | None], tolerance: float) -> set[int]:
     """The keys of those near the figure that most are near to; all when there is no figure."""
     known = sorted(ns for ns in figures.values() if ns is not None)
-    if not known:
-        return set(figures)
+    return _near_to(_centre(known, known, tolerance), figures, tolerance) if known else set(figures)
+
+
+def _ascending(figures: Mapping[int, float | None], tolerance: float) -> Iterator[set[int]]:
+    """The keys of those near one another, group by group, the smallest figures first; none when there is no figure."""
+    known = sorted(ns for ns in figures.values() if ns is not None)
+    start = 0
+    while start < len(known):
+        reach = bisect_right(known, known[start] * (1 + tolerance))
+        centre = _centre(known[start:reach], known, tolerance)
+        yield _near_to(centre, figures, tolerance)
+        start = bisect_right(known, centre * (1 + tolerance))
+
+
+def _centre(candidates: Sequence[float], known: Sequence[float], tolerance: float) -> float:
+    """The first of those to which most of ``known``, which are in order, are near."""
     apart = 1 + tolerance
-    centre = max(known, key=lambda c: bisect_right(known, c * apart) - bisect_left(known, c / apart))
+    return max(candidates, key=lambda c: bisect_right(known, c * apart) - bisect_left(known, c / apart))
+
+
+def _near_to(centre: float, figures: Mapping[int, float | None], tolerance: float) -> set[int]:
     return {key for key, ns in figures.items() if ns is not None and near(centre, ns, tolerance)}
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +59,43 @@ def test_blocks_on_a_shared_core_are_not_kept() -> None:
     paces = (9.6, 15.8, 9.5, 16.4, 9.6)
     found = stats.usual_conditions([Block(None, False, 0, pace) for pace in paces])
     assert (found.pace_ns, found.kept, found.other) == (9.6, {0, 2, 4}, 2)
+
+
+def at_paces(*paces: float) -> list[Block]:
+    """A round for each."""
+    return [Block(None, False, number, pace) for number, pace in enumerate(paces)]
+
+
+def test_the_fastest_pace_is_kept_where_a_third_of_the_rounds_had_it() -> None:
+    found = stats.usual_conditions(at_paces(45.0, 22.0, 47.0, 44.0, 21.0, 50.0))
+    assert (found.pace_ns, found.kept, found.other) == (21.5, {1, 4}, 4)
+
+
+def test_a_pace_that_few_rounds_had_is_not_preferred() -> None:
+    assert stats.usual_conditions(at_paces(45.0, 22.0, 47.0, 44.0, 46.0, 50.0)).kept == {0, 2, 3, 4, 5}
+
+
+def test_a_pace_counts_by_rounds_that_keep_half_of_their_blocks() -> None:
+    # In each round one block of three is fast: no round would be left.
+    shared = [Block(None, False, number, pace) for number in range(4) for pace in (22.0, 45.0, 46.0)]
+    found = stats.usual_conditions(shared)
+    assert (found.pace_ns, len(found.kept)) == (45.5, 8)
+
+
+def test_groups_of_paces_are_those_about_their_middle() -> None:
+    # 20 is near 22 only, 22 is near all.
+    assert stats.usual_conditions(at_paces(20.0, 22.0, 25.0, 24.5)).kept == {0, 1, 2, 3}
+
+
+@given(st.lists(st.floats(20, 24), min_size=4, max_size=30), st.lists(st.floats(42, 50), max_size=8), st.randoms())
+def test_a_changing_share_of_shared_cores_changes_no_figure(
+    free: list[float], shared: list[float], random: Random
+) -> None:
+    """A third and more of the rounds is as fast as it was: whatever else there was, these and only these are kept."""
+    paces = [*free, *shared]
+    random.shuffle(paces)
+    kept = stats.usual_conditions(at_paces(*paces)).kept
+    assert sorted(paces[index] for index in kept) == sorted(free)
 
 
 def test_the_pace_counts_among_blocks_of_the_usual_distance() -> None:

@@ -15,7 +15,7 @@ namespace {
 typedef uint64_t Wide __attribute__((vector_size(32), aligned(8), may_alias));
 
 constexpr size_t kBytes = 1024;
-constexpr uint32_t kCopies = 100, kBatches = 15, kWarmUp = 10;
+constexpr uint32_t kCopies = 100, kBatches = 60, kWarmUp = 10;
 
 struct Probe {
     alignas(4096) std::array<char, kBytes> from{};
