@@ -33,7 +33,7 @@ from allocmark.output.text.wording import (
     outcome,
     ratio_explained,
     reason,
-    slow,
+    other_group,
     tells,
     verdicts_explained,
 )
@@ -58,7 +58,7 @@ _FIGURES: Mapping[str, Callable[[CellSummary], str]] = {
 # What a narrow terminal goes without, the first of them first.
 _SPARE = (
     *("net 95 % interval", "net ratio", "95 % interval", "placement", "own work", "tells", "99 % interval", "net"),
-    *("slow processes", "baseline"),
+    *("other group", "baseline"),
 )
 
 
@@ -97,7 +97,7 @@ def _workload(cases: Sequence[CaseSummary], names: Names, width: int) -> Iterato
     rows = [row for case in cases for row in _rows(case, varying, names, several)]
     cells = [cell.cell for case in cases for cell in case.cells]
     instead = {i: f"{cell.status}: {reason(cell)}" for i, cell in enumerate(cells) if cell.status != "ok"}
-    headers = [*varying, "backend", *_FIGURES, "verdict", "slow processes", "baseline"]
+    headers = [*varying, "backend", *_FIGURES, "verdict", "other group", "baseline"]
     yield layout(headers, rows, {*_FIGURES} | numeric(parameters, varying), width, _SPARE, instead)
     yield from _notes(cases, names, width)
 
@@ -111,7 +111,7 @@ def _rows(case: CaseSummary, varying: Sequence[str], names: Names, several: bool
             names[cell.cell.label],
             *(text(cell) for text in _FIGURES.values()),
             outcome(case, cell) if told else "",
-            slow(cell),
+            other_group(cell),
             names[case.baseline] if several and cell.verdict and case.baseline else "",
         ]
 
@@ -225,7 +225,7 @@ def _reading(run: Run, summaries: Sequence[CaseSummary], names: Names) -> Iterat
         )
     if any(cell.modes for case in summaries for cell in case.cells):
         yield (
-            "slow processes: so many of a cell's processes cost that many times as much as its others, because of "
+            "other group: so many of a cell's processes cost that many times as much as most of them, because of "
             "where their memory lies, or of what else used their cores. The median is one of the larger group's."
         )
     if any(cell.net is not None and cell.net.value <= 0 for case in summaries for cell in case.cells):

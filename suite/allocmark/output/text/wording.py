@@ -129,10 +129,13 @@ def failures(cells: Iterable[MeasuredCell], names: Names) -> Counter[tuple[str, 
     )
 
 
-def slow(cell: CellSummary) -> str:
-    """How many of a cell's processes are slow ones, and by how much; nothing where they are alike."""
+def other_group(cell: CellSummary) -> str:
+    """How many of a cell's processes cost more or less than most, and by how much; nothing where they are alike."""
     found = cell.modes
-    return f"{found.slow} of {found.n} cost {found.factor:.2g}x" if found else ""
+    if not found:
+        return ""
+    fewer, factor = (found.slow, found.factor) if 2 * found.slow <= found.n else (found.n - found.slow, 1 / found.factor)
+    return f"{fewer} of {found.n} cost {factor:.2g}x"
 
 
 def tells(cell: CellSummary) -> str:

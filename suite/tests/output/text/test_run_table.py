@@ -147,7 +147,7 @@ def test_slow_processes_are_counted(simulate: Simulate) -> None:
     assert 4 <= slow <= 20
     assert n == 40
     assert not rows(text, "glibc:no-tcache")[0].endswith("x")
-    assert "slow processes: so many of a cell's processes" in text
+    assert "other group: so many of a cell's processes" in text
 
 
 def test_a_floor_that_a_backend_undercuts_gives_no_net(simulate: Simulate) -> None:
@@ -236,13 +236,13 @@ def in_80(run: Run, baseline: str | None = None) -> tuple[str, str]:
     return text, " ".join(text.split())
 
 
-def test_slow_processes_have_a_column(simulate: Simulate) -> None:
+def test_processes_apart_have_a_column(simulate: Simulate) -> None:
     text, said = in_80(simulate(shapes=SHAPES[:2], rounds=18, slow={"turbomem:default": 30}))
-    assert "slow processes" in header(text)
+    assert "other group" in header(text)
     assert [bool(re.search(r"\d+ of 18 cost [\d.]+x$", row)) for row in rows(text, "turbomem")] == [True, True]
     assert not any("cost" in row for row in rows(text, "glibc:default"))
-    assert "slow processes: so many of a cell's processes cost that many times as much" in said
-    assert "slow processes" not in in_80(simulate(shapes=SHAPES[:2]))[1]
+    assert "other group: so many of a cell's processes cost that many times as much" in said
+    assert "other group" not in in_80(simulate(shapes=SHAPES[:2]))[1]
 
 
 def test_no_net_says_why_and_is_not_explained(simulate: Simulate) -> None:

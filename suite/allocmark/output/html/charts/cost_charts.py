@@ -10,7 +10,7 @@ from allocmark.output.html.charts import LESS, Chart, ends, extremes, parameter_
 from allocmark.output.html.page_tables import Column, Datum, Table, number, percent, said, span, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView
 from allocmark.output.text.figures import assignments, figure, significant, value
-from allocmark.output.text.wording import medians_differ, outcome, slow, tells
+from allocmark.output.text.wording import medians_differ, outcome, other_group, tells
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
@@ -74,7 +74,7 @@ def costs(view: View, workload: WorkloadView) -> Chart:
 
 def processes(cell: CellSummary) -> Datum:
     """How many processes measured a cell, and how many of them are slow ones."""
-    return Datum(str(len(cell.values)), len(cell.values), note=slow(cell)) if cell.values else Datum()
+    return Datum(str(len(cell.values)), len(cell.values), note=other_group(cell)) if cell.values else Datum()
 
 
 def _parts(_: CaseView, cell: CellSummary) -> Datum:
