@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from allocmark.measuring.open_case import TRIES, OpenCase
 from allocmark.measuring.plan import Plan, make_plan
 from allocmark.measuring.request import Request
 from allocmark.measuring.runner import LONG_WAITING, _Clock, execute, open_run
+from allocmark.passes import registry
 from allocmark.plugins import Host
 from allocmark.results.records import Block, MeasuredCase, MeasuredCell
 from allocmark.stats import LOOKS
@@ -82,6 +84,22 @@ def test_each_look_is_taken_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch
     for number in range(LOOKS[1]):
         case.add(at_pace(a_round(plan, number), 34.0 if number in (LOOKS[0], LOOKS[0] + 1) else 18.0))
     assert looks == [LOOKS[0]]
+
+
+def test_a_round_knows_how_many_before_it_were_usable(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def scheduled(*arguments: Any) -> tuple[()]:
+        asked.append(arguments)
+        return ()
+
+    case = opened(plan, 0)
+    for number, pace in enumerate((18.0, 34.0, 18.0)):
+        case.add(at_pace(a_round(plan, number), pace))
+    monkeypatch.setattr(registry, "scheduled", scheduled)
+    case.next_round((), lambda: True, lambda _: None)
+    ((*_, number, usable, _),) = asked
+    assert (number, usable) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,15 @@ def test_counting_comes_before_all_samples():
     names = [each.name for each in registry.scheduled(("latency", "reuse", "placement"), False)]
     assert names == ["reuse", "sample", "latency", "placement"]
     assert registry.counting() == ("reuse",)
+
+
+def test_what_is_timed_is_due_until_enough_rounds_were_usable():
+    def due(number, usable, most=None):
+        named = ("latency", "reuse", "placement")
+        return [each.name for each in registry.scheduled(named, number=number, usable=usable, most=most)]
+
+    few = registry.PASSES[2].most_rounds
+    assert due(0, 0) == ["reuse", "sample", "latency", "placement"]
+    assert due(3 * few, few - 1) == ["sample", "latency", "placement"]
+    assert due(3 * few, few) == ["sample", "latency"]
+    assert due(3 * few, few, most=few + 1) == ["sample", "latency", "placement"]

@@ -48,13 +48,23 @@ def test_a_process_that_failed_leaves_its_blocks_to_the_others() -> None:
     assert "notes" not in null.attestation
 
 
-def test_what_was_timed_on_a_slow_cpu_is_left_out() -> None:
-    def at_pace(one: MeasuredCase, pace: float) -> MeasuredCase:
-        blocks = tuple(replace(block, distance_ns=58.0, changed=False, pace_ns=pace) for block in one.blocks)
-        record = Placement([pace], "base", 8, "")
-        return with_last(replace(one, blocks=blocks), passes={"placement": record})
+def at_pace(one: MeasuredCase, pace: float, beside: float | None = None) -> MeasuredCase:
+    """Samples at one pace, and placement ``beside`` them at another one."""
+    blocks = tuple(replace(block, distance_ns=58.0, changed=False, pace_ns=pace) for block in one.blocks)
+    paces = {} if beside is None else {"placement": beside}
+    return with_last(
+        replace(one, blocks=blocks, pass_paces=paces), passes={"placement": Placement([pace], "base", 8, "")}
+    )
 
+
+def test_what_was_timed_on_a_slow_cpu_is_left_out() -> None:
     found = merged([at_pace(case(0, number=n), 34.0 if n == 1 else 18.0) for n in range(4)])
+    assert sorted(found.cells[-1].passes["placement"].rounds) == [0, 2, 3]
+
+
+def test_a_pass_that_had_another_cpu_speed_than_the_samples_is_left_out() -> None:
+    beside = [18.0, 34.0, None, 19.0]  # None: an older run file, which does not tell
+    found = merged([at_pace(case(0, number=n), 18.0, pace) for n, pace in enumerate(beside)])
     assert sorted(found.cells[-1].passes["placement"].rounds) == [0, 2, 3]
 
 
