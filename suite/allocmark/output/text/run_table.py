@@ -30,10 +30,10 @@ from allocmark.output.text.wording import (
     failures,
     heading,
     medians_differ,
+    other_group,
     outcome,
     ratio_explained,
     reason,
-    other_group,
     tells,
     verdicts_explained,
 )

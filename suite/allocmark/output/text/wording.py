@@ -134,7 +134,8 @@ def other_group(cell: CellSummary) -> str:
     found = cell.modes
     if not found:
         return ""
-    fewer, factor = (found.slow, found.factor) if 2 * found.slow <= found.n else (found.n - found.slow, 1 / found.factor)
+    fast = found.n - found.slow
+    fewer, factor = (found.slow, found.factor) if found.slow <= fast else (fast, 1 / found.factor)
     return f"{fewer} of {found.n} cost {factor:.2g}x"
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from allocmark.errors import UsageError
 from allocmark.output.text.figures import decimals, figure, interval, plain, shorten
 from allocmark.output.text.run_table import render
+from allocmark.output.text.wording import other_group
 from allocmark.results.store import Run
-from allocmark.stats import Estimate
+from allocmark.results.summary import summarise
+from allocmark.stats import Estimate, Modes
 from fixtures.simulated import SHAPES
 
 Simulate = Callable[..., Run]
@@ -243,6 +246,20 @@ def test_processes_apart_have_a_column(simulate: Simulate) -> None:
     assert not any("cost" in row for row in rows(text, "glibc:default"))
     assert "other group: so many of a cell's processes cost that many times as much" in said
     assert "other group" not in in_80(simulate(shapes=SHAPES[:2]))[1]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, ""),
+        (Modes(3, 12, 1.5), "3 of 12 cost 1.5x"),
+        (Modes(6, 12, 2.0), "6 of 12 cost 2x"),
+        (Modes(11, 12, 1.25), "1 of 12 cost 0.8x"),
+    ],
+)
+def test_the_smaller_group_is_compared_with_the_larger_one(simulate: Simulate, found: Modes | None, said: str) -> None:
+    cell = summarise(simulate(shapes=SHAPES[:1]))[0].cells[1]
+    assert other_group(replace(cell, modes=found)) == said
 
 
 def test_no_net_says_why_and_is_not_explained(simulate: Simulate) -> None:

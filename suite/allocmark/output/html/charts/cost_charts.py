@@ -10,7 +10,7 @@ from allocmark.output.html.charts import LESS, Chart, ends, extremes, parameter_
 from allocmark.output.html.page_tables import Column, Datum, Table, number, percent, said, span, unbroken
 from allocmark.output.html.run_view import CaseView, View, WorkloadView
 from allocmark.output.text.figures import assignments, figure, significant, value
-from allocmark.output.text.wording import medians_differ, outcome, other_group, tells
+from allocmark.output.text.wording import medians_differ, other_group, outcome, tells
 from allocmark.results.records import UNIT
 from allocmark.results.summary import CellSummary
 
