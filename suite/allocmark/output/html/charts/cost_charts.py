@@ -73,7 +73,7 @@ def costs(view: View, workload: WorkloadView) -> Chart:
 
 
 def processes(cell: CellSummary) -> Datum:
-    """How many processes measured a cell, and how many of them are slow ones."""
+    """How many processes measured a cell, and how many of them cost more or less than most."""
     return Datum(str(len(cell.values)), len(cell.values), note=other_group(cell)) if cell.values else Datum()
 
 
