@@ -14,10 +14,9 @@ from allocmark.plugins import Entry
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, MeasuredCell
 from allocmark.results.summary import summarise_case
-from allocmark.stats import LOOKS, Verdict, usable_rounds
+from allocmark.stats import LOOKS, MOST_PER_USABLE, Verdict, usable_rounds
 
 TRIES = 2  #: processes that must fail before a cell is given up
-MOST_PER_USABLE = 2  #: rounds in all, for each usable one that is wanted
 
 
 class OpenCase:

@@ -14,7 +14,7 @@ from typing import Any
 from allocmark.errors import RunFileError
 from allocmark.measuring.cpu_watch import watch
 from allocmark.measuring.estimate import check_budget, round_seconds
-from allocmark.measuring.open_case import MOST_PER_USABLE, OpenCase
+from allocmark.measuring.open_case import OpenCase
 from allocmark.measuring.plan import Plan, make_plan, select_backends
 from allocmark.measuring.request import Request
 from allocmark.measuring.schedule import Progress
@@ -23,12 +23,13 @@ from allocmark.plugins import BUILTIN, Host
 from allocmark.results.records import RecordError, RunHeader
 from allocmark.results.store import Run, RunWriter, fresh_folder, read_run
 from allocmark.results.summary import check_baseline, ratios_of
-from allocmark.stats import least_rounds
+from allocmark.stats import MOST_PER_USABLE, least_rounds
 from allocmark.system import machine
 from allocmark.system import machine_checks as doctor
 
 Reporter = Callable[[Progress], None]
 
+MOST_OVERTIME = 2  #: times its budget that a run may take, where others use the cores
 LONG_WAITING = 5.0  #: seconds that a run waits for CPUs before it says so
 
 
@@ -172,17 +173,21 @@ class _Clock:
         return self._spent / (self._spent + self.left or 1.0)
 
     def has_room(self, case: OpenCase) -> bool:
-        """Whether the budget has room for one more round of ``case``, or that has too few for a verdict."""
-        if self._budget is None or self._has_too_few(case):
+        """Whether the budget has room for one more round of ``case``, or that has too few for a verdict.
+
+        Rounds in place of those that were set aside have twice the budget.
+        """
+        if self._budget is None or len(case.rounds) < self._least:
             return True
-        return self._spent + self._seconds(case) <= self._budget
+        most = MOST_OVERTIME * self._budget if self._has_too_few_usable(case) else self._budget
+        return self._spent + self._seconds(case) <= most
 
     def makes_up(self, case: OpenCase) -> bool:
         """Whether ``case`` has had its rounds or its time, and others follow in place of those that were set aside."""
         had = len(case.rounds) >= self._request.rounds or (self._budget is not None and self._spent > self._budget)
         return had and case.set_aside > 0
 
-    def _has_too_few(self, case: OpenCase) -> bool:
+    def _has_too_few_usable(self, case: OpenCase) -> bool:
         return not case.done and case.usable < self._least and len(case.rounds) < MOST_PER_USABLE * self._least
 
     def _seconds(self, case: OpenCase) -> float:

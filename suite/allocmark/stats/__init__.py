@@ -4,6 +4,7 @@
 from allocmark.stats.by_round import block_medians, difference, log_ratio, log_ratios, round_medians
 from allocmark.stats.conditions import (
     DISTANCE_TOLERANCE,
+    MOST_PER_USABLE,
     PACE_TOLERANCE,
     Conditions,
     near,
@@ -33,6 +34,7 @@ __all__ = [
     "LOOKS",
     "MARGIN",
     "MEDIAN_CONFIDENCE",
+    "MOST_PER_USABLE",
     "PACE_TOLERANCE",
     "RATIO_CONFIDENCE",
     "UNPAIRED_MARGIN",

@@ -13,6 +13,7 @@ from allocmark.stats.estimates import median
 
 DISTANCE_TOLERANCE = 0.25  #: round trips that differ by a smaller share count as the same distance
 PACE_TOLERANCE = 0.2  #: and so does a CPU's speed; what shares its core changes it by half or more
+MOST_PER_USABLE = 2  #: rounds in all, for each usable one that is wanted
 FAST_SHARE = 1 / 3  #: of the rounds: so many at a speed are enough to prefer it to slower ones
 
 

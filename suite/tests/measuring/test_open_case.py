@@ -103,22 +103,23 @@ def test_a_round_knows_how_many_before_it_were_usable(plan: CasePlan, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("paces", "has_room"),
+    ("paces", "spent", "has_room"),
     [
-        ([18.0] * (LOOKS[0] - 1), True),
-        ([18.0] * LOOKS[0], False),
-        ([34.0, *[18.0] * (LOOKS[0] - 1)], True),
-        ([18.0, 34.0, 70.0] * (LOOKS[0] * 2 // 3), False),  # twice as many, and a third of them usable
+        ([18.0] * (LOOKS[0] - 1), 99.0, True),
+        ([18.0] * LOOKS[0], 11.0, False),
+        ([34.0, *[18.0] * (LOOKS[0] - 1)], 11.0, True),
+        ([34.0, *[18.0] * (LOOKS[0] - 1)], 19.0, False),  # a round takes 2 s
+        ([18.0, 34.0, 70.0] * (LOOKS[0] * 2 // 3), 11.0, False),  # twice as many, and a third of them usable
     ],
 )
 def test_a_budget_is_exceeded_for_a_verdict_and_not_without_end(
-    plan: CasePlan, paces: Sequence[float], has_room: bool
+    plan: CasePlan, paces: Sequence[float], spent: float, has_room: bool
 ) -> None:
-    request = replace(REQUEST, rounds=500, budget=0.5)
+    request = replace(REQUEST, rounds=500, budget=10.0)
     case = opened(plan, 0, request)
     for number, pace in enumerate(paces):
         case.add(at_pace(a_round(plan, number, no_tcache=(0.5, 2.0)[number % 2]), pace))
-    clock = _Clock([case], request, LOOKS[0], 1.0)
+    clock = _Clock([case], request, LOOKS[0], spent)
     assert (clock.has_room(case), clock.makes_up(case)) == (has_room, max(paces) > min(paces))
 
 

@@ -129,6 +129,7 @@ def test_what_is_timed_is_due_until_enough_rounds_were_usable():
 
     few = registry.PASSES[2].most_rounds
     assert due(0, 0) == ["reuse", "sample", "latency", "placement"]
-    assert due(3 * few, few - 1) == ["sample", "latency", "placement"]
-    assert due(3 * few, few) == ["sample", "latency"]
-    assert due(3 * few, few, most=few + 1) == ["sample", "latency", "placement"]
+    assert due(2 * few - 1, few - 1) == ["sample", "latency", "placement"]
+    assert due(few, few) == ["sample", "latency"]
+    assert due(2 * few, few - 1) == ["sample", "latency"]  # not without end
+    assert due(few, few, most=few + 1) == ["sample", "latency", "placement"]
