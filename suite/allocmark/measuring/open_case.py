@@ -14,7 +14,7 @@ from allocmark.plugins import Entry
 from allocmark.results.merge import has_failed, merged
 from allocmark.results.records import MeasuredCase, MeasuredCell
 from allocmark.results.summary import summarise_case
-from allocmark.stats import LOOKS, MOST_PER_USABLE, Verdict, usable_rounds
+from allocmark.stats import LOOKS, MOST_PER_USABLE, Verdict, usual_conditions
 
 TRIES = 2  #: processes that must fail before a cell is given up
 
@@ -67,7 +67,7 @@ class OpenCase:
         """Take a round, and see whether it was the last."""
         self.rounds.append(record)
         blocks = [block for each in self.rounds for block in each.blocks]
-        self.usable = self._known.usable = len(usable_rounds(blocks))
+        self.usable = self._known.usable = len(usual_conditions(blocks).rounds)
         self.set_aside = len({block.round for block in blocks}) - self.usable
         self._give_up()
         compared = [cell for cell in record.cells if not cell.floor] or record.cells  # the floor may be alone

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,7 @@ from allocmark.measuring.request import Request
 from allocmark.measuring.serving import job_of
 from allocmark.passes.base import Pass, Reply
 from allocmark.plugins import Entry, Registered
-from allocmark.results.records import Block, MeasuredCell, cell_from
-from allocmark.stats import usual_conditions
+from allocmark.results.records import MeasuredCell, cell_from
 
 ATTESTED = ("pages", "numa")  #: probes that say what was really on
 
@@ -135,8 +134,8 @@ class RunningCell:
             if each.timed:
                 self.measured_seconds += time.monotonic() - begun
 
-    def record(self, blocks: Mapping[Pass, Sequence[Block]]) -> MeasuredCell:
-        """What it gave in the ``blocks`` of each pass."""
+    def record(self, kept: Mapping[Pass, Collection[int]]) -> MeasuredCell:
+        """What it gave in the blocks of each pass, of which those are ``kept``."""
         planned, missing = self._case.record, self.backend.unavailable
         members: dict[str, Any] = {
             **vars(planned),
@@ -156,8 +155,8 @@ class RunningCell:
             if self._layout is None
             else [{"round": self._draw.round, **self._draw.drawn(), **self._layout}],
         }
-        for each, taken in blocks.items():
-            members |= each.merge(self._replies.get(each, {}), usual_conditions(taken).kept)
+        for each, blocks in kept.items():
+            members |= each.merge(self._replies.get(each, {}), blocks)
         probes = {phase: dict(results) for phase, results in self._closing.get("probes", {}).items()}
         members["attestation"] = self._attestation(members["attestation"], probes) if self._closing else {}
         return cell_from(members | {"probes": probes})

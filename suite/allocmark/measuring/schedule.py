@@ -122,17 +122,18 @@ class CaseRun:
                 cell.stop()
         watch.spent += time.monotonic() - begun
         self._known.units |= {cell.backend.label: cell.units for cell in self._alive()}
+        usual = {each: usual_conditions(taken) for each, taken in blocks.items()}
         return MeasuredCase(
             case=self.plan.record.case,
-            cells=tuple(cell.record(blocks) for cell in self._cells),
+            cells=tuple(cell.record({each: found.kept for each, found in usual.items()}) for cell in self._cells),
             blocks=tuple(block for each, taken in blocks.items() if each.gives_samples for block in taken),
             seconds=time.monotonic() - begun,
             measured_seconds=sum(cell.measured_seconds for cell in self._cells),
             round=self._round,
             pass_paces={
-                each.name: pace
-                for each, taken in blocks.items()
-                if not each.gives_samples and (pace := usual_conditions(taken).pace_ns) is not None
+                each.name: found.pace_ns
+                for each, found in usual.items()
+                if not each.gives_samples and found.pace_ns is not None
             },
         )
 

@@ -48,8 +48,7 @@ def has_failed(failed: int, processes: int) -> bool:
 
 def _alike(rounds: Sequence[MeasuredCase], usual: Conditions) -> dict[str, set[int]]:
     """Of each timed pass, the rounds in which it was made under the ``usual`` conditions of the case."""
-    blocks = [block for each in rounds for block in each.blocks]
-    usable = {blocks[index].round for index in usual.kept} or {each.round for each in rounds}
+    usable = usual.rounds or {each.round for each in rounds}
     return {
         each.name: {
             made.round

@@ -9,7 +9,6 @@ from allocmark.stats.conditions import (
     Conditions,
     near,
     same_pace,
-    usable_rounds,
     usual_conditions,
 )
 from allocmark.stats.estimates import (
@@ -63,7 +62,6 @@ __all__ = [
     "share_bounds",
     "smallest_seen",
     "unpaired_ratio",
-    "usable_rounds",
     "usual_conditions",
     "verdict",
 ]

@@ -35,7 +35,8 @@ class _Block(Protocol):
 class Conditions:
     """Those under which blocks are compared.
 
-    ``distance_ns`` and ``pace_ns`` are the medians of the blocks in ``kept`` (indices), None where there is none.
+    ``distance_ns`` and ``pace_ns`` are the medians of the blocks in ``kept`` (indices), None where there is none;
+    ``rounds`` are the numbers of theirs.
     ``changed`` counts blocks during which one of them moved, ``other`` those with another or an unknown one, or of a
     round that keeps less than half of its blocks.
     """
@@ -43,6 +44,7 @@ class Conditions:
     distance_ns: float | None
     pace_ns: float | None
     kept: frozenset[int]
+    rounds: frozenset[int]
     changed: int
     other: int
 
@@ -73,20 +75,17 @@ def usual_conditions(blocks: Sequence[_Block]) -> Conditions:
     for group in (*_ascending(paces, PACE_TOLERANCE), _commonest(paces, PACE_TOLERANCE)):
         usable = Counter(blocks[index].round for index in group)
         kept = frozenset(index for index in group if 2 * usable[blocks[index].round] >= taken[blocks[index].round])
-        if len({blocks[index].round for index in kept}) >= FAST_SHARE * len(taken):
+        rounds = frozenset(blocks[index].round for index in kept)
+        if len(rounds) >= FAST_SHARE * len(taken):
             break
     return Conditions(
         _median([blocks[index].distance_ns for index in kept]),
         _median([blocks[index].pace_ns for index in kept]),
         kept,
+        rounds,
         len(blocks) - len(steady),
         len(steady) - len(kept),
     )
-
-
-def usable_rounds(blocks: Sequence[_Block]) -> set[int]:
-    """Numbers of the rounds that were measured under the usual conditions."""
-    return {blocks[index].round for index in usual_conditions(blocks).kept}
 
 
 def _commonest(figures: Mapping[int, float | None], tolerance: float) -> set[int]:
