@@ -91,11 +91,16 @@ class RunningCell:
         with self._own_failure():
             self.units = each.warm_up(lambda units: self._ask(each, units), self.units, sample_ms, stopping)
 
+    def move(self, each: Pass, block: int) -> None:
+        """Draw the layout of a block, if the pass does; that of the first is where the process began."""
+        if each.moves and block:
+            with self._own_failure():
+                self._running.request("move", layout_seed=self._draw.of_block(block))
+
     def take(self, each: Pass, block: int) -> None:
         """Its part of a block."""
         with self._own_failure():
-            moved = {"layout_seed": self._draw.of_block(block)} if each.moves and block else {}
-            reply = self._ask(each, self.units, **moved)
+            reply = self._ask(each, self.units)
             self.units = each.next_units(self.units, reply)
             self._replies.setdefault(each, {})[block] = reply
 
@@ -126,10 +131,10 @@ class RunningCell:
             self.failure = str(failure)
             self.refused = isinstance(failure, CellRefusedError)
 
-    def _ask(self, each: Pass, units: int, **more: int) -> Reply:
+    def _ask(self, each: Pass, units: int) -> Reply:
         begun = time.monotonic()
         try:
-            return self._running.request(each.name, units=units, **more)
+            return self._running.request(each.name, units=units)
         finally:
             if each.timed:
                 self.measured_seconds += time.monotonic() - begun

@@ -4,7 +4,7 @@
 A *block* is one sample of every cell. The order rotates from block to block and turns round every second time, so
 that no cell always follows the same other one. Where it is asked for, each cell's samples are taken together instead.
 Before and after each timed block a look at the CPUs says how far apart and how fast they are; a block in which that
-changed is marked, and the statistics leave it out.
+changed is marked, and the statistics leave it out. So a block is to be short: cells move before the first look.
 """
 
 from __future__ import annotations
@@ -154,8 +154,11 @@ class CaseRun:
         blocks: list[Block] = []
         cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
         tries = 1 if each.once or self.request.together else BLOCK_TRIES
-        before = watch.look(cpus)
         for stretch in self._stretches(each.blocks(self.request.blocks)):
+            if not self.request.together:
+                for cell in self._alive(each.timed):
+                    cell.move(each, stretch.start)
+            before = watch.look(cpus)
             for _ in range(tries):
                 before = watch.wait(cpus, before, self._stopping, progress)
                 cells = self._alive(each.timed)
@@ -165,6 +168,8 @@ class CaseRun:
                 for cell in self._order(cells, stretch.start):
                     progress(cell.backend.label)
                     for block in stretch:
+                        if cell.alive and self.request.together:
+                            cell.move(each, block)
                         if cell.alive:
                             cell.take(each, block)
                 after = watch.look(cpus)

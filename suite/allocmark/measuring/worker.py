@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process of one cell, as `allocmark.measuring.serving` has it.
 
-The job says which cell it is. A request names a measurement pass and the units to run, and perhaps the seed of another
-layout to be drawn before; or it is ``finish``: probe again, drain, clean up.
+The job says which cell it is. A request names a measurement pass and the units to run; or it is ``move``, with the seed
+of another layout; or ``finish``: probe again, drain, clean up.
 
 Nothing is measured while this starts, so it imports only what a cell needs.
 """
@@ -22,8 +22,7 @@ from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest, attest_library, builds, called_by, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
-from allocmark.passes.base import Reply, Sampler
-from allocmark.passes.throughput import moved_sample
+from allocmark.passes.throughput import warm_again
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
 from allocmark.workload.tape.program import Program
@@ -49,22 +48,28 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
         built = {"library": library_facts(backend, called), "builds": builds(backend, called)}
         passes = {each.name: each.start(engine, program, job["cpus"]) for each in asked}
         reply(replies, setup_seconds=time.monotonic() - begun, layout=engine.layout())
+        moved = False
         for line in requests:
             request = json.loads(line)
+            if request["do"] == "move":
+                engine.move(request["layout_seed"])
+                reply(replies)
+                moved = True
+                continue
             if request["do"] == "finish":
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, built, replies)
                 return True
-            reply(replies, **_sample(engine, passes[request["do"]], **request))
+            take, units = passes[request["do"]], request["units"]
+            if moved:
+                warm_again(take, units)
+                moved = False
+            reply(replies, **take(units))
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:
         engine.abandon()
         raise
-
-
-def _sample(engine: Engine, take: Sampler, units: int, layout_seed: int | None = None, **_: Any) -> Reply:
-    return take(units) if layout_seed is None else moved_sample(engine, take, layout_seed, units)
 
 
 def _finish(

@@ -24,7 +24,7 @@ LARGEST = 1e15  #: of the figures that a pass records
 class Pass:
     """How a kind of measurement is made. It keeps no state: that is in the processes of the cells.
 
-    ``name`` is the request to a cell's process; no two passes share one, and "finish" is taken.
+    ``name`` is the request to a cell's process; no two passes share one, and "move" and "finish" are taken.
     """
 
     name: str

@@ -98,8 +98,13 @@ def sampler(engine: Engine, cpus: Sequence[tuple[int, int]]) -> Sampler:
 def moved_sample(engine: Engine, take: Sampler, layout_seed: int, units: int) -> Reply:
     """What ``take`` says of ``units`` once ``engine`` has moved, and is warm again."""
     engine.move(layout_seed)
-    take(max(1, units // WARM_UP))
+    warm_again(take, units)
     return take(units)
+
+
+def warm_again(take: Sampler, units: int) -> None:
+    """What follows a move, before a sample of ``units``."""
+    take(max(1, units // WARM_UP))
 
 
 def _was_descheduled(actor: ActorSample) -> bool:

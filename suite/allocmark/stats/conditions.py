@@ -14,6 +14,7 @@ from allocmark.stats.estimates import median
 DISTANCE_TOLERANCE = 0.25  #: round trips that differ by a smaller share count as the same distance
 PACE_TOLERANCE = 0.2  #: and so does a CPU's speed; what shares its core changes it by half or more
 MOST_PER_USABLE = 2  #: rounds in all, for each usable one that is wanted
+USABLE_SHARE = 1 / 4  #: of a round's blocks: with fewer left the round is not used
 FAST_SHARE = 1 / 3  #: of the rounds: so many at a speed are enough to prefer it to slower ones
 
 
@@ -38,7 +39,7 @@ class Conditions:
     ``distance_ns`` and ``pace_ns`` are the medians of the blocks in ``kept`` (indices), None where there is none;
     ``rounds`` are the numbers of theirs.
     ``changed`` counts blocks during which one of them moved, ``other`` those with another or an unknown one, or of a
-    round that keeps less than half of its blocks.
+    round that keeps less than `USABLE_SHARE` of its blocks.
     """
 
     distance_ns: float | None
@@ -74,8 +75,8 @@ def usual_conditions(blocks: Sequence[_Block]) -> Conditions:
     paces = {index: blocks[index].pace_ns for index in near_ones}
     for group in (*_ascending(paces, PACE_TOLERANCE), _commonest(paces, PACE_TOLERANCE)):
         usable = Counter(blocks[index].round for index in group)
-        kept = frozenset(index for index in group if 2 * usable[blocks[index].round] >= taken[blocks[index].round])
-        rounds = frozenset(blocks[index].round for index in kept)
+        rounds = frozenset(each for each in usable if usable[each] >= USABLE_SHARE * taken[each])
+        kept = frozenset(index for index in group if blocks[index].round in rounds)
         if len(rounds) >= FAST_SHARE * len(taken):
             break
     return Conditions(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ REQUEST = Request(
 )
 FREE, SHARED = 18.0, 34.0
 
-Asked = list[tuple[str, int | None]]  #: a pass, and the seed of the layout that it is to have
+Asked = list[int | None]  #: the seed of a layout that is to be had, None: a sample
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def measured(plan: CasePlan, request: Request = REQUEST) -> tuple[Asked, Asked]:
 
     class Listening(CellProcess):
         def request(self, what: str, **values: Any) -> dict[str, Any]:
-            asked.append((what, values.get("layout_seed")))
+            asked.append(values.get("layout_seed"))
             return super().request(what, **values)
 
     def start(*arguments: Any) -> CellProcess:
@@ -59,10 +60,10 @@ def measured(plan: CasePlan, request: Request = REQUEST) -> tuple[Asked, Asked]:
     return asked[: warm[0]], asked[warm[0] :]
 
 
-def seeds(plan: CasePlan) -> list[int | None]:
-    """Of the blocks of a round: the first lies where the process began."""
+def blocks_of(plan: CasePlan) -> Asked:
+    """Those of a round: the first lies where the process began."""
     draw = Draw.of(REQUEST.seed, plan.record.title, "0 glibc:default", 3)
-    return [None, *(draw.of_block(block) for block in range(1, BLOCKS))]
+    return [None, *chain.from_iterable((draw.of_block(block), None) for block in range(1, BLOCKS))]
 
 
 def always_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +73,9 @@ def always_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_block_but_the_first_has_a_layout_of_its_own(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     always_free(monkeypatch)
     warm, blocks = measured(plan)
-    assert {seed for _, seed in warm} == {None}
-    assert [seed for _, seed in blocks] == seeds(plan)
-    assert len(set(seeds(plan))) == BLOCKS
+    assert set(warm) == {None}
+    assert blocks == blocks_of(plan)
+    assert len(set(blocks)) == BLOCKS
 
 
 def test_a_block_in_which_the_cpu_changed_is_taken_again_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +89,14 @@ def test_a_block_in_which_the_cpu_changed_is_taken_again_once(plan: CasePlan, mo
 
     found = paces()
     monkeypatch.setattr(schedule, "watch", CpuWatch(pace=lambda _: next(found)))
-    first, *others = seeds(plan)
-    assert [seed for _, seed in measured(plan)[1]] == [first, first, *others]
+    first, *others = blocks_of(plan)
+    assert measured(plan)[1] == [first, first, *others]
 
 
 def test_those_that_stay_together_are_taken_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     paces = iter([FREE, FREE, *[SHARED] * 99])
     monkeypatch.setattr(schedule, "watch", CpuWatch(pace=lambda _: next(paces)))
-    assert [seed for _, seed in measured(plan, replace(REQUEST, together=True))[1]] == seeds(plan)
+    assert measured(plan, replace(REQUEST, together=True))[1] == blocks_of(plan)
 
 
 @pytest.mark.skipif(len(machine.usable_cpus()) < 2, reason="needs two CPUs")

@@ -75,11 +75,13 @@ def test_a_pace_that_few_rounds_had_is_not_preferred() -> None:
     assert stats.usual_conditions(at_paces(45.0, 22.0, 47.0, 44.0, 46.0, 50.0)).kept == {0, 2, 3, 4, 5}
 
 
-def test_a_pace_counts_by_rounds_that_keep_half_of_their_blocks() -> None:
-    # In each round one block of three is fast: no round would be left.
-    shared = [Block(None, False, number, pace) for number in range(4) for pace in (22.0, 45.0, 46.0)]
+def test_a_pace_counts_by_rounds_that_keep_a_quarter_of_their_blocks() -> None:
+    # In each round one block of five is fast: no round would be left.
+    shared = [Block(None, False, number, pace) for number in range(4) for pace in (22.0, 45.0, 46.0, 45.0, 46.0)]
     found = stats.usual_conditions(shared)
-    assert (found.pace_ns, len(found.kept)) == (45.5, 8)
+    assert (found.pace_ns, len(found.kept)) == (45.5, 16)
+    one_of_four = [block for index, block in enumerate(shared) if index % 5 < 4]
+    assert stats.usual_conditions(one_of_four).kept == {0, 4, 8, 12}
 
 
 def test_groups_of_paces_are_those_about_their_middle() -> None:
