@@ -29,7 +29,7 @@ from allocmark.system import machine_checks as doctor
 
 Reporter = Callable[[Progress], None]
 
-MOST_OVERTIME = 2  #: times its budget that a run may take, where others use the cores
+MOST_OVERTIME = 3  #: times its budget that a run may take, where others use the cores
 LONG_WAITING = 5.0  #: seconds that a run waits for CPUs before it says so
 
 
@@ -175,7 +175,7 @@ class _Clock:
     def has_room(self, case: OpenCase) -> bool:
         """Whether the budget has room for one more round of ``case``, or that has too few for a verdict.
 
-        Rounds in place of those that were set aside have twice the budget.
+        Rounds in place of those that were set aside have `MOST_OVERTIME` times the budget.
         """
         if self._budget is None or len(case.rounds) < self._least:
             return True

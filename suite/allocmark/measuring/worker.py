@@ -22,6 +22,7 @@ from allocmark.engine.session import MOST_REGIONS, Engine
 from allocmark.errors import AllocmarkError
 from allocmark.measuring.attest import attest, attest_library, builds, called_by, library_facts
 from allocmark.measuring.serving import backend_of, reply, serve
+from allocmark.passes.base import Reply, Sampler
 from allocmark.passes.throughput import warm_again
 from allocmark.probes import PoolMemory, Probe, ProbeContext
 from allocmark.probes.resident import of_process
@@ -60,16 +61,19 @@ def _serve(job: Mapping[str, Any], requests: TextIO, replies: TextIO) -> bool:
                 passes.clear()  # what they hold in memory is not the backend's
                 _finish(engine, program, backend, probes, phases, begun_with, built, replies)
                 return True
-            take, units = passes[request["do"]], request["units"]
-            if moved:
-                warm_again(take, units)
-                moved = False
-            reply(replies, **take(units))
+            reply(replies, **_sample(passes[request["do"]], request["units"], moved))
+            moved = False
         engine.abandon()  # the parent went away: give back what would outlive this process
         return False
     except BaseException:
         engine.abandon()
         raise
+
+
+def _sample(take: Sampler, units: int, moved: bool) -> Reply:
+    if moved:
+        warm_again(take, units)
+    return take(units)
 
 
 def _finish(

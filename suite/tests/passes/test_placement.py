@@ -73,7 +73,7 @@ def test_a_run_has_the_cost_of_the_addresses(allocmark_command, tmp_path):
         assert found["reason"] == ""
         assert found["pages"] == {"turbomem": "thp", "glibc": "base"}[cell["backend"]]
         assert found["objects"] >= cell["parameters"]["keep"]
-        assert 0 < len(found["ns_per_object"]) <= 4  # fewer where a CPU changed its speed
+        assert 0 < len(found["ns_per_object"]) <= 2  # fewer where a CPU changed its speed
     # The 18 MB of the replay are gone before a cell's memory is looked at.
     (turbomem,) = [cell for cell in cells if cell["backend"] == "turbomem" and cell["parameters"]["keep"] == 8192]
     populated, after = (turbomem["probes"][phase]["memory"]["process"]["resident"] for phase in ("populated", "after"))
