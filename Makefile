@@ -19,7 +19,7 @@ setup-lint: ## The same, and the Python packages that lint needs
 setup-dev: ## The same, and what tests need, a browser and emulators included
 	@PYTHON='$(PYTHON)' tools/setup dev
 
-bench: setup ## Compare all backends on the default workloads, 3 minutes, up to 10 where others use the cores (options of `allocmark run`: ARGS='…')
+bench: setup ## Compare all backends on the default workloads, 3 minutes, up to 12 where others use the cores (options of `allocmark run`: ARGS='…')
 	$(BIN)/allocmark run --baseline dpdk_ring --budget 170s $(ARGS)
 
 bench-all: setup ## Compare every allocator and pool that is installed, 5 minutes, and write docs/how-do-all-allocators-compare.md (ARGS='--note …')

@@ -29,7 +29,7 @@ from allocmark.system import machine_checks as doctor
 
 Reporter = Callable[[Progress], None]
 
-MOST_OVERTIME = 3  #: times its budget that a run may take, where others use the cores
+MOST_OVERTIME = 4  #: times its budget that a run may take, where others use the cores
 LONG_WAITING = 5.0  #: seconds that a run waits for CPUs before it says so
 
 

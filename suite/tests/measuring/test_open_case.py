@@ -108,7 +108,7 @@ def test_a_round_knows_how_many_before_it_were_usable(plan: CasePlan, monkeypatc
         ([18.0] * (LOOKS[0] - 1), 99.0, True),
         ([18.0] * LOOKS[0], 11.0, False),
         ([34.0, *[18.0] * (LOOKS[0] - 1)], 11.0, True),
-        ([34.0, *[18.0] * (LOOKS[0] - 1)], 29.0, False),  # a round takes 2 s
+        ([34.0, *[18.0] * (LOOKS[0] - 1)], 39.0, False),  # a round takes 2 s
         ([18.0, 34.0, 70.0] * (LOOKS[0] * 2 // 3), 11.0, False),  # twice as many, and a third of them usable
     ],
 )
