@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from allocmark.measuring.tapes import Tapes
 from allocmark.passes.base import Pass
 from allocmark.plugins import Registered
 from allocmark.results.records import PlannedCase
@@ -15,7 +16,8 @@ from allocmark.workload.tape.program import Program
 class CasePlan:
     """One workload with one set of parameters, for all chosen variants. ``cpus``: (CPU, node) of each actor.
 
-    The backend of a cell is ``unavailable`` when it cannot run this case. ``worker`` is the module that serves a cell;
+    The backend of a cell is ``unavailable`` when it cannot run this case. ``program`` is that of the first round;
+    ``tapes`` has those of all, None: each is the same. ``worker`` is the module that serves a cell;
     ``passes`` are all that are made, None: those that the request asks for. ``cell_seconds``: what they take then.
     """
 
@@ -23,6 +25,11 @@ class CasePlan:
     program: Program
     cells: tuple[Registered, ...]
     cpus: tuple[tuple[int, int], ...]
+    tapes: Tapes | None = None
     worker: str = "allocmark.measuring.worker"
     passes: tuple[Pass, ...] | None = None
     cell_seconds: float = 0.0
+
+    def in_round(self, number: int) -> CasePlan:
+        """With the program of the round with this ``number``."""
+        return replace(self, program=self.tapes.of_round(number)) if self.tapes and number else self

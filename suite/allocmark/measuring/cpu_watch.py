@@ -47,11 +47,11 @@ class CpuWatch:
     _fastest: dict[int, float] = field(default_factory=dict)
     _slow_for_good: set[int] = field(default_factory=set)  #: as far as is known: not waited for
 
-    def look(self, cpus: Sequence[int]) -> CpuState:
-        """What they are like now."""
+    def look(self, cpus: Sequence[int], *, paces: bool = True) -> CpuState:
+        """What they are like now. Without ``paces`` only how far apart they are."""
         try:
             distance = max((self.distance(a, b) for a, b in combinations(cpus, 2)), default=None)
-            return CpuState(distance, tuple(self._pace_of(cpu) for cpu in cpus))
+            return CpuState(distance, tuple(self._pace_of(cpu) for cpu in cpus) if paces else ())
         except OSError:  # the process of the cell says what is wrong
             return CpuState(None, ())
 

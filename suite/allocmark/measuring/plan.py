@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from allocmark.backend import Backend, Unavailable
 from allocmark.errors import TraceError, UsageError, suggest
@@ -16,6 +13,7 @@ from allocmark.measuring.case_plan import CasePlan
 from allocmark.measuring.given import given_library, is_given
 from allocmark.measuring.replaying import replay_cases
 from allocmark.measuring.request import Request
+from allocmark.measuring.tapes import Tapes
 from allocmark.plugins import Host, Registered
 from allocmark.results.records import PlannedCase, PlannedCell
 from allocmark.system import machine
@@ -23,11 +21,7 @@ from allocmark.system.availability import memory_unavailable
 from allocmark.traces.trace_names import is_trace
 from allocmark.workload.language.expand import Template
 from allocmark.workload.language.find import SETS, all_workloads, find_workloads, set_of
-from allocmark.workload.tape.compile import compile_workload
 from allocmark.workload.tape.program import Program
-
-if TYPE_CHECKING:
-    from allocmark.workload.language.schema import Workload
 
 MEMORY_SHARE = 0.9  #: of the available memory, what the pools of one case may take together
 
@@ -109,8 +103,8 @@ def _cases(
         if request.pin and wanted > len(usable):
             too_large.append(wanted)
             continue
-        about = (str(template.path), template.name, template.digest, json.dumps(case.parameters), request.seed)
-        program = _program(_Asked(about, case.workload))
+        tapes = Tapes.of(str(template.path), template.digest, case.parameters, request.seed, case.workload)
+        program = tapes.program
         cells = tuple(replace(r, backend=_checked(r.backend, program)) for r in registered)
         _check_memory(template.name, program, sum(cell.backend.unavailable is None for cell in cells))
         record = PlannedCase(
@@ -123,26 +117,12 @@ def _cases(
         )
         shared = [(cpu, machine.cpu_node(cpu)) for cpu in usable[:wanted]] if request.pin else [(-1, -1)]
         cpus = [shared[actor % len(shared)] for actor in range(actors)]
-        planned.append(CasePlan(record, program, cells, tuple(cpus)))
+        planned.append(CasePlan(record, program, cells, tuple(cpus), tapes))
     if not too_large:
         return planned, ""
     needs = " to ".join(str(n) for n in dict.fromkeys((min(too_large), max(too_large))))
     which = f"{template.name}: {len(too_large)} of {len(cases)} cases need {needs} cores"
     return planned, f"{which}, and {len(usable)} may be used here: choose fewer with --set, or run with --no-pin"
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A case to be compiled, and all that tells it from another."""
-
-    about: tuple[str, str, str, str, int]
-    workload: Workload = field(compare=False)
-
-
-@lru_cache(maxsize=32)  # the cases of the acceptance kit, which is planned for one backend after another
-def _program(asked: _Asked) -> Program:
-    path, *_, seed = asked.about
-    return compile_workload(asked.workload, seed, path)
 
 
 def select_backends(host: Host, request: Request, *, floor: bool = True) -> list[Registered]:

@@ -29,6 +29,7 @@ from allocmark.system import machine
 
 BLOCK_TRIES = 2  #: a block in which CPUs changed is taken again
 MOST_OTHERS = 8  #: CPUs that are tried in place of one that is slow
+LONG_SAMPLE = 0.1  #: seconds: a CPU's speed at both ends says nothing of longer ones
 
 Teller = Callable[[str], None]  #: is told what is being done: a cell's label, or "set-up" and the like
 
@@ -78,7 +79,7 @@ class CaseRun:
         ``passes`` are measured, None: those that the request asks for in this round. ``stopping`` is asked between
         samples: true ends the round, of which then nothing is kept. ``process`` starts a cell's process.
         """
-        self.plan = _on_a_free_cpu(plan)
+        self.plan = _on_a_free_cpu(plan.in_round(number))
         self.request = request
         self._round = number
         self._known = known or Known()
@@ -153,12 +154,13 @@ class CaseRun:
             cell.warm_up(each, self.request.sample_ms, self._stopping)
         blocks: list[Block] = []
         cpus = sorted({cpu for cpu, _ in self.plan.cpus if cpu >= 0}) if each.timed else []
+        short = self.plan.cell_seconds <= LONG_SAMPLE
         tries = 1 if each.once or self.request.together else BLOCK_TRIES
         for stretch in self._stretches(each.blocks(self.request.blocks)):
             if not self.request.together:
                 for cell in self._alive(each.timed):
                     cell.move(each, stretch.start)
-            before = watch.look(cpus)
+            before = watch.look(cpus, paces=short)
             for _ in range(tries):
                 before = watch.wait(cpus, before, self._stopping, progress)
                 cells = self._alive(each.timed)
@@ -172,7 +174,7 @@ class CaseRun:
                             cell.move(each, block)
                         if cell.alive:
                             cell.take(each, block)
-                after = watch.look(cpus)
+                after = watch.look(cpus, paces=short)
                 taken = Block(before.distance, not before.same(after), self._round, before.pace)
                 before = after
                 if not taken.changed:

@@ -18,7 +18,7 @@ from allocmark.stats import block_medians, median, usual_conditions
 from allocmark.workload.language.load import Scalar
 
 #: Goes up when figures come to mean something else: asv then does not compare older ones with new ones.
-MEASURING_VERSION = 4
+MEASURING_VERSION = 5
 
 
 class UnavailableError(AllocmarkError):
@@ -53,7 +53,8 @@ def measure_cell(
     number: int = 0,
     prefix: str = "",
 ) -> MeasuredCell:
-    """One cell's record, from one process, with ``blocks`` samples. Its place in memory is that of round ``number``.
+    """One cell's record, from one process, with ``blocks`` samples. Its place in memory and what the
+    workload leaves to chance are those of round ``number``.
 
     ``counts``: also with what is counted and not timed, in ``passes`` of the record (memory that is reused).
     ``workload`` is a name or a path, ``backend`` is ``NAME`` or ``NAME:VARIANT``. ``parameters`` must leave one cell:

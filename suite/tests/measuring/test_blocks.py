@@ -93,6 +93,16 @@ def test_a_block_in_which_the_cpu_changed_is_taken_again_once(plan: CasePlan, mo
     assert measured(plan)[1] == [first, first, *others]
 
 
+def test_long_samples_are_kept_whatever_a_cpu_does_at_their_ends(
+    plan: CasePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces = iter([FREE, *[FREE, SHARED] * 99])
+    monkeypatch.setattr(schedule, "watch", CpuWatch(pace=lambda _: next(paces)))
+    done = CaseRun(replace(plan, cell_seconds=2 * schedule.LONG_SAMPLE), REQUEST, 3).run(lambda _: None)
+    assert done
+    assert {(block.changed, block.pace_ns) for block in done.blocks} == {(False, None)}
+
+
 def test_those_that_stay_together_are_taken_once(plan: CasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     paces = iter([FREE, FREE, *[SHARED] * 99])
     monkeypatch.setattr(schedule, "watch", CpuWatch(pace=lambda _: next(paces)))
