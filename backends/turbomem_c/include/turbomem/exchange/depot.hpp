@@ -92,14 +92,17 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 ///
 /// Every operation is lock-free. None waits for another thread.
 class depot {
-    /// All heads on one line: a thread that hands over a full magazine is about to want empty ones, and a
-    /// guest counts where it has just been.
-    struct alignas(no_sharing) shard {
-        std::array<tagged_stack, 2> full;
-        tagged_stack empty;
-        /// The side that is filled. relaxed, all accesses: it only says where to look first.
-        std::atomic<std::uint32_t> filled{0};
-        depot_counters guests;
+    struct alignas(no_sharing) stack_apart : tagged_stack {};
+
+    /// Each head on lines of its own: with one-way flow a thread fills one side while another empties the other,
+    /// and neither then waits for a line that the other just wrote.
+    struct shard {
+        std::array<stack_apart, 2> full;
+        stack_apart empty;
+        /// The side that is filled. relaxed, all accesses: it only says where to look first. Often read, seldom
+        /// written.
+        alignas(no_sharing) std::atomic<std::uint32_t> filled{0};
+        alignas(no_sharing) depot_counters guests;
     };
     static constexpr std::uint32_t most_shards = 64;
 
@@ -330,7 +333,9 @@ class depot {
         const std::size_t n = search(v, [&](shard &s) { return pop_full(v, s, out); });
         if (n == 0) return 0;
         magazine &m = magazines_[out.front()];
-        const bool foreign = m.user != v.thread && holds_neighbours(m);
+        // Looked at once for each change of the sides: what lies on one was put in the same time.
+        const bool in_order = (v.foreign == one_way_after && v.aged != 0) || holds_neighbours(m);
+        const bool foreign = m.user != v.thread && in_order;
         v.foreign = foreign ? std::min(v.foreign + static_cast<std::uint32_t>(n), one_way_after) : 0;
         return n;
     }

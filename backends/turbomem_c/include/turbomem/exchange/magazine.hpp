@@ -106,13 +106,17 @@ struct alignas(cache_line) magazine {
 inline bool holds_neighbours(magazine &m) noexcept {
     constexpr std::uint32_t sample = 8;
     if (m.count < sample) return false;
+    // Each with each, without a branch: sorting would guess wrong once or twice for each of them.
     std::array<std::uintptr_t, sample> at;
-    for (std::uint32_t i = 0; i < sample; ++i)
+    std::uintptr_t lowest = UINTPTR_MAX, highest = 0, least = UINTPTR_MAX;
+    for (std::uint32_t i = 0; i < sample; ++i) {
         at[i] = reinterpret_cast<std::uintptr_t>(m.slots()[m.count - 1 - i]);
-    std::sort(at.begin(), at.end());
-    std::uintptr_t least = UINTPTR_MAX;
-    for (std::uint32_t i = 1; i < sample; ++i) least = std::min(least, at[i] - at[i - 1]);
-    return (at.back() - at.front()) / 16 <= least;
+        lowest = std::min(lowest, at[i]);
+        highest = std::max(highest, at[i]);
+        for (std::uint32_t k = 0; k < i; ++k)
+            least = std::min(least, std::max(at[i], at[k]) - std::min(at[i], at[k]));
+    }
+    return (highest - lowest) / 16 <= least;
 }
 
 /// Start to bring the slots here from the core that used them last: one after the other, on demand, they cost
