@@ -31,9 +31,14 @@ constexpr std::size_t stride = 16;
 
 /// An exchange of `n` objects that are bytes of this.
 struct stocked {
-    stocked(std::uint32_t n, std::uint32_t magazine, std::uint32_t threads, bool caching = true)
-        : memory(n * stride),
-          ex({.objects = n, .magazine = magazine, .max_threads = threads, .caching = caching}), all(n) {
+    stocked(std::uint32_t n, std::uint32_t magazine, std::uint32_t threads, bool caching = true,
+            std::uint32_t distance = 16384)
+        : memory(n * stride), ex({.objects = n,
+                                  .magazine = magazine,
+                                  .max_threads = threads,
+                                  .caching = caching,
+                                  .distance = distance}),
+          all(n) {
         ex.stock(memory.data(), stride, n);
     }
 
@@ -442,7 +447,7 @@ void one_way_flow_lets_objects_rest() {
     stocked s(n, magazine, 2);
     cache &a = s.ex.enter(), &b = s.ex.enter();
     CHECK(circulating(s, a, a) <= 2 * magazine); // what it put is what it gets
-    // All but what lies in the caches: the pool is smaller than one_way_distance.
+    // All but what lies in the caches: the pool is smaller than the distance.
     CHECK(circulating(s, a, b) >= n - 8 * magazine);
     CHECK(circulating(s, b, a) >= n - 8 * magazine);
     CHECK(circulating(s, a, a) <= 2 * magazine);
@@ -451,14 +456,15 @@ void one_way_flow_lets_objects_rest() {
     s.ex.leave(b);
     s.check_at_rest();
 
-    constexpr std::uint32_t many = 4 * one_way_distance;
-    stocked large(many, 256, 2);
-    cache &c = large.ex.enter(), &d = large.ex.enter();
-    const std::size_t found = circulating(large, c, d);
-    CHECK(found >= one_way_distance && found <= 2 * one_way_distance);
-    large.ex.leave(c);
-    large.ex.leave(d);
-    large.check_at_rest();
+    for (const std::uint32_t distance : {one_way_distance(), 2048u, 16384u}) {
+        stocked large(4 * distance, 256, 2, true, distance);
+        cache &c = large.ex.enter(), &d = large.ex.enter();
+        const std::size_t found = circulating(large, c, d);
+        CHECK(found >= distance && found <= 2 * distance + 4 * 256);
+        large.ex.leave(c);
+        large.ex.leave(d);
+        large.check_at_rest();
+    }
 }
 
 void counters_never_go_back() {

@@ -6,6 +6,7 @@
 #include "turbomem/exchange/loose_objects.hpp"
 #include "turbomem/exchange/magazine.hpp"
 #include "turbomem/exchange/tagged_stack.hpp"
+#include "turbomem/system/processor.hpp"
 
 #include <unistd.h>
 
@@ -46,9 +47,13 @@ struct depot_visitor {
 /// oldest of them would be spread over the whole pool and its pages.
 inline constexpr std::uint32_t one_way_after = 4;
 
-/// Objects that come between a put and the next get of the same object with one-way flow: as many as there
-/// are lines in a second-level cache of 1 MB, so that the last user's core has let go of them.
-inline constexpr std::uint32_t one_way_distance = 16384;
+/// Objects that come between a put and the next get of the same object with one-way flow, measured with a
+/// header written and read: on Zen 3 and 4 as many as there are lines in a second-level cache of 1 MB, so
+/// that the last user's core has let go of them; on Zen 5 few enough that the core that gets them still has
+/// theirs. Others are taken to be as the former.
+inline std::uint32_t one_way_distance() noexcept {
+    return detail::amd_family() >= 26 ? 2048 : 16384;
+}
 
 /// Threads without a slot that may be in a call at once before a put finds no empty magazine and has to put
 /// its objects one by one.
@@ -94,13 +99,13 @@ constexpr std::uint64_t magazines_needed(std::uint64_t objects, std::uint64_t ca
 class depot {
     struct alignas(no_sharing) stack_apart : tagged_stack {};
 
-    /// Each head on lines of its own: with one-way flow a thread fills one side while another empties the other,
-    /// and neither then waits for a line that the other just wrote.
+    /// Each head on lines of its own: with one-way flow a thread fills one side while another empties the
+    /// other, and neither then waits for a line that the other just wrote.
     struct shard {
         std::array<stack_apart, 2> full;
         stack_apart empty;
-        /// The side that is filled. relaxed, all accesses: it only says where to look first. Often read, seldom
-        /// written.
+        /// The side that is filled. relaxed, all accesses: it only says where to look first. Often read,
+        /// seldom written.
         alignas(no_sharing) std::atomic<std::uint32_t> filled{0};
         alignas(no_sharing) depot_counters guests;
     };
@@ -108,11 +113,10 @@ class depot {
 
   public:
     /// Throws out_of_memory, std::bad_alloc. All magazines start fresh; `populated` bytes of them are backed
-    /// by memory at once.
+    /// by memory at once. `distance`: see one_way_distance.
     depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots,
-          std::uint64_t populated = UINT64_MAX)
-        : capacity_(capacity), shards_n_(shards_for(slots)),
-          distance_(std::max(one_way_distance / capacity, 1u)),
+          std::uint64_t populated = UINT64_MAX, std::uint32_t distance = one_way_distance())
+        : capacity_(capacity), shards_n_(shards_for(slots)), distance_(std::max(distance / capacity, 1u)),
           magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity,
                      populated),
           shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {}
@@ -392,7 +396,7 @@ class depot {
 
     std::uint32_t capacity_;
     std::uint32_t shards_n_;
-    std::uint32_t distance_; ///< one_way_distance, in magazines
+    std::uint32_t distance_; ///< in magazines
     magazine_array magazines_;
     std::unique_ptr<shard[]> shards_;
     alignas(no_sharing) tagged_stack partial_;

@@ -28,6 +28,8 @@ struct exchange_options {
     bool caching = true;           ///< else nothing stays with a thread between two calls
     /// Bytes of magazines that are backed by memory at once; the others when they are first used.
     std::uint64_t populated = UINT64_MAX;
+    /// With one-way flow, objects between a put and the next get of the same one.
+    std::uint32_t distance = one_way_distance();
 };
 
 /// Create and destroy with no other thread about. Everything else runs concurrently, without a lock and
@@ -47,8 +49,9 @@ template <class Cache = cache> class basic_exchange {
 
     /// Throws invalid_options, out_of_memory.
     explicit basic_exchange(const exchange_options &options)
-        : options_(affordable(options)), depot_(static_cast<std::uint32_t>(options_.objects),
-                                                options_.magazine, options_.max_threads, options_.populated),
+        : options_(affordable(options)),
+          depot_(static_cast<std::uint32_t>(options_.objects), options_.magazine, options_.max_threads,
+                 options_.populated, options_.distance),
           memory_(options_.max_threads * sizeof(Cache), 0),
           caches_(reinterpret_cast<Cache *>(memory_.data())), group_{depot_, caches_, sizeof(Cache)} {}
 
