@@ -59,7 +59,8 @@ struct core {
 
 class machine {
   public:
-    machine(exchange &ex, std::uint32_t cores, double outside) : ex_(ex), outside_(outside) {
+    machine(exchange &ex, std::uint32_t cores, double outside, bool one_line)
+        : ex_(ex), outside_(outside), one_line_(one_line) {
         for (std::uint32_t i = 0; i < cores; ++i) {
             cores_.push_back(std::make_unique<core>());
             cores_[i]->random.seed(i);
@@ -111,7 +112,8 @@ class machine {
     /// The library is about to look at the head of a stack, or to change it.
     void visit(std::string_view name, const tagged_stack &stack) {
         if (name != "look" && name != "push" && name != "pop") return;
-        line &head = lines_[reinterpret_cast<std::uintptr_t>(&stack) / no_sharing];
+        // One head for all is to be one line, too, where a shard has one for each of its stacks.
+        line &head = lines_[one_line_ ? 0 : reinterpret_cast<std::uintptr_t>(&stack) / no_sharing];
         if (name == "look") return bring(head, false);
         heads_.try_emplace(&stack, stack.changes());
         ++tries_;
@@ -165,6 +167,7 @@ class machine {
 
     exchange &ex_;
     double outside_, from_ = 0;
+    bool one_line_;
     void (*body_)(std::uint32_t) = nullptr;
     std::uint64_t exchanges_ = 0, first_ = ex_.shared().changes(), begun_ = 0, tries_ = 0, brought_ = 0;
     std::uint32_t me_ = 0;
@@ -271,7 +274,8 @@ int main(int argc, char **argv) {
     wires[0].room = 4 * cores;
     const std::uint32_t objects = cores * 64 * magazine_size;
     const std::vector<std::byte> memory(objects);
-    exchange ex({.objects = objects, .magazine = magazine_size, .max_threads = cores});
+    exchange ex({.objects = objects, .magazine = magazine_size, .max_threads = cores, .distance = 16384});
     ex.stock(const_cast<std::byte *>(memory.data()), 1, objects);
-    machine(ex, cores, std::atof(argv[3])).run(p->body, static_cast<std::uint64_t>(std::atoll(argv[4])));
+    machine(ex, cores, std::atof(argv[3]), p->one_shard)
+        .run(p->body, static_cast<std::uint64_t>(std::atoll(argv[4])));
 }

@@ -113,10 +113,11 @@ class depot {
 
   public:
     /// Throws out_of_memory, std::bad_alloc. All magazines start fresh; `populated` bytes of them are backed
-    /// by memory at once. `distance`: see one_way_distance.
+    /// by memory at once. `distance`: 0 stands for one_way_distance().
     depot(std::uint32_t objects, std::uint32_t capacity, std::uint32_t slots,
-          std::uint64_t populated = UINT64_MAX, std::uint32_t distance = one_way_distance())
-        : capacity_(capacity), shards_n_(shards_for(slots)), distance_(std::max(distance / capacity, 1u)),
+          std::uint64_t populated = UINT64_MAX, std::uint32_t distance = 0)
+        : capacity_(capacity), shards_n_(shards_for(slots)),
+          distance_(std::max((distance == 0 ? one_way_distance() : distance) / capacity, 1u)),
           magazines_(static_cast<std::uint32_t>(magazines_needed(objects, capacity, slots)), capacity,
                      populated),
           shards_(std::make_unique<shard[]>(shards_n_)), loose_(objects) {}

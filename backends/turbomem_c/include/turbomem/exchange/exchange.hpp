@@ -28,8 +28,8 @@ struct exchange_options {
     bool caching = true;           ///< else nothing stays with a thread between two calls
     /// Bytes of magazines that are backed by memory at once; the others when they are first used.
     std::uint64_t populated = UINT64_MAX;
-    /// With one-way flow, objects between a put and the next get of the same one.
-    std::uint32_t distance = one_way_distance();
+    /// With one-way flow, objects between a put and the next get of the same one. 0: see one_way_distance.
+    std::uint32_t distance = 0;
 };
 
 /// Create and destroy with no other thread about. Everything else runs concurrently, without a lock and
