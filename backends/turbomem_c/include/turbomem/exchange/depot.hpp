@@ -339,8 +339,8 @@ class depot {
         if (n == 0) return 0;
         magazine &m = magazines_[out.front()];
         // Looked at once for each change of the sides: what lies on one was put in the same time.
-        const bool in_order = (v.foreign == one_way_after && v.aged != 0) || holds_neighbours(m);
-        const bool foreign = m.user != v.thread && in_order;
+        const bool known = v.foreign == one_way_after && v.aged != 0;
+        const bool foreign = m.user != v.thread && (known || holds_neighbours(m));
         v.foreign = foreign ? std::min(v.foreign + static_cast<std::uint32_t>(n), one_way_after) : 0;
         return n;
     }
