@@ -32,4 +32,4 @@ class CasePlan:
 
     def in_round(self, number: int) -> CasePlan:
         """With the program of the round with this ``number``."""
-        return replace(self, program=self.tapes.of_round(number)) if self.tapes and number else self
+        return replace(self, program=self.tapes.of_round(number)) if self.tapes else self

@@ -48,9 +48,9 @@ struct depot_visitor {
 inline constexpr std::uint32_t one_way_after = 4;
 
 /// Objects that come between a put and the next get of the same object with one-way flow, measured with a
-/// header written and read: on Zen 3 and 4 as many as there are lines in a second-level cache of 1 MB, so
-/// that the last user's core has let go of them; on Zen 5 few enough that the core that gets them still has
-/// theirs. Others are taken to be as the former.
+/// header written and read: on Zen 4 as many as there are lines in a second-level cache of 1 MB, so that the
+/// last user's core has let go of them; on Zen 5 few enough that the core that gets them still has theirs.
+/// Others are taken to be as Zen 4.
 inline std::uint32_t one_way_distance() noexcept {
     return detail::amd_family() >= 26 ? 2048 : 16384;
 }
